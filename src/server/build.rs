@@ -1,4 +1,4 @@
-//! From a configuration to what workers serve with: routes, hosts, certificate.
+//! Builds what workers serve with from a configuration: routes, hosts, certificate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,27 +16,27 @@ use crate::data_dir::CERTIFICATES;
 use crate::outbound::Dialer;
 use crate::proxy::RouteTable;
 
-/// What stays the same over reloads.
+/// What stays the same across reloads.
 pub(super) struct Builder {
     pub(super) tls: TlsBase,
     pub(super) clock: Arc<dyn Clock>,
-    /// Where the built-in demo upstream is, if it runs.
+    /// The address of the built-in demo upstream, if it runs.
     pub(super) demo: Option<SocketAddr>,
 }
 
-/// What was made of a configuration.
+/// What was built from a configuration.
 pub(super) struct Built {
     pub(super) snapshot: Snapshot,
     pub(super) dialer: Dialer,
-    /// The files of the development certificate, when it is one.
+    /// The files of the development certificate, if one is used.
     pub(super) development: Option<DevelopmentFiles>,
-    /// When the certificate ends, in seconds of the epoch; 0 without TLS.
+    /// When the certificate expires, in seconds since the epoch; 0 without TLS.
     pub(super) certificate_ends: i64,
 }
 
 impl Builder {
-    /// Makes the snapshot of a configuration, after the one with the table `before`; says in the log what is dangerous
-    /// in it.
+    /// Makes the snapshot of a configuration, which replaces the one with the table `before`; logs warnings about
+    /// dangerous settings.
     ///
     /// # Errors
     /// `RunError` when a certificate or CA file cannot be used.
@@ -45,7 +45,7 @@ impl Builder {
             tracing::warn!(warning, "something in the configuration is dangerous, or hardly meant");
         }
         if let (Some(demo), Some(upstream)) = (self.demo, config.upstreams.first_mut()) {
-            // The URL has a host, so it takes a port.
+            // The URL has a host, so setting a port cannot fail.
             let _infallible = upstream.url.set_port(Some(demo.port()));
         }
         let table = before.map_or_else(|| RouteTable::build(&config), |before| before.rebuild(&config));

@@ -1,4 +1,4 @@
-//! One request: is it for us, and whose is its path? Then the proxy or an endpoint answers.
+//! Dispatches one request: checks that it is for us, then passes it to the proxy or an endpoint by its path.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -29,7 +29,7 @@ use crate::web::{Reason, RequestBody, Response as Reply, reply};
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Bytes of a path that are logged.
+/// How many bytes of a path are logged.
 const LOGGED_PATH: usize = 256;
 
 /// Answers a request. Never fails: a panic of a handler is answered 500, and only its connection ends.
@@ -54,7 +54,7 @@ pub(super) async fn serve(
         tracing::error!(request_id = id.to_str().unwrap_or_default(), "the handler of a request panicked");
         refusal.respond(version, &snapshot.config)
     });
-    // RFC 9110 9.3.2: no content, in refusals neither. hyper leaves it out over HTTP/1.1 only.
+    // RFC 9110 9.3.2: no content, not even in refusals. hyper leaves it out over HTTP/1.1 only.
     if is_head && response.body().size_hint().lower() > 0 {
         reply::drop_content(&mut response);
     }
@@ -65,8 +65,8 @@ pub(super) async fn serve(
     Ok(response.map(|body| Tracked::new(body, in_flight, progress)))
 }
 
-/// Runs a handler; `None` when it panicked. Its state is lost with it, so nothing half-changed is seen again.
-// No `async fn`: its future would hold the handler's twice, as what it was given and as what it awaits.
+/// Runs a handler; `None` when it panicked. Its state is dropped with it, so nothing half-changed is seen again.
+// Not an `async fn`: its future would contain the handler's twice, as argument and as awaited value.
 fn shield(handler: impl Future<Output = Reply>) -> impl Future<Output = Option<Reply>> {
     AssertUnwindSafe(handler).catch_unwind().map(Result::ok)
 }
@@ -109,12 +109,12 @@ async fn answer(
             }
             response
         }
-        // Boxed: the control path's state is large and its requests are few; the data path need not carry it.
+        // Boxed: the control path's state is large and its requests are few, so the data path should not carry it.
         None => Box::pin(control(connection, request, address, id)).await,
     }
 }
 
-/// Answers a request of the control path and logs it; the proxy logs its own when their answers have ended.
+/// Answers a request of the control path and logs it; the proxy logs its own requests when their answers have ended.
 async fn control(connection: &Connection, request: Request<RequestBody>, address: IpAddr, id: &HeaderValue) -> Reply {
     let begun = tokio::time::Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -126,17 +126,17 @@ async fn control(connection: &Connection, request: Request<RequestBody>, address
     response
 }
 
-/// What was asked of us, for the log.
+/// The request line, for the log.
 struct RequestLine<'a> {
     method: &'a Method,
     path: &'a str,
-    /// Where it is the fault: the host that came.
+    /// The host that was sent, if it is the reason for the refusal.
     host: Option<String>,
     address: IpAddr,
     id: &'a HeaderValue,
 }
 
-/// Logs a request that no upstream was asked for. Neither query nor fields: they hold codes and tokens.
+/// Logs a request that was not for an upstream, without query and header fields, which may contain codes and tokens.
 fn log(asked: &RequestLine<'_>, response: &Reply, reason: Option<&str>, key: Option<&str>, time: Duration) {
     let RequestLine { method, path, host, address, id } = asked;
     tracing::info!(
@@ -154,7 +154,7 @@ fn log(asked: &RequestLine<'_>, response: &Reply, reason: Option<&str>, key: Opt
     );
 }
 
-/// Returns the host that a request named, as the log may show it; with the one that a proxy says came to it.
+/// Returns the host that a request named, as the log may show it, and the one that a proxy reports.
 fn host_of(request: &Request<RequestBody>) -> String {
     let text = |value: &HeaderValue| show(&String::from_utf8_lossy(value.as_bytes()));
     let list = |name| request.headers().get_all(name).iter().take(2).map(text).collect::<Vec<_>>().join(", ");
@@ -166,9 +166,9 @@ fn host_of(request: &Request<RequestBody>) -> String {
     if forwarded.is_empty() { host } else { format!("{host} (X-Forwarded-Host: {forwarded})") }
 }
 
-/// Who calls: the peer, unless a trusted proxy says otherwise.
+/// Returns the client's address: the peer's, unless a trusted proxy says otherwise.
 fn origin(connection: &Connection, public: &Listener, request: &Request<RequestBody>) -> (IpAddr, HeaderValue) {
-    // With a PROXY header the client has been named already, and its own fields are not to be believed.
+    // With a PROXY header the client is already known, and its own fields are not trusted.
     if public.proxy_protocol || !peer::is_trusted(connection.peer, &public.trusted_proxies) {
         return (connection.peer, connection.forwarded_for.clone());
     }

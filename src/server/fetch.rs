@@ -1,4 +1,4 @@
-//! The outbound dialer as the issuer holds it: exchanged whole when the configuration changes.
+//! The outbound dialer that the issuer uses, replaced as a whole when the configuration changes.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use async_trait::async_trait;
 
 use crate::outbound::{Dialer, Fetch, FetchError, Fetched};
 
-/// A dialer that can be exchanged.
+/// A dialer that can be replaced.
 #[derive(Debug)]
 pub(super) struct ExchangeableDialer(ArcSwap<Dialer>);
 
 impl ExchangeableDialer {
-    /// Begins with this one.
+    /// Starts with the given dialer.
     pub(super) fn new(dialer: Dialer) -> Self {
         Self(ArcSwap::from_pointee(dialer))
     }
 
-    /// Goes on with this one; fetches under way end with the one before.
+    /// Uses the given dialer from now on; fetches in progress finish with the previous one.
     pub(super) fn exchange(&self, dialer: Dialer) {
         self.0.store(Arc::new(dialer));
     }

@@ -1,4 +1,4 @@
-//! What the process gives up, and what it asks of the system, before it starts a thread or opens anything.
+//! Privileges that the process gives up and limits that it raises, before it starts a thread or opens anything.
 
 use std::io;
 
@@ -7,16 +7,16 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit, umask};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Gives up rights that the gateway never needs and asks for as many files as the system allows. Returns what the
-/// system did not do; nothing logs yet.
+/// Gives up rights that the gateway never needs and raises the limit of open files as far as the system allows. Returns
+/// the steps that failed, since nothing can be logged yet.
 pub(super) fn harden() -> Vec<(&'static str, Errno)> {
-    // Whatever is made from here on is the gateway's own.
+    // Files made from here on are accessible to the gateway's user only.
     umask(Mode::RWXG | Mode::RWXO);
-    // Shells start programs with 1024 files for the sake of select(2), which nothing here uses; each connection is
-    // one, and so is each to an upstream.
+    // Shells limit programs to 1024 open files because of select(2), which is not used here; every connection, also to
+    // an upstream, takes one.
     let files = getrlimit(Resource::Nofile);
     let done = [
-        // A core dump would hold every key.
+        // A core dump would contain every key.
         (
             "core dumps could not be switched off",
             setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }),

@@ -1,4 +1,4 @@
-//! The health path of the public listener: load balancers ask there whether requests should be sent here.
+//! The health path of the public listener, by which load balancers ask whether to send requests here.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,7 +9,7 @@ use super::worker::Process;
 use crate::config::Listener;
 use crate::web::{Response, reply};
 
-/// Returns whether a request asks that. Whatever host it names: such checks name an address, or none.
+/// Returns whether a request is such a check. The host does not matter: checks name an address, or none.
 pub(super) fn is_asked<B>(request: &Request<B>, listener: &Listener) -> bool {
     listener.health_path.as_deref().is_some_and(|path| path == request.uri().path())
 }
@@ -19,7 +19,7 @@ pub(super) fn names_no_host<B>(request: &Request<B>) -> bool {
     request.uri().authority().is_none() && !request.headers().contains_key(HOST)
 }
 
-/// Answers it. Anybody may ask: neither the store nor an upstream has work with it, and no detail is told.
+/// Answers a check. Anybody may ask, so it neither reads the store nor calls an upstream, and reveals no details.
 pub(super) fn answer(process: &Process, method: &Method, listener: &Listener) -> Response {
     let mut response = if !matches!(*method, Method::GET | Method::HEAD) {
         reply::method_not_allowed("GET, HEAD")

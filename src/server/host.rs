@@ -1,4 +1,4 @@
-//! Which authorities are ours: the check of Host, `:authority` and the TLS server name.
+//! Which authorities are ours: checks `Host`, `:authority` and the TLS server name.
 
 use std::net::Ipv6Addr;
 
@@ -12,7 +12,7 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    /// Collects them: the public URL's and the configured ones.
+    /// Collects the public URL's authority and the configured ones.
     pub(super) fn new(config: &Config) -> Self {
         let mut hosts = Self { authorities: Vec::new(), names: Vec::new() };
         let (scheme, authority) = config.public_url.split_once("://").unwrap_or(("https", &config.public_url));
@@ -62,7 +62,7 @@ pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     };
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => None,
-        // `parse` would take a sign.
+        // `parse` would accept a sign.
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
         _ => return None,
     };

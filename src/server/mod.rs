@@ -1,8 +1,8 @@
-//! The assembly: sockets, TLS, dispatch, drain, reload, and the one place where all is wired (`start.rs`).
+//! The server: sockets, TLS, dispatch, drain, reload, and the wiring of all parts (`start.rs`).
 //!
 //! It decides nothing about permission or protocol: a request that is for us goes to `proxy` or `endpoints`. It may
-//! name everything but `cli`. Start with `run.rs`, then `start.rs`; a connection's way is `connection/listener.rs`,
-//! `connection/serve.rs`, `dispatch.rs`; a changed configuration's is `reload.rs` and `build.rs`.
+//! name every module but `cli`. Start with `run.rs`, then `start.rs`; for connections read `connection/listener.rs`,
+//! `connection/serve.rs`, `dispatch.rs`; for changes of the configuration `reload.rs` and `build.rs`.
 
 mod build;
 pub mod command_socket;

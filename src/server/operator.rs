@@ -27,9 +27,9 @@ use crate::store::Store;
 use crate::telemetry::{Exposition, Histogram, Kind};
 use crate::web::{Response, is_cross_site, reply};
 
-/// Connections at once: a scraper, a probe, a person.
+/// The most concurrent connections: a scraper, a probe, a person.
 const CONNECTIONS: usize = 32;
-/// How long a head may take, and a store to say that it is there.
+/// Time limit for a request head, and for the store's answer to a readiness check.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the operator listener reports on.
@@ -44,10 +44,10 @@ pub(super) struct Operator {
     pub(super) reloads: ReloadStatus,
 }
 
-/// Answers until `stop`.
+/// Serves requests until `stop`.
 pub(super) async fn run(listener: Arc<TcpListener>, operator: Arc<Operator>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    // A file kept open, to be let go when there are none left, so that a probe is answered all the same.
+    // A spare file descriptor, closed when there are no others left, so that a probe is still answered.
     let mut reserve = open_reserve();
     loop {
         let accepted = tokio::select! {
@@ -61,7 +61,7 @@ pub(super) async fn run(listener: Arc<TcpListener>, operator: Arc<Operator>, sto
                 tracing::debug!(%error, "the operator listener cannot accept");
                 drop(reserve.take());
                 match tokio::time::timeout(TIMEOUT, listener.accept()).await {
-                    // One at a time, so that the reserve comes back.
+                    // Served one at a time, so that the spare descriptor can be reopened.
                     Ok(Ok((stream, _))) => serve(stream, Arc::clone(&operator), false).await,
                     Ok(Err(_)) | Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
@@ -95,7 +95,8 @@ async fn serve(stream: TcpStream, operator: Arc<Operator>, keep_alive: bool) {
     }
 }
 
-/// A name that an attacker made point to loopback (DNS rebinding) makes any page a page of the same site.
+/// Returns whether a request names this machine. Otherwise an attacker's name that resolves to loopback (DNS rebinding)
+/// would make the attacker's page same-origin.
 fn names_this_machine(request: &Request<Incoming>) -> bool {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     host::split(host).is_some_and(|(name, _)| {
@@ -124,7 +125,7 @@ impl Operator {
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Response {
-        // A page in the operator's browser must not be able to use that browser's way in.
+        // A page in the operator's browser must not be able to read this through the browser.
         if is_cross_site(request.headers(), |_| false) {
             return reply::uncached(StatusCode::FORBIDDEN, "text/plain", "not for other sites\n");
         }
@@ -137,7 +138,7 @@ impl Operator {
         let mut response = match request.uri().path() {
             "/healthz" => reply::uncached(StatusCode::OK, "text/plain", "ok\n"),
             "/readyz" => match self.readiness().await {
-                // Ready all the same: warm tokens are served, and it is writes that show when writing works again.
+                // Still ready: cached tokens are served, and only writes can show when writing works again.
                 Ok(()) if self.store.stats().failing => self.ready("ready, but the store writes nothing just now"),
                 Ok(()) if self.process.cache.is_filling() => {
                     self.ready("ready; tokens are still being read into memory")
@@ -152,8 +153,8 @@ impl Operator {
         response
     }
 
-    /// Says that requests should be sent here, and what is known of the upstreams: one that is down is no reason to take
-    /// the others away from their users.
+    /// Answers that requests should be sent here, with the state of the upstreams: one that is down must not make the
+    /// others unavailable.
     fn ready(&self, how: &str) -> Response {
         let upstreams = self.upstreams.states();
         let lines: String =
@@ -161,7 +162,7 @@ impl Operator {
         reply::uncached(StatusCode::OK, "text/plain", format!("{how}\n{lines}"))
     }
 
-    /// Says whether requests should be sent here, and if not, why not.
+    /// Returns whether requests should be sent here; the error says why not.
     async fn readiness(&self) -> Result<(), &'static str> {
         if self.process.draining.load(Relaxed) {
             return Err("going down");
@@ -216,7 +217,7 @@ impl Operator {
     }
 
     fn expose_store(&self, out: &mut Exposition) {
-        /// What `StoreStats::commit_buckets` counts, in seconds.
+        /// The upper bounds of `StoreStats::commit_buckets`, in seconds.
         const BOUNDS: [f64; 5] = [0.001, 0.005, 0.025, 0.1, 0.5];
         let stats = self.store.stats();
         let name = "mcpgate_store_commit_duration_seconds";

@@ -1,5 +1,5 @@
-//! What every exporter says of its process, in the names that Prometheus' own client libraries use. Linux only: elsewhere
-//! there is nothing of it but the start time.
+//! Metrics of the process, with the names that Prometheus' client libraries use. Linux only; elsewhere only the start
+//! time is reported.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::files;
 use crate::oauth::Timestamp;
 use crate::telemetry::{Exposition, Kind};
 
-/// proc(5): some 50 numbers.
+/// The largest file read from proc(5), in bytes: some 50 numbers.
 const LONGEST: u64 = 4096;
 
-/// Writes them.
+/// Writes the metrics of the process.
 pub(super) fn expose(out: &mut Exposition, started: Timestamp) {
     let started = Duration::from_millis(started.as_millis()).as_secs_f64();
     out.single(
@@ -29,7 +29,7 @@ pub(super) fn expose(out: &mut Exposition, started: Timestamp) {
         out.single("process_virtual_memory_bytes", Kind::Gauge, "Virtual memory.", usage.virtual_memory);
     }
     if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-        // One of them is this look.
+        // One of them is the folder being read here.
         out.single("process_open_fds", Kind::Gauge, "Open file descriptors.", open.count().saturating_sub(1));
     }
     if let Some(most) = getrlimit(Resource::Nofile).current {
@@ -37,7 +37,7 @@ pub(super) fn expose(out: &mut Exposition, started: Timestamp) {
     }
 }
 
-/// What the process uses.
+/// The resources that the process uses.
 struct Usage {
     cpu: Duration,
     resident: u64,
@@ -51,7 +51,8 @@ impl Usage {
 
     /// Reads proc(5) `stat`.
     fn of(stat: &str) -> Option<Self> {
-        // The second field is a name in parentheses, which may contain anything; the third follows.
+        // The second field is a name in parentheses that may contain anything, so fields are counted after the last
+        // parenthesis.
         let fields: Vec<_> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number.checked_sub(3)?)?.parse::<u64>().ok();
         let ticks = field(14)?.checked_add(field(15)?)?;

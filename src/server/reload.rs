@@ -1,5 +1,5 @@
-//! A new configuration under a running gateway: read whole, checked whole, adopted whole or not at all; and the keys, which
-//! are reread with it and adopted on their own.
+//! Reloads the configuration of a running gateway: it is read, checked and adopted as a whole, or not at all. The keys
+//! are reread with it but adopted independently.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,9 +22,10 @@ use crate::files;
 use crate::issuer::Issuer;
 use crate::telemetry::ServerEvent;
 
-/// A folder that never comes to rest must not keep a change from being seen.
+/// The longest wait for changes to settle: a folder that keeps changing must not delay a reload for ever.
 const LONGEST: Duration = Duration::from_secs(5);
-/// A file is seldom written in one go, and certificate and key are two: wait until nothing has changed for this long.
+/// How long nothing must have changed before a reload: files are rarely written in one go, and certificate and key are
+/// two files.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// What a reload needs.
@@ -40,7 +41,7 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Rereads the keys, the configuration and all files it names, and serves with them; or logs why not.
+    /// Rereads the keys, the configuration and all files it names, and adopts them, or logs why not.
     pub(super) fn reload(&self) {
         self.reload_keys();
         let metrics = &self.operator.process.metrics;
@@ -61,8 +62,8 @@ impl Reloader {
         }
     }
 
-    /// Puts the keys in force that the files hold now, whatever becomes of the configuration: a key that was taken away must
-    /// not stay for a fault elsewhere.
+    /// Adopts the keys as they are in the files now, whatever happens to the configuration: a removed key must not stay
+    /// in use because of a fault elsewhere.
     fn reload_keys(&self) {
         let config = self.config.load();
         match keys::load(&config.data_dir, &config.brand) {
@@ -87,7 +88,7 @@ impl Reloader {
         let serving = self.workers.first().map(|worker| worker.snapshot());
         let before = serving.as_ref().map(|snapshot| &*snapshot.table);
         let built = self.builder.snapshot(config, before).map_err(|error| vec![error.to_string()])?;
-        // Nothing fails from here on. Endpoints first: a client may be sent to an upstream only when it is known.
+        // Nothing can fail from here on. Endpoints first: tokens for an upstream may be issued only when it is known.
         self.dialer.exchange(built.dialer);
         let mut told = Config::clone(&built.snapshot.config);
         told.keep_titles(&self.config.load());
@@ -100,7 +101,7 @@ impl Reloader {
         Ok(())
     }
 
-    /// Returns the files whose change means a reload.
+    /// Returns the files whose change triggers a reload.
     fn files(&self) -> Vec<PathBuf> {
         let config = self.config.load();
         let mut files: Vec<_> = self.file.iter().cloned().collect();
@@ -117,11 +118,11 @@ impl Reloader {
         files
     }
 
-    /// Returns a digest of what the files hold now.
+    /// Returns a digest of the files' current content.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for file in self.files() {
-            // A file that is absent or cannot be read is a state like any other.
+            // A missing or unreadable file is a state like any other.
             let content = files::read(&file, files::LARGEST_PEM).map(Zeroizing::new);
             let content = content.unwrap_or_else(|error| error.to_string().into_bytes().into());
             hash.update(u64::try_from(content.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -131,11 +132,11 @@ impl Reloader {
     }
 }
 
-/// Watches the folders of the files that a reload reads. The files themselves are replaced, not written, by editors
-/// and by Kubernetes, and a watch on a file ends with it.
+/// Watches the folders of the files that a reload reads. Editors and Kubernetes replace files instead of writing them,
+/// which would end a watch on the file itself.
 pub(super) struct FileWatch {
     changed: mpsc::Receiver<()>,
-    /// Whether it was time to look since the watch began.
+    /// Whether `settled` has returned since the watch began.
     has_looked: bool,
     _watcher: RecommendedWatcher,
 }
@@ -149,7 +150,7 @@ impl FileWatch {
         let (tell, changed) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
-                // Full: it has been told already.
+                // If the channel is full, a change has already been reported.
                 let _told = tell.try_send(());
             }
         })?;
@@ -162,15 +163,15 @@ impl FileWatch {
         Ok(Self { changed, has_looked: false, _watcher: watcher })
     }
 
-    /// Waits until something has changed in the folders, and then not for a while. What changed before the watch began is
-    /// not told, and a file may be half written just then: the first time, it waits for no change.
+    /// Waits until something has changed in the folders and then settled. The first call does not wait for a change,
+    /// because changes before the watch began are not reported.
     pub(super) async fn settled(&mut self) {
         if self.has_looked && self.changed.recv().await.is_none() {
             tracing::error!("files are no longer watched: the watcher has ended; send SIGHUP after a change");
             std::future::pending::<()>().await;
         }
         let rest = async { while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.changed.recv()).await {} };
-        // Either way it is time to look.
+        // Whether it settled or timed out, the files are compared now.
         drop(tokio::time::timeout(LONGEST, rest).await);
         self.has_looked = true;
     }

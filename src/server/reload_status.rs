@@ -1,4 +1,4 @@
-//! How the last attempt to load a configuration ended, for the metrics.
+//! Outcome of the last attempt to load a configuration, for the metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,24 +6,24 @@ use std::time::Duration;
 use crate::oauth::Timestamp;
 use crate::telemetry::{Exposition, Kind};
 
-/// How the last attempt to load a configuration ended.
+/// Outcome of the last attempt to load a configuration.
 #[derive(Debug)]
 pub(super) struct ReloadStatus {
     /// When the process started.
     pub(super) started: Timestamp,
-    /// Whether it was taken.
+    /// Whether the last configuration was adopted.
     taken: AtomicBool,
-    /// When one was taken last, in milliseconds of the epoch.
+    /// When one was last adopted, in milliseconds since the epoch.
     at: AtomicU64,
 }
 
 impl ReloadStatus {
-    /// Begins with the configuration of the start.
+    /// Starts with the configuration read at startup.
     pub(super) fn new(started: Timestamp) -> Self {
         Self { started, taken: AtomicBool::new(true), at: AtomicU64::new(started.as_millis()) }
     }
 
-    /// Notes whether a configuration was taken.
+    /// Records whether a configuration was adopted.
     pub(super) fn note(&self, taken: bool, now: Timestamp) {
         self.taken.store(taken, Relaxed);
         if taken {

@@ -1,4 +1,4 @@
-//! What is opened before anything is served: clock, randomness, keys, store, token cache.
+//! What is opened before serving: clock, randomness, keys, store, token cache.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::store::embedded::ServerLock;
 use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
 
-/// What is opened first and used by all the rest.
+/// What is opened first and used by everything else.
 pub(super) struct Resources {
     pub(super) services: Services,
     pub(super) session_key: [u8; 32],
@@ -25,7 +25,7 @@ pub(super) struct Resources {
 }
 
 impl Resources {
-    /// Opens them, and returns the lock of the data folder with them.
+    /// Opens the resources, and returns them with the lock of the data folder.
     ///
     /// # Errors
     /// `RunError` when the folder, its keys or its store cannot be used.
@@ -40,7 +40,7 @@ impl Resources {
         let noted = store.clock_note().await?.map(|note| note.seen_at);
         let clock: Arc<dyn Clock> = Arc::new(CheckedClock::new(SystemClock, noted));
         let cache = TokenCache::new(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), config);
-        // Before listening. Memory is filled beside it: a million tokens take seconds.
+        // Before listening. The cache is filled in the background: a million tokens take seconds.
         cache.begin().await?;
         let services = Services::new(store, clock, entropy, keys, Arc::new(config.clone()));
         Ok((lock, Self { services, session_key: session, cache }))
@@ -52,7 +52,7 @@ impl Resources {
         Arc::new(Issuer::new(self.services.clone(), Arc::clone(&self.cache), fetch, Arc::clone(metrics)))
     }
 
-    /// Makes what operators do to it.
+    /// Makes the operators' side of the authorization server.
     pub(super) fn administration(&self) -> Administration {
         Administration::new(self.services.clone(), TenantId::default())
     }

@@ -15,13 +15,13 @@ use crate::config::Config;
 use crate::store::embedded::ServerLock;
 use crate::telemetry;
 
-/// How long the process stays for its last audit rows when the store does not answer.
+/// How long the process waits to write its last audit rows when the store does not answer.
 const LAST_ROWS: Duration = Duration::from_secs(2);
 
-/// How long a start may still take once the process is told to end.
+/// How long a start may still take after the process was told to end.
 const REST_OF_START: Duration = Duration::from_secs(5);
 
-/// How long clients have to take the last word of answers that were cut.
+/// How long clients have to read the ends of answers that were cut short.
 const FAREWELLS: Duration = Duration::from_millis(1500);
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -29,7 +29,7 @@ const FAREWELLS: Duration = Duration::from_millis(1500);
 /// # Errors
 /// `RunError` when it cannot start.
 pub fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
-    // First: threads take it over from the one that starts them.
+    // First, because threads inherit it from the thread that starts them.
     let troubles = super::harden::harden();
     telemetry::init(&config.log);
     for (trouble, error) in troubles {
@@ -39,16 +39,17 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     // served by the workers' own runtimes.
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::system)?;
     let lock = control.block_on(live(config, options));
-    // The tasks hold the store, which is closed with the last of them; then another process may have it. A resolver
-    // that hangs is not waited for.
+    // The tasks hold the store, which is closed with the last of them, so that another process may open it. A hanging
+    // resolver is not waited for.
     control.shutdown_background();
     telemetry::flush();
     lock.map(drop)
 }
 
-/// Returns the lock, for as long as the store may still be open, unless the process ended before it had started.
+/// Runs to the end of the process. Returns the lock, to be held while the store may still be open, unless the process
+/// ended before it had started.
 async fn live(config: Config, options: RunOptions) -> Result<Option<ServerLock>, RunError> {
-    // First of all: a signal that comes while we start must not kill us half way.
+    // First of all: a signal during the start must not kill the process halfway.
     let mut signals = Signals::new().map_err(RunError::system)?;
     let Some((started, is_to_end)) = begin(config, options, &mut signals).await else { return Ok(None) };
     let (gateway, mut failures) = started?;
@@ -59,8 +60,8 @@ async fn live(config: Config, options: RunOptions) -> Result<Option<ServerLock>,
 
 type Started = Result<(Gateway, Failures), RunError>;
 
-/// Starts, and hears signals meanwhile: a file may lie on a disk that does not answer. Also returns whether the process was
-/// told to end; `None` when it was, and the start does not come to its end.
+/// Starts, and handles signals meanwhile, since a file may be on a disk that does not answer. Also returns whether the
+/// process was told to end; `None` if it was and the start did not finish in time.
 async fn begin(config: Config, options: RunOptions, signals: &mut Signals) -> Option<(Started, bool)> {
     let control = tokio::runtime::Handle::current();
     let mut starting = tokio::task::spawn_blocking(move || control.block_on(start(config, options)));
@@ -69,7 +70,7 @@ async fn begin(config: Config, options: RunOptions, signals: &mut Signals) -> Op
         started = &mut starting => Some(started),
         () = signals.end() => {
             is_to_end = true;
-            // A start that goes on is let through: what it has begun to write is then whole, and it is drained.
+            // A start in progress may finish, so that what it writes is complete; then it is drained.
             tokio::select! {
                 started = &mut starting => Some(started),
                 () = tokio::time::sleep(REST_OF_START) => None,
@@ -84,8 +85,8 @@ async fn begin(config: Config, options: RunOptions, signals: &mut Signals) -> Op
 }
 
 impl Gateway {
-    /// Serves, and reloads when asked or when files have changed, until the process is to end. Returns why, if it is
-    /// because something failed.
+    /// Serves, and reloads on a signal or when files have changed, until the process is told to end. Returns the cause
+    /// if something failed.
     async fn serve(&self, signals: &mut Signals, failures: &mut Failures) -> Option<String> {
         tokio::select! {
             Some(cause) = failures.recv() => {
@@ -107,7 +108,7 @@ impl Gateway {
                 },
                 () = settled(&mut watch) => false,
             };
-            // Files may lie on a disk that does not answer: a signal to end must be handled all the same.
+            // Files may be on a disk that does not answer: a signal to end must still be handled.
             let reloaded = tokio::select! {
                 reloaded = self.reload(asked, &mut digest) => reloaded,
                 () = signals.end() => return,
@@ -118,7 +119,7 @@ impl Gateway {
         }
     }
 
-    /// Reloads when that was asked for, or when the files are not those of `digest`; returns whether it did.
+    /// Reloads if `asked`, or if the files no longer match `digest`; returns whether it did.
     async fn reload(&self, asked: bool, digest: &mut Option<[u8; 32]>) -> bool {
         let now = self.digest().await;
         if !asked && now == *digest {
@@ -127,7 +128,7 @@ impl Gateway {
         *digest = now;
         let reloader = Arc::clone(&self.reloader);
         service_manager::reloading();
-        // It reads files: not on the runtime that accepts connections.
+        // It reads files, so it must not run on the runtime that accepts connections.
         if let Err(error) = tokio::task::spawn_blocking(move || reloader.reload()).await {
             tracing::error!(%error, "reloading failed");
         }
@@ -135,7 +136,7 @@ impl Gateway {
         true
     }
 
-    /// Reads the files away from the runtime that accepts connections: they may lie on a disk that does not answer.
+    /// Reads the files outside the runtime that accepts connections, since they may be on a disk that does not answer.
     async fn digest(&self) -> Option<[u8; 32]> {
         let reloader = Arc::clone(&self.reloader);
         let read = tokio::task::spawn_blocking(move || reloader.digest()).await;
@@ -150,7 +151,7 @@ impl Gateway {
         watch.inspect_err(|error| tracing::warn!(%error, "files are not watched; send SIGHUP after a change")).ok()
     }
 
-    /// Lets what is under way end, for the configured time. A second signal ends it at once.
+    /// Lets requests in progress finish, for the configured time. A second signal ends the wait at once.
     async fn drain(self, signals: &mut Signals) -> ServerLock {
         let limit = self.reloader.config.load().timeouts.drain;
         tracing::info!(connections = self.process.admission.open(), "going down");
@@ -171,13 +172,13 @@ impl Gateway {
             }
             () = signals.end() => tracing::warn!("a second signal: not waiting any longer"),
         }
-        // What is still under way is answered with the reason; who takes it needs a moment.
+        // What is still in progress is answered with the reason, and clients need a moment to read that.
         for handle in &self.workers {
             handle.worker.proxy.close();
         }
         drop(tokio::time::timeout(FAREWELLS, self.process.admission.empty()).await);
         self.ended.cancel();
-        // Without anybody to hand connections over, the workers' runtimes end.
+        // Once nobody can hand over connections, the workers' runtimes end.
         drop(self.workers);
         for thread in self.threads {
             if thread.join().is_err() {

@@ -1,5 +1,5 @@
-//! What a service manager is told (sd_notify(3)): ready, reloading, stopping; and the watchdog, which is fed only while every
-//! worker answers. Without one (no `NOTIFY_SOCKET`) nothing is sent.
+//! Notifies a service manager (sd_notify(3)): ready, reloading, stopping; and feeds its watchdog while every worker
+//! responds. Without a service manager (no `NOTIFY_SOCKET`) nothing is sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// Beyond the time to drain: the last audit rows, the store.
+/// Extra time after draining, to write the last audit rows and close the store.
 const AFTER_DRAIN: Duration = Duration::from_secs(10);
 
 fn tell(states: &[NotifyState<'_>]) {
@@ -17,30 +17,30 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Connections are accepted; or a reload is over.
+/// Reports that connections are accepted, or that a reload is over.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The configuration is read again; `ready` follows in any case.
+/// Reports that the configuration is being reloaded; `ready` follows in any case.
 pub(super) fn reloading() {
-    // systemd pairs it with the signal by this time.
+    // systemd matches the message to its signal by this time.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the clock cannot be read"),
     }
 }
 
-/// The process goes down, which may take as long as `drain`, whatever the manager's own limit is.
+/// Reports that the process is stopping, which may take as long as `drain`, whatever the manager's own limit is.
 pub(super) fn stopping(drain: Duration) {
     let micros = u32::try_from((drain + AFTER_DRAIN).as_micros()).unwrap_or(u32::MAX);
     tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros)]);
 }
 
-/// The watchdog that the service manager asks for.
+/// The watchdog that the service manager has requested.
 #[derive(Clone)]
 pub(super) struct Watchdog {
-    /// Without news for so long the manager ends the process.
+    /// How long the manager waits for a message before it kills the process.
     limit: Duration,
     made: Instant,
     workers: Vec<Heartbeat>,
@@ -51,7 +51,7 @@ pub(super) struct Watchdog {
 struct Heartbeat(Arc<AtomicU64>);
 
 impl Watchdog {
-    /// Makes one for so many workers, if the service manager asks for one.
+    /// Makes a watchdog over this many workers, if the service manager requests one.
     pub(super) fn asked_for(workers: usize) -> Option<Self> {
         sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()).map(|limit| Self::new(limit, workers))
     }
@@ -60,7 +60,7 @@ impl Watchdog {
         Self { limit, made: Instant::now(), workers: (0..workers).map(|_| Heartbeat::default()).collect() }
     }
 
-    /// Shows that a worker's runtime runs, for ever: to be spawned there.
+    /// Reports for ever that a worker's runtime is running; to be spawned on that runtime.
     pub(super) async fn beat(self, worker: usize) {
         let Some(pulse) = self.workers.get(worker).cloned() else { return };
         let mut ticks = tokio::time::interval(self.limit / 8);
@@ -71,7 +71,8 @@ impl Watchdog {
         }
     }
 
-    /// Feeds the watchdog while all workers answer, for ever. That it runs shows that the control path does.
+    /// Feeds the watchdog for ever while all workers respond. Since it runs on the control path's runtime, it also
+    /// shows that that one is running.
     pub(super) async fn run(self) {
         self.run_with(|| tell(&[NotifyState::Watchdog])).await;
     }
@@ -94,7 +95,7 @@ impl Watchdog {
         }
     }
 
-    /// Returns a worker that has not answered for half of the limit.
+    /// Returns a worker that has not responded for half of the limit.
     fn stuck(&self) -> Option<usize> {
         let half = u64::try_from(self.limit.as_millis() / 2).unwrap_or(u64::MAX);
         let now = self.now();
@@ -127,7 +128,7 @@ mod tests {
                 drop(tokio::spawn(watchdog.beat(1)));
                 loop {
                     match held_up.try_recv() {
-                        // The whole runtime waits.
+                        // Blocks the whole runtime.
                         Ok(until) => drop(until.recv()),
                         Err(std::sync::mpsc::TryRecvError::Empty) => {
                             tokio::time::sleep(Duration::from_millis(10)).await
@@ -145,7 +146,7 @@ mod tests {
         is_fed_from(2).await;
         let (let_go, until) = std::sync::mpsc::channel();
         hold_up.send(until).unwrap();
-        // Half of the limit until it is seen, and a quarter until the next feeding.
+        // It takes half of the limit to notice, and a quarter until the next message.
         tokio::time::sleep(Duration::from_millis(700)).await;
         let before = fed.load(Relaxed);
         tokio::time::sleep(Duration::from_millis(700)).await;

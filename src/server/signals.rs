@@ -1,4 +1,4 @@
-//! The signals that the process knows.
+//! The signals that the process handles.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -10,7 +10,7 @@ pub(super) enum SignalAction {
     Reload,
 }
 
-/// Receives them.
+/// Receives the signals.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -18,7 +18,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over from the system, which would end the process.
+    /// Starts handling the signals, whose default action would end the process.
     ///
     /// # Errors
     /// The system refuses.

@@ -1,5 +1,4 @@
-//! The wiring: keys, store, cache, listeners, snapshot, use cases, workers, in the order in which each needs the one
-//! before.
+//! The wiring: keys, store, cache, listeners, snapshot, use cases, workers, in the order of their dependencies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ use crate::proxy::Sessions;
 use crate::store::embedded::ServerLock;
 use crate::telemetry::Metrics;
 
-/// What is there after the start.
+/// The running parts of a started gateway.
 pub(super) struct Gateway {
     pub(super) process: Arc<Process>,
     pub(super) reloader: Arc<Reloader>,
@@ -47,16 +46,16 @@ pub(super) struct Gateway {
     pub(super) listening: JoinHandle<()>,
     /// Ends everything else.
     pub(super) ended: CancellationToken,
-    /// Held while the process lives: two servers would keep two token caches over one store, each deaf to the other for
-    /// a moment.
+    /// Held for the life of the process: two servers on one store would have two token caches, each a moment late to
+    /// learn of the other's changes.
     pub(super) lock: ServerLock,
 }
 
-/// The sockets at which connections will be accepted.
+/// The sockets on which connections will be accepted.
 struct Sockets {
     public: TcpListener,
     operator: TcpListener,
-    /// The built-in demo upstream's, if it runs.
+    /// The socket of the built-in demo upstream, if it runs.
     demo: Option<TcpListener>,
 }
 
@@ -76,7 +75,7 @@ impl Sockets {
         self.demo.as_ref().map(TcpListener::local_addr).transpose().map_err(RunError::system)
     }
 
-    /// Returns what can be told once connections are accepted.
+    /// Returns what is reported once connections are accepted.
     fn ready(
         &self,
         config: &Arc<Config>,
@@ -98,8 +97,8 @@ fn listen(address: SocketAddr, key: &'static str, option: &'static str) -> Resul
     listener::bind(address).map_err(|source| RunError::Listen { key, option, address, source })
 }
 
-/// Starts everything; connections are accepted when it returns. It reads and writes files. Also returns the
-/// channel that reports parts that have failed.
+/// Starts everything; connections are accepted when it returns. Reads and writes files. Also returns the channel on
+/// which failures of essential parts are reported.
 pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gateway, Failures), RunError> {
     let (lock, resources) = Resources::open(&config).await?;
     let sockets = Sockets::bind(&config).await?;
@@ -109,7 +108,7 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
     let builder = Builder { tls, clock: Arc::clone(&services.clock), demo: sockets.demo_address()? };
     let built = builder.snapshot(config, None)?;
     let snapshot = built.snapshot;
-    // The same with the port of the demo upstream, which is known only now.
+    // The same configuration with the port of the demo upstream, which is known only now.
     services.config.store(Arc::clone(&snapshot.config));
     let metrics = metrics_of(&snapshot.config);
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
@@ -134,14 +133,14 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
         operator: Arc::clone(&operator),
         issuer: Arc::clone(&issuer),
     };
-    // Before anybody can be told that we are ready: a file that changes from now on is seen to have changed.
+    // Taken before readiness is reported, so that every later change of a file is noticed.
     let loaded = reloader.digest();
     operator.upstreams.watch(&snapshot.table);
     upkeep::start(&supervisor, &resources, &issuer, alarm);
     listen_for_commands(&supervisor, &resources);
     ready.announce(options.on_ready);
-    // Last: their tasks run beside this function, and a client that gets an answer may rely on all of the above. Until then
-    // connections wait in the queues of the sockets.
+    // Last, because their tasks run concurrently, and a client that gets an answer may rely on all of the above. Until
+    // then connections wait in the sockets' queues.
     let listening = start_listeners(&supervisor, sockets, &workers, operator, &closing);
     service_manager::ready();
     let gateway = Gateway {
@@ -164,7 +163,7 @@ fn metrics_of(config: &Config) -> Arc<Metrics> {
     Metrics::new(&upstreams)
 }
 
-/// Puts together what all workers share.
+/// Assembles what all workers share.
 fn process(resources: &Resources, issuer: &Arc<Issuer>, metrics: Arc<Metrics>) -> Arc<Process> {
     let clock = &resources.services.clock;
     Arc::new(Process {
@@ -203,23 +202,23 @@ fn start_listeners(
     })
 }
 
-/// Starts serving the commands that take access away. Without the socket they write to the store themselves.
+/// Starts serving the commands that end access. Without the socket they write to the store themselves.
 fn listen_for_commands(supervisor: &Supervisor, resources: &Resources) {
     let place = Arc::new(SocketPlace::new(&resources.services.config.load().data_dir));
     let handler = CommandHandler { services: resources.services.clone(), cache: Arc::clone(&resources.cache) };
     drop(supervisor.spawn("commands", move || command_socket::run(Arc::clone(&place), handler.clone())));
 }
 
-/// What became of the first account of `up`.
+/// What was done about the first account of `up`.
 #[derive(Default)]
 struct First {
-    /// By which its password is set.
+    /// The link for setting its password, if one was made.
     setup_link: Option<String>,
-    /// Whether the file with a password was not needed.
+    /// Whether a password was given but not needed.
     password_ignored: bool,
 }
 
-/// Makes the first account of `up` when there is none, with the password of a file or a link by which it is set.
+/// Makes the first account of `up` if there is none, with the given password or a link for setting one.
 async fn first_account(administration: &Administration, options: &RunOptions) -> Result<First, RunError> {
     if !options.up {
         return Ok(First::default());

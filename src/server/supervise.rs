@@ -1,5 +1,5 @@
-//! Background tasks and threads are watched. A task that panics is started again; when a thread panics that cannot be, the
-//! process ends after a drain and says why. Nothing stops in silence.
+//! Supervises background tasks and threads. A task that panics is restarted; a thread that panics cannot be, so the
+//! process drains, ends and reports why. Nothing stops silently.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::{Metrics, ServerEvent};
 
-/// Between a panic and the next start; doubled until the longest while the task does not hold for that long.
+/// Pause before a panicked task is restarted; doubled each time up to the longest, until the task runs for that long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How often a thread may have died before anybody takes the news: one is enough to end the process.
+/// Capacity of the channel for failures; the first one already ends the process.
 const NEWS: usize = 8;
 
 /// Starts tasks that run until the process ends.
@@ -36,7 +36,7 @@ impl Supervisor {
         self.spawn_until(name, self.ended.clone(), task)
     }
 
-    /// The same until `stop`, which the task heeds by itself.
+    /// Like `spawn`, but until `stop`, which the task itself observes.
     pub(super) fn spawn_until<F>(
         &self,
         name: &'static str,
@@ -72,33 +72,33 @@ impl Supervisor {
     }
 }
 
-/// What the process cannot go on without has failed: its name and how.
+/// Receives failures of essential parts: which part, and how it failed.
 pub(super) type Failures = mpsc::Receiver<String>;
 
-/// Tells of such failures.
+/// Reports failures of essential parts.
 #[derive(Clone)]
 pub(super) struct Alarm(mpsc::Sender<String>);
 
 impl Alarm {
-    /// Makes one, and the end at which the process learns of it.
+    /// Makes an alarm and its receiving end.
     pub(super) fn new() -> (Self, Failures) {
         let (tell, failures) = mpsc::channel(NEWS);
         (Self(tell), failures)
     }
 
-    /// Tells that the process has to end, and why.
+    /// Reports that the process has to end, and why.
     pub(super) fn raise(&self, cause: String) {
-        // Full: the process ends for another reason already.
+        // If the channel is full, the process is already ending for another reason.
         let _told = self.0.try_send(cause);
     }
 
-    /// Returns what tells, when it is dropped by a panic, that `thread` has died.
+    /// Returns a guard that raises the alarm when it is dropped by a panic of `thread`.
     pub(super) fn of_thread(&self, thread: String) -> ThreadAlarm {
         ThreadAlarm { alarm: self.clone(), thread }
     }
 }
 
-/// Kept by a thread as long as it runs.
+/// A guard that a thread holds while it runs.
 pub(super) struct ThreadAlarm {
     alarm: Alarm,
     thread: String,

@@ -1,5 +1,5 @@
-//! The background tasks of a server: filling memory, following the store's changes, removing what has ended, reporting, and looking
-//! whether the store's threads live.
+//! The background tasks of a server: filling the cache, following the store's changes, removing what has expired,
+//! reporting, and checking the store's threads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::supervise::{Alarm, Supervisor};
 use crate::issuer::Issuer;
 use crate::token_cache::Follower;
 
-/// How often the threads of the store are looked after.
+/// How often the threads of the store are checked.
 const STORE_WATCH: Duration = Duration::from_secs(1);
 
-/// Starts them all.
+/// Starts all background tasks.
 pub(super) fn start(supervisor: &Supervisor, resources: &Resources, issuer: &Arc<Issuer>, alarm: Alarm) {
     let cache = Arc::clone(&resources.cache);
     drop(supervisor.spawn("follower", move || Follower::run(Arc::clone(&cache))));
@@ -21,7 +21,7 @@ pub(super) fn start(supervisor: &Supervisor, resources: &Resources, issuer: &Arc
         let cache = Arc::clone(&filled);
         async move {
             cache.fill().await;
-            // Once is enough, and whoever returns is started again.
+            // Once is enough, but a task that returned would be restarted.
             std::future::pending().await
         }
     }));
@@ -47,7 +47,7 @@ pub(super) fn start(supervisor: &Supervisor, resources: &Resources, issuer: &Arc
     }));
 }
 
-/// Raises the alarm when a thread of the store has died: without it nothing is written, or read, until a restart.
+/// Raises the alarm when a thread of the store has died: without it nothing can be written or read until a restart.
 async fn watch_store(is_dead: impl Fn() -> bool, alarm: Alarm) {
     let mut ticks = tokio::time::interval(STORE_WATCH);
     loop {

@@ -1,4 +1,4 @@
-//! Watching the upstreams of the configuration in force.
+//! Monitors the upstreams of the current configuration.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,16 +11,16 @@ use crate::proxy::{RouteTable, UpstreamState};
 use crate::sync::lock;
 use crate::telemetry::{Exposition, Kind, WorkerMetrics};
 
-/// The upstreams that are watched.
+/// The monitored upstreams.
 pub(super) struct Upstreams {
     metrics: WorkerMetrics,
     supervisor: Supervisor,
-    /// What people and clients are told; not what workers route by.
+    /// The configuration for display names; workers route by their own snapshot.
     config: Arc<ArcSwap<Config>>,
     watched: Mutex<Option<(Arc<RouteTable>, AbortHandle)>>,
 }
 
-/// Calls an upstream what it calls itself.
+/// Adopts the display name that an upstream gives itself.
 fn name(config: &ArcSwap<Config>, upstream: &str, title: &str) {
     let before = config.rcu(|config| config.with_title(upstream, title).map_or_else(|| Arc::clone(config), Arc::new));
     if before.with_title(upstream, title).is_some() {
@@ -29,12 +29,12 @@ fn name(config: &ArcSwap<Config>, upstream: &str, title: &str) {
 }
 
 impl Upstreams {
-    /// Watches none yet.
+    /// Makes the monitor, with no upstreams yet.
     pub(super) fn new(metrics: WorkerMetrics, supervisor: Supervisor, config: Arc<ArcSwap<Config>>) -> Self {
         Self { metrics, supervisor, config, watched: Mutex::default() }
     }
 
-    /// Watches the upstreams of a table from now on, and no others. Each is tried at once.
+    /// Monitors the upstreams of a table from now on, and no others. Each is probed at once.
     pub(super) fn watch(&self, table: &Arc<RouteTable>) {
         let (watched, metrics, config) = (Arc::clone(table), self.metrics.clone(), Arc::clone(&self.config));
         let task = self.supervisor.spawn("upstream watch", move || {
@@ -48,13 +48,13 @@ impl Upstreams {
         }
     }
 
-    /// Returns what is known of each.
+    /// Returns the state of each upstream.
     pub(super) fn states(&self) -> Vec<UpstreamState> {
         let watched = lock(&self.watched);
         watched.as_ref().map(|(table, _)| table.states()).unwrap_or_default()
     }
 
-    /// Writes which of them can be reached.
+    /// Writes which upstreams can be reached, as metrics.
     pub(super) fn expose(&self, out: &mut Exposition) {
         let name = "mcpgate_upstream_up";
         out.family(name, Kind::Gauge, "1 if the last attempt to connect to the upstream succeeded, 0 if it failed.");

@@ -1,5 +1,5 @@
-//! One worker: a thread with a runtime of its own, its connections, its upstream connections, its counters. With other
-//! cores it shares the token cache and the route table.
+//! One worker: a thread with a runtime of its own, its connections, its upstream connections, its counters. It shares
+//! the token cache and the route table with other cores.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -21,7 +21,7 @@ use crate::sync::lock;
 use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
 
-/// What all workers share, and none writes while it serves.
+/// What all workers share, none of it written while requests are served.
 pub(super) struct Process {
     pub(super) endpoints: Endpoints,
     pub(super) metrics: Arc<Metrics>,
@@ -32,7 +32,8 @@ pub(super) struct Process {
     pub(super) draining: AtomicBool,
 }
 
-/// A configuration with all that was made of it; replaced whole, so that no request to an upstream sees two of them.
+/// A configuration with everything built from it; replaced as a whole, so that no request to an upstream sees two of
+/// them.
 #[derive(Clone)]
 pub(super) struct Snapshot {
     pub(super) config: Arc<Config>,
@@ -41,11 +42,11 @@ pub(super) struct Snapshot {
     pub(super) tls: Option<Arc<ServerConfig>>,
 }
 
-/// One worker.
+/// A worker's state, used by its own thread only.
 pub(super) struct Worker {
     pub(super) process: Arc<Process>,
     pub(super) proxy: Proxy,
-    /// Of its own, so that taking it counts up in no other core's cache line.
+    /// A snapshot per worker, so that loading it does not touch another core's cache line.
     snapshot: ArcSwap<Snapshot>,
     ids: RequestIds,
     open: AtomicUsize,
@@ -67,14 +68,14 @@ impl Worker {
         }
     }
 
-    /// Serves with another snapshot from the next request on, and ends streams of upstreams that it has no more.
+    /// Serves with the given snapshot from the next request on, and ends streams of upstreams that it no longer has.
     pub(super) fn adopt(&self, snapshot: Snapshot) {
         let table = Arc::clone(&snapshot.table);
         self.snapshot.store(Arc::new(snapshot));
         self.proxy.adopt(&table);
     }
 
-    /// Returns what to serve a request with.
+    /// Returns the snapshot to serve a request with.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
@@ -89,16 +90,16 @@ impl Worker {
         u32::try_from(self.ids.place().wrapping_mul(37) % 100).unwrap_or(0)
     }
 
-    /// Returns the number of its connections.
+    /// Returns the number of the worker's connections.
     pub(super) fn open(&self) -> usize {
         self.open.load(Relaxed)
     }
 
-    /// Enters a connection, so that it can be told to end, until the entry is dropped.
+    /// Registers a connection, so that it can be told to end, until the entry is dropped.
     pub(super) fn enter(self: &Arc<Self>, activity: &Arc<Activity>) -> Entry {
         let key = self.ids.place();
         self.lock().insert(key, Arc::clone(activity));
-        // Draining may have begun between accepting and here: then nobody else will tell it.
+        // Draining may have begun since the connection was accepted, and then nobody else will tell it.
         if self.process.draining.load(Relaxed) {
             activity.wind_down();
         }
@@ -131,13 +132,13 @@ impl Drop for Entry {
 pub(super) struct OpenConnection(Arc<Worker>);
 
 impl OpenConnection {
-    /// Counts one more.
+    /// Counts one more connection.
     pub(super) fn of(worker: &Arc<Worker>) -> Self {
         worker.open.fetch_add(1, Relaxed);
         Self(Arc::clone(worker))
     }
 
-    /// Returns the worker.
+    /// Returns the worker that counts it.
     pub(super) fn worker(&self) -> &Arc<Worker> {
         &self.0
     }
@@ -149,7 +150,7 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Makes request ids: 128 bits that nobody else has, without asking the system each time. They are no secrets.
+/// Makes request ids: 128 unique bits without a system call each time. They are not secret.
 #[derive(Debug)]
 struct RequestIds {
     prefix: [u8; 8],
@@ -164,20 +165,20 @@ impl RequestIds {
         Self { prefix, offset: u64::from_be_bytes(offset), count: AtomicU64::new(0) }
     }
 
-    /// Returns a number that no other connection of this worker has.
+    /// Returns the next number of this worker's counter.
     fn place(&self) -> u64 {
         self.count.fetch_add(1, Relaxed)
     }
 
     fn next(&self) -> HeaderValue {
-        // An odd factor makes every counter value a different number that looks like none of its neighbours.
+        // Multiplying by an odd constant maps every counter value to a different number unlike its neighbours.
         let number = self.offset ^ self.place().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut text = [0; 32];
         let nibbles = self.prefix.into_iter().chain(number.to_be_bytes()).flat_map(|byte| [byte >> 4, byte & 15]);
         for (to, nibble) in text.iter_mut().zip(nibbles) {
             *to = if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
         }
-        // Hexadecimal digits always make a header; the default is never reached.
+        // Hexadecimal digits are always a valid header value; the default is never used.
         HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
     }
 }

@@ -1,4 +1,4 @@
-//! The workers' threads: each has a runtime of its own, and serves the connections that are handed over to its worker.
+//! The workers' threads: each has its own runtime, and serves the connections that are handed to its worker.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::supervise::{Alarm, Supervisor};
 use super::worker::{Process, Snapshot, Worker};
 use crate::entropy::Entropy;
 
-/// Starts a thread for each worker; returns the way to each, and the threads.
+/// Starts a thread for each worker; returns a handle to each worker, and the threads.
 ///
 /// # Errors
 /// `RunError::System` when the system refuses a thread or what its runtime needs.
@@ -46,8 +46,8 @@ pub(super) fn start(
     Ok((handles, threads))
 }
 
-/// Serves the connections that are handed over, until nobody can hand over any more. Those still open are cut then.
-/// `beat` is what shows a watchdog that the worker runs.
+/// Serves the connections that are handed over, until the channel closes; those still open are then cut. `beat` reports
+/// to the watchdog that the worker is running.
 async fn serve_connections(mut accepted: Receiver<Accepted>, beat: Option<impl Future<Output = ()> + Send + 'static>) {
     if let Some(beat) = beat {
         drop(tokio::spawn(beat));

@@ -168,7 +168,8 @@ impl<'a> Visit<'a> for Reader {
     fn visit_macro(&mut self, call: &'a syn::Macro) {
         let mut paths = Vec::new();
         paths_among(call.tokens.clone(), &[], &mut paths);
-        self.file.paths.extend(paths.iter().map(|path| self.of_file(path)));
+        let paths: Vec<_> = paths.iter().map(|path| self.of_file(path)).collect();
+        self.file.paths.extend(paths);
         visit::visit_macro(self, call);
     }
 

@@ -12,11 +12,8 @@
 
 mod imports;
 mod layers;
-<<<<<<< HEAD
 mod matches;
-=======
 mod predicates;
->>>>>>> e798f8d (wip2)
 mod proofs;
 mod sizes;
 mod snapshots;

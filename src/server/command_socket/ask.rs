@@ -1,4 +1,4 @@
-//! The side of a command: it asks, and waits no longer than it may.
+//! The command's side: sends a request and waits for the reply, up to a limit.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::FileTypeExt as _;
@@ -14,27 +14,27 @@ use crate::data_dir::COMMAND_SOCKET;
 use crate::issuer::{Withdrawal, Withdrawn};
 use crate::oauth::TenantId;
 
-/// How long a command tries in all to connect, ask and be answered.
+/// The total time that a command may take to connect, send and get the reply.
 const LONGEST_WAIT: Duration = Duration::from_secs(12);
-/// Between two tries to connect, while as many wait already as the system lets wait.
+/// Pause between two attempts to connect while the socket's queue is full.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What became of a question to the running server.
+/// The outcome of a request to the running server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CommandOutcome {
-    /// It is done and stored.
+    /// The action is done and stored.
     Done(Withdrawn),
-    /// It is in force, and the server will store it when it can.
+    /// The action is in force, and the server will store it when it can.
     NotStored,
-    /// There was nothing to end, or it does not exist; why.
+    /// There was nothing to end, or the target does not exist; the reason.
     Refused(String),
     /// No server runs on the folder.
     NoServer,
-    /// A server runs, or did a moment ago, and has not done it; why.
+    /// A server runs, or did a moment ago, and has not carried it out; the reason.
     Failed(String),
 }
 
-/// Asks the server that runs on a data folder to take access away. Blocks for 12 seconds at most.
+/// Asks the server that runs on a data folder to end access. Blocks for at most 12 seconds.
 #[must_use]
 pub fn ask(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> CommandOutcome {
     match exchange(data_dir, tenant, deed, Instant::now() + LONGEST_WAIT) {
@@ -42,7 +42,7 @@ pub fn ask(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> CommandOutc
         Ok(CommandReply::NotStored) => CommandOutcome::NotStored,
         Ok(CommandReply::Refused(why)) => CommandOutcome::Refused(why),
         Ok(CommandReply::Failed(why)) => CommandOutcome::Failed(why),
-        // Refused: the socket of a server that was killed.
+        // Refused means the socket of a server that was killed.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
             CommandOutcome::NoServer
         }
@@ -51,7 +51,7 @@ pub fn ask(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> CommandOutc
 }
 
 fn exchange(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal, until: Instant) -> io::Result<CommandReply> {
-    // Whoever owns the folder could lead root elsewhere by a link.
+    // The folder's owner could redirect root elsewhere by a symbolic link.
     if !std::fs::symlink_metadata(data_dir.join(COMMAND_SOCKET))?.file_type().is_socket() {
         return Err(io::Error::other(format!("{COMMAND_SOCKET} is no socket")));
     }
@@ -66,7 +66,7 @@ fn exchange(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal, until: Instan
     Ok(serde_json::from_slice(&answer)?)
 }
 
-/// Connects; waits no longer than `until` for a place among those that wait to be accepted.
+/// Connects; waits at most until `until` for room in the socket's queue.
 fn connect(path: &Path, until: Instant) -> io::Result<UnixStream> {
     let address = SocketAddrUnix::new(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -78,14 +78,14 @@ fn connect(path: &Path, until: Instant) -> io::Result<UnixStream> {
                 stream.set_nonblocking(false)?;
                 return Ok(stream);
             }
-            // connect(2): of a Unix socket this says that there is no place.
+            // connect(2): for a Unix socket this means that the queue is full.
             Err(Errno::AGAIN) => std::thread::sleep(PAUSE.min(left(until)?)),
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Returns how long there is until a moment.
+/// Returns the time left until a moment.
 fn left(until: Instant) -> io::Result<Duration> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(late()) } else { Ok(left) }
@@ -95,13 +95,13 @@ fn late() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "it does not answer in time")
 }
 
-/// A connection that is not read or written after a moment, however slowly the other side goes on.
+/// A connection whose reads and writes all end at one deadline, however slowly the other side proceeds.
 struct Limited {
     stream: UnixStream,
     until: Instant,
 }
 
-/// Names what the system says of a limit that has passed.
+/// Turns the system's error for an exceeded time limit into a clear one.
 fn in_time(done: io::Result<usize>) -> io::Result<usize> {
     done.map_err(|error| if error.kind() == ErrorKind::WouldBlock { late() } else { error })
 }
@@ -134,7 +134,7 @@ mod tests {
         Withdrawal::DisableUser { name: "alice".to_owned() }
     }
 
-    /// Accepts one connection, and answers what comes with `said`.
+    /// Accepts one connection, and answers the request with `said`.
     fn answered(folder: &Path, said: &'static str) -> CommandOutcome {
         let listener = at(folder, COMMAND_SOCKET, |path| std::os::unix::net::UnixListener::bind(path)).unwrap();
         let server = thread::spawn(move || {
@@ -166,7 +166,7 @@ mod tests {
             let answer = answered(at, said);
             assert!(matches!(answer, CommandOutcome::Failed(_)), "{said}: {answer:?}");
         }
-        // Left behind by a server that was killed; and what is no socket.
+        // The socket left by a killed server; and a file that is no socket.
         drop(std::os::unix::net::UnixListener::bind(at.join(COMMAND_SOCKET)).unwrap());
         assert_eq!(ask(at, &TenantId::default(), &deed()), CommandOutcome::NoServer);
         std::fs::remove_file(at.join(COMMAND_SOCKET)).unwrap();
@@ -194,7 +194,7 @@ mod tests {
         });
         tried(1000);
         let listener = slow.join().unwrap();
-        // Nobody accepts, and as many wait as may.
+        // Nobody accepts, and the queue is full.
         let path = folder.path().join(COMMAND_SOCKET);
         let mut waiting = Vec::new();
         while let Ok(stream) = connect(&path, Instant::now() + Duration::from_millis(100)) {

@@ -1,4 +1,4 @@
-//! What is asked and answered, a line each, and how a path to the socket is made that the system takes.
+//! Request and reply, a line each, and how to make a path to the socket that is short enough for the system.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::issuer::{Withdrawal, Withdrawn};
 
-/// What both sides speak.
+/// The protocol version that both sides use.
 pub(super) const VERSION: u32 = 1;
-/// The longest question or answer, in bytes.
+/// The longest request or reply, in bytes.
 pub(super) const LONGEST: u64 = 16 << 10;
-/// The longest path that the system takes for a socket, without the zero at its end (unix(7): 108 bytes).
+/// The longest path of a socket, without the terminating zero (unix(7): 108 bytes).
 const LONGEST_PATH: usize = 107;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub(super) fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Calls `use_path` with a path to `name` in a folder that is short enough for a socket.
+/// Calls `use_path` with a path to `name` in the folder, shortened if it is too long for a socket.
 pub(super) fn at<T>(folder: &Path, name: &str, use_path: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let whole = folder.join(name);
     if whole.as_os_str().len() <= LONGEST_PATH {

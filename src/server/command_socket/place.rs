@@ -1,4 +1,4 @@
-//! Where the server listens for commands: the socket is made, checked, and recreated when it is lost.
+//! The socket on which the server listens for commands: created, checked, and recreated when it is lost.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -23,7 +23,7 @@ pub(super) struct CommandSocket {
     id: (u64, u64),
 }
 
-/// Why there is no socket; names the path and what to do.
+/// Why there is no socket; names the path and says what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}; if something else is in its place, remove it: rm -r {}", path.display(), shell(path))]
 pub(super) struct NoSocket {
@@ -41,7 +41,7 @@ impl CommandSocket {
             Ok(()) | Err(_) => {}
         }
         let listener = at(data_dir, UNNAMED, |path| UnixListener::bind(path)).map_err(|e| failed(&unnamed, e))?;
-        // It is found only once its mode is right.
+        // It gets its final name only once its mode is right.
         let named = std::fs::set_permissions(&unnamed, std::fs::Permissions::from_mode(0o600))
             .and_then(|()| std::fs::rename(&unnamed, &path))
             .and_then(|()| std::fs::symlink_metadata(&path));
@@ -54,7 +54,7 @@ impl CommandSocket {
         }
     }
 
-    /// Returns whether what is at its path is this socket.
+    /// Returns whether its path still leads to this socket.
     fn is_there(&self) -> bool {
         std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.id)
     }
@@ -70,14 +70,14 @@ impl Drop for CommandSocket {
     }
 }
 
-/// The place of the socket of a server.
+/// A server's socket, which may have to be recreated.
 pub(in crate::server) struct SocketPlace {
     data_dir: PathBuf,
     socket: ArcSwapOption<CommandSocket>,
 }
 
 impl SocketPlace {
-    /// Makes the socket, and says so where that cannot be done. Call on a runtime; it reads and writes files.
+    /// Makes the socket; logs if that fails. Must be called on a runtime; reads and writes files.
     pub(in crate::server) fn new(data_dir: &Path) -> Self {
         let place = Self { data_dir: data_dir.to_owned(), socket: ArcSwapOption::empty() };
         if let Err(error) = place.make() {
@@ -96,7 +96,7 @@ impl SocketPlace {
         Ok(())
     }
 
-    /// Recreates the socket if it is not there. Call on a runtime; it reads and writes files.
+    /// Recreates the socket if it is missing. Must be called on a runtime; reads and writes files.
     pub(super) fn look(&self) {
         let was_there = self.socket.load().as_ref().map(|socket| socket.is_there());
         if was_there == Some(true) {

@@ -16,13 +16,13 @@ use crate::oauth::TenantId;
 use crate::store::StoreError;
 use crate::token_cache::TokenCache;
 
-/// Connections at once.
+/// The most concurrent connections.
 const MOST: usize = 8;
-/// How long the server stays with a connection.
+/// Time limit for a connection.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// After a failure to accept.
+/// Pause after a failure to accept.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often it is looked whether the socket is still there.
+/// How often to check that the socket is still there.
 const LOOK: Duration = Duration::from_secs(3);
 
 /// Carries out commands.
@@ -43,17 +43,17 @@ pub(in crate::server) async fn run(place: Arc<SocketPlace>, handler: CommandHand
             None => tokio::time::sleep(LOOK).await,
         }
         let place = Arc::clone(&place);
-        // It looks at files: not on the runtime that accepts connections.
+        // It reads files, so it must not run on the runtime that accepts connections.
         if let Err(error) = tokio::task::spawn_blocking(move || place.look()).await {
             tracing::error!(%error, "the socket of commands was not looked at");
         }
     }
 }
 
-/// Serves the commands that come by one socket for ever.
+/// Serves commands on one socket for ever.
 async fn accept(socket: &CommandSocket, connections: &Arc<Semaphore>, handler: &CommandHandler) {
     loop {
-        // Never closed.
+        // The semaphore is never closed.
         let Ok(place) = Arc::clone(connections).acquire_owned().await else { return };
         match socket.listener.accept().await {
             Ok((stream, _)) => {

@@ -1,4 +1,4 @@
-//! What a connection is doing, told by its bytes and its requests.
+//! What a connection is doing, as far as its bytes and requests show.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use crate::sync::lock;
 
-/// What is known of a connection. Its worker's thread writes all of it but `reclaimed`; the thread that accepts reads it
-/// when it needs room, and then looks for nothing exact.
+/// What is known of a connection. Its worker's thread writes everything except `reclaimed`; the accepting thread reads
+/// it when it needs room, and does not need exact values.
 #[derive(Debug)]
 pub(in crate::server) struct Activity {
     began: Instant,
-    /// Since when it has waited for its peer, in microseconds after `began`.
+    /// Since when it has been waiting for its peer, in microseconds after `began`.
     rests: AtomicU64,
     known: AtomicBool,
     reclaimed: AtomicBool,
@@ -28,12 +28,12 @@ pub(in crate::server) struct Activity {
     ending: AtomicBool,
     flooded: AtomicBool,
     waker: AtomicWaker,
-    /// The tasks of answers that wait until the peer takes what it was sent.
+    /// The tasks of answers that wait until the peer reads what it was sent.
     parked: Mutex<Vec<Waker>>,
 }
 
 impl Activity {
-    /// Begins with a connection that has just been accepted.
+    /// Starts tracking a connection that was just accepted.
     pub(in crate::server) fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -53,14 +53,14 @@ impl Activity {
         }
     }
 
-    /// Notes since when the connection has waited for its peer. Without effect while a request is under way.
+    /// Records since when the connection has been waiting for its peer. No effect while a request is in progress.
     pub(in crate::server) fn rests_since(&self, moment: Instant) {
         let micros = moment.saturating_duration_since(self.began).as_micros();
         self.rests.store(u64::try_from(micros).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// Returns since when the connection has waited for its peer; `None` while a request is under way. One that waits
-    /// for its peer to read an answer counts as waiting, too, unless a good token was shown on it.
+    /// Returns since when the connection has been waiting for its peer; `None` while a request is in progress. Waiting
+    /// for the peer to read an answer counts too, unless a good token was shown on the connection.
     pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
         let waits = match self.phase() {
             Phase::Idle | Phase::Head => true,
@@ -80,23 +80,23 @@ impl Activity {
         self.known.load(Relaxed)
     }
 
-    /// Takes the connection's place away for another one: it ends now, or with the request that has begun meanwhile.
+    /// Gives the connection's place to another one: it ends now, or with the request that has just begun.
     pub(in crate::server) fn reclaim(&self) {
         self.reclaimed.store(true, Relaxed);
         self.waker.wake();
     }
 
-    /// Returns whether its place was taken away.
+    /// Returns whether its place was given to another connection.
     pub(in crate::server) fn is_reclaimed(&self) -> bool {
         self.reclaimed.load(Relaxed)
     }
 
-    /// Returns whether a request is under way.
+    /// Returns whether a request is in progress.
     pub(in crate::server) fn is_busy(&self) -> bool {
         self.in_flight.load(Relaxed) > 0
     }
 
-    /// Notes that the head of a request has begun.
+    /// Records that the head of a request has begun.
     pub(in crate::server) fn begin_head(&self) {
         self.head_begun.store(true, Relaxed);
     }
@@ -106,23 +106,23 @@ impl Activity {
         self.head_begun.load(Relaxed)
     }
 
-    /// Notes that the target of the request that comes in has a fragment.
+    /// Records that the target of the incoming request has a fragment.
     pub(in crate::server) fn note_fragment(&self) {
         self.fragment.store(true, Relaxed);
     }
 
-    /// Notes that the peer has sent too many frames for nothing.
+    /// Records that the peer has sent too many useless frames.
     pub(in crate::server) fn note_flood(&self) {
         self.flooded.store(true, Relaxed);
     }
 
-    /// Notes that the stream has taken so many bytes.
+    /// Adds to the number of bytes written to the stream.
     pub(in crate::server) fn note_written(&self, bytes: usize) {
-        // Wraps: only the difference from one look to the next matters.
+        // May wrap: only the difference between two readings matters.
         self.written.fetch_add(u32::try_from(bytes).unwrap_or(u32::MAX), Relaxed);
     }
 
-    /// A request's head is complete. Returns whether its target had a fragment.
+    /// Records that a request's head is complete. Returns whether its target had a fragment.
     pub(in crate::server) fn begin_request(&self) -> bool {
         self.requests.fetch_add(1, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
@@ -130,7 +130,7 @@ impl Activity {
         self.fragment.swap(false, Relaxed)
     }
 
-    /// A request's answer has left, or was given up.
+    /// Records that a request's answer was sent or abandoned.
     pub(in crate::server) fn end_request(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
     }
@@ -141,27 +141,27 @@ impl Activity {
         self.waker.wake();
     }
 
-    /// Leaves the waker of the connection's task, which `wind_down` and `reclaim` wake.
+    /// Registers the waker of the connection's task, which `wind_down` and `reclaim` wake.
     pub(in crate::server) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
     }
 
-    /// Returns whether `wind_down` was asked.
+    /// Returns whether `wind_down` was called.
     pub(in crate::server) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
     }
 
-    /// Returns whether the peer has sent too many frames for nothing.
+    /// Returns whether the peer has sent too many useless frames.
     pub(in crate::server) fn is_flooded(&self) -> bool {
         self.flooded.load(Relaxed)
     }
 
-    /// Returns whether bytes wait to be written because the peer takes none.
+    /// Returns whether bytes wait to be written because the peer reads none.
     pub(in crate::server) fn is_stalled(&self) -> bool {
         self.write_waits.load(Relaxed)
     }
 
-    /// Leaves the waker of a task that waits until the peer takes bytes again.
+    /// Registers the waker of a task that waits until the peer reads again.
     pub(in crate::server) fn park(&self, waker: &Waker) {
         let mut parked = self.parked();
         if !parked.iter().any(|other| other.will_wake(waker)) {
@@ -169,7 +169,7 @@ impl Activity {
         }
     }
 
-    /// Notes whether bytes wait to be written.
+    /// Records whether bytes wait to be written.
     pub(in crate::server) fn write_waits(&self, waits: bool) {
         if self.is_stalled() == waits {
             return;
@@ -190,12 +190,12 @@ impl Activity {
         self.requests.load(Relaxed)
     }
 
-    /// Returns how many bytes the stream has taken; wraps.
+    /// Returns how many bytes were written to the stream; wraps.
     pub(in crate::server) fn written(&self) -> u32 {
         self.written.load(Relaxed)
     }
 
-    /// Returns what it is doing.
+    /// Returns what the connection is doing.
     pub(in crate::server) fn phase(&self) -> Phase {
         if self.is_stalled() {
             Phase::Stalled
@@ -212,12 +212,12 @@ impl Activity {
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Phase {
-    /// Nothing.
+    /// Nothing is in progress.
     Idle,
-    /// A request's head is coming in.
+    /// A request's head is being received.
     Head,
-    /// At least one request is under way.
+    /// At least one request is in progress.
     Busy,
-    /// Bytes wait to be written and the peer takes none.
+    /// Bytes wait to be written and the peer reads none.
     Stalled,
 }

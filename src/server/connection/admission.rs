@@ -1,6 +1,6 @@
-//! Which connections there may be: in all, from one site, from one address. Where a bound is reached, a new connection
-//! takes the place of the one that has waited for its peer the longest. A part is kept for people whose access token
-//! was good.
+//! Limits on open connections: in total, per site, per address. When a limit is reached, a new connection replaces the
+//! one that has been waiting for its peer the longest. Some places are kept for clients that have shown a good access
+//! token.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -21,14 +21,14 @@ use crate::telemetry::{Metrics, ServerEvent};
 #[derive(Debug)]
 pub(in crate::server) struct Admission {
     table: Mutex<Table>,
-    /// With those that were reclaimed and are about to close.
+    /// Includes those that were reclaimed and are about to close.
     open: AtomicUsize,
     none_left: Notify,
     metrics: Arc<Metrics>,
     refused: RecentRefusals,
 }
 
-/// A place that a connection holds while it lives, unless it is reclaimed.
+/// A place that a connection holds until it ends or is reclaimed.
 #[derive(Debug)]
 pub(in crate::server) struct ConnectionSlot {
     admission: Arc<Admission>,
@@ -47,10 +47,11 @@ impl Admission {
         }
     }
 
-    /// Admits a connection from `address`, or from a trusted proxy. If need be another one is told to close.
+    /// Admits a connection from `address`, or from a trusted proxy (`None`). If necessary, another one is told to
+    /// close.
     ///
     /// # Errors
-    /// A bound is reached, and every connection that could make room has a request under way.
+    /// A limit is reached, and every connection that could make room has a request in progress.
     pub(in crate::server) fn admit(
         self: &Arc<Self>,
         address: Option<IpAddr>,
@@ -69,7 +70,7 @@ impl Admission {
         Ok(ConnectionSlot { admission: Arc::clone(self), number, activity })
     }
 
-    /// Counts a connection that a bound has refused, and says so in the log. `address` is where it comes from.
+    /// Counts and logs a connection from `address` that was refused because of a limit.
     pub(in crate::server) fn tell(&self, event: ServerEvent, address: IpAddr) {
         self.metrics.server(event);
         self.refused.tell(event, address);
@@ -106,13 +107,13 @@ impl ConnectionSlot {
         &self.activity
     }
 
-    /// Counts the connection against the bounds of an address that was not known when it was admitted.
+    /// Counts the connection against the limits of an address that was not known when it was admitted.
     ///
     /// # Errors
-    /// As `Admission::admit`; the connection then holds no place any more.
+    /// As `Admission::admit`; the connection then no longer holds a place.
     pub(in crate::server) fn claim(&self, address: IpAddr, limits: &Limits) -> Result<(), ServerEvent> {
         let mut table = self.admission.lock();
-        // It may have been reclaimed meanwhile: then it is about to close.
+        // If it was reclaimed meanwhile, it is about to close.
         let Some(member) = table.remove(self.number) else { return Ok(()) };
         let is_known = table.is_known(Some(address));
         let reclaimed = table.make_room(Some(address), is_known, limits);
@@ -122,7 +123,7 @@ impl ConnectionSlot {
         Ok(())
     }
 
-    /// Notes that a good access token was shown on the connection.
+    /// Records that a good access token was shown on the connection.
     pub(in crate::server) fn mark_known(&self) {
         if self.activity.is_known() {
             return;
@@ -169,7 +170,7 @@ mod tests {
         admission: Arc<Admission>,
         metrics: Arc<Metrics>,
         limits: Limits,
-        /// Each connection is idle for longer than the next.
+        /// Advances with each connection, so that each is idle for longer than the next.
         time: Instant,
     }
 
@@ -188,7 +189,7 @@ mod tests {
             Ok(permit)
         }
 
-        /// Opens connections from as many sites.
+        /// Opens this many connections, each from another site.
         fn fill(&mut self, count: usize) -> Vec<ConnectionSlot> {
             (0..count).map(|n| self.open(&format!("10.{}.{}.1", n / 256, n % 256)).unwrap()).collect()
         }
@@ -262,7 +263,7 @@ mod tests {
         for permit in &rest {
             permit.activity().begin_request();
         }
-        // A look that found nobody is not repeated at once.
+        // A search that found nobody is not repeated at once.
         assert_eq!(world.open("192.0.3.1").unwrap_err(), ServerEvent::RefusedTotal);
     }
 
@@ -274,7 +275,7 @@ mod tests {
         let strangers = world.fill(100);
         assert!(gone(&known).is_empty(), "they were idle for longer than anybody");
         assert_eq!(gone(&strangers).len(), 100 - 18);
-        // From an address where a good token was shown one comes in even if all strangers are busy.
+        // From an address where a good token was shown, a connection is admitted even if all strangers are busy.
         let left = strangers.iter().filter(|permit| !permit.activity().is_reclaimed());
         for permit in left {
             permit.activity().begin_request();
@@ -282,7 +283,7 @@ mod tests {
         assert_eq!(world.open("192.0.3.1").unwrap_err(), ServerEvent::RefusedTotal);
         let third = world.open("192.0.2.1").unwrap();
         assert_eq!(gone(&known), [0], "in the place of one of its own");
-        // Beyond their share they make room like everybody else.
+        // Beyond their share, known connections make room like all others.
         drop((strangers, third));
         let many: Vec<_> = (0..20).map(|_| world.open("192.0.2.1").unwrap()).collect();
         assert_eq!((gone(&known), gone(&many)), (vec![0, 1], vec![]));

@@ -1,8 +1,8 @@
-//! `100 (Continue)` over HTTP/2, which hyper's server does not send: written below it, between two of its frames.
+//! Sends `100 (Continue)` over HTTP/2, which hyper's server does not do: written below it, between two of its frames.
 //!
-//! The frames do not tell which requests expect it: their heads are compressed. So as soon as one that does is waited for,
-//! every request of its connection of which nothing but the head has come is told to go on. RFC 9110 15.2.1: who has not
-//! asked for it discards it.
+//! The frames do not show which requests expect it, because heads are compressed. So as soon as a handler waits for the
+//! body of one that does, every request on the connection with only a head so far gets it. RFC 9110 15.2.1: a client
+//! that has not asked for it discards it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,14 +16,14 @@ use crate::web::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, FrameHead, FrameReader, HEADERS, Part, RST_STREAM, Settings,
 };
 
-/// A frame `HEADERS` with `:status: 100` as a literal without indexing (RFC 7541 6.2.2), which changes no table; its
-/// stream comes after the first five bytes.
+/// A frame `HEADERS` with `:status: 100` as a literal without indexing (RFC 7541 6.2.2), which changes no table; the
+/// stream's number follows these five bytes.
 const HEAD: [u8; 5] = [0, 0, 5, HEADERS, END_HEADERS];
 const STATUS: [u8; 5] = [0x08, 3, b'1', b'0', b'0'];
-/// RFC 9113 6.5.2: the setting of the table of compressed heads, and what it is before it is set.
+/// RFC 9113 6.5.2: the setting for the size of the header table, and its initial value.
 const HEADER_TABLE_SIZE: u16 = 1;
 const TABLE_AT_FIRST: u32 = 4096;
-/// Requests that are followed at once; more than a connection may have.
+/// The most requests tracked at once; more than a connection may have.
 const FOLLOWED: usize = 1024;
 
 /// The stream of an HTTP/2 connection that tells requests to go on.
@@ -34,15 +34,16 @@ pub(super) struct Continuing<S> {
     came: FrameReader,
     settings: Settings,
     left: FrameReader,
-    /// Whether a head of ours is not complete, or none of our frames has left.
+    /// Whether one of our heads is incomplete, or no frame of ours was sent yet: nothing may be inserted then.
     is_closed: bool,
-    /// A client with a smaller table must be told so by the next head, and hyper's encoder means its own.
+    /// Whether the client has set a smaller table: the next head must acknowledge that, and has to come from hyper's
+    /// encoder.
     has_small_table: bool,
-    /// Requests of which nothing but the head has come and that are not answered.
+    /// Requests with only a head so far, and no answer.
     held_back: Vec<u32>,
-    /// Whether a body is waited for and nobody has been told yet, since a frame had no place.
+    /// Whether a body is waited for, but no frame could be inserted yet.
     owed: bool,
-    /// What is left of frames that are being written.
+    /// The rest of the inserted frames that is still to be written.
     pending: Vec<u8>,
 }
 
@@ -62,7 +63,7 @@ impl<S> Continuing<S> {
         }
     }
 
-    /// Follows bytes that came.
+    /// Tracks the frames in received bytes.
     fn hear(&mut self, mut bytes: &[u8]) {
         while let Some(part) = self.came.next(&mut bytes) {
             match part {
@@ -83,7 +84,7 @@ impl<S> Continuing<S> {
         }
     }
 
-    /// Follows bytes that left.
+    /// Tracks the frames in sent bytes.
     fn wrote(&mut self, mut bytes: &[u8]) {
         while let Some(part) = self.left.next(&mut bytes) {
             if let Part::Head(frame) = part {
@@ -94,7 +95,7 @@ impl<S> Continuing<S> {
         }
     }
 
-    /// A request goes on, is answered or has ended.
+    /// Stops tracking a request that continues, is answered or has ended.
     fn forget(&mut self, frame: FrameHead) {
         if matches!(frame.kind, HEADERS | DATA | RST_STREAM) {
             self.held_back.retain(|stream| *stream != frame.stream);
@@ -164,7 +165,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Continuing<S> {
         self.inner.is_write_vectored()
     }
 
-    /// hyper flushes whenever it has been woken, and has written all it has by then.
+    /// hyper flushes whenever it was woken, after it has written everything.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.owed |= this.go_on.take_asked(cx.waker());
@@ -192,7 +193,7 @@ mod tests {
         [&[0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream], payload].concat()
     }
 
-    /// What a client sees after it has sent `came`, the server has written `left`, and a body is waited for.
+    /// Returns what a client sees after it has sent `came`, the server has written `left`, and a body is waited for.
     async fn told(came: Vec<Vec<u8>>, left: &[Vec<u8>]) -> Vec<u8> {
         let (mut client, server) = tokio::io::duplex(1 << 16);
         let go_on = Arc::<GoOn>::default();
@@ -219,11 +220,11 @@ mod tests {
         let go_on = |stream| frame(1, 4, stream, b"\x08\x03100");
         let head = |stream| frame(1, 4, stream, b"x");
         assert_eq!(told(vec![head(1), head(3)], &ours).await, [go_on(1), go_on(3)].concat());
-        // A body that has begun, a request without one, one that was given up.
+        // A body that has begun, a request without one, and an aborted one.
         let others =
             vec![head(1), frame(0, 0, 1, b"a"), frame(1, 5, 3, b"x"), head(5), frame(3, 0, 5, &[0; 4]), head(7)];
         assert_eq!(told(others, &ours).await, go_on(7));
-        // What is answered or refused by then.
+        // Requests that are already answered or refused.
         let answers = [ours[0].clone(), frame(1, 4, 1, b"\x88"), frame(3, 0, 3, &[0; 4])];
         assert_eq!(told(vec![head(1), head(3), head(5)], &answers).await, go_on(5));
     }
@@ -252,11 +253,11 @@ mod tests {
     async fn hs_09_no_frame_is_put_where_it_could_not_be_read() {
         let head = frame(1, 4, 1, b"x");
         let ours = frame(4, 0, 0, &[]);
-        // Before our SETTINGS, within a head of ours, within a frame.
+        // Nothing before our SETTINGS, within one of our heads, or within a frame.
         assert!(told(vec![head.clone()], &[]).await.is_empty());
         assert!(told(vec![head.clone()], &[ours.clone(), frame(1, 0, 3, b"x")]).await.is_empty());
         assert!(told(vec![head.clone()], &[ours.clone(), vec![0, 0, 9, 0, 0]]).await.is_empty());
-        // To a client that wants the next head to begin with the new size of its table.
+        // Nothing to a client whose new table size the next head must acknowledge.
         let small = frame(4, 0, 0, &[0, 3, 0, 0, 0, 9, 0, 1, 0, 0, 0, 0]);
         assert!(told(vec![small, head.clone()], std::slice::from_ref(&ours)).await.is_empty());
         let large = frame(4, 0, 0, &[0, 1, 0, 1, 0, 0]);

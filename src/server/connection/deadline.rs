@@ -1,5 +1,5 @@
-//! Ends a connection whose peer is too slow (no head, no request, answers taken too slowly), floods or is too old, whose
-//! place another one needs, and every connection when the gateway is going down.
+//! Ends connections: when the peer is too slow (to send a head or a request, or to read answers) or floods, when the
+//! connection is too old, when another one needs its place, and when the gateway shuts down.
 //!
 //! One timer per connection, reset only when it fires or a deadline moves closer: a request costs no timer operation.
 
@@ -13,59 +13,59 @@ use tokio::time::{Instant, Sleep};
 use super::activity::{Activity, Phase};
 use crate::telemetry::ServerEvent;
 
-/// How long a connection that was told to end may stay without a request under way.
+/// How long a connection that was told to end may stay without a request in progress.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Bytes a second that a peer must take of an answer that is ready for it. A client that takes less is closed when it is
-/// `TimeLimits::stall` behind, one that takes nothing after exactly that time: until then each answer under way holds a
-/// connection to its upstream, and there are few of those.
+/// Bytes per second that a peer must read of a pending answer. A slower client is closed when it has fallen
+/// `TimeLimits::stall` behind; one that reads nothing, after exactly that time. Until then each answer in progress
+/// holds a connection to its upstream, and there are few of those.
 const SLOWEST: u32 = 1024;
 
-/// How long a connection may hold still.
+/// Time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimeLimits {
-    /// From a head's first byte to its last; also to the first request.
+    /// From a head's first byte to its last; also until the first request.
     pub(super) head: Duration,
-    /// Between two requests.
+    /// Between two requests, without one in progress.
     pub(super) idle: Duration,
-    /// How far the peer may fall behind [`SLOWEST`] in taking what is written.
+    /// How far the peer may fall behind [`SLOWEST`] in reading what is written.
     pub(super) stall: Duration,
-    /// In all; then it ends when its requests have ended.
+    /// Lifetime of the connection; after that it ends when its requests have ended.
     pub(super) age: Duration,
 }
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// It came to its own end.
+    /// It ended by itself.
     Closed,
-    /// The head did not come in time.
+    /// The head was not received in time.
     Head,
-    /// No request came.
+    /// No request was received in time.
     Idle,
-    /// The peer takes its answers too slowly.
+    /// The peer reads its answers too slowly.
     Stalled,
-    /// The peer sent too many frames for nothing.
+    /// The peer sent too many useless frames.
     Flooded,
     /// A new connection needed its place.
     Reclaimed,
 }
 
 impl End {
-    /// Returns what it is counted as.
+    /// Returns the event that it is counted as.
     pub(super) const fn event(self) -> Option<ServerEvent> {
         match self {
             Self::Head => Some(ServerEvent::HeadTimeout),
             Self::Idle => Some(ServerEvent::IdleTimeout),
             Self::Stalled => Some(ServerEvent::WriteStalled),
             Self::Flooded => Some(ServerEvent::ControlFlood),
-            // A reclaimed connection was counted when its place was needed.
+            // A reclaimed connection was counted when it was reclaimed.
             Self::Closed | Self::Reclaimed => None,
         }
     }
 }
 
-/// Runs what comes before a connection's first request, unless its place is reclaimed meanwhile: then `None`.
+/// Runs what comes before a connection's first request; `None` if the connection is reclaimed meanwhile.
 pub(super) async fn unless_reclaimed<F: Future>(activity: &Activity, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
@@ -99,7 +99,7 @@ pub(super) async fn run_within<C: Future>(
                 deadlines.wind();
                 wind_down(connection.as_mut());
                 if activity.idle_since().is_some() {
-                    // A last look, so that HTTP/2 says GOAWAY.
+                    // Polled once more, so that HTTP/2 sends GOAWAY.
                     drop(connection.as_mut().poll(cx));
                     return Poll::Ready(End::Reclaimed);
                 }
@@ -111,7 +111,7 @@ pub(super) async fn run_within<C: Future>(
                 continue;
             }
             if activity.is_flooded() {
-                // A last look, so that GOAWAY leaves; nothing is read any more.
+                // Polled once more, so that GOAWAY is sent; nothing more is read.
                 wind_down(connection.as_mut());
                 drop(connection.as_mut().poll(cx));
                 return Poll::Ready(End::Flooded);
@@ -137,20 +137,21 @@ pub(super) async fn run_within<C: Future>(
     .await
 }
 
-/// Sets the timer and leaves the waker with it. Unconstrained: a poll that tokio's budget refuses would leave none.
+/// Sets the timer and registers the waker with it. Unconstrained, because a poll that tokio's coop budget refuses would
+/// not register it.
 fn arm(mut timer: Pin<&mut Sleep>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
     timer.as_mut().reset(deadline);
     pin!(tokio::task::unconstrained(timer)).poll(cx)
 }
 
-/// What is to be done when the deadline comes.
+/// What to do when a deadline is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
     WindDown,
     End(End),
 }
 
-/// In which phase a connection is, and since when.
+/// The phase of a connection, and since when it is in that phase.
 #[derive(Debug)]
 struct Deadlines {
     limits: TimeLimits,
@@ -158,7 +159,7 @@ struct Deadlines {
     requests: u32,
     written: u32,
     since: Instant,
-    /// When the connection was last looked at, and how far the peer is behind with what waited to be written.
+    /// When the connection was last checked, and how far behind the peer was then.
     looked: Instant,
     behind: Duration,
     old: Instant,
@@ -193,7 +194,7 @@ impl Deadlines {
         }
         if (phase, requests) != (self.phase, self.requests) {
             (self.phase, self.requests) = (phase, requests);
-            // A busy connection has no deadline but its age: its streams have their own.
+            // A busy connection has no deadline except its age: its streams have their own.
             if phase != Phase::Busy {
                 self.since = Instant::now();
                 activity.rests_since(self.since);
@@ -201,8 +202,8 @@ impl Deadlines {
         }
     }
 
-    /// Measures how far the peer is behind: the time in which something waited for it, less the time that the bytes it
-    /// took may take. It has caught up when nothing is under way.
+    /// Measures how far the peer is behind: the time during which bytes waited for it, minus the time that the bytes it
+    /// read may take. It has caught up when no request is in progress.
     fn measure(&mut self, phase: Phase, written: u32) {
         if phase == self.phase && written == self.written {
             return;
@@ -247,8 +248,8 @@ mod tests {
 
     const STALL: Duration = Duration::from_millis(400);
 
-    /// Serves an endless answer to a peer that takes `bytes` of it twenty times, one tenth of a second apart, and then
-    /// nothing; whether it was served to the end of that, and how long after its last read it was closed.
+    /// Serves an endless answer to a peer that reads `bytes` of it twenty times, a tenth of a second apart, and then
+    /// nothing. Returns whether all these reads were served, and how long after the last one it was closed.
     async fn read_slowly(bytes: usize) -> (bool, Duration) {
         let day = Duration::from_secs(86400);
         let limits = TimeLimits { head: day, idle: day, stall: STALL, age: day };
@@ -268,7 +269,7 @@ mod tests {
             (true, taken, far)
         };
         let closing = async move {
-            // Dropped when it has ended, as a server does.
+            // Dropped when it has ended, as the server does.
             let mut connection = Box::pin(connection);
             (run_within(connection.as_mut(), |_| (), &activity, limits).await, Instant::now())
         };

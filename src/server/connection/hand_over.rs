@@ -8,10 +8,10 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use super::admission::ConnectionSlot;
 use crate::server::worker::{OpenConnection, Worker};
 
-/// Connections on their way to one worker. A worker that has so many to begin is overloaded.
+/// The most connections queued for one worker. A worker with a full queue is overloaded.
 const ON_THE_WAY: usize = 256;
 
-/// A connection on its way to a worker: registered with no runtime yet.
+/// An accepted connection, not registered with any runtime yet.
 pub(in crate::server) struct Accepted {
     pub(in crate::server) stream: std::net::TcpStream,
     pub(in crate::server) peer: SocketAddr,
@@ -19,7 +19,7 @@ pub(in crate::server) struct Accepted {
     pub(in crate::server) counted: OpenConnection,
 }
 
-/// A worker and the way to it.
+/// A worker and the channel for its connections.
 #[derive(Clone)]
 pub(in crate::server) struct WorkerHandle {
     pub(in crate::server) worker: Arc<Worker>,
@@ -27,7 +27,7 @@ pub(in crate::server) struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Returns the way to a worker, and the end at which it takes the connections.
+    /// Returns the handle of a worker, and the receiver of its connections.
     pub(in crate::server) fn new(worker: Arc<Worker>) -> (Self, Receiver<Accepted>) {
         let (hand_over, accepted) = mpsc::channel(ON_THE_WAY);
         (Self { worker, hand_over }, accepted)

@@ -1,4 +1,4 @@
-//! `Group`: connections that share a bound, and which of them has waited for its peer the longest.
+//! `Group`: connections that share a limit, and which of them has been waiting for its peer the longest.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use tokio::time::Instant;
 
 use super::activity::Activity;
 
-/// Of how many connections one candidate is kept after all were looked at: a look then costs as much as that many.
+/// How many connections there are per candidate kept after a search of all, which spreads the cost of that search.
 const LOOKED_AT_PER_CANDIDATE: usize = 64;
-/// Candidates kept of a small group.
+/// The number of candidates kept for a small group.
 const FEWEST_CANDIDATES: usize = 16;
-/// After a look that found nobody, for how long none is taken again.
+/// How long no search is made after one that found nobody.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Connections by their number.
+/// Connections that share a limit, by their number.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     members: HashMap<u64, Arc<Activity>>,
-    /// Since when some members have waited, and which, the longest first: what the last look found. All others have
-    /// waited for less, since nobody begins to wait in the past.
+    /// The members that had been waiting longest at the last search, longest first, with since when. All others have
+    /// been waiting for less, since nobody starts to wait in the past.
     candidates: VecDeque<(Instant, u64)>,
     pause_ends: Option<Instant>,
 }
@@ -38,7 +38,7 @@ impl Group {
         self.members.len()
     }
 
-    /// Returns the connection that has waited for its peer the longest, and since when; `None` if none waits.
+    /// Returns the connection that has been waiting for its peer the longest, and since when; `None` if none waits.
     pub(super) fn longest_idle(&mut self) -> Option<(Instant, u64)> {
         if let Some(found) = self.first_candidate() {
             return Some(found);
@@ -53,7 +53,7 @@ impl Group {
         found
     }
 
-    /// Returns the first candidate that still waits as it did when it was found.
+    /// Returns the first candidate that has been waiting all the time since it was found.
     fn first_candidate(&mut self) -> Option<(Instant, u64)> {
         while let Some((since, number)) = self.candidates.front().copied() {
             if self.members.get(&number).and_then(|activity| activity.idle_since()) == Some(since) {
@@ -87,7 +87,7 @@ mod tests {
     use super::super::activity::Activity;
     use super::{FEWEST_CANDIDATES, Group};
 
-    /// A group whose members have waited the longer the lower their number is.
+    /// Makes a group whose members have waited longer the lower their number is.
     fn group(numbers: impl Iterator<Item = u64>) -> Group {
         let (mut group, begin) = (Group::default(), Instant::now() + Duration::from_secs(10));
         for number in numbers {

@@ -1,4 +1,4 @@
-//! A request under way, and the body of its answer as hyper sends it.
+//! A request in progress, and the body of its answer as hyper sends it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::Connection;
 use super::stream::Progress;
 use crate::web::Body;
 
-/// A request under way; counted while it lives.
+/// A request in progress; counted until it is dropped.
 pub(in crate::server) struct InFlight(Arc<Connection>);
 
 impl InFlight {
@@ -21,7 +21,7 @@ impl InFlight {
         (Self(connection), fragment)
     }
 
-    /// Returns the connection.
+    /// Returns the request's connection.
     pub(in crate::server) fn connection(&self) -> &Connection {
         &self.0
     }
@@ -33,7 +33,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The body of an answer; the request is under way until hyper lets go of it.
+/// The body of an answer; the request is in progress until hyper drops it.
 pub(in crate::server) struct Tracked {
     body: Body,
     progress: Option<Arc<Progress>>,
@@ -42,7 +42,7 @@ pub(in crate::server) struct Tracked {
 }
 
 impl Tracked {
-    /// Tracks a body.
+    /// Wraps the body of an answer.
     pub(in crate::server) fn new(body: Body, in_flight: InFlight, progress: Option<Arc<Progress>>) -> Self {
         Self { body, progress, frames: 0, in_flight }
     }
@@ -56,8 +56,8 @@ impl http_body::Body for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        // h2 queues frames by their bytes and keeps some 300 for each frame besides, so one that is not taken is not
-        // followed by another. The progress stays as it is: the peer is what this stream waits for.
+        // h2 limits queued frames by their bytes and keeps some 300 more for each, so no frame follows until the last
+        // one was taken. The progress stays as it is, because the stream is waiting for the peer.
         let activity = &self.in_flight.connection().activity;
         if self.frames > 0 && activity.is_stalled() {
             activity.park(cx.waker());

@@ -1,4 +1,4 @@
-//! The public listener: accepts, counts, and hands each connection to the worker that has the fewest.
+//! The public listener: accepts and counts connections, and hands each to the worker that has the fewest.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use crate::server::worker::{OpenConnection, Process};
 use crate::telemetry::ServerEvent;
 use crate::web::peer;
 
-/// Connections that the kernel keeps for us while we are busy; what nginx and others ask for.
+/// Length of the kernel's queue of connections to be accepted; nginx and others use similar values.
 const BACKLOG: u32 = 1024;
-/// A client that acknowledges nothing for so long has vanished; by itself, Linux waits for 15 minutes.
+/// How long a client may acknowledge nothing before it counts as gone; Linux waits for 15 minutes by default.
 const VANISHED_AFTER: Duration = Duration::from_secs(60);
-/// Between two tries after the system refused a connection; doubled until the longest.
+/// Pause after the system refused to accept; doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Listens at an address.
 ///
 /// # Errors
-/// The address is in use, or not this machine's.
+/// The address is in use, or does not belong to this machine.
 pub(in crate::server) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // So that a restart need not wait for the last connections of the process before.
+    // So that a restart need not wait for the last connections of the previous process.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Accepts until `stop`.
+/// Accepts connections until `stop`.
 pub(in crate::server) async fn run(
     listener: Arc<TcpListener>,
     workers: Vec<WorkerHandle>,
@@ -56,8 +56,8 @@ pub(in crate::server) async fn run(
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
-                // Without file descriptors the connection stays in the kernel's queue, and the listener is
-                // ready again at once: only a pause keeps this from spinning.
+                // When file descriptors run out, the connection stays in the kernel's queue and the listener is ready
+                // again at once: only a pause keeps this from spinning.
                 process.metrics.server(ServerEvent::AcceptFailed);
                 if pause == FIRST_PAUSE {
                     tracing::error!(%error, "no connection can be accepted; trying again");
@@ -74,11 +74,12 @@ fn is_the_peers(error: &std::io::Error) -> bool {
     [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&error.kind())
 }
 
-/// `stall`: how long a client may take nothing, which looks the same from here once the system's buffer is full.
+/// Sets socket options. `stall` is how long a client may read nothing, which looks like a vanished client once the
+/// system's buffer is full.
 fn prepare(stream: &TcpStream, stall: Duration) -> std::io::Result<()> {
-    // Each small answer would wait for the acknowledgement of the one before.
+    // Otherwise each small answer would wait for the acknowledgement of the previous one.
     stream.set_nodelay(true)?;
-    // RFC 5482: small pieces of a stream fit the system's buffer whether anybody is there or not.
+    // RFC 5482: small pieces of a stream fit into the system's buffer even if the client has vanished.
     let limit = u32::try_from(stall.max(VANISHED_AFTER).as_millis()).unwrap_or(u32::MAX);
     Ok(set_tcp_user_timeout(stream, limit)?)
 }
@@ -93,7 +94,7 @@ fn hand_over(
     let first = workers.first().ok_or_else(overloaded)?;
     let snapshot = first.worker.snapshot();
     let config = &snapshot.config;
-    // Behind a trusted proxy the address is not the caller's, and one address has them all.
+    // Behind a trusted proxy all connections come from its address, which says nothing about the client.
     let address = Some(peer.ip()).filter(|peer| !peer::is_trusted(*peer, &config.public.trusted_proxies));
     let permit = match process.admission.admit(address, &config.limits) {
         Ok(permit) => permit,

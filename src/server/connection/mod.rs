@@ -1,8 +1,8 @@
 //! A connection of the public listener, from being accepted to its end.
 //!
-//! For: who gets in (`admission.rs`), the PROXY header, HTTP/1.1 and HTTP/2, when a connection is ended, and what is
-//! known of it for its requests (`Connection`). Not for: what a request wants (`dispatch.rs`). Start with
-//! `listener.rs`, then `serve.rs`, then `deadline.rs`.
+//! For: limits (`admission.rs`), the PROXY header, HTTP/1.1 and HTTP/2, when a connection is ended, and what its
+//! requests need to know of it (`Connection`). Not for: handling requests (`dispatch.rs`). Start with `listener.rs`,
+//! then `serve.rs`, then `deadline.rs`.
 
 pub(super) mod activity;
 pub(super) mod admission;
@@ -31,25 +31,25 @@ use activity::Activity;
 use admission::ConnectionSlot;
 use stream::Progress;
 
-/// What is known of a connection, for its requests.
+/// What requests need to know of their connection.
 pub(super) struct Connection {
     pub(super) worker: Arc<Worker>,
-    /// The peer, or the client that the PROXY header names.
+    /// The peer's address, or the client's from the PROXY header.
     pub(super) peer: IpAddr,
-    /// X-Forwarded-For when no trusted proxy is in between.
+    /// The value of `X-Forwarded-For` when there is no trusted proxy in between.
     pub(super) forwarded_for: HeaderValue,
     /// The TLS server name, if the client sent one.
     pub(super) server_name: Option<String>,
     pub(super) activity: Arc<Activity>,
     permit: ConnectionSlot,
-    /// HTTP/2 only: the progress of the stream whose request was just begun, on its way to its task.
+    /// HTTP/2 only: the progress of the stream whose request has just begun, to be taken by its task.
     pub(super) begun: Mutex<Option<Arc<Progress>>>,
-    /// HTTP/2 only: told when a request waits for a body that its client may hold back.
+    /// HTTP/2 only: signalled when a request waits for a body that its client may be holding back.
     pub(super) go_on: Arc<GoOn>,
 }
 
 impl Connection {
-    /// A connection whose peer is known and whose TLS, if any, is set up.
+    /// Makes a connection whose peer is known and whose TLS, if any, is set up.
     pub(super) fn new(worker: Arc<Worker>, permit: ConnectionSlot, peer: IpAddr, server_name: Option<String>) -> Self {
         let forwarded_for = Origin { address: peer, proxies: Vec::new() }.forwarded_for();
         Self {
@@ -64,7 +64,7 @@ impl Connection {
         }
     }
 
-    /// Notes that a good access token was shown on it.
+    /// Records that a good access token was shown on the connection.
     pub(super) fn mark_known(&self) {
         self.permit.mark_known();
     }

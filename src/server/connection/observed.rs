@@ -1,4 +1,5 @@
-//! A stream that tells `Activity` what passes on it: when a head begins, when a write waits, when frames are a flood.
+//! A stream that reports to `Activity` what passes through it: when a head begins, when a write waits, when frames are
+//! a flood.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,28 +10,27 @@ use super::activity::Activity;
 use crate::web::ControlFrames;
 use crate::web::frames::{FrameReader, Part};
 
-/// Bytes of HTTP/2 that are read at a time: of the smallest frames of data no more than h2 takes before somebody has read
-/// them.
+/// Bytes of HTTP/2 that are read at a time: no more of the smallest data frames than h2 accepts before they are read.
 const FRAMES_AT_A_TIME: u64 = 4096;
 
-/// A stream that tells `Activity` when a head begins and when a write waits.
+/// A stream that reports to `Activity` when a head begins and when a write waits.
 #[derive(Debug)]
 pub(super) struct Observed<S, A> {
     inner: Take<S>,
     activity: A,
     place: Place,
-    /// HTTP/2 only.
+    /// The frames received so far; HTTP/2 only.
     frames: Option<(FrameReader, ControlFrames)>,
 }
 
-/// Where in HTTP/1 text the reader is.
+/// The reader's position in HTTP/1 text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// In the method of a request line.
+    /// In a request line's method.
     Method,
-    /// In its target.
+    /// In a request line's target.
     Target,
-    /// Beyond it.
+    /// After the request line's target.
     Rest,
 }
 
@@ -45,13 +45,13 @@ impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
         Self { frames: Some((FrameReader::of_client(), ControlFrames::default())), ..Self::text(inner, activity) }
     }
 
-    /// Returns the stream.
+    /// Returns the underlying stream.
     pub(super) fn into_inner(self) -> S {
         self.inner.into_inner()
     }
 
-    /// Notes that a head begins, and whether its target has a fragment, which the parser cuts off in silence
-    /// (RFC 9112 3.2: no form of a target has one).
+    /// Records that a head begins, and whether its target has a fragment, which the parser silently drops (RFC 9112
+    /// 3.2: no form of a target has one).
     fn heard(&mut self, mut bytes: &[u8]) {
         let activity = self.activity.as_ref();
         if let Some((reader, control)) = &mut self.frames {
@@ -68,10 +68,10 @@ impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
             return;
         }
         if !activity.is_in_head() {
-            // RFC 9112 2.2: blank lines may stand before a request line.
+            // RFC 9112 2.2: empty lines may precede a request line.
             let Some(first) = bytes.iter().find(|byte| !matches!(byte, b'\r' | b'\n')) else { return };
             activity.begin_head();
-            // What is left of a body that nobody wanted is read between two requests as well; it has no target.
+            // The rest of a body that was not read is also read between two requests; it has no target.
             self.place = if first.is_ascii_uppercase() { Place::Method } else { Place::Rest };
         }
         for byte in bytes {
@@ -88,7 +88,7 @@ impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
         }
     }
 
-    /// Notes whether the peer takes what is written: of a slow one every flush waits, and yet its writes go on.
+    /// Records whether the peer reads what is written: with a slow peer every flush waits, and yet writes succeed.
     fn wrote(&mut self, result: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
         if let Poll::Ready(Ok(bytes @ 1..)) = result {
             self.activity.as_ref().note_written(bytes);
@@ -170,7 +170,7 @@ mod tests {
             (&["GET /mcp#x HTTP/1.1\r\n"], true, Phase::Head),
             (&["\r\nGE", "T /m", "cp", "#x HTTP/1.1\r\n"], true, Phase::Head),
             (&["GET /", " HTTP/1.1\r\n", "x: GET /#\r\n"], false, Phase::Head),
-            // The rest of a body that nobody wanted.
+            // The rest of a body that was not read.
             (&[r##"{"color":"#fff"}"##], false, Phase::Head),
             (&["a=b #c"], false, Phase::Head),
             (&["\r\n\r\n"], false, Phase::Idle),

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use ppp::{HeaderResult, v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Long enough for version 1's 107 bytes, and in version 2 for the addresses with some 500 bytes of extensions.
+/// Maximum length of a header: version 1 has at most 107 bytes, and in version 2 there is room for the addresses and
+/// some 500 bytes of extensions.
 const MAX_BYTES: usize = 536;
-/// What is surely part of the header in both versions: version 2's signature. The shortest version 1 line has 15 bytes.
+/// Bytes that can be read in either version: version 2's signature has 12, and the shortest line of version 1 has 15.
 const COMMON: usize = 12;
-/// Version 2's signature with version, command, family and length.
+/// Length of version 2's signature with version, command, family and length.
 const FIXED: usize = 16;
 
 /// Why there is no header.
@@ -18,12 +19,12 @@ pub(super) enum ProxyHeaderError {
     /// The connection broke off.
     #[error("the connection broke off in the PROXY header")]
     Broken(#[from] std::io::Error),
-    /// Something else came.
+    /// Something other than a PROXY header was received.
     #[error("what came is not a PROXY header, or too long a one")]
     Malformed,
 }
 
-/// Reads the header and not a byte more; the address of the client, or `None` when the proxy speaks for itself.
+/// Reads the header and not a byte more; returns the client's address, or `None` when the proxy connects for itself.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<IpAddr>, ProxyHeaderError> {
     let mut head = vec![0; COMMON];
     stream.read_exact(&mut head).await?;
@@ -35,7 +36,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
         }
         read_more(stream, &mut head, usize::from(length)).await?;
     } else if head.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
-        // A line has no length in front. Byte by byte, for what follows it belongs to TLS.
+        // A line has no length prefix, so it is read byte by byte: what follows belongs to TLS.
         while head.last() != Some(&b'\n') {
             if head.len() >= 107 {
                 return Err(ProxyHeaderError::Malformed);
@@ -52,7 +53,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
             v1::Addresses::Unknown => None,
         }),
         HeaderResult::V2(Ok(header)) => Ok(match (header.command, header.addresses) {
-            // A health check of the proxy itself: its own address stands.
+            // A health check by the proxy itself: its own address is used.
             (v2::Command::Local, _) => None,
             (v2::Command::Proxy, v2::Addresses::IPv4(a)) => Some(IpAddr::from(a.source_address)),
             (v2::Command::Proxy, v2::Addresses::IPv6(a)) => Some(IpAddr::from(a.source_address)),
@@ -84,7 +85,7 @@ mod tests {
         let mut bytes = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
         bytes.extend([0x20 | command, family]);
         let mut body = addresses.to_vec();
-        // One extension (PP2_TYPE_NOOP) of the length asked.
+        // One extension (PP2_TYPE_NOOP) of the given length.
         if extensions > 2 {
             body.push(0x04);
             body.extend(u16::try_from(extensions - 3).unwrap().to_be_bytes());

@@ -1,5 +1,4 @@
-//! What the log says of connections that were refused: one line for each site and minute, so that a flood of connections is
-//! no flood of lines.
+//! Logs refused connections: one line per site and minute, so that a flood of connections does not flood the log.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,10 +13,10 @@ use crate::telemetry::ServerEvent;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Sites that get a line in one minute; further ones are only in the metrics.
+/// The most sites that get a line per minute; further ones are only counted in the metrics.
 const MOST: usize = 60;
 
-/// The keys of the bounds.
+/// The configuration keys of the limits.
 const KEYS: [(ServerEvent, &str); 3] = [
     (ServerEvent::RefusedTotal, "limits.connections"),
     (ServerEvent::RefusedAddress, "limits.connections_per_address"),

@@ -1,4 +1,4 @@
-//! One connection: PROXY header, TLS, then HTTP/1.1 or HTTP/2 by ALPN, served until it ends or holds still.
+//! Serves one connection: PROXY header, TLS, then HTTP/1.1 or HTTP/2 by ALPN, until it ends or exceeds a time limit.
 
 use std::net::IpAddr;
 use std::pin::pin;
@@ -31,23 +31,24 @@ use crate::web::{LEFT_BYTES, LEFT_TIME};
 
 /// How long a PROXY header may take: the proxy sends it in its first packet.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
-/// How long a connection lives: an hour, so that a changed certificate and a rebalanced service reach everybody.
+/// Maximum age of a connection: an hour, so that a new certificate or a rebalanced service reaches all clients.
 const AGE: Duration = Duration::from_secs(3600);
-/// Bytes kept of a head. A request line of 64 KiB must fit, so that it is answered 414 and not 431.
+/// Size of the buffer for a head. A request line of 64 KiB must fit, so that it is answered 414 and not 431.
 const READ_BUFFER: usize = 72 << 10;
-/// hyper's own limit of fields. It preallocates room for that many, and reallocates for every head under another limit.
+/// hyper's default limit of header fields. It preallocates room for that many; any other limit costs an allocation per
+/// head.
 const HYPERS_FIELDS: usize = 100;
-/// RFC 9113 6.9.2: what a peer may send on one stream, and on all together, before we have taken it. h2 keeps some 250 bytes
-/// for each frame besides, however small it is, and ends a connection whose frames would take half a window so.
+/// RFC 9113 6.9.2: what a peer may send on one stream, and on all together, before it was read. h2 keeps some 250 bytes
+/// more for each frame, however small, and ends a connection whose frames would use half a window that way.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
-/// What may wait to be sent on one stream; a hundred of them stay within a few MiB.
+/// What may be queued for sending on one stream; a hundred streams stay within a few MiB.
 const SEND_BUFFER: usize = 16 << 10;
-/// CVE-2023-44487: streams that were reset before we saw them. More is an attack.
+/// CVE-2023-44487: the most streams reset by the peer before we have handled them; more is an attack.
 const PENDING_RESETS: usize = 20;
-/// Streams that we reset for the peer's errors. More is an attack.
+/// The most streams that we reset because of the peer's errors; more is an attack.
 const LOCAL_RESETS: usize = 128;
-/// A peer that does not answer a ping is gone.
+/// Interval of pings; a peer that does not answer one is gone.
 const PING: Duration = Duration::from_secs(20);
 
 /// Serves an accepted connection to its end.
@@ -102,7 +103,7 @@ pub(in crate::server) async fn serve(accepted: Accepted) {
     drop(counted);
 }
 
-/// Only a listed proxy may say who the client is, and it must.
+/// Reads the PROXY header. Only a trusted proxy may send one, and it must.
 async fn client_behind_proxy(stream: &mut TcpStream, peer: IpAddr, config: &Config) -> Option<IpAddr> {
     if !peer::is_trusted(peer, &config.public.trusted_proxies) {
         tracing::debug!(%peer, "a connection that does not come from a trusted proxy");
@@ -119,7 +120,7 @@ async fn client_behind_proxy(stream: &mut TcpStream, peer: IpAddr, config: &Conf
 }
 
 fn time_limits(config: &Config, worker: &Worker) -> TimeLimits {
-    // Up to a tenth less, so that connections that began together do not end together.
+    // Shortened by up to a tenth, so that connections that began together do not end together.
     let jitter = AGE / 1000 * worker.jitter();
     let timeouts = &config.timeouts;
     TimeLimits {
@@ -139,7 +140,7 @@ where
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| dispatch::serve(Arc::clone(&serving), request, None));
     let mut builder = http1::Builder::new();
-    // Heads are timed by `run_within`: hyper's own timer is reset for every request.
+    // Heads are timed by `run_within`, because hyper's own timer would be reset for every request.
     builder.header_read_timeout(None).max_buf_size(READ_BUFFER);
     if config.limits.header_fields != HYPERS_FIELDS {
         builder.max_headers(config.limits.header_fields);
@@ -160,8 +161,8 @@ where
     end
 }
 
-/// Reads on for a moment after the answer: closing over unread bytes would reset the connection, and the answer with
-/// it (RFC 9112 9.6).
+/// Keeps reading for a moment after the answer: closing with unread bytes would reset the connection and could lose the
+/// answer (RFC 9112 9.6).
 async fn linger(mut stream: impl AsyncRead + Unpin) {
     let read = async {
         let mut bytes = vec![0; 4096];
@@ -173,7 +174,7 @@ async fn linger(mut stream: impl AsyncRead + Unpin) {
             }
         }
     };
-    // Whether the time is up or the bytes are: the connection is closed now.
+    // Whether the time is up or all bytes are read, the connection is closed now.
     drop(tokio::time::timeout(LEFT_TIME, read).await);
 }
 
@@ -188,7 +189,7 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let progress = Arc::<Progress>::default();
         *lock(&serving.begun) = Some(Arc::clone(&progress));
-        // Boxed: hyper and the runtime move the future of a stream some eight times before they poll it.
+        // Boxed, because hyper and the runtime move a stream's future some eight times before they poll it.
         Box::pin(dispatch::serve(Arc::clone(&serving), request, Some(progress)))
     });
     let streams = Streams { connection: Arc::clone(&connection), stall: config.timeouts.write_stall };
@@ -222,7 +223,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        // hyper calls the service and then this, for each stream in turn.
+        // hyper calls the service and then this, for one stream at a time.
         let begun = lock(&self.connection.begun).take();
         match begun {
             Some(progress) => drop(tokio::spawn(Guarded::new(stream, progress, self.stall).run())),

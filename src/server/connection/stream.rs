@@ -1,4 +1,4 @@
-//! The guard that resets an HTTP/2 stream whose peer takes nothing of its answer.
+//! Resets an HTTP/2 stream whose peer reads nothing of its answer.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 
-/// How an HTTP/2 answer gets on: the number of frames handed over, or 0 while the body has none to hand over.
+/// Progress of an HTTP/2 answer: the number of frames handed over, or 0 while the body has none ready.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Progress(AtomicU32);
 
 impl Progress {
-    /// Notes the number of frames, or 0.
+    /// Records the number of frames handed over, or 0.
     pub(in crate::server) fn note(&self, frames: u32) {
         self.0.store(frames, Relaxed);
     }
 }
 
-/// hyper's task of one HTTP/2 stream, ended when the peer's window has let no frame through for too long. Flow control
-/// is per stream, so the connection's own stall is not enough.
+/// hyper's task of one HTTP/2 stream, ended when the peer's window has blocked all frames for too long. Flow control is
+/// per stream, so checking the connection is not enough.
 pub(in crate::server) struct Guarded<F> {
     stream: F,
     progress: Arc<Progress>,
@@ -33,7 +33,7 @@ impl<F: Future<Output = ()>> Guarded<F> {
         Self { stream, progress, stall }
     }
 
-    /// Runs it to its end. Dropping hyper's future resets the stream.
+    /// Runs the stream to its end. Dropping hyper's future resets the stream.
     pub(in crate::server) async fn run(self) {
         let Self { stream, progress, stall } = self;
         let mut stream = pin!(stream);
@@ -43,7 +43,7 @@ impl<F: Future<Output = ()>> Guarded<F> {
                 return Poll::Ready(());
             }
             match progress.0.load(Relaxed) {
-                // The upstream has nothing yet.
+                // The upstream has sent nothing yet.
                 0 => waiting = None,
                 frames if waiting.as_ref().is_none_or(|(seen, _)| *seen != frames) => {
                     waiting = Some((frames, Box::pin(tokio::time::sleep(stall))));

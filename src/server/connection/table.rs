@@ -1,4 +1,4 @@
-//! The table of open connections: who counts against which bound, and who makes room where one is reached.
+//! The table of open connections: which limits each counts against, and which makes room when one is reached.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -13,9 +13,9 @@ use crate::config::Limits;
 use crate::network::{host, site};
 use crate::telemetry::ServerEvent;
 
-/// One in so many connections is kept for those that have shown a good token, and for addresses where one was shown.
+/// One in this many places is kept for connections that have shown a good token, and for addresses where one was shown.
 const ONE_KEPT_OF: usize = 10;
-/// How long such an address is remembered, and how many are.
+/// How long such an address is remembered, and below how many are.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 const MOST_REMEMBERED: usize = 16_384;
 
@@ -35,7 +35,7 @@ pub(super) struct Table {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) activity: Arc<Activity>,
-    /// Whose bounds it counts against; none for a trusted proxy, behind which everybody may be.
+    /// The address whose limits it counts against; `None` for a trusted proxy, which anybody may be behind.
     pub(super) address: Option<IpAddr>,
     pub(super) is_known: bool,
 }
@@ -48,14 +48,14 @@ pub(super) struct KnownAddresses {
     order: VecDeque<(Instant, IpAddr)>,
 }
 
-/// What making room has led to.
+/// The outcome of making room.
 pub(super) struct Reclaimed {
     pub(super) count: usize,
     pub(super) event: Result<(), ServerEvent>,
 }
 
 impl Table {
-    /// Returns whether a good token was shown where a connection comes from.
+    /// Returns whether a good token was shown from a connection's address.
     pub(super) fn is_known(&self, address: Option<IpAddr>) -> bool {
         address.is_none_or(|address| self.familiar.has(host(address), Instant::now()))
     }
@@ -79,7 +79,7 @@ impl Table {
         self.members.insert(number, member);
     }
 
-    /// Takes a connection's place away, if it has one.
+    /// Removes a connection's place, if it has one.
     pub(super) fn remove(&mut self, number: u64) -> Option<Member> {
         let member = self.members.remove(&number)?;
         if member.is_known {
@@ -100,7 +100,7 @@ impl Table {
         Some(member)
     }
 
-    /// Makes room for one more connection within all bounds.
+    /// Makes room for one more connection within all limits.
     pub(super) fn make_room(&mut self, address: Option<IpAddr>, is_known: bool, limits: &Limits) -> Reclaimed {
         let mut count = 0;
         let mut make = |table: &mut Self, event, full: &dyn Fn(&Self) -> bool, next: &dyn Fn(&mut Self) -> Longest| {
@@ -141,7 +141,7 @@ impl Table {
         Reclaimed { count, event }
     }
 
-    /// Returns who has waited longest of all. Strangers do not reach into what is kept for others.
+    /// Returns the connection that has been waiting longest. Strangers cannot take the places that are kept for others.
     fn longest_idle(&mut self, for_known: bool, kept: usize) -> Longest {
         let stranger = self.strangers.longest_idle();
         let known = if for_known || self.known.len() > kept { self.known.longest_idle() } else { None };
@@ -168,7 +168,7 @@ impl KnownAddresses {
             && (self.order.len() > MOST_REMEMBERED || now.duration_since(at) >= REMEMBERED)
         {
             self.order.pop_front();
-            // It may have been remembered again since.
+            // The address may have been remembered again since.
             if self.hosts.get(&oldest) == Some(&at) {
                 self.hosts.remove(&oldest);
             }

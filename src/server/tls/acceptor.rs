@@ -1,4 +1,4 @@
-//! TLS of the public listener: rustls with ring, stateless tickets, and the answer to names that are not ours.
+//! TLS of the public listener: rustls with ring, stateless tickets, and the alert for names that are not ours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,11 @@ use super::certificate::Certificate;
 use crate::server::host::Hosts;
 use crate::telemetry::ServerEvent;
 
-/// A fatal `unrecognized_name` alert (RFC 6066 3) in a record of its own. rustls would say `access_denied`.
+/// A fatal `unrecognized_name` alert (RFC 6066 3) in its own record. rustls would send `access_denied`.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-/// What stays over reloads: the provider, and the ticket keys, so that a reload costs nobody a full handshake.
+/// What stays the same across reloads: the provider, and the ticket keys, so that a reload does not force full
+/// handshakes.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct TlsBase {
     pub(in crate::server) provider: Arc<CryptoProvider>,
@@ -27,7 +28,7 @@ pub(in crate::server) struct TlsBase {
 }
 
 impl TlsBase {
-    /// Makes it.
+    /// Makes new ticket keys.
     ///
     /// # Errors
     /// No randomness for the ticket keys.
@@ -35,7 +36,7 @@ impl TlsBase {
         Ok(Self { provider: Arc::new(ring::default_provider()), ticketer: ring::Ticketer::new()? })
     }
 
-    /// Makes the configuration around a certificate, and another one for clients that ask by name, if there is one.
+    /// Makes the configuration for a certificate, and optionally another one for clients that send a server name.
     ///
     /// # Errors
     /// The provider does not know TLS 1.2 and 1.3.
@@ -51,8 +52,8 @@ impl TlsBase {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(resolver));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // RFC 8446 4.6.1: a ticket holds the session, so that we hold nothing. Early data stays off: it can be
-        // replayed (RFC 8446 8).
+        // RFC 8446 4.6.1: a ticket contains the session, so the server stores none. Early data stays off, because it
+        // can be replayed (RFC 8446 8).
         config.ticketer = Arc::clone(&self.ticketer);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.max_early_data_size = 0;
@@ -60,7 +61,8 @@ impl TlsBase {
     }
 }
 
-/// Chooses by whether the client named a host (RFC 6066 3). Which host is judged before, in `shake_hands`.
+/// Chooses the certificate by whether the client sent a server name (RFC 6066 3). The name itself was checked before,
+/// in `shake_hands`.
 #[derive(Debug)]
 struct Resolver {
     by_name: Arc<CertifiedKey>,
@@ -77,22 +79,22 @@ impl ResolvesServerCert for Resolver {
 /// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::server) enum HandshakeError {
-    /// It took too long.
+    /// The handshake took too long.
     #[error("the handshake took too long")]
     Slow,
-    /// The client asked for a host that is not ours.
+    /// The client asked for a host name that is not ours.
     #[error("the client asked for a name that is not ours")]
     UnknownName,
     /// The client speaks plain HTTP.
     #[error("the client speaks plain HTTP")]
     Plain,
-    /// TLS says why.
+    /// A TLS error ended it.
     #[error("{0}")]
     Failed(#[from] std::io::Error),
 }
 
 impl HandshakeError {
-    /// Returns what it is counted as.
+    /// Returns the event that it is counted as.
     pub(in crate::server) const fn event(&self) -> ServerEvent {
         match self {
             Self::UnknownName => ServerEvent::UnknownServerName,
@@ -101,7 +103,7 @@ impl HandshakeError {
     }
 }
 
-/// Shakes hands, within `limit` in all.
+/// Performs the handshake, within `limit` in total.
 pub(in crate::server) async fn accept(
     stream: TcpStream,
     config: Arc<ServerConfig>,
@@ -116,13 +118,14 @@ async fn shake_hands(
     config: Arc<ServerConfig>,
     hosts: &Hosts,
 ) -> Result<TlsStream<TcpStream>, HandshakeError> {
-    // A record of a handshake begins with 22; a letter is somebody who wrote http:// for https://.
+    // A handshake record begins with 22; a letter means that somebody used http:// instead of https://.
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
         return Err(refuse_plain(stream).await);
     }
     let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-    // No name, or an address for one (which RFC 6066 3 forbids and rustls ignores), gets the certificate for addresses.
+    // Without a name, or with an address as one (which RFC 6066 3 forbids and rustls ignores), the client gets the
+    // certificate for addresses.
     if start.client_hello().server_name().is_some_and(|name| !hosts.has_name(name)) {
         start.io.write_all(&UNRECOGNIZED_NAME).await?;
         start.io.shutdown().await?;
@@ -134,7 +137,7 @@ async fn shake_hands(
 async fn refuse_plain(mut stream: TcpStream) -> HandshakeError {
     const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
         Content-Length: 51\r\n\r\nThis port speaks HTTPS: write https:// in the URL.\n";
-    // What was sent is read first: closing over unread bytes would reset the connection and lose the answer.
+    // The request is read first: closing with unread bytes would reset the connection and lose the answer.
     let mut head = vec![0; 8192];
     match stream.read(&mut head).await {
         Ok(_) => match stream.write_all(ANSWER).await {

@@ -1,4 +1,4 @@
-//! Reads our own certificate chain and key from PEM files, and refuses what clients would refuse.
+//! Reads the server's certificate chain and key from PEM files, and refuses what clients would refuse.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,36 +16,36 @@ use crate::files::{self, ReadError};
 use crate::oauth::{Lifetime, Timestamp};
 use crate::server::host;
 
-/// Why certificate or key cannot be used; says which file, and what to do.
+/// Why the certificate or key cannot be used; names the file and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A file cannot be read.
     #[error("{}: cannot be read: {}", .0.display(), .1)]
     Closed(PathBuf, ReadError),
-    /// A file holds no PEM of the kind.
+    /// A file contains no PEM of the expected kind.
     #[error("{}: cannot be read as PEM: {}", .0.display(), .1)]
     Unreadable(PathBuf, rustls::pki_types::pem::Error),
     /// The chain has no certificate.
     #[error("{}: holds no certificate", .0.display())]
     Empty(PathBuf),
-    /// Anybody on this machine can read or change the key.
+    /// Any user on this machine can read or change the key.
     #[error("{}: every user of this machine may open this key; set its mode to 0600", .0.display())]
     Exposed(PathBuf),
-    /// The certificate is past its end.
+    /// The certificate has expired.
     #[error("{}: the certificate has expired; renew it", .0.display())]
     Expired(PathBuf),
     /// The certificate is not valid yet.
     #[error("{}: the certificate is not valid yet; check the clock", .0.display())]
     NotYet(PathBuf),
-    /// The two do not belong together.
+    /// Certificate and key do not belong together.
     #[error("{}: this key is not that of the certificate", .0.display())]
     Mismatch(PathBuf),
-    /// rustls does not know their kind.
+    /// rustls does not support this kind of key or certificate.
     #[error("{}: certificate and key cannot be used together: {}", .0.display(), .1)]
     Unusable(PathBuf, rustls::Error),
 }
 
-/// A chain with its key, and when it ends.
+/// A chain with its key, and when the certificate expires.
 #[derive(Debug)]
 pub(in crate::server) struct Certificate {
     pub(in crate::server) key: Arc<CertifiedKey>,
@@ -84,7 +84,7 @@ pub(in crate::server) fn load(
     let (pem, mode) = read(key_file)?;
     let pem = Zeroizing::new(pem);
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|e| CertificateError::Unreadable(key_file.to_owned(), e))?;
-    // The last three bits are everybody's.
+    // The last three bits are the permissions of all other users.
     if mode & 0o007 != 0 {
         return Err(CertificateError::Exposed(key_file.to_owned()));
     }
@@ -99,8 +99,8 @@ pub(in crate::server) fn load(
     Ok(Certificate { key: Arc::new(key), not_after: until })
 }
 
-/// Reads the certificate files that a configuration names, as a start does; returns what is no reason not to start but
-/// will keep clients away.
+/// Reads the certificate files of a configuration, as a start does; returns warnings about what does not prevent the
+/// start but will make clients refuse it.
 ///
 /// # Errors
 /// `CertificateError`.
@@ -110,7 +110,7 @@ pub fn look_over(config: &Config, now: Timestamp) -> Result<Vec<String>, Certifi
 }
 
 impl Certificate {
-    /// Says what clients will refuse, now or soon.
+    /// Returns warnings about what clients will refuse, now or soon.
     pub(in crate::server) fn doubts(&self, public_url: &str, now: Timestamp) -> Vec<String> {
         let mut doubts = Vec::new();
         let (_, authority) = public_url.split_once("://").unwrap_or(("", public_url));
@@ -129,16 +129,16 @@ impl Certificate {
     }
 }
 
-/// So long before its end a certificate should have been renewed; those of ACME live for 90 days or less.
+/// How long before its expiry a certificate should have been renewed; ACME certificates live for 90 days or less.
 const WARN_BEFORE: Lifetime = Lifetime::from_secs(14 * 86_400);
 
-/// DER tags of RFC 5280 4.1.
+/// DER tags, as used in RFC 5280 4.1.
 const SEQUENCE: u8 = 0x30;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 
-/// Reads notBefore and notAfter (RFC 5280 4.1.2.5); rustls does not look at the dates of our own certificate.
+/// Reads notBefore and notAfter (RFC 5280 4.1.2.5); rustls does not check the dates of the server's own certificate.
 fn validity(certificate: &[u8]) -> Option<(Timestamp, Timestamp)> {
     let (_, certificate, _) = element(certificate)?;
     let (_, fields, _) = element(certificate)?;
@@ -159,7 +159,7 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (first, rest) = rest.split_first()?;
     let (length, rest) = match first {
         short @ 0..=0x7f => (usize::from(*short), rest),
-        // Three bytes of length are 16 MiB; no certificate is larger.
+        // Three length bytes allow 16 MiB; no certificate is larger.
         long @ 0x81..=0x83 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(long & 0x7f))?;
             (bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)

@@ -1,5 +1,5 @@
-//! The development CA and a certificate of it for this machine's own names: TLS for trying things, without a browser
-//! warning in browsers that trust `ca.pem`. Never for a public name.
+//! The development CA and a certificate for this machine's own names: TLS for local development, without warnings in
+//! browsers that trust `ca.pem`. Never for a public name.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -26,13 +26,13 @@ use crate::files::{LARGEST_PEM, ReadError, read};
 use crate::oauth::Timestamp;
 use crate::trust;
 
-/// Browsers refuse certificates of more than 398 days.
+/// Validity of the certificate in days; browsers refuse more than 398.
 const SERVER_DAYS: i64 = 365;
-/// Long enough that nobody has to trust a new one soon.
+/// Validity of the CA in days: long enough that nobody soon has to trust a new one.
 const CA_DAYS: i64 = 5 * 365;
-/// How long before its end a certificate is renewed.
+/// How long before its expiry a certificate is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// Clocks of containers and virtual machines lag.
+/// How far the start of validity is backdated, because clocks of containers and virtual machines lag.
 const BACKDATE: time::Duration = time::Duration::days(1);
 
 /// The files of the development certificates.
@@ -42,17 +42,18 @@ pub struct DevelopmentFiles {
     pub ca: PathBuf,
     /// The chain to serve: `server.pem`.
     pub certificate: PathBuf,
-    /// The same without addresses, for clients that ask by name: `server-dns.pem`. BoringSSL, in Claude Code say, knows no
-    /// name constraints of addresses, and refuses certificates of a CA that has some as soon as they contain an address.
+    /// The same without addresses, for clients that send a server name: `server-dns.pem`. BoringSSL (in Claude Code,
+    /// for example) does not support name constraints on addresses, and refuses certificates that contain an address if
+    /// their CA has such constraints.
     pub by_name: PathBuf,
     /// The key of both: `server-key.pem`.
     pub key: PathBuf,
-    /// The system's roots and the CA, for programs that believe either the system's store or one file: `bundle.pem`. `None`
-    /// when the system has no roots.
+    /// The system's roots together with the CA, for programs that trust either the system's store or one file:
+    /// `bundle.pem`. `None` when the system has no roots.
     pub bundle: Option<PathBuf>,
 }
 
-/// Returns where the CA of a folder is.
+/// Returns the path of the CA certificate in a folder.
 #[must_use]
 pub fn ca_file(folder: &Path) -> PathBuf {
     folder.join("ca.pem")
@@ -67,30 +68,30 @@ pub enum DevCertsError {
     /// A file cannot be made.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The file that could not be made.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A certificate cannot be made.
     #[error("a certificate cannot be made: {0}")]
     Making(#[from] rcgen::Error),
-    /// The CA is damaged, has ended, or does not allow a name.
+    /// The CA is damaged, has expired, or does not allow a name.
     #[error(
         "{}: this CA has ended, is damaged, or was not made for {names}; remove it to have a new one made, which clients \
          must be told to trust",
         path.display()
     )]
     Ca {
-        /// Its file.
+        /// The file of the CA.
         path: PathBuf,
-        /// The names that it is for.
+        /// The names that it should allow.
         names: String,
     },
 }
 
-/// Makes what is missing or ends soon of the CA and the certificate for `localhost`, `127.0.0.1`, `::1` and `hosts`.
-/// The CA is kept as long as it is there.
+/// Makes the CA, and the certificate for `localhost`, `127.0.0.1`, `::1` and `hosts`, if they are missing or expire
+/// soon. An existing CA is kept.
 ///
 /// # Errors
 /// `DevCertsError`.
@@ -109,7 +110,7 @@ pub fn ensure(folder: &Path, hosts: &[&str], now: Timestamp) -> Result<Developme
     for file in [&files.ca, &files.certificate, &files.by_name] {
         private::check(file, Closed::ToWriting)?;
     }
-    // Also when they are not read: with the key of a CA that people trust, anyone could impersonate this machine.
+    // Checked even if they are not read: with the key of a trusted CA anyone could impersonate this machine.
     for key in [&ca_key_file, &files.key] {
         private::check(key, Closed::ToReading)?;
     }
@@ -127,7 +128,7 @@ pub fn ensure(folder: &Path, hosts: &[&str], now: Timestamp) -> Result<Developme
     Ok(files)
 }
 
-/// Writes the system's roots, as they are today, and the CA into one file.
+/// Writes the system's current roots and the CA into one file.
 fn make_bundle(ca: &Path, bundle: PathBuf) -> Result<Option<PathBuf>, DevCertsError> {
     private::check(&bundle, Closed::ToWriting)?;
     let at = |source: ReadError| DevCertsError::File { path: ca.to_owned(), source: std::io::Error::other(source) };
@@ -135,7 +136,7 @@ fn make_bundle(ca: &Path, bundle: PathBuf) -> Result<Option<PathBuf>, DevCertsEr
     let own_der = CertificateDer::from_pem_slice(&own).ok();
     let mut pem = own;
     let mut roots = 0;
-    // The variable that names the bundle may be set for us, too: what it holds of ours is not repeated.
+    // The environment variable that names the bundle may be set for this process too, so our own CA is not added twice.
     for root in trust::system_certificates().iter().filter(|root| own_der.as_ref() != Some(*root)) {
         let encoded = STANDARD.encode(root);
         pem.extend_from_slice(b"-----BEGIN CERTIFICATE-----\n");
@@ -148,7 +149,7 @@ fn make_bundle(ca: &Path, bundle: PathBuf) -> Result<Option<PathBuf>, DevCertsEr
         roots += 1;
     }
     if roots == 0 {
-        // A bundle of ours alone would make its reader distrust everybody else. One of an earlier start may stay.
+        // A bundle with only our CA would make programs distrust all other servers. One from an earlier start may stay.
         return Ok(bundle.exists().then_some(bundle));
     }
     if !read(&bundle, LARGEST_PEM).is_ok_and(|written| written == pem) {
@@ -170,11 +171,11 @@ fn names(hosts: &[&str]) -> Vec<String> {
 }
 
 fn make_ca(file: &Path, key_file: &Path, names: &[String], now: Timestamp) -> Result<(), DevCertsError> {
-    // rcgen has its own source of randomness for keys: that of ring, as `SystemEntropy`.
+    // rcgen takes randomness for keys from ring, as `SystemEntropy` does.
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let mut params = ca_params(&key);
     (params.not_before, params.not_after) = validity(now, CA_DAYS);
-    // Whoever steals the key of a CA that people trust can be everybody; this one can only be this machine.
+    // A stolen key of a trusted CA could impersonate any host; the constraints limit this one to this machine.
     params.name_constraints = Some(NameConstraints {
         permitted_subtrees: names.iter().map(|name| subtree(name)).collect(),
         excluded_subtrees: Vec::new(),
@@ -184,14 +185,14 @@ fn make_ca(file: &Path, key_file: &Path, names: &[String], now: Timestamp) -> Re
     write(file, 0o644, &certificate.pem())
 }
 
-/// The CA as far as it can be told from its key, so that the issuer of a later certificate equals the subject of a CA
-/// that was made earlier.
+/// Makes the CA's parameters from its key alone, so that the issuer of a later certificate equals the subject of the
+/// existing CA.
 fn ca_params(key: &KeyPair) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.distinguished_name = rcgen::DistinguishedName::new();
-    // Two CAs of one name confuse verifiers that choose by name.
+    // Two CAs with the same name confuse verifiers that choose by name.
     let id: String = params.key_identifier(key).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     params.distinguished_name.push(DnType::CommonName, format!("mcpgate development CA {id}"));
     params
@@ -219,12 +220,12 @@ fn server_params(names: Vec<String>, now: Timestamp) -> Result<CertificateParams
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    // Python's strict verification asks for it.
+    // Python's strict verification requires it.
     params.use_authority_key_identifier_extension = true;
     Ok(params)
 }
 
-/// Asks what a client asks, of the day on which the certificates would be too old.
+/// Verifies the certificates as a client does, for the day on which they would have to be renewed.
 fn accepted(files: &DevelopmentFiles, names: &[String], now: Timestamp) -> Result<(), String> {
     verified(files, &files.by_name, &without_addresses(names), now)?;
     verified(files, &files.certificate, names, now)
@@ -236,7 +237,7 @@ fn verified(files: &DevelopmentFiles, chain: &Path, names: &[String], now: Times
     let (ca, server) = (certificate(&files.ca)?, certificate(chain)?);
     let key = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(read(&files.key)?)).map_err(|e| e.to_string())?;
     let provider = Arc::new(ring::default_provider());
-    // Fails unless key and certificate belong together: a crash may have come between the two files.
+    // Fails unless key and certificate belong together: a crash may have happened between writing the two files.
     CertifiedKey::from_der(vec![server.clone()], key, &provider).map_err(|e| e.to_string())?;
     let mut roots = RootCertStore::empty();
     roots.add(ca).map_err(|e| e.to_string())?;
@@ -309,7 +310,7 @@ mod tests {
             assert!(good(&files.certificate, name), "{name}");
             assert_eq!(good(&files.by_name, name), by_name, "{name}");
         }
-        // A folder of an earlier version has no such file; the CA that clients trust stays.
+        // A folder from an earlier version has no such file; the CA that clients trust is kept.
         let first = read(&files);
         std::fs::remove_file(&files.by_name).unwrap();
         ensure(dir.path(), &["gateway.test", "10.0.0.7"], NOW).unwrap();
