@@ -1,4 +1,4 @@
-//! `Check`: what every rule of the configuration needs, and what several of them do.
+//! `Check`: shared context and helpers of the configuration's rules.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::Overrides;
 use super::problem::{Report, Setting};
 use crate::files::{self, ReadError};
 
-/// What all rules need.
+/// The context of all rules.
 pub(super) struct Check<'a> {
     pub(super) report: &'a Report,
     pub(super) base: PathBuf,
@@ -16,8 +16,8 @@ pub(super) struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Finds a PEM file from the folder of the configuration; returns its path, and its permission bits if it can be
-    /// read.
+    /// Resolves a PEM file relative to the configuration's folder; returns its path, and its permission bits if it can
+    /// be read.
     pub(super) fn readable(&self, setting: &Setting<PathBuf>) -> (PathBuf, Option<u32>) {
         let path = self.base.join(&setting.value);
         let read = files::read_with_mode(&path, files::LARGEST_PEM);
@@ -26,7 +26,7 @@ impl Check<'_> {
         (path, mode.ok())
     }
 
-    /// Finds a file of PEM certificates.
+    /// Resolves and checks a file of PEM certificates.
     pub(super) fn certificates(&self, setting: &Setting<PathBuf>) -> PathBuf {
         use rustls_pki_types::{CertificateDer, pem::PemObject};
         let path = self.base.join(&setting.value);

@@ -1,4 +1,4 @@
-//! From the text of gateway.toml to a tree of values whose references are resolved; every fault with its line.
+//! Parses gateway.toml into a tree of values with resolved references; reports every fault with its line.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::Report;
 use super::secret_source;
 
-/// Words of example files that somebody forgot to replace (CF-09).
+/// Placeholders of example files that somebody forgot to replace (CF-09).
 const PLACEHOLDERS: [&str; 9] = [
     "changeme",
     "change_me",
@@ -21,15 +21,15 @@ const PLACEHOLDERS: [&str; 9] = [
     "your-secret",
 ];
 
-/// What all values of a document share while their references are resolved.
+/// State shared by all values of a document while their references are resolved.
 struct Resolution<'a> {
     base: &'a Path,
     report: &'a Report,
     files: Vec<PathBuf>,
 }
 
-/// Parses the text and resolves its references; `None` when the syntax is broken, for the rest would be guesswork. Also
-/// returns the files that the references name.
+/// Parses the text and resolves its references; `None` when the syntax is broken, since further checks would be
+/// guesswork. Also returns the files that the references name.
 pub(super) fn parse<'t>(text: &'t str, base: &Path, report: &Report) -> (Option<DeTable<'t>>, Vec<PathBuf>) {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {

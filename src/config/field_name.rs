@@ -1,41 +1,41 @@
-//! The names of header fields towards upstreams: which the operator may write in `upstream.headers`, and which of a
-//! client's may pass by `upstream.pass_headers`. One list for both, and one folding.
+//! Header field names towards upstreams: which the operator may set with `upstream.headers`, and which of a client's
+//! may be passed with `upstream.pass_headers`. Both use one list and one normalization.
 
 use http::HeaderName;
 
-/// What a name stands for that is not free.
+/// What a restricted name is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// It belongs to one connection (RFC 9110 7.6.1), or says where a message ends.
+    /// It belongs to one connection (RFC 9110 7.6.1), or frames the message.
     Connection,
-    /// It is about the content, or what is accepted.
+    /// It describes the content, or what is accepted.
     Content,
     Host,
-    /// The gateway tells something by it.
+    /// The gateway sets it.
     Ours,
     Mcp,
     Credential,
-    /// Programs read in it who is calling, or from where.
+    /// Programs read it as who is calling, or from where.
     Caller,
-    /// Programs read in it another path, host or method.
+    /// Programs read it as another path, host or method.
     Target,
-    /// A browser writes it about the page that is calling.
+    /// Browsers set it to describe the calling page.
     Page,
 }
 
 use Meaning::{Caller, Connection, Content, Credential, Host, Mcp, Ours, Page, Target};
 
-/// Folded names.
+/// Restricted names, in normalized form.
 const NAMES: [(&str, Meaning); 27] = [
     ("accept", Content),
     ("acceptencoding", Content),
-    // Free text of a client's words, in which filters and dashboards read who is calling (decision 0011).
+    // Free text from the client, which filters and dashboards read as who is calling (decision 0011).
     ("baggage", Caller),
     ("connection", Connection),
     ("contentencoding", Content),
     ("contentlength", Connection),
     ("contenttype", Content),
-    // RFC 4918 10.3: an address of ours, which is refused whatever is said here.
+    // RFC 4918 10.3: contains an address of the gateway; requests with it are refused in any case.
     ("destination", Target),
     ("dpop", Credential),
     ("expect", Connection),
@@ -58,7 +58,7 @@ const NAMES: [(&str, Meaning); 27] = [
     ("via", Ours),
 ];
 
-/// Beginnings of folded names.
+/// Prefixes of restricted names, in normalized form.
 const BEGINNINGS: [(&str, Meaning); 43] = [
     ("accesscontrol", Page),
     ("cfaccess", Credential),
@@ -105,7 +105,7 @@ const BEGINNINGS: [(&str, Meaning); 43] = [
     ("xwebauth", Caller),
 ];
 
-/// Parts of folded names.
+/// Parts of restricted names, in normalized form.
 const PARTS: [(&str, Meaning); 15] = [
     ("accesskey", Credential),
     ("apikey", Credential),
@@ -124,13 +124,14 @@ const PARTS: [(&str, Meaning); 15] = [
     ("token", Credential),
 ];
 
-/// Ends of folded names by which credentials are called.
+/// Suffixes of names of credentials, in normalized form.
 const CREDENTIAL_ENDS: [&str; 2] = ["key", "sid"];
 
-/// A key that opens nothing.
+/// A name that ends in `key` but is no credential.
 const IDEMPOTENCY_KEY: &str = "idempotencykey";
 
-/// HD-04: programs behind us take other characters for a hyphen, so names are compared by their letters and digits.
+/// HD-04: programs behind the gateway treat other characters like a hyphen, so names are compared by their letters and
+/// digits.
 pub(super) fn folded(name: &HeaderName) -> String {
     name.as_str().chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }

@@ -1,4 +1,4 @@
-//! Whether a file may be believed: one that others can write says what they want (CF-07).
+//! Whether a file can be trusted: others must not be able to write to it (CF-07).
 
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
@@ -6,13 +6,13 @@ use std::path::Path;
 
 use crate::files;
 
-/// Anybody may write.
+/// The permission bit that lets anybody write.
 const OTHERS_WRITE: u32 = 0o002;
-/// Only its owner may replace an entry of the folder (`/tmp`).
+/// The sticky bit: only the owner of an entry may replace it (`/tmp`).
 const STICKY: u32 = 0o1000;
 
-/// Refuses what is not a plain file, a file or folder that anybody may write, and a symbolic link that leaves its folder
-/// (links within it are how Kubernetes mounts a ConfigMap).
+/// Refuses anything but a regular file, a file or folder that anybody may write to, and a symbolic link that leaves its
+/// folder (Kubernetes mounts a ConfigMap with links inside the folder).
 ///
 /// # Errors
 /// Says what is wrong with it.

@@ -1,4 +1,4 @@
-//! The rules for what the gateway listens on, is called, and who may call it from a browser.
+//! The rules for listeners, the public URL, and browser origins.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ impl Check<'_> {
         ));
         let written = file.listen.address.as_ref().map(|s| s.value);
         let mode = file.listen.tls.as_ref().map(|s| s.value);
-        // A mode that could not be read is reported; what it would have needed is not asked for.
+        // An unreadable mode has been reported; its other requirements are not checked.
         let fallback = if up || self.report.names("listen.tls") { TlsMode::Development } else { TlsMode::Files };
         let mode = mode.unwrap_or(fallback);
         let address = self.overrides.listen.or(written).unwrap_or(by_default);
@@ -44,14 +44,15 @@ impl Check<'_> {
             },
             trusted_proxies: file.listen.trusted_proxies.value.clone(),
             proxy_protocol: file.listen.proxy_protocol.value,
-            // Known once the public URL is.
+            // Set once the public URL is known.
             hsts: None,
             health_path: self.health_path(file),
         }
     }
 
-    /// Returns what browsers are told of https. HSTS holds for a host with all its ports: on localhost it would turn the
-    /// callbacks of native clients (`http://localhost:…`, RFC 8252 7.3) into https, and no sign-in would ever come back.
+    /// Returns the value of `Strict-Transport-Security`. HSTS applies to all ports of a host: on localhost it would
+    /// turn the callbacks of native clients (`http://localhost:…`, RFC 8252 7.3) into https, and no sign-in would
+    /// complete.
     pub(super) fn hsts(&self, file: &File, origin: &str) -> Option<HeaderValue> {
         let seconds = file.listen.hsts_max_age.value.as_secs();
         let value = match file.listen.hsts.value {
@@ -65,21 +66,21 @@ impl Check<'_> {
 
     fn health_path(&self, file: &File) -> Option<String> {
         let setting = file.listen.health_path.as_ref()?;
-        // Its usual names are kept for this.
+        // The usual names of health paths are allowed here.
         if let Some((fault, _)) = path_fault(&setting.value, &["healthz", "readyz"]) {
             self.report.wrong(setting, fault, "write a path such as \"/healthz\"");
         }
         Some(setting.value.clone())
     }
 
-    /// Returns the public URL of `up` when it is plain http on this machine: for clients that cannot be made to trust a
+    /// Returns the public URL of `up` if it is plain http on this machine, for clients that cannot be made to trust a
     /// development CA.
     fn plain_http(&self) -> Option<Url> {
         let url = self.overrides.public_url.as_deref().filter(|_| self.overrides.up)?;
         Url::parse(url).ok().filter(|url| url.scheme() == "http" && is_loopback(url))
     }
 
-    // RFC 9700 2.6 asks for TLS everywhere but on the loopback interface, so that is where plain http stays.
+    // RFC 9700 2.6 requires TLS everywhere except on the loopback interface, so plain http is only allowed there.
     fn plain_listener(&self, file: &File, address: SocketAddr) -> TlsConfig {
         if !address.ip().is_loopback() {
             let fault = "the public URL is plain http, and this address is open to the network";
@@ -111,7 +112,8 @@ impl Check<'_> {
         TlsConfig::Files { certificate, key }
     }
 
-    // CF-05: without TLS of our own nothing is secret unless somebody else ends TLS before us, and says so.
+    // CF-05: without its own TLS the gateway needs a proxy in front that terminates TLS, and a configuration that names
+    // it.
     fn tls_off(&self, file: &File) -> TlsConfig {
         let Some(tls) = &file.listen.tls else { return TlsConfig::Off };
         if self.overrides.public_url.is_none() && file.top.public_url.is_none() {
@@ -145,7 +147,7 @@ impl Check<'_> {
         };
         let fault = match Url::parse(&setting.value) {
             Err(_) => "this is not a URL",
-            // RFC 8414 2: an issuer is https. Clients make an exception for this machine, and so does `up`.
+            // RFC 8414 2: an issuer uses https. Clients make an exception for this machine, and so does `up`.
             Ok(url) if url.scheme() != "https" && self.plain_http().is_none() => {
                 "the public URL must be https (http://localhost is for `mcpgate up --public-url` only)"
             }
@@ -205,7 +207,7 @@ impl Check<'_> {
             if is_exact_origin(text) {
                 origins.push(text.clone());
             } else {
-                // CF-05: a wildcard would let any page act with the tokens that its scripts hold.
+                // CF-05: a wildcard would let any page use the tokens that its scripts hold.
                 let remedy = "write exact origins, \"https://app.example.com\" or \"chrome-extension://ID\" say; there is \
                               no wildcard";
                 self.report.wrong_entry(setting, index, "this is not an origin", remedy);
@@ -215,15 +217,15 @@ impl Check<'_> {
     }
 }
 
-/// Returns whether only one of two listeners can be there: an unspecified address is all of its family, and that of IPv6
-/// all of IPv4 as well.
+/// Returns whether two listeners would conflict: an unspecified address includes all of its family, and the IPv6 one
+/// includes IPv4 as well.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let holds = |all: IpAddr, one: IpAddr| all == one || (all.is_unspecified() && (all.is_ipv6() || one.is_ipv4()));
     one.port() == other.port() && one.port() != 0 && (holds(one.ip(), other.ip()) || holds(other.ip(), one.ip()))
 }
 
-/// Returns whether a text is one origin, spelt as browsers send it: of https, of http on this machine, or of a scheme of
-/// a browser's extensions or a desktop shell. Never `null`, which any page can have.
+/// Returns whether a text is one origin as browsers send it: https, http on this machine, or the scheme of browser
+/// extensions or a desktop shell. Never `null`, which any page can send.
 fn is_exact_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
         return false;
@@ -233,7 +235,7 @@ fn is_exact_origin(text: &str) -> bool {
             let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" || is_loopback(url));
             url.is_some_and(|url| url.origin().ascii_serialization() == text) && !text.contains('*')
         }
-        // URL 4.7 serializes an origin as scheme, host and port; of other schemes browsers keep the host as it is written.
+        // URL 4.7 serializes an origin as scheme, host and port; for other schemes browsers keep the host as written.
         _ => {
             let (host, port) = authority.rsplit_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
             !host.is_empty() && host.chars().all(is_host_character) && port.is_none_or(is_port)
@@ -246,10 +248,10 @@ fn origin_of(scheme: &str, host: &str, port: u16) -> String {
     if port == by_default { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
 }
 
-/// Returns a host, with its port if it has one, as they stand in `Host`: in lower case and ASCII (UTS 46). `None` if it is
-/// something else, or more.
+/// Returns a host with its optional port as in `Host`: in lower case and ASCII (UTS 46). `None` if the text is anything
+/// else.
 pub(super) fn host_and_port(text: &str) -> Option<String> {
-    // RFC 3986 3.2.2: an address of IPv6 stands in brackets.
+    // RFC 3986 3.2.2: an IPv6 address is in brackets.
     let host_ends =
         if text.starts_with('[') { text.find(']')?.checked_add(1)? } else { text.find(':').unwrap_or(text.len()) };
     let (host, port) = text.split_at_checked(host_ends)?;
@@ -262,15 +264,15 @@ pub(super) fn host_and_port(text: &str) -> Option<String> {
 }
 
 fn host_name(text: &str) -> Option<String> {
-    // Of ASCII only what names have: the reader of hosts decodes %, and takes more than others do.
+    // Only ASCII characters that occur in names: the host parser decodes %, and accepts more than others do.
     let is_strange = |c: char| c.is_ascii() && !is_host_character(c) && !matches!(c, '[' | ':' | ']');
     match Host::parse(text).ok().filter(|_| !text.contains(is_strange))? {
-        // RFC 1035 2.3.4: a name has 253 characters at most, its labels 63. The names of containers have underscores.
+        // RFC 1035 2.3.4: a name has at most 253 characters, its labels 63. Container names contain underscores.
         Host::Domain(name) => {
             let is_label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(is_host_character);
             (name.len() <= 253 && name.split('.').all(is_label)).then_some(name)
         }
-        // It takes "10.7" and "0x7f.1" for addresses, too.
+        // The parser also reads "10.7" and "0x7f.1" as addresses.
         Host::Ipv4(address) => Some(address.to_string()).filter(|address| address == text),
         address @ Host::Ipv6(_) => Some(address.to_string()),
     }

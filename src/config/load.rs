@@ -1,4 +1,4 @@
-//! From what was written to `Config`, collecting every `Problem`.
+//! Loads a `Config` from a file and the command line, collecting every `Problem`.
 
 use std::path::{Path, PathBuf};
 
@@ -20,14 +20,14 @@ use super::{document, file_trust, login, secret_source, upstream, well_known};
 use crate::files::{self, ReadError};
 use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_scheme};
 
-/// The largest configuration file: a thousand upstreams fit.
+/// Maximum size of a configuration file in bytes: enough for a thousand upstreams.
 const LARGEST: u64 = 1 << 20;
 
-/// The data folder of `mcpgate serve`, unless the file names another.
+/// The default data folder of `mcpgate serve`.
 const SERVED: &str = "/var/lib/mcpgate";
 
 impl Config {
-    /// Reads and checks a configuration; every problem at once.
+    /// Reads and checks a configuration; reports all problems at once.
     ///
     /// # Errors
     /// All problems, each with file, line, key, fault and remedy.
@@ -35,15 +35,15 @@ impl Config {
         load(file, overrides)
     }
 
-    /// Finds the data folder that a file of `mcpgate serve` names although the file is broken, as `problems` say; `None` when
-    /// it cannot be told.
+    /// Finds the data folder named in a broken file of `mcpgate serve`, given its `problems`; `None` when it cannot be
+    /// determined.
     #[must_use]
     pub fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
         data_dir_of(file, problems)
     }
 }
 
-/// Reads, checks and joins a file (if any) and the command line.
+/// Reads, checks and combines a file (if any) and the command line.
 fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
     let text = match file.map(read).transpose() {
         Ok(text) => text.unwrap_or_default(),
@@ -62,13 +62,13 @@ fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Proble
         .and_then(|written| Check { report: &report, base, overrides }.config(file, written))
         .map(|config| Config { referenced_files, ..config });
     let mut problems = report.finish();
-    // A revocation must not wait for the secret of an upstream, nor for a file that only the server's user may read.
+    // A revocation must not fail because of an upstream's secret, or a file that only the server's user may read.
     problems.retain(|problem| !(overrides.data_only && is_for_the_server(&problem.key)));
     config.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
-/// Finds the data folder that a file of `mcpgate serve` names, however broken the rest of it is; `None` when the file
-/// cannot be read, or may name one in a part that is broken.
+/// Finds the data folder named in a file of `mcpgate serve`, however broken the rest of the file is; `None` when the
+/// file cannot be read, or may name the folder in a broken part.
 fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
     let text = read(file).ok()?;
     let (root, errors) = DeTable::parse_recoverable(&text);
@@ -84,13 +84,13 @@ fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
             Some(std::path::absolute(&path).unwrap_or(path))
         }
         Some(_) => None,
-        // In a broken part, below a table, or misspelt.
+        // It may be in a broken part, below a table, or misspelt.
         None if mentions > 0 || !errors.is_empty() || problems.iter().any(|p| p.fault == UNKNOWN_KEY) => None,
         None => Some(PathBuf::from(SERVED)),
     }
 }
 
-/// Returns whether a key matters only where the gateway listens or forwards: certificates, CA files, upstreams' headers.
+/// Returns whether a key only matters to a server: certificates, CA files, upstreams' headers.
 fn is_for_the_server(key: &str) -> bool {
     let of_upstream = key.strip_prefix("upstream[").and_then(|rest| Some(rest.split_once("].")?.1));
     let of_listeners = ["listen.certificate", "listen.key", "listen.health_path", "operator.address"].contains(&key);
@@ -100,7 +100,7 @@ fn is_for_the_server(key: &str) -> bool {
         || of_upstream.is_some_and(|key| key == "ca_file" || key == "headers" || key.starts_with("headers."))
 }
 
-/// Reads the file, or says what is wrong with it and what to do.
+/// Reads the file; the error says what is wrong with it and what to do.
 fn read(file: &Path) -> Result<String, (String, &'static str)> {
     let remedy = "name a readable file that only its owner may write";
     file_trust::check(file).map_err(|why| (why, remedy))?;
@@ -110,19 +110,19 @@ fn read(file: &Path) -> Result<String, (String, &'static str)> {
     })
 }
 
-/// The folder that relative paths of a file start from.
+/// Returns the folder that relative paths in a file start from.
 fn folder_of(file: Option<&Path>) -> PathBuf {
     let folder = file.and_then(Path::parent).filter(|p| !p.as_os_str().is_empty());
     folder.and_then(|f| f.canonicalize().ok()).unwrap_or_default()
 }
 
 impl Check<'_> {
-    /// Makes the configuration. The result counts only when the report stayed empty.
+    /// Makes the configuration. The result is only valid if the report stayed empty.
     fn config(&self, path: Option<&Path>, file: File) -> Option<Config> {
         let mut public = self.listener(&file);
         let public_url = self.public_url(&file, public.address);
         let operator = self.operator(&file, public.address);
-        // Faults are in the report: what follows goes on with a name in their place, to find all others.
+        // The fault has been reported: a placeholder lets the following checks find other faults.
         let public_url = public_url.unwrap_or_else(|| "https://invalid.invalid".to_owned());
         public.hsts = self.hsts(&file, &public_url);
         let (upstreams, demo) = upstream::all(self, &public_url, &file);
@@ -186,7 +186,7 @@ impl Check<'_> {
     fn data_dir(&self, file: &File) -> PathBuf {
         let written = file.top.data_dir.as_ref().map(|s| self.base.join(&s.value));
         if let Some(path) = self.overrides.data_dir.clone().or(written) {
-            // Paths in it are printed to be pasted elsewhere.
+            // Its paths are printed to be pasted elsewhere.
             return std::path::absolute(&path).unwrap_or(path);
         }
         match secret_source::data_home() {
@@ -269,7 +269,7 @@ impl Check<'_> {
         }
         let publishers = &documents.verified_publishers;
         for (index, url) in publishers.value.iter().enumerate() {
-            // Whether a name of the operator's own network may be used says `outbound.allow_addresses`, as for all clients.
+            // As for all clients, `outbound.allow_addresses` decides whether an internal name may be used.
             if MetadataDocumentUrl::parse(url, true).is_none() {
                 let remedy = "write the document's exact https URL, without query and fragment";
                 self.report.wrong_entry(publishers, index, "this cannot be the URL of a metadata document", remedy);

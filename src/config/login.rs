@@ -1,4 +1,4 @@
-//! What people meet who sign in: how long it lasts, how passwords are kept, whose pages they are.
+//! The rules for signing in: lifetimes, password hashing, logo and links of the pages.
 
 use std::path::PathBuf;
 
@@ -14,12 +14,12 @@ use super::policy::{LoginPolicy, Logo, LogoKind, PageLinks};
 use super::problem::Setting;
 use crate::files;
 
-/// The largest logo: each page that somebody sees for the first time brings it along.
+/// Maximum size of a logo in bytes: every new visitor downloads it.
 const LARGEST_LOGO: u64 = 64 * 1024;
-/// The most pixels that a side of a logo may have.
+/// Maximum width and height of a logo in pixels.
 const MOST_PIXELS: u32 = 2048;
 
-/// Takes what was written of signing in.
+/// Builds the login policy from the file.
 pub(super) fn policy(check: &Check<'_>, file: &File) -> LoginPolicy {
     let login = &file.login;
     LoginPolicy {
@@ -42,7 +42,7 @@ pub(super) fn policy(check: &Check<'_>, file: &File) -> LoginPolicy {
     }
 }
 
-/// Reads a logo. What it is is told by its content: a name may say anything.
+/// Reads a logo. Its format is recognised by its content, not by its name.
 fn logo(check: &Check<'_>, setting: &Setting<PathBuf>) -> Option<Logo> {
     let file = check.base.join(&setting.value);
     let remedy = "name a PNG or SVG file of at most 64 KiB and 2048 pixels a side";
@@ -73,7 +73,7 @@ fn kind(content: &[u8]) -> Option<LogoKind> {
         let is_header = rest.get(4..8) == Some(b"IHDR");
         return (is_header && is_good(side(8)?) && is_good(side(12)?)).then_some(LogoKind::Png);
     }
-    // Comments and the XML declaration may stand before the first element; a DOCTYPE, which can define entities, may not.
+    // Comments and the XML declaration may precede the first element; a DOCTYPE, which can define entities, may not.
     let mut text = std::str::from_utf8(content).ok()?.trim_start_matches('\u{feff}').trim_start();
     loop {
         text = match (text.strip_prefix("<?"), text.strip_prefix("<!--")) {
@@ -86,7 +86,7 @@ fn kind(content: &[u8]) -> Option<LogoKind> {
     name.starts_with(|c: char| c.is_ascii_whitespace() || c == '>').then_some(LogoKind::Svg)
 }
 
-/// Reads the URL of a page of the operator's.
+/// Reads the URL of one of the operator's pages.
 fn page(check: &Check<'_>, setting: Option<&Setting<String>>) -> Option<String> {
     let setting = setting?;
     let fault = match Url::parse(&setting.value) {

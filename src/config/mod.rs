@@ -1,12 +1,12 @@
 //! What the operator has configured: checked, typed, immutable.
 //!
-//! `Config::load` joins a file and the command line, and returns either a configuration in which every rule holds or all
-//! problems at once. Nothing here opens a socket or a store, and nothing is global: `server` hands each part to whoever
-//! needs it. It fills the types of `oauth`.
+//! `Config::load` combines a file and the command line, and returns either a configuration in which every rule holds or
+//! all problems at once. Nothing here opens a socket or a store, and nothing is global: `server` passes each part to
+//! where it is needed. It uses the types of `oauth`.
 //!
-//! Start with `file.rs` and `policy_file.rs`, which declare what may be written, and `settings.rs` and `policy.rs`, what
-//! comes of it. `table.rs` and `value.rs`
-//! read a file, `load.rs` joins it with the command line, the files named after a table hold its rules.
+//! Start with `file.rs` and `policy_file.rs`, which declare the keys, and `settings.rs` and `policy.rs`, the result.
+//! `table.rs` and `value.rs` read a file, `load.rs` combines it with the command line, and the files named after a
+//! table contain its rules.
 
 mod check;
 mod default_file;

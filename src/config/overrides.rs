@@ -1,25 +1,25 @@
-//! What the command line says of a configuration.
+//! Configuration values from the command line.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What the command line adds to, or puts in place of, a file.
+/// Values from the command line that extend or replace those of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// `--data`.
+    /// The value of `--data`.
     pub data_dir: Option<PathBuf>,
-    /// `--listen`.
+    /// The value of `--listen`.
     pub listen: Option<SocketAddr>,
-    /// `--operator-listen`.
+    /// The value of `--operator-listen`.
     pub operator_listen: Option<SocketAddr>,
-    /// `--public-url`.
+    /// The value of `--public-url`.
     pub public_url: Option<String>,
-    /// `--workers`.
+    /// The value of `--workers`.
     pub workers: Option<usize>,
-    /// `up UPSTREAM_URL`: one upstream at `/mcp`.
+    /// The argument of `up UPSTREAM_URL`: one upstream at `/mcp`.
     pub upstream: Option<String>,
-    /// `up`: defaults for one machine (development certificate, loopback) and no file needed.
+    /// Whether this is `up`: defaults for one machine (development certificate, loopback), and no file needed.
     pub up: bool,
-    /// For a command about data beside the server: faults of what only the server opens are passed over.
+    /// Whether the command only works on data: faults in what only the server opens are ignored.
     pub data_only: bool,
 }

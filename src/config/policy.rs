@@ -1,4 +1,4 @@
-//! What the operator decided of tokens, sign-in, registration, fetching, and of the limits of all that.
+//! The operator's settings for tokens, sign-in, registration, fetching, and limits.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,39 +9,39 @@ use url::Url;
 
 use crate::oauth::Lifetime;
 
-/// Token lifetimes.
+/// Lifetimes of codes, tokens and secrets.
 #[derive(Debug, Clone)]
 pub struct TokenPolicy {
-    /// Access token; default 1 h, 1 min to 24 h.
+    /// Lifetime of an access token; default 1 h, 1 min to 24 h.
     pub access: Lifetime,
-    /// Code; default 60 s, 10 to 600 s.
+    /// Lifetime of a code; default 60 s, 10 to 600 s.
     pub code: Lifetime,
-    /// Refresh token unused; default 30 d.
+    /// Lifetime of an unused refresh token; default 30 d.
     pub refresh_idle: Lifetime,
-    /// Refresh family in all; default 90 d.
+    /// Lifetime of a refresh token family; default 90 d.
     pub refresh_absolute: Lifetime,
-    /// Retry of the preceding generation; default 30 s, 0 to 120 s.
+    /// How long the preceding generation may be retried; default 30 s, 0 to 120 s.
     pub refresh_grace: Lifetime,
-    /// How long the answer to a refresh counts as lost while nobody uses it; default 24 h, 0 to 7 d.
+    /// How long an unused answer to a refresh may count as lost; default 24 h, 0 to 7 d.
     pub refresh_lost_answer: Lifetime,
     /// Overlap of client secrets after a rotation; default 24 h, 0 to 7 d.
     pub secret_overlap: Lifetime,
 }
 
-/// Login, sessions, consent.
+/// Settings for login, sessions and the pages.
 #[derive(Debug, Clone)]
 pub struct LoginPolicy {
-    /// Session unused; default 1 h.
+    /// Lifetime of an unused session; default 1 h.
     pub session_idle: Lifetime,
-    /// Session in all; default 24 h.
+    /// Maximum lifetime of a session; default 24 h.
     pub session_absolute: Lifetime,
-    /// Pending authorization; default 10 min.
+    /// Lifetime of a pending authorization; default 10 min.
     pub interaction: Lifetime,
-    /// Link to set a first password; default 1 h.
+    /// Lifetime of a link to set the first password; default 1 h.
     pub setup_link: Lifetime,
-    /// Link to set another password; default 10 min.
+    /// Lifetime of a link to reset a password; default 10 min.
     pub reset_link: Lifetime,
-    /// Shortest password; default 12.
+    /// Minimum length of a password in characters; default 12.
     pub min_password: usize,
     /// Concurrent argon2 computations; default 2.
     pub hash_slots: usize,
@@ -53,7 +53,7 @@ pub struct LoginPolicy {
     pub product_name: String,
     /// The operator's logo on the pages.
     pub logo: Option<Logo>,
-    /// Where the pages link to.
+    /// The operator's pages that every page links to.
     pub links: PageLinks,
 }
 
@@ -62,27 +62,27 @@ pub struct LoginPolicy {
 pub struct PageLinks {
     /// Where people get help.
     pub support: Option<String>,
-    /// The statement on privacy.
+    /// The privacy statement.
     pub privacy: Option<String>,
     /// The terms of use.
     pub terms: Option<String>,
 }
 
-/// A logo, as its file had it when the configuration was read.
+/// A logo, as read with the configuration.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Logo {
-    /// The file.
+    /// The file that it was read from.
     pub file: PathBuf,
-    /// What it holds.
+    /// The content of the file.
     pub content: Bytes,
-    /// What that is.
+    /// The format of the content.
     pub kind: LogoKind,
-    /// 16 characters of the content's hash, for its address.
+    /// 16 characters of the content's hash, for its URL.
     pub tag: String,
 }
 
 impl std::fmt::Debug for Logo {
-    /// Without the content.
+    /// Leaves out the content.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Logo").field("file", &self.file).field("kind", &self.kind).finish_non_exhaustive()
     }
@@ -97,44 +97,44 @@ pub enum LogoKind {
     Svg,
 }
 
-/// RFC 7591.
+/// Settings for dynamic client registration (RFC 7591).
 #[derive(Debug, Clone)]
 pub struct RegistrationConfig {
     /// Whether anybody may register.
     pub enabled: bool,
-    /// Private-use schemes that no redirect URI may have, in lower case, beside the reserved ones.
+    /// Private-use schemes, in lower case, that no redirect URI may have, in addition to the reserved ones.
     pub refused_schemes: Vec<String>,
-    /// Exact redirect URIs that are taken although `refused_schemes` names their scheme.
+    /// Exact redirect URIs that are accepted although `refused_schemes` names their scheme.
     pub extra_redirect_uris: Vec<String>,
-    /// Clients per tenant; default 10000.
+    /// Maximum number of clients per tenant; default 10000.
     pub max_clients: u64,
-    /// A registration never used is removed after this; default 24 h.
+    /// After how long an unused registration is removed; default 24 h.
     pub unused_after: Lifetime,
 }
 
-/// Client ID Metadata Documents.
+/// Settings for Client ID Metadata Documents.
 #[derive(Debug, Clone)]
 pub struct MetadataDocumentConfig {
-    /// Which URLs are fetched.
+    /// Which document URLs are accepted.
     pub mode: MetadataDocumentMode,
     /// The exact URLs of the documents whose publishers the operator trusts.
     pub verified_publishers: Vec<String>,
     /// Whether consent to their clients is remembered.
     pub remember_consent: bool,
-    /// Bytes read at most; default 5120 (CI-07).
+    /// Maximum size of a document in bytes; default 5120 (CI-07).
     pub max_bytes: usize,
-    /// Cache at least; default 5 min.
+    /// Minimum time that a document is cached; default 5 min.
     pub min_cache: Lifetime,
-    /// Cache at most; default 24 h.
+    /// Maximum time that a document is cached; default 24 h.
     pub max_cache: Lifetime,
 }
 
-/// Which client-id URLs are honoured.
+/// Which client id URLs are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetadataDocumentMode {
-    /// None.
+    /// No documents are accepted.
     Off,
-    /// These exact URLs or hosts.
+    /// Only these exact URLs or hosts.
     Allowlist(Vec<String>),
     /// Any public one.
     Open,
@@ -145,13 +145,13 @@ pub enum MetadataDocumentMode {
 pub struct OutboundConfig {
     /// Addresses allowed although they are not globally routable.
     pub allow_addresses: Vec<IpNet>,
-    /// CA file besides the system's.
+    /// A CA file in addition to the system's roots.
     pub extra_ca_file: Option<PathBuf>,
-    /// The egress proxy.
+    /// The egress proxy for all fetches.
     pub proxy: Option<Url>,
 }
 
-/// Size and count limits.
+/// Limits on sizes and numbers.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each is documented where it is declared, in policy_file.rs")]
 pub struct Limits {
@@ -178,7 +178,7 @@ pub struct Rates {
     pub token_per_second: u32,
     pub client_failures_per_minute: u32,
     pub registrations_per_hour: u32,
-    /// Under `up`, programs on this computer may register as often as they like.
+    /// Whether programs on this computer may register without limit, as under `up`.
     pub exempt_loopback: bool,
     pub fetches_per_host_per_minute: u32,
     pub mcp_per_second: u32,
@@ -188,7 +188,7 @@ pub struct Rates {
     pub login_pause_failures: u32,
 }
 
-/// Timeouts.
+/// Time limits of connections, requests and streams.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each is documented where it is declared, in policy_file.rs")]
 pub struct Timeouts {
@@ -206,16 +206,16 @@ pub struct Timeouts {
 /// How much of the audit trail is kept.
 #[derive(Debug, Clone)]
 pub struct AuditPolicy {
-    /// Rows that are older are removed; default 365 d.
+    /// Older rows are removed; default 365 d.
     pub keep: Lifetime,
-    /// Bytes of rows at most; default 10 GiB.
+    /// Maximum size of all rows in bytes; default 10 GiB.
     pub max_bytes: u64,
 }
 
-/// Logging.
+/// Settings of the log.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
-    /// Text or JSON lines.
+    /// Whether lines are JSON instead of text.
     pub json: bool,
     /// A tracing filter, e.g. `info` or `mcpgate=debug`.
     pub filter: String,

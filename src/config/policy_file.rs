@@ -1,5 +1,5 @@
-//! What may be written of lifetimes, accounts, clients, limits, rates and timeouts. The numbers are those
-//! of OAuth 2.1, NIST SP 800-63B and RFC 9106 where these name any.
+//! The keys for lifetimes, accounts, clients, limits, rates and timeouts. The defaults follow OAuth 2.1, NIST SP
+//! 800-63B and RFC 9106 where these name numbers.
 
 use std::path::PathBuf;
 use std::time::Duration;

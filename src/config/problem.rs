@@ -1,4 +1,4 @@
-//! `Problem`: where, what is wrong, what to write instead; and the `Report` that collects them all.
+//! `Problem`: where a fault is, what is wrong, what to write instead; and the `Report` that collects all of them.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// A value together with the place that it was written at; no line for a default or an option of the command line.
+/// A value with the place where it was written; no line for a default or a command line option.
 #[derive(Debug, Clone)]
 pub(super) struct Setting<T> {
     pub(super) value: T,
@@ -46,19 +46,19 @@ pub(super) struct Setting<T> {
 }
 
 impl<T> Setting<T> {
-    /// One that is in no file.
+    /// Makes a setting that is in no file.
     pub(super) fn unwritten(value: T, key: &str) -> Self {
         Self { value, key: key.to_owned(), line: None, entries: Vec::new() }
     }
 }
 
-/// All problems found so far. A value is never echoed: it may have come from a secret.
+/// All problems found so far. Values are never echoed, since they may come from a secret.
 #[derive(Debug)]
 pub(super) struct Report {
     file: Option<PathBuf>,
     line_starts: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
-    /// Where values begin that are already reported.
+    /// The offsets of values that are already reported.
     set_aside: RefCell<BTreeSet<usize>>,
 }
 
@@ -74,33 +74,33 @@ impl Report {
         }
     }
 
-    /// Marks the value at `offset` as reported: its meaning is not judged.
+    /// Marks the value at `offset` as reported, so that it is not checked further.
     pub(super) fn set_aside(&self, offset: usize) {
         self.set_aside.borrow_mut().insert(offset);
     }
 
     /// Returns whether a value, or a part of it, is reported already.
     pub(super) fn is_set_aside(&self, value: &Spanned<DeValue<'_>>) -> bool {
-        // The entries of a table are judged one by one.
+        // The entries of a table are checked one by one.
         !value.get_ref().is_table() && self.set_aside.borrow().range(value.span()).next().is_some()
     }
 
-    /// Returns whether there is a problem of this key.
+    /// Returns whether there is a problem with this key.
     pub(super) fn names(&self, key: &str) -> bool {
         self.problems.borrow().iter().any(|problem| problem.key == key)
     }
 
-    /// Returns the line of a byte of the text, from 1.
+    /// Returns the line number of a byte offset, from 1.
     pub(super) fn line_of(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= offset)
     }
 
-    /// Adds a problem of a setting.
+    /// Adds a problem with a setting.
     pub(super) fn wrong<T>(&self, setting: &Setting<T>, fault: impl Into<String>, remedy: impl Into<String>) {
         self.add(setting.line, &setting.key, fault, remedy);
     }
 
-    /// Adds a problem of one entry of a list.
+    /// Adds a problem with one entry of a list.
     pub(super) fn wrong_entry<T>(
         &self,
         list: &Setting<Vec<T>>,
@@ -112,7 +112,7 @@ impl Report {
         self.add(line, &format!("{}[{index}]", list.key), fault, remedy);
     }
 
-    /// Adds a problem.
+    /// Adds a problem with a key.
     pub(super) fn add(&self, line: Option<usize>, key: &str, fault: impl Into<String>, remedy: impl Into<String>) {
         self.problems.borrow_mut().push(Problem {
             file: self.file.clone(),

@@ -1,10 +1,10 @@
-//! The reference of all keys, made from their declarations; `docs/configuration.md` is its golden copy.
+//! The reference of all keys, generated from their declarations; `docs/configuration.md` is its golden copy.
 
 use super::file::TABLES;
 use super::reserved_path::TO_COME;
 use super::table::{Key, TableDeclaration};
 
-/// Returns the full names of all keys, `listen.address` say.
+/// Returns the full names of all keys, such as `listen.address`.
 pub fn keys() -> impl Iterator<Item = String> {
     TABLES.iter().flat_map(|table| table.keys.iter().map(|key| full_name(table, key)))
 }

@@ -3,7 +3,7 @@
 use super::{Config, TlsConfig};
 
 impl Config {
-    /// Returns the keys in which `newer` differs and that only a restart can change.
+    /// Returns the keys that differ in `newer` and that only a restart can change.
     #[must_use]
     pub fn needs_restart(&self, newer: &Self) -> Vec<&'static str> {
         let tls_off = |config: &Self| config.public.tls == TlsConfig::Off;

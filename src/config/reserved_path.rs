@@ -1,6 +1,6 @@
-//! Which public paths an operator may choose: plain ones that the gateway does not answer, now or in a later version.
+//! Which public paths an operator may choose: simple ones that the gateway does not use, now or in a later version.
 
-/// First segments at the origin root that are the gateway's own.
+/// First path segments that belong to the gateway.
 const OURS: [&str; 17] = [
     ".well-known",
     "account",
@@ -21,8 +21,8 @@ const OURS: [&str; 17] = [
     "token",
 ];
 
-/// First segments that later versions will answer, and for what: an upstream there would lose its address then, and every
-/// token for it. Not among them is `api`, which services behind the gateway use.
+/// First path segments reserved for later versions, and what for: an upstream there would lose its address and all its
+/// tokens. `api` is not among them, because services behind the gateway use it.
 pub(super) const TO_COME: [(&str, &str); 8] = [
     ("oauth", "where people return to from other authorization servers, when an upstream needs an account there"),
     ("connections", "the page with those accounts"),
@@ -34,7 +34,7 @@ pub(super) const TO_COME: [(&str, &str); 8] = [
     ("dashboard", "pages for whoever runs the gateway"),
 ];
 
-/// Returns what is wrong with a public path, and what to write. First segments in `open` are kept for it.
+/// Returns what is wrong with a public path, and what to write. First segments in `open` are allowed.
 pub(super) fn path_fault(path: &str, open: &[&str]) -> Option<(&'static str, &'static str)> {
     let remedy = "write a path such as \"/mcp\" or \"/mcp/files\"";
     let Some(rest) = path.strip_prefix('/') else { return Some(("this does not begin with a slash", remedy)) };

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::file_trust;
 use crate::files;
 
-/// Longest file that a reference may name: secrets are short.
+/// Maximum size in bytes of a file that a reference may name: secrets are short.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// Why a reference has no value. Says names, never values.
+/// Why a reference has no value. Contains names, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unresolved {
     #[error("the environment variable {0} is not set")]
@@ -23,7 +23,7 @@ pub(super) enum Unresolved {
 }
 
 impl Unresolved {
-    /// Returns what to do about it.
+    /// Returns how to fix it.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
             Self::NotSet(_) | Self::NotText(_) => "set it where mcpgate is started",
@@ -33,19 +33,19 @@ impl Unresolved {
     }
 }
 
-/// Reads one variable of the process's environment.
+/// Reads one environment variable.
 pub(super) fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// Returns where a user's data lives: the data directory of `up` when none is named.
+/// Returns the user's data home, where `up` puts its data folder by default.
 pub(super) fn data_home() -> Option<PathBuf> {
     let absolute = |name| environment(name).map(PathBuf::from).filter(|p| p.is_absolute());
     absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
 }
 
-/// Replaces the references in `text` by what they name; `None` if it has none. Files are sought from `base` and
-/// added to `files`, and the line end at their end is cut.
+/// Replaces the references in `text` by their values; `None` if it has none. File names are relative to `base` and
+/// added to `files`; a trailing line end in a file is dropped.
 ///
 /// # Errors
 /// `Unresolved` for the first reference without a value.

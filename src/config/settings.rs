@@ -1,4 +1,4 @@
-//! A whole configuration: typed, every rule checked, immutable.
+//! The whole configuration: typed, checked, immutable.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,16 +12,16 @@ use super::policy::{
 };
 use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
-/// A whole configuration.
+/// The whole configuration, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The file it was read from, if any.
     pub file: Option<PathBuf>,
-    /// The files that its references name.
+    /// The files named in references.
     pub referenced_files: Vec<PathBuf>,
-    /// Where store, keys and certificates live.
+    /// The folder of the store, keys and development certificates.
     pub data_dir: PathBuf,
-    /// The issuer: `https://host[:port]`, no path, no trailing slash, the one string used everywhere.
+    /// The issuer: `https://host[:port]`, without path or trailing slash; the same string is used everywhere.
     pub public_url: String,
     /// Further authorities (`host[:port]`, lower case) accepted in Host besides that of `public_url`.
     pub extra_hosts: Vec<String>,
@@ -31,7 +31,7 @@ pub struct Config {
     pub operator: SocketAddr,
     /// Worker threads, one runtime each.
     pub workers: usize,
-    /// The brand of tokens.
+    /// The prefix of tokens and client ids.
     pub brand: Brand,
     /// The upstreams, longest path first.
     pub upstreams: Vec<UpstreamConfig>,
@@ -39,9 +39,9 @@ pub struct Config {
     pub well_known: Vec<StaticAnswer>,
     /// Whether the only upstream is the built-in demo, whose URL is filled in once it listens.
     pub demo: bool,
-    /// Token lifetimes.
+    /// Lifetimes of tokens and codes.
     pub tokens: TokenPolicy,
-    /// Login, sessions, consent.
+    /// Settings for login, sessions and the pages.
     pub login: LoginPolicy,
     /// Dynamic client registration.
     pub registration: RegistrationConfig,
@@ -51,17 +51,17 @@ pub struct Config {
     pub outbound: OutboundConfig,
     /// Browser origins allowed on `/mcp` besides our own.
     pub allowed_origins: Vec<String>,
-    /// Size and count limits.
+    /// Limits on sizes and numbers.
     pub limits: Limits,
-    /// Rates.
+    /// Rate limits per second, minute or hour.
     pub rates: Rates,
-    /// Timeouts.
+    /// Time limits of connections, requests and streams.
     pub timeouts: Timeouts,
     /// How much of the audit trail is kept.
     pub audit: AuditPolicy,
-    /// Logging.
+    /// Settings of the log.
     pub log: LogConfig,
-    /// Reload when the file or a certificate changes.
+    /// Whether to reload when the file or a certificate changes.
     pub watch: bool,
     /// How long cached tokens are trusted while the change log cannot be read.
     pub max_stale: Lifetime,
@@ -72,15 +72,15 @@ pub struct Config {
 pub struct Listener {
     /// Where to listen.
     pub address: SocketAddr,
-    /// TLS.
+    /// TLS of this listener.
     pub tls: TlsConfig,
-    /// Peers whose X-Forwarded-For (and PROXY header) is believed.
+    /// Peers whose X-Forwarded-For (and PROXY header) is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether connections from trusted proxies begin with a PROXY header.
     pub proxy_protocol: bool,
-    /// What `Strict-Transport-Security` says; `None` where it is not sent.
+    /// The value of `Strict-Transport-Security`; `None` if it is not sent.
     pub hsts: Option<http::HeaderValue>,
-    /// Where anybody may ask whether requests should be sent here.
+    /// The path for health checks of load balancers.
     pub health_path: Option<String>,
 }
 
@@ -89,14 +89,14 @@ pub struct Listener {
 pub enum TlsConfig {
     /// Certificate chain and key in PEM files.
     Files {
-        /// Chain.
+        /// The certificate chain.
         certificate: PathBuf,
-        /// Key.
+        /// The private key.
         key: PathBuf,
     },
     /// The development CA under the data directory, made when missing.
     Development,
-    /// A load balancer in front ends TLS.
+    /// A load balancer in front terminates TLS.
     Off,
 }
 
@@ -105,7 +105,7 @@ pub enum TlsConfig {
 pub struct UpstreamConfig {
     /// Its name in commands, metrics, logs: `a-z0-9-`.
     pub name: String,
-    /// Whose.
+    /// The tenant that it belongs to.
     pub tenant: TenantId,
     /// The public path: `/mcp`, `/mcp/{server}`, … without trailing slash.
     pub path: String,
@@ -113,41 +113,41 @@ pub struct UpstreamConfig {
     pub kind: UpstreamKind,
     /// `public_url` + `path`: the audience of its tokens.
     pub resource: ResourceIndicator,
-    /// Where it is.
+    /// The URL that it is reached at.
     pub url: url::Url,
-    /// The `Host` of requests to it, if it is not that of `url`.
+    /// The `Host` of requests to it, if it differs from that of `url`.
     pub host: Option<String>,
-    /// CA file for its TLS besides the system's.
+    /// A CA file for its TLS, in addition to the system's roots.
     pub ca_file: Option<PathBuf>,
-    /// Headers added to every request (its own credential, say).
+    /// Headers added to every request, such as its own credential.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// Headers of clients that pass besides those that always do.
+    /// Client headers that are passed in addition to those that always are.
     pub pass_headers: Vec<http::HeaderName>,
     /// Shown on the consent page and in metadata.
     pub display_name: String,
-    /// Whether what the server calls itself takes the place of `display_name`.
+    /// Whether the name that the server gives itself replaces `display_name`.
     pub takes_title: bool,
     /// Documentation URL for the metadata.
     pub documentation: Option<String>,
     /// The scope catalogue.
     pub scopes: Vec<ScopeConfig>,
-    /// Scopes for a client that asks for none; also the minimum in metadata and challenges.
+    /// Scopes for a client that requests none; also the ones in metadata and challenges.
     pub default_scopes: ScopeSet,
-    /// Scopes every request to it needs.
+    /// Scopes that every request to it needs.
     pub required_scopes: ScopeSet,
-    /// Access-token lifetime here, if it differs.
+    /// Lifetime of its access tokens, if it differs.
     pub access_lifetime: Option<Lifetime>,
-    /// Connections in flight at most, per worker.
+    /// Maximum number of requests in progress, per worker.
     pub max_connections: usize,
-    /// Connect timeout.
+    /// Time limit for connecting.
     pub connect_timeout: Duration,
-    /// Time to the response head.
+    /// Time limit for the response head.
     pub first_byte_timeout: Duration,
     /// Longest wait for the head of the answer to a POST.
     pub call_timeout: Duration,
-    /// Longest stream.
+    /// Maximum duration of a stream.
     pub max_stream: Duration,
-    /// Whether header and body of modern requests are compared (the body is read, up to a limit).
+    /// Whether headers and body of modern requests are compared, for which the body is read up to a limit.
     pub check_envelope: bool,
 }
 
@@ -160,14 +160,14 @@ pub enum UpstreamKind {
     Http,
 }
 
-/// One scope in words.
+/// A scope as users see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeConfig {
-    /// The scope.
+    /// The scope's token, as in requests.
     pub name: ScopeToken,
     /// A short title for the consent page.
     pub title: String,
-    /// What it allows.
+    /// What the scope allows.
     pub description: String,
     /// Whether it can do harm.
     pub sensitive: bool,
@@ -178,9 +178,9 @@ pub struct ScopeConfig {
 pub struct StaticAnswer {
     /// Its whole path.
     pub path: String,
-    /// What is answered, at most 64 KiB.
+    /// The content, at most 64 KiB.
     pub content: Vec<u8>,
-    /// `Content-Type`.
+    /// The `Content-Type` of the content.
     pub content_type: &'static str,
     /// The file that the content is from, if any.
     pub file: Option<PathBuf>,
@@ -195,7 +195,7 @@ impl Config {
         std::iter::once(self.public_url.clone()).chain(others).collect()
     }
 
-    /// Returns which redirect URIs may be registered.
+    /// Returns the rules for redirect URIs.
     #[must_use]
     pub fn redirect_policy(&self) -> RedirectPolicy {
         RedirectPolicy {

@@ -1,7 +1,7 @@
-//! Reads one table of gateway.toml: its keys, their types and ranges, and what does not belong there.
+//! Reads one table of gateway.toml: its keys, their types and ranges; reports unknown keys.
 //!
-//! `table!` declares a table once, and from that come the struct, its reader, the defaults and the reference in
-//! `docs/configuration.md`: they cannot drift apart.
+//! `table!` declares a table once; the struct, its reader, the defaults and the reference in `docs/configuration.md`
+//! are generated from that.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -9,20 +9,20 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Report, Setting};
 use super::value::Readable;
 
-/// What the declaration of a key says.
+/// The declaration of a key.
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) name: &'static str,
     /// The lines of its doc comment.
     pub(super) about: &'static [&'static str],
     pub(super) kind: fn() -> String,
-    /// As TOML, or `none`, or `required`.
+    /// The default as TOML, or `none`, or `required`.
     pub(super) default: &'static str,
-    /// Smallest and largest value, as TOML.
+    /// The smallest and the largest value, as TOML.
     pub(super) range: Option<(&'static str, &'static str)>,
 }
 
-/// What the declaration of a table says.
+/// The declaration of a table.
 #[derive(Debug)]
 pub(super) struct TableDeclaration {
     /// Its path in the file; empty for the top level.
@@ -33,15 +33,15 @@ pub(super) struct TableDeclaration {
     pub(super) keys: &'static [Key],
 }
 
-/// What is wrong with a key that no table has.
+/// The fault of a key that no table has.
 pub(super) const UNKNOWN_KEY: &str = "this key is unknown";
 
-/// A table being read. What is not taken out of it is unknown.
+/// A table being read. Keys that are not taken out of it are unknown.
 pub(super) struct Section<'t, 'r> {
     table: DeTable<'t>,
     prefix: String,
     line: Option<usize>,
-    /// All tables of the file, for what was probably meant.
+    /// All tables of the file, for suggestions.
     known: &'r [TableDeclaration],
     report: &'r Report,
 }
@@ -101,7 +101,7 @@ impl<'t, 'r> Section<'t, 'r> {
         sections
     }
 
-    /// Returns the line of a table, if it is there.
+    /// Returns the line of a table, if it is present.
     pub(super) fn line_of(&self, name: &str) -> Option<usize> {
         let key = self.table.keys().find(|key| key.get_ref() == name)?;
         Some(self.report.line_of(key.span().start))
@@ -124,12 +124,12 @@ impl<'t, 'r> Section<'t, 'r> {
         Some(Setting { value, key, line, entries })
     }
 
-    /// Reports a value, or of a list each entry, that is not of the kind.
+    /// Reports a value, or each entry of a list, that does not have the expected type.
     fn unreadable<T: Readable>(&self, found: &Spanned<DeValue<'_>>, key: &str) {
         let report = |value: &Spanned<DeValue<'_>>, key: &str, kind: String| {
             let line = Some(self.report.line_of(value.span().start));
             let fault = format!("this {} cannot be read", value.get_ref().type_str());
-            // They are Markdown for the reference.
+            // The descriptions are Markdown, for the reference.
             self.report.add(line, key, fault, format!("write {}", kind.replace('`', "")));
         };
         let entries = T::unreadable_entries(found.get_ref());
@@ -143,7 +143,7 @@ impl<'t, 'r> Section<'t, 'r> {
         }
     }
 
-    /// Takes an optional key and holds it between two values.
+    /// Takes an optional key and checks that it is between two values.
     pub(super) fn take_within<T: Readable + PartialOrd>(
         &mut self,
         name: &str,
@@ -160,7 +160,7 @@ impl<'t, 'r> Section<'t, 'r> {
         Some(setting)
     }
 
-    /// Takes a key that must be there.
+    /// Takes a required key.
     pub(super) fn require<T: Readable>(&mut self, name: &str) -> Option<Setting<T>> {
         if !self.has(name) {
             let remedy = format!("write {}", T::kind().replace('`', ""));
@@ -169,12 +169,12 @@ impl<'t, 'r> Section<'t, 'r> {
         self.take(name)
     }
 
-    /// Returns the default of a key; `None` only when its declaration is wrong, which a test excludes.
+    /// Returns the default of a key; `None` only if its declaration is wrong, which a test excludes.
     pub(super) fn default<T: Readable>(&self, name: &str, default: &str) -> Option<Setting<T>> {
         literal(default).map(|value| Setting::unwritten(value, &self.key(name)))
     }
 
-    /// Reports all that was not taken.
+    /// Reports all keys that were not taken.
     pub(super) fn finish(self) {
         let here = without_indices(&self.prefix);
         for name in self.table.keys() {
@@ -206,12 +206,12 @@ fn literal<T: Readable>(toml: &str) -> Option<T> {
     T::read(DeValue::parse(toml).ok()?.get_ref())
 }
 
-/// `upstream[1].scope[0]` becomes `upstream.scope`.
+/// Removes indices: `upstream[1].scope[0]` becomes `upstream.scope`.
 fn without_indices(path: &str) -> String {
     path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect()
 }
 
-/// Says what was probably meant by an unknown key of the table at `path`.
+/// Suggests what was probably meant by an unknown key of the table at `path`.
 fn suggestion(tables: &[TableDeclaration], path: &str, unknown: &str) -> String {
     let full = if path.is_empty() { unknown.to_owned() } else { format!("{path}.{unknown}") };
     let known = tables.iter().filter(|t| !t.path.is_empty()).map(|t| (t.path.to_owned(), t.path.to_owned()));
@@ -221,7 +221,7 @@ fn suggestion(tables: &[TableDeclaration], path: &str, unknown: &str) -> String 
             (full, k.name.to_owned())
         })
     });
-    // The same word in another table is a key in the wrong place; else the nearest word of this table is a slip.
+    // The same key in another table is in the wrong place; otherwise the most similar key of this table is suggested.
     let nearest = known.chain(keys).filter_map(|(candidate, name)| {
         let table = candidate.rsplit_once('.').map_or("", |(table, _)| table);
         let distance = if name == unknown { 1 } else { strsim::levenshtein(&full, &candidate) };

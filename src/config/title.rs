@@ -1,13 +1,13 @@
-//! Names of upstreams that the operator left to the servers themselves.
+//! Display names that upstreams give themselves, where the operator has set none.
 
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::Config;
 
-/// Returns whether a title has the host in it, as a word of its own however it is written.
+/// Returns whether a title contains the host as a separate word, in any spelling.
 fn names(title: &str, host: &str) -> bool {
     let folded = |text: &str| text.nfkc().collect::<String>().to_lowercase();
-    // Brackets belong to a URL, not to an IPv6 address.
+    // Brackets belong to the URL, not to the IPv6 address.
     let (title, host) = (folded(title), folded(host.trim_matches(['[', ']'])));
     let is_part = |c: char| c.is_alphanumeric() || c == '-';
     title.match_indices(&host).any(|(at, _)| {
@@ -18,8 +18,8 @@ fn names(title: &str, host: &str) -> bool {
 }
 
 impl Config {
-    /// Returns this configuration with what an upstream calls itself as its name; `None` where nothing changes. A title
-    /// that holds the server's address is left alone: people who connect need not learn it.
+    /// Returns this configuration with an upstream's own title as its display name; `None` if nothing changes. A title
+    /// that contains the server's address is ignored, since users should not learn it.
     #[must_use]
     pub fn with_title(&self, upstream: &str, title: &str) -> Option<Self> {
         let at = self.upstreams.iter().position(|known| {
@@ -33,7 +33,7 @@ impl Config {
         Some(changed)
     }
 
-    /// Takes over the titles that upstreams had in the configuration before, as far as they are where they were.
+    /// Keeps the titles that upstreams had in the previous configuration, if their URL is the same.
     pub fn keep_titles(&mut self, before: &Self) {
         for upstream in self.upstreams.iter_mut().filter(|upstream| upstream.takes_title) {
             let known = before.upstreams.iter().find(|known| known.name == upstream.name && known.url == upstream.url);

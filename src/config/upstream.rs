@@ -1,4 +1,4 @@
-//! The rules for upstreams: paths that do not meet ours or each other's, URLs, headers, scopes.
+//! The rules for upstreams: paths that do not overlap with ours or each other's, URLs, headers, scopes.
 
 use url::Url;
 
@@ -12,20 +12,20 @@ use super::upstream_headers;
 use crate::network::is_loopback;
 use crate::oauth::{ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
-/// Checks all upstreams and returns them longest path first, and whether the demo upstream stands in for a missing one.
+/// Checks all upstreams and returns them longest path first, and whether the demo upstream replaces a missing one.
 pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<UpstreamConfig>, bool) {
     let written = &file.upstreams;
     let mut found: Vec<UpstreamConfig> = Vec::new();
     if let Some(url) = &check.overrides.upstream {
         let url = Setting::unwritten(url.clone(), "UPSTREAM_URL");
-        // Until it is known what the server calls itself. Its address is nobody's business but the operator's.
+        // Used until the server's own title is known. Its address must not be shown to users.
         let named = address(check, &url, origin).map(|url| simple(origin, url, "MCP server", whole_scope()));
         found.extend(named.map(|upstream| UpstreamConfig { takes_title: true, ..upstream }));
     }
     let mut places: Vec<UniqueName<'_>> = found.iter().map(|_| UniqueName::OF_COMMAND_LINE).collect();
     places.extend(file.listen.health_path.as_ref().map(UniqueName::of_health));
     for (upstream, scopes) in written {
-        // Before its own faults: those of the pair are reported beside them.
+        // Before the upstream's own faults, so that conflicts with others are reported as well.
         let place = UniqueName::of(upstream);
         unique(check, upstream, &place, &places);
         places.push(place);
@@ -43,7 +43,7 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
     (found, demo)
 }
 
-/// The one upstream of `up`.
+/// Makes the one upstream of `up`.
 fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) -> UpstreamConfig {
     UpstreamConfig {
         name: "mcp".to_owned(),
@@ -78,7 +78,7 @@ fn demo_scopes() -> Vec<ScopeConfig> {
     tools.into_iter().chain(read).collect()
 }
 
-/// The one scope of a server of which nothing but its URL is known.
+/// Returns the only scope of a server of which nothing but the URL is known.
 fn whole_scope() -> Vec<ScopeConfig> {
     let about = "Call all of its tools, and read all of its resources and prompts, in your name.";
     scope("mcp:use", "Use everything it offers", about).into_iter().collect()
@@ -100,7 +100,7 @@ fn tenant(check: &Check<'_>, upstream: &Upstream) -> Option<TenantId> {
     if tenant.is_none() {
         check.report.wrong(&upstream.tenant, "this cannot be a tenant", "write 1 to 64 of a-z, 0-9 and -");
     } else if tenant != Some(TenantId::default()) {
-        // Clients would read of it in the metadata, and no sign-in would ever give them a token for it.
+        // Clients would find it in the metadata, but could never get a token for it.
         let fault = "nobody can sign in to another tenant than \"default\" in this version";
         check.report.wrong(&upstream.tenant, fault, "remove the key");
     }
@@ -121,7 +121,7 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
     let url = upstream.url.as_ref().and_then(|url| address(check, url, origin));
     let catalogue = catalogue(check, scopes);
     let default_scopes = subset(check, &upstream.default_scopes, &catalogue);
-    // Clients send back what they were given, in a refresh for one: a set that no parameter can hold is refused then.
+    // Clients send back the scopes they were granted, for example in a refresh, so the set must fit into a parameter.
     if ScopeSet::parse(&default_scopes.to_string()).is_err() {
         let fault = "together these are longer than a scope parameter may be (2048 bytes, 100 scopes)";
         report.wrong(&upstream.default_scopes, fault, "name fewer; clients may ask for the others");
@@ -162,7 +162,7 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
     })
 }
 
-/// What two upstreams must not share.
+/// The names that two upstreams must not share.
 struct UniqueName<'a> {
     name: Option<&'a str>,
     path: Option<&'a str>,
@@ -170,7 +170,7 @@ struct UniqueName<'a> {
     whose: NameOwner,
 }
 
-/// What has a place.
+/// What owns a name.
 enum NameOwner {
     CommandLine,
     Upstream(Option<usize>),
@@ -215,7 +215,8 @@ fn kind(written: &Upstream) -> UpstreamKind {
     }
 }
 
-/// CF-02: two upstreams never share a name, a resource or a part of the path space, nor one and the health path.
+/// CF-02: two upstreams must not share a name, a resource or a part of the path space, nor may one overlap with the
+/// health path.
 fn unique(check: &Check<'_>, written: &Upstream, new: &UniqueName<'_>, found: &[UniqueName<'_>]) {
     for other in found {
         let whose = &other.whose;

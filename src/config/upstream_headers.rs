@@ -1,4 +1,5 @@
-//! The rules for header fields towards an upstream: those of the operator's own, and those of clients that may pass.
+//! The rules for header fields towards an upstream: those that the operator sets, and those of clients that may be
+//! passed.
 
 use http::{HeaderName, HeaderValue};
 
@@ -9,7 +10,7 @@ use super::value::Entries;
 
 const NO_NAME: (&str, &str) = ("this is not the name of a header", "write letters, digits and -");
 
-/// Checks `upstream.headers`.
+/// Checks the entries of `upstream.headers`.
 pub(super) fn own(check: &Check<'_>, entries: &Setting<Entries>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
     for entry in &entries.value.0 {
@@ -35,7 +36,7 @@ pub(super) fn own(check: &Check<'_>, entries: &Setting<Entries>) -> Vec<(HeaderN
     headers
 }
 
-/// Checks `upstream.pass_headers`, beside the headers that are set for the same upstream.
+/// Checks `upstream.pass_headers` against the headers that are set for the same upstream.
 pub(super) fn passed(
     check: &Check<'_>,
     names: &Setting<Vec<String>>,

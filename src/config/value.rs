@@ -9,13 +9,13 @@ use toml::de::DeValue;
 
 use crate::oauth::Lifetime;
 
-/// A kind of value that a key may have.
+/// A type of value that a key may have.
 pub(super) trait Readable: Sized {
-    /// Says what to write, with an example.
+    /// Returns what to write, with an example.
     fn kind() -> String;
-    /// Reads it; `None` when it is something else.
+    /// Reads a value; `None` when it has another type.
     fn read(value: &DeValue<'_>) -> Option<Self>;
-    /// Finds the entries of a list that cannot be read, each with what to write.
+    /// Returns the indices of a list's unreadable entries, each with what to write.
     fn unreadable_entries(_: &DeValue<'_>) -> Vec<(usize, String)> {
         Vec::new()
     }
@@ -25,11 +25,11 @@ pub(super) trait Readable: Sized {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) struct Bytes(pub(super) usize);
 
-/// The entries of a table whose keys are free: name, value and place.
+/// The entries of a table with arbitrary keys: name, value and place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entries(pub(super) Vec<Entry>);
 
-/// One of `Entries`.
+/// One entry of `Entries`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
@@ -38,7 +38,7 @@ pub(super) struct Entry {
 }
 
 impl std::fmt::Debug for Entry {
-    /// Values may be secrets.
+    /// Leaves out the values, which may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
     }
@@ -161,7 +161,7 @@ impl Readable for Entries {
     }
 }
 
-/// Declares an enum that is written as one of some words.
+/// Declares an enum that is written as one of several words.
 macro_rules! words {
     ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $what:literal])* $variant:ident = $word:literal,)* }) => {
         $(#[doc = $doc])*
@@ -183,7 +183,7 @@ macro_rules! words {
 }
 pub(super) use words;
 
-/// Reads a duration as gateway.toml has it: a number and `ms`, `s`, `m`, `h` or `d`.
+/// Parses a duration as in gateway.toml: a number and `ms`, `s`, `m`, `h` or `d`.
 #[must_use]
 pub fn duration(text: &str) -> Option<Lifetime> {
     let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];

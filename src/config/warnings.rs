@@ -1,4 +1,4 @@
-//! What is allowed in a configuration but dangerous, or hardly meant (CF-05).
+//! Warnings about settings that are allowed but dangerous, or probably not intended (CF-05).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -7,11 +7,11 @@ use url::{Host, Url};
 use super::{Config, TlsConfig, UpstreamConfig};
 use crate::network::is_loopback;
 
-/// Domains that no public name server answers for: RFC 6761, RFC 6762, RFC 8375, and what ICANN keeps for networks.
+/// Domains that are not in the public DNS: RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation for private use.
 const PRIVATE_DOMAINS: [&str; 8] = ["home.arpa", "internal", "invalid", "lan", "local", "localhost", "svc", "test"];
 
 impl Config {
-    /// Returns what an operator should look at again in this configuration, one sentence each.
+    /// Returns warnings about this configuration, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let public_url = Url::parse(&self.public_url).ok();
@@ -50,7 +50,7 @@ impl Config {
         dangers.chain(ports).chain(self.upstreams.iter().filter_map(open_credential)).collect()
     }
 
-    /// Clients use the port of the public URL. Where a proxy forwards it, `trusted_proxies` names that.
+    /// Warns if the public URL has another port than the listener and no trusted proxy forwards it.
     fn differing_ports(&self, public_url: &Url) -> Option<String> {
         let (public, listening) = (public_url.port_or_known_default()?, self.public.address.port());
         let differ = public != listening && listening != 0 && self.public.trusted_proxies.is_empty();
@@ -63,7 +63,7 @@ impl Config {
     }
 }
 
-/// Says that a credential travels in clear text through networks of others.
+/// Warns about a credential that is sent in clear text over a network that may not be private.
 fn open_credential(upstream: &UpstreamConfig) -> Option<String> {
     let is_open = !upstream.headers.is_empty() && upstream.url.scheme() == "http" && !is_private(&upstream.url);
     is_open.then(|| {
@@ -75,13 +75,13 @@ fn open_credential(upstream: &UpstreamConfig) -> Option<String> {
     })
 }
 
-/// Returns whether a host is one of a private network, as far as its name or address tells.
+/// Returns whether a host appears to be in a private network, by its name or address.
 fn is_private(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.');
             let below = |domain: &&str| name.strip_suffix(*domain).is_some_and(|rest| rest.ends_with('.'));
-            // A name without a dot is one of the own network, or of a neighbour container.
+            // A name without a dot is in the local network, or a neighbouring container.
             !name.contains('.') || PRIVATE_DOMAINS.iter().any(below)
         }
         Some(Host::Ipv4(address)) => is_private_v4(address),
@@ -97,7 +97,7 @@ fn is_private(url: &Url) -> bool {
 
 fn is_private_v4(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
-    // RFC 6598: between a provider and its customers; many clouds use it within.
+    // RFC 6598: shared address space, which many clouds use internally.
     let is_shared = first == 100 && second & 0xc0 == 64;
     address.is_private() || address.is_loopback() || address.is_link_local() || is_shared
 }

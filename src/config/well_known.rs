@@ -1,4 +1,5 @@
-//! The rules for static answers under `/.well-known/`: what stores and vendors ask for to see whose a host is.
+//! The rules for static answers under `/.well-known/`, with which app stores and vendors verify the ownership of a
+//! host.
 
 use super::check::Check;
 use super::file::{ContentKind, WellKnown};
@@ -7,19 +8,19 @@ use super::settings::StaticAnswer;
 use super::{file_trust, reserved_path};
 use crate::files;
 
-/// Where all of them are.
+/// The path that all of them are below.
 const FOLDER: &str = "/.well-known/";
-/// Largest content: what is asked for is a word or a page of JSON.
+/// Maximum size of a content in bytes: typically it is a word or a page of JSON.
 const LARGEST: u64 = 64 << 10;
-/// With the largest content these are 6.4 MB.
+/// The most answers; with the largest content they take 6.4 MB.
 const MOST: usize = 100;
 
-/// What is below the folder and not the operator's to say: what the gateway answers, or refuses on purpose, and what
-/// the ACME client answers (RFC 8555 8.3).
+/// Paths that operators cannot define: those that the gateway answers or refuses on purpose, and that of the ACME
+/// client (RFC 8555 8.3).
 const RESERVED: [&str; 5] =
     ["acme-challenge", "jwks.json", "oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
 
-/// Checks all of them.
+/// Checks all static answers.
 pub(super) fn all(check: &Check<'_>, written: &[WellKnown]) -> Vec<StaticAnswer> {
     if let Some(setting) = written.get(MOST).and_then(|one| one.path.as_ref()) {
         check.report.wrong(
@@ -104,7 +105,7 @@ fn answer(check: &Check<'_>, written: &WellKnown) -> Option<StaticAnswer> {
     Some(StaticAnswer { path: written.path.as_ref()?.value.clone(), content, content_type, file })
 }
 
-/// Reports content that is not what its kind says.
+/// Reports content that does not match its kind.
 fn judge<T>(check: &Check<'_>, setting: &Setting<T>, content: &[u8], kind: ContentKind) {
     let fault = match kind {
         ContentKind::Text if std::str::from_utf8(content).is_err() => "this is not text in UTF-8",
