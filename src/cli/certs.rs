@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::output::Output;
-use super::trust_stores::{self, Change};
+use super::trust_stores::{self, TrustChange};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Overrides};
 use crate::data_dir::CERTIFICATES;
@@ -36,7 +36,7 @@ pub(super) enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
         #[command(flatten)]
-        data: Data,
+        data: FolderArguments,
     },
     /// Undo `certs trust`
     Untrust {
@@ -47,12 +47,12 @@ pub(super) enum Command {
         #[arg(long)]
         all: bool,
         #[command(flatten)]
-        data: Data,
+        data: FolderArguments,
     },
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Data {
+pub(super) struct FolderArguments {
     /// The data folder of `mcpgate up` [default: mcpgate in the user's data home]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -67,14 +67,14 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Trust { dir, data } => {
             let folder = folder(dir, &data)?;
             let (ca, digits) = known(&folder)?;
-            let changed = change(Output::new(data.json), Change::Add(&ca, &digits));
+            let changed = change(Output::new(data.json), TrustChange::Add(&ca, &digits));
             Output::new(data.json).note(&others(&folder));
             changed
         }
-        Command::Untrust { all: true, data, .. } => change(Output::new(data.json), Change::Remove(None)),
+        Command::Untrust { all: true, data, .. } => change(Output::new(data.json), TrustChange::Remove(None)),
         Command::Untrust { dir, data, .. } => {
             let (_, digits) = known(&folder(dir, &data)?)?;
-            change(Output::new(data.json), Change::Remove(Some(&digits)))
+            change(Output::new(data.json), TrustChange::Remove(Some(&digits)))
         }
     }
 }
@@ -91,7 +91,7 @@ fn dev(dir: &Path, hosts: &[String], output: Output) -> Result<(), Failure> {
     output.one(&text, &json!({ "ca": ca, "certificate": certificate, "key": key, "bundle": bundle }))
 }
 
-fn folder(dir: Option<PathBuf>, data: &Data) -> Result<PathBuf, Failure> {
+fn folder(dir: Option<PathBuf>, data: &FolderArguments) -> Result<PathBuf, Failure> {
     if let Some(dir) = dir {
         return Ok(dir);
     }
@@ -115,16 +115,16 @@ fn known(folder: &Path) -> Result<(PathBuf, String), Failure> {
 }
 
 /// Changes every store, and prints what became of each.
-fn change(output: Output, change: Change<'_>) -> Result<(), Failure> {
+fn change(output: Output, change: TrustChange<'_>) -> Result<(), Failure> {
     let home = std::env::home_dir();
     let mut failed = 0;
     let mut rows = Vec::new();
     for store in trust_stores::find(home.as_deref()) {
         let (result, reason) = match (store.change(change), change) {
-            (Ok(true), Change::Add(..)) => ("trusts it now", None),
-            (Ok(false), Change::Add(..)) => ("trusted it already", None),
-            (Ok(true), Change::Remove(_)) => ("removed", None),
-            (Ok(false), Change::Remove(_)) => ("had nothing of it", None),
+            (Ok(true), TrustChange::Add(..)) => ("trusts it now", None),
+            (Ok(false), TrustChange::Add(..)) => ("trusted it already", None),
+            (Ok(true), TrustChange::Remove(_)) => ("removed", None),
+            (Ok(false), TrustChange::Remove(_)) => ("had nothing of it", None),
             (Err(error), _) => {
                 failed += 1;
                 ("not changed", Some(error.to_string()))

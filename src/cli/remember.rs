@@ -13,7 +13,7 @@ use crate::files;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Noted {
+struct NotedStart {
     public_url: String,
     upstream: Option<String>,
     config: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub(super) fn note(
     upstream: Option<&str>,
     config: Option<&Path>,
 ) -> Result<(), Failure> {
-    let noted = Noted {
+    let noted = NotedStart {
         public_url: public_url.to_owned(),
         upstream: upstream.map(str::to_owned),
         config: config.map(|c| c.canonicalize().unwrap_or_else(|_| c.to_owned())),
@@ -55,7 +55,7 @@ pub(super) fn recall(data_dir: &Path, overrides: Overrides) -> Result<(Option<Pa
         Err(error) if error.is_absent() => return Ok((None, overrides)),
         read => read.map_err(|e| Failure::other(anyhow::anyhow!("{}: {e}", path.display())))?,
     };
-    let noted: Noted = toml::from_str(&text)
+    let noted: NotedStart = toml::from_str(&text)
         .map_err(|e| Failure::other(anyhow::anyhow!("{}: {}; remove it", path.display(), e.message())))?;
     Ok((noted.config, Overrides { public_url: Some(noted.public_url), upstream: noted.upstream, ..overrides }))
 }

@@ -44,7 +44,7 @@ pub(super) enum TrustStore {
 
 /// What is to be done to a store.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Change<'a> {
+pub(super) enum TrustChange<'a> {
     /// Trust this CA, known by these hexadecimal digits.
     Add(&'a Path, &'a str),
     /// Stop trusting the CA with these digits; without digits, every CA that was ever added.
@@ -105,7 +105,7 @@ impl TrustStore {
     ///
     /// # Errors
     /// `TrustError`.
-    pub(super) fn change(&self, change: Change<'_>) -> Result<bool, TrustError> {
+    pub(super) fn change(&self, change: TrustChange<'_>) -> Result<bool, TrustError> {
         match self {
             Self::System(folder, update) => change_system(folder, update, change),
             Self::Nss(folder, _) => change_nss(folder, change),
@@ -113,12 +113,12 @@ impl TrustStore {
     }
 }
 
-fn change_system(folder: &Path, update: &[&str], change: Change<'_>) -> Result<bool, TrustError> {
+fn change_system(folder: &Path, update: &[&str], change: TrustChange<'_>) -> Result<bool, TrustError> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let text = |path: &Path| path.display().to_string();
     let mut commands = Vec::new();
     match change {
-        Change::Add(ca, digits) => {
+        TrustChange::Add(ca, digits) => {
             let file = folder.join(format!("{FILE_PREFIX}{digits}.crt"));
             let same = fs::read(&file).ok().zip(fs::read(ca).ok()).is_some_and(|(there, ours)| there == ours);
             if same {
@@ -126,7 +126,7 @@ fn change_system(folder: &Path, update: &[&str], change: Change<'_>) -> Result<b
             }
             commands.push(words(&["install", "-m", "644", "--", &text(ca), &text(&file)]));
         }
-        Change::Remove(digits) => {
+        TrustChange::Remove(digits) => {
             let prefix = digits.map_or_else(|| FILE_PREFIX.to_owned(), |digits| format!("{FILE_PREFIX}{digits}."));
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
             let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
@@ -158,7 +158,7 @@ fn as_root(commands: &[Vec<String>]) -> Result<(), TrustError> {
     Ok(())
 }
 
-fn change_nss(folder: &Path, change: Change<'_>) -> Result<bool, TrustError> {
+fn change_nss(folder: &Path, change: TrustChange<'_>) -> Result<bool, TrustError> {
     let database = format!("sql:{}", folder.display());
     let certutil = |options: &[&str]| {
         let words = [&["certutil", "-d", &database], options].concat();
@@ -173,7 +173,7 @@ fn change_nss(folder: &Path, change: Change<'_>) -> Result<bool, TrustError> {
         Ok(listed.lines().filter(|line| line.starts_with(&prefix)).filter_map(nickname).collect())
     };
     match change {
-        Change::Add(ca, digits) => {
+        TrustChange::Add(ca, digits) => {
             if !is_database(folder) {
                 let made = fs::create_dir_all(folder);
                 made.map_err(|error| TrustError::Failed(folder.display().to_string(), error.to_string()))?;
@@ -186,7 +186,7 @@ fn change_nss(folder: &Path, change: Change<'_>) -> Result<bool, TrustError> {
             certutil(&["-A", "-t", "C,,", "-n", &nickname, "-i", &ca.display().to_string()])?;
             Ok(true)
         }
-        Change::Remove(digits) => {
+        TrustChange::Remove(digits) => {
             if !is_database(folder) {
                 return Ok(false);
             }
@@ -250,13 +250,13 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         fs::write(&ca, params.self_signed(&key).unwrap().pem()).unwrap();
         let store = TrustStore::Nss(home.path().join("nssdb"), "tests");
-        assert!(!store.change(Change::Remove(None)).unwrap(), "there is no database yet");
-        assert!(store.change(Change::Add(&ca, "0a1b2c3d")).unwrap());
-        assert!(!store.change(Change::Add(&ca, "0a1b2c3d")).unwrap());
-        assert!(!store.change(Change::Remove(Some("ffffffff"))).unwrap(), "that is another CA");
-        assert!(store.change(Change::Remove(Some("0a1b2c3d"))).unwrap());
-        assert!(!store.change(Change::Remove(None)).unwrap());
-        assert!(store.change(Change::Add(&ca, "0a1b2c3d")).unwrap());
-        assert!(store.change(Change::Remove(None)).unwrap());
+        assert!(!store.change(TrustChange::Remove(None)).unwrap(), "there is no database yet");
+        assert!(store.change(TrustChange::Add(&ca, "0a1b2c3d")).unwrap());
+        assert!(!store.change(TrustChange::Add(&ca, "0a1b2c3d")).unwrap());
+        assert!(!store.change(TrustChange::Remove(Some("ffffffff"))).unwrap(), "that is another CA");
+        assert!(store.change(TrustChange::Remove(Some("0a1b2c3d"))).unwrap());
+        assert!(!store.change(TrustChange::Remove(None)).unwrap());
+        assert!(store.change(TrustChange::Add(&ca, "0a1b2c3d")).unwrap());
+        assert!(store.change(TrustChange::Remove(None)).unwrap());
     }
 }

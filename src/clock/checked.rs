@@ -32,9 +32,9 @@ pub struct CheckedClock<H = SystemClock> {
 #[derive(Debug, Default)]
 struct State {
     /// The wall clock was set.
-    step: Option<Step>,
+    step: Option<ClockStep>,
     /// The process began a good while after the newest moment that is known, and this is what was known.
-    start: Option<Step>,
+    start: Option<ClockStep>,
     /// The process began before the newest moment that is known, and nobody has set the clock since.
     began_behind: bool,
     /// The latest moment that was told while the clock was in doubt, in milliseconds.
@@ -44,7 +44,7 @@ struct State {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Step {
+struct ClockStep {
     /// Wall clock less boot-time clock, in milliseconds.
     offset: i64,
     /// By the boot-time clock, in milliseconds.
@@ -58,8 +58,8 @@ impl<H: ClockSource> CheckedClock<H> {
     pub fn new(hands: H, newest: Option<Timestamp>) -> Self {
         let (wall, uptime) = (hands.wall(), hands.uptime());
         let newest = newest.map_or(wall, Timestamp::as_millis);
-        let known = Step { offset: offset(newest, uptime), since: uptime };
-        let shown = Step { offset: offset(wall, uptime), since: uptime };
+        let known = ClockStep { offset: offset(newest, uptime), since: uptime };
+        let shown = ClockStep { offset: offset(wall, uptime), since: uptime };
         let mut state = State { right_at: uptime, ..State::default() };
         let mut trusted = shown;
         if wall.saturating_add(STEP.as_millis()) < newest {
@@ -100,7 +100,7 @@ impl<H: ClockSource> CheckedClock<H> {
         let offset = offset(wall, uptime);
         if !self.agrees(offset) && state.began_behind && offset > self.trusted.load(Relaxed) {
             // A machine that does not keep the time while it is off, and has been told it now: as if it had begun with it.
-            let known = Step { offset: self.trusted.swap(offset, Relaxed), since: uptime };
+            let known = ClockStep { offset: self.trusted.swap(offset, Relaxed), since: uptime };
             (state.start, state.began_behind) = (Some(known), false);
         } else if !self.agrees(offset)
             && let Some(start) = state.start.take()
@@ -116,7 +116,7 @@ impl<H: ClockSource> CheckedClock<H> {
             return self.not_before_latest(wall);
         }
         if !state.step.is_some_and(|step| is_near(step.offset, offset)) {
-            state.step = Some(Step { offset, since: uptime });
+            state.step = Some(ClockStep { offset, since: uptime });
         }
         self.in_doubt.store(true, Relaxed);
         let now = self.not_before_latest(moment(self.trusted.load(Relaxed), uptime)).max(wall);

@@ -2,7 +2,7 @@
 
 use super::file::TABLES;
 use super::reserved_path::TO_COME;
-use super::table::{Key, TableDeclaration};
+use super::table::{KeyDeclaration, TableDeclaration};
 
 /// Returns the full names of all keys, such as `listen.address`.
 pub fn keys() -> impl Iterator<Item = String> {
@@ -62,7 +62,7 @@ services behind the gateway use it.
 
 ";
 
-fn row(key: &Key) -> String {
+fn row(key: &KeyDeclaration) -> String {
     let mut value = (key.kind)();
     if let Some((low, high)) = key.range {
         value.push_str(&format!(", from `{low}` to `{high}`"));
@@ -79,6 +79,6 @@ fn joined(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
-fn full_name(table: &TableDeclaration, key: &Key) -> String {
+fn full_name(table: &TableDeclaration, key: &KeyDeclaration) -> String {
     if table.path.is_empty() { key.name.to_owned() } else { format!("{}.{}", table.path, key.name) }
 }

@@ -11,7 +11,7 @@ use super::value::Readable;
 
 /// The declaration of a key.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(super) struct KeyDeclaration {
     pub(super) name: &'static str,
     /// The lines of its doc comment.
     pub(super) about: &'static [&'static str],
@@ -30,7 +30,7 @@ pub(super) struct TableDeclaration {
     /// Whether it may be repeated (`[[path]]`).
     pub(super) repeated: bool,
     pub(super) about: &'static [&'static str],
-    pub(super) keys: &'static [Key],
+    pub(super) keys: &'static [KeyDeclaration],
 }
 
 /// The fault of a key that no table has.
@@ -255,7 +255,7 @@ macro_rules! table {
                     path: $path,
                     repeated: $crate::config::table::is_repeated!($($repeated)?),
                     about: &[$($about),*],
-                    keys: &[$( $crate::config::table::Key {
+                    keys: &[$( $crate::config::table::KeyDeclaration {
                         name: stringify!($key),
                         about: &[$($doc),*],
                         kind: <$type as $crate::config::value::Readable>::kind,

@@ -27,20 +27,20 @@ pub(super) struct Bytes(pub(super) usize);
 
 /// The entries of a table with arbitrary keys: name, value and place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entries(pub(super) Vec<Entry>);
+pub(super) struct Entries(pub(super) Vec<TableEntry>);
 
 /// One entry of `Entries`.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct TableEntry {
     pub(super) name: String,
     pub(super) value: String,
     pub(super) offset: usize,
 }
 
-impl std::fmt::Debug for Entry {
+impl std::fmt::Debug for TableEntry {
     /// Leaves out the values, which may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("TableEntry").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -155,7 +155,7 @@ impl Readable for Entries {
         let entry = |(name, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
             let name: &std::borrow::Cow<'_, str> = name.get_ref();
             let text = value.get_ref().as_str()?.to_owned();
-            Some(Entry { name: name.clone().into_owned(), value: text, offset: value.span().start })
+            Some(TableEntry { name: name.clone().into_owned(), value: text, offset: value.span().start })
         };
         value.as_table()?.iter().map(entry).collect::<Option<_>>().map(Self)
     }

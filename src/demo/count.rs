@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::features::tool_error;
-use super::message::{Message, success};
+use super::message::{DemoMessage, success};
 
 const MAX_STEPS: u64 = 1000;
 const MAX_DELAY_MS: u64 = 60_000;
@@ -55,7 +55,7 @@ pub(super) struct Count {
 impl Count {
     /// Reads the arguments of a call; `None` when the message does not call `count`, the tool's error when they are
     /// unsound.
-    pub(super) fn of(message: &Message) -> Option<Result<Self, Value>> {
+    pub(super) fn of(message: &DemoMessage) -> Option<Result<Self, Value>> {
         if message.method != "tools/call" || message.text("name") != Some("count") {
             return None;
         }
@@ -71,7 +71,7 @@ impl Count {
     }
 
     /// Starts counting; each step is an event, then the result made by `finish`.
-    pub(super) fn stream(self, message: &Message, finish: impl Fn(Value) -> Value + Send + 'static) -> DemoBody {
+    pub(super) fn stream(self, message: &DemoMessage, finish: impl Fn(Value) -> Value + Send + 'static) -> DemoBody {
         let (events, body) = mpsc::channel(4);
         let id = message.id.clone().unwrap_or_default();
         let token = message.meta("progressToken").cloned();

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
-use super::message::{Message, RpcError};
+use super::message::{DemoMessage, RpcError};
 
 const GREETING_URI: &str = "demo://greeting";
 const GREETING: &str = "Hello from behind the gateway.";
@@ -68,7 +68,7 @@ fn tools() -> Value {
 }
 
 /// Answers the methods that every revision shares, all but the tool `count`; `None` when it does not know the method.
-pub(super) fn answer(message: &Message, headers: &HeaderMap) -> Option<Result<Value, RpcError>> {
+pub(super) fn answer(message: &DemoMessage, headers: &HeaderMap) -> Option<Result<Value, RpcError>> {
     Some(match message.method.as_str() {
         "tools/list" => Ok(tools()),
         "tools/call" => call(message, headers),
@@ -87,11 +87,11 @@ pub(super) fn answer(message: &Message, headers: &HeaderMap) -> Option<Result<Va
     })
 }
 
-fn arguments(message: &Message) -> Map<String, Value> {
+fn arguments(message: &DemoMessage) -> Map<String, Value> {
     message.params.get("arguments").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-fn call(message: &Message, headers: &HeaderMap) -> Result<Value, RpcError> {
+fn call(message: &DemoMessage, headers: &HeaderMap) -> Result<Value, RpcError> {
     let given = arguments(message);
     match message.text("name") {
         Some("echo") => {
@@ -125,7 +125,7 @@ fn identity(headers: &HeaderMap) -> Value {
     Value::Object(shown)
 }
 
-fn read_resource(message: &Message) -> Result<Value, RpcError> {
+fn read_resource(message: &DemoMessage) -> Result<Value, RpcError> {
     match message.text("uri") {
         Some(GREETING_URI) => {
             Ok(json!({ "contents": [{ "uri": GREETING_URI, "mimeType": "text/plain", "text": GREETING }] }))
@@ -135,7 +135,7 @@ fn read_resource(message: &Message) -> Result<Value, RpcError> {
     }
 }
 
-fn get_prompt(message: &Message) -> Result<Value, RpcError> {
+fn get_prompt(message: &DemoMessage) -> Result<Value, RpcError> {
     if message.text("name") != Some("greet") {
         return Err(RpcError::new(-32602, "unknown prompt"));
     }

@@ -10,7 +10,7 @@ pub(super) const MODERN: &str = "2026-07-28";
 
 /// A request or notification.
 #[derive(Debug, Clone)]
-pub(super) struct Message {
+pub(super) struct DemoMessage {
     /// The id; `None` for a notification.
     pub(super) id: Option<Value>,
     /// The method.
@@ -56,7 +56,7 @@ impl RpcError {
     }
 }
 
-impl Message {
+impl DemoMessage {
     /// Reads a message; `Ok(None)` for a response, which only legacy clients send.
     pub(super) fn read(value: &Value) -> Result<Option<Self>, RpcError> {
         let invalid = || RpcError::new(-32600, "not a JSON-RPC 2.0 message").with_status(StatusCode::BAD_REQUEST);

@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 
-use transport::Transport;
+use transport::DemoTransport;
 
 /// How long a connection that cannot be accepted is let be.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown` resolves, then lets open streams end.
 pub async fn serve(listener: Arc<tokio::net::TcpListener>, shutdown: impl Future<Output = ()>) {
     let (stop, stopped) = watch::channel(false);
-    let transport = Arc::new(Transport::new(stopped));
+    let transport = Arc::new(DemoTransport::new(stopped));
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::features;
-use super::message::{LEGACY, MODERN, Message, RpcError};
+use super::message::{DemoMessage, LEGACY, MODERN, RpcError};
 
 const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_META: &str = "io.modelcontextprotocol/clientCapabilities";
@@ -25,7 +25,7 @@ pub(super) fn is_modern(headers: &HeaderMap, body: &Value) -> bool {
 }
 
 /// Answers a request whose method is not the tool `count`.
-pub(super) fn answer(message: &Message, headers: &HeaderMap) -> Result<Value, RpcError> {
+pub(super) fn answer(message: &DemoMessage, headers: &HeaderMap) -> Result<Value, RpcError> {
     if message.method == "server/discover" {
         let mut versions = LEGACY.to_vec();
         versions.push(MODERN);
@@ -56,7 +56,7 @@ pub(super) fn complete(method: &str, mut result: Value) -> Value {
 }
 
 /// Checks what a request of this revision must say of itself, in `_meta` and in headers that agree with it.
-pub(super) fn check(message: &Message, headers: &HeaderMap) -> Result<(), RpcError> {
+pub(super) fn check(message: &DemoMessage, headers: &HeaderMap) -> Result<(), RpcError> {
     let bad = |code, text: &str| RpcError::new(code, text).with_status(StatusCode::BAD_REQUEST);
     let claimed = message.meta(VERSION_META).and_then(Value::as_str);
     if message.id.is_some() {

@@ -22,12 +22,12 @@ struct Session {
 
 /// All sessions, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Sessions {
+pub(super) struct DemoSessions {
     open: Mutex<VecDeque<Session>>,
     entropy: SystemEntropy,
 }
 
-impl Sessions {
+impl DemoSessions {
     fn with<T>(&self, act: impl FnOnce(&mut VecDeque<Session>) -> T) -> T {
         act(&mut lock(&self.open))
     }

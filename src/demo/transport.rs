@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::count::{Count, DemoBody, event_response, idle_stream, json_response};
-use super::message::{LEGACY, Message, RpcError, success};
-use super::sessions::Sessions;
+use super::message::{DemoMessage, LEGACY, RpcError, success};
+use super::sessions::DemoSessions;
 use super::{features, modern};
 use crate::web::{BodyError, Pace, read_bounded};
 
@@ -20,8 +20,8 @@ const SESSION_ID: &str = "mcp-session-id";
 
 /// The state behind one listener.
 #[derive(Debug)]
-pub(super) struct Transport {
-    sessions: Sessions,
+pub(super) struct DemoTransport {
+    sessions: DemoSessions,
     stopped: watch::Receiver<bool>,
 }
 
@@ -56,10 +56,10 @@ fn origin_is_local(headers: &HeaderMap) -> bool {
     headers.get_all(ORIGIN).iter().all(|origin| local(origin) == Some(true))
 }
 
-impl Transport {
+impl DemoTransport {
     /// Makes the state; `stopped` ends standalone streams.
     pub(super) fn new(stopped: watch::Receiver<bool>) -> Self {
-        Self { sessions: Sessions::default(), stopped }
+        Self { sessions: DemoSessions::default(), stopped }
     }
 
     /// Answers any request.
@@ -107,7 +107,7 @@ impl Transport {
     }
 
     fn modern(body: &Value, headers: &HeaderMap) -> Answer {
-        let message = match Message::read(body) {
+        let message = match DemoMessage::read(body) {
             Ok(Some(message)) => message,
             // 2026-07-28: a client posts requests and notifications, never responses.
             Ok(None) => {
@@ -160,7 +160,7 @@ impl Transport {
     }
 
     fn initialize(&self, body: &Value) -> Answer {
-        let message = match Message::read(body) {
+        let message = match DemoMessage::read(body) {
             Ok(Some(message)) => message,
             Ok(None) => return empty(StatusCode::BAD_REQUEST),
             Err(error) => return refusal(&error, None),
@@ -203,7 +203,7 @@ impl Transport {
     }
 
     fn single(body: &Value, headers: &HeaderMap) -> Answer {
-        let message = match Message::read(body) {
+        let message = match DemoMessage::read(body) {
             Ok(Some(message)) => message,
             Ok(None) => return empty(StatusCode::ACCEPTED),
             Err(error) => return refusal(&error, None),
@@ -218,7 +218,7 @@ impl Transport {
         json_response(StatusCode::OK, &Self::legacy_reply(&message, id, headers))
     }
 
-    fn legacy_reply(message: &Message, id: &Value, headers: &HeaderMap) -> Value {
+    fn legacy_reply(message: &DemoMessage, id: &Value, headers: &HeaderMap) -> Value {
         let result = match message.method.as_str() {
             "ping" => Some(Ok(json!({}))),
             _ => features::answer(message, headers),
@@ -233,7 +233,7 @@ impl Transport {
     fn batch(batch: &[Value], headers: &HeaderMap) -> Answer {
         let mut replies = Vec::new();
         for member in batch {
-            match Message::read(member) {
+            match DemoMessage::read(member) {
                 Ok(Some(message)) => {
                     let Some(id) = &message.id else { continue };
                     replies.push(match Count::of(&message) {

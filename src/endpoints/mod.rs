@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::issuer::{Caller, Face, Issuer};
 use crate::web::{Reason, RequestBody, Response, cors, pages, reply};
 
-pub use routes::{ROUTES, Route};
+pub use routes::{EndpointRoute, ROUTES};
 
 use metadata::Documents;
 use rejection::{ClientRejection, PageRejection};
@@ -81,7 +81,7 @@ impl Endpoints {
 
     async fn answer(&self, visit: &Visit<'_>, body: RequestBody) -> Response {
         let (path, method) = (visit.head.uri.path(), &visit.head.method);
-        let Some(route) = Route::of(path) else { return page(visit, Err(PageRejection::NotFound)).await };
+        let Some(route) = EndpointRoute::of(path) else { return page(visit, Err(PageRejection::NotFound)).await };
         if !route.allows(method) {
             return reply::method_not_allowed(route.methods);
         }

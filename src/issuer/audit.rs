@@ -1,7 +1,7 @@
 //! The audit row of an action or refusal, and how failures of the store are reported.
 
 use super::caller::Caller;
-use super::diagnosis::Why;
+use super::diagnosis::Diagnosis;
 use super::face::Face;
 use super::limits::refusals::{Cause, Counted};
 use super::limits::throttle::source_of;
@@ -37,11 +37,11 @@ impl IssuerRequest<'_> {
     /// Records that a face refused the request without calling a use case; `came` is the value that broke the rule, if
     /// there is one.
     pub async fn record_refused_by(&self, face: Face, rule: Rule, came: Option<&ReceivedValue>) {
-        self.record_refused(face, Why::from(rule).came(came)).await;
+        self.record_refused(face, Diagnosis::from(rule).came(came)).await;
     }
 
     /// Like `record_refused_by`, with further details of the refusal.
-    pub(super) async fn record_refused(&self, face: Face, why: Why<'_>) {
+    pub(super) async fn record_refused(&self, face: Face, why: Diagnosis<'_>) {
         let event = match face {
             Face::Page => AuditEvent::PageRefused,
             Face::Registration => AuditEvent::ClientRegistrationRefused,

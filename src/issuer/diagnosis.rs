@@ -9,7 +9,7 @@ use crate::store::{AuditEvent, AuditRow};
 
 /// Why a request was refused.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Why<'a> {
+pub(super) struct Diagnosis<'a> {
     rule: Rule,
     error: Option<&'a OAuthError>,
     code: Option<ErrorCode>,
@@ -20,7 +20,7 @@ pub(super) struct Why<'a> {
     key: Option<&'static str>,
 }
 
-impl From<Rule> for Why<'_> {
+impl From<Rule> for Diagnosis<'_> {
     fn from(rule: Rule) -> Self {
         Self {
             rule,
@@ -35,13 +35,13 @@ impl From<Rule> for Why<'_> {
     }
 }
 
-impl<'a> From<&'a OAuthError> for Why<'a> {
+impl<'a> From<&'a OAuthError> for Diagnosis<'a> {
     fn from(error: &'a OAuthError) -> Self {
         Self { error: Some(error), code: Some(error.code()), came: error.what_came(), ..Self::from(error.rule()) }
     }
 }
 
-impl<'a> Why<'a> {
+impl<'a> Diagnosis<'a> {
     /// Describes a refusal with status 429, for which OAuth has no error code.
     pub(super) fn throttled(error: &'a OAuthError) -> Self {
         Self { code: None, ..Self::from(error) }
@@ -95,7 +95,7 @@ impl<'a> Why<'a> {
 
 impl IssuerRequest<'_> {
     /// Records a refusal in the log and the audit trail, or only counts it when there are too many.
-    pub(super) async fn refuse(&self, row: AuditRow, why: Why<'_>) {
+    pub(super) async fn refuse(&self, row: AuditRow, why: Diagnosis<'_>) {
         note(why.rule, self.caller);
         let reason = row.reason.clone().unwrap_or_else(|| why.reason());
         if let Some(row) = self.admit_row(AuditRow { reason: Some(reason), ..row }) {
@@ -110,7 +110,7 @@ impl IssuerRequest<'_> {
         &self,
         recorded: Option<(AuditEvent, &'static str)>,
         row: AuditRow,
-        why: Why<'_>,
+        why: Diagnosis<'_>,
     ) {
         match recorded {
             Some((event, reason)) => {
@@ -131,7 +131,7 @@ fn note(rule: Rule, caller: &Caller) {
 }
 
 /// Writes the log line of a refusal.
-fn log(why: &Why<'_>, row: &AuditRow, caller: &Caller) {
+fn log(why: &Diagnosis<'_>, row: &AuditRow, caller: &Caller) {
     let client = why.client.or(row.client.as_ref()).map(|client| show(client.as_str()));
     let name = why.client_name.map(show);
     tracing::warn!(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::headers::is_mirrored;
 use super::{Envelope, EnvelopeError, MessageKind};
-use crate::strict_json::{Fault, Next, Token, Walk, text, unescape};
+use crate::strict_json::{JsonFault, Next, Token, Walk, text, unescape};
 
 /// The text is JSON, but no message (JSON-RPC 2.0 5.1).
 const INVALID_REQUEST: i32 = -32600;
@@ -21,17 +21,17 @@ pub struct EnvelopeReader<'a> {
     walk: Walk<'a>,
     allows_batch: bool,
     in_batch: bool,
-    place: Place,
+    place: Within,
     /// Objects and arrays that are open in it and do not matter.
     below: u32,
-    member: Member,
+    member: MessageMember,
     draft: Draft<'a>,
     messages: Vec<Envelope<'a>>,
 }
 
 /// The object or array that matters and was opened last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Within {
     Outside,
     Batch,
     Message,
@@ -41,7 +41,7 @@ enum Place {
 
 /// The member whose value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
+enum MessageMember {
     JsonRpc,
     Id,
     Method,
@@ -57,10 +57,10 @@ enum Member {
     Other,
 }
 
-const NO_MESSAGE: Fault = Fault::Rule("the body is not a JSON-RPC message");
-const NO_BATCH: Fault = Fault::Rule("a batch is not allowed here");
-const NO_METHOD: Fault = Fault::Rule("the method must be a string");
-const NO_ID: Fault = Fault::Rule("the id must be a string or a number");
+const NO_MESSAGE: JsonFault = JsonFault::Rule("the body is not a JSON-RPC message");
+const NO_BATCH: JsonFault = JsonFault::Rule("a batch is not allowed here");
+const NO_METHOD: JsonFault = JsonFault::Rule("the method must be a string");
+const NO_ID: JsonFault = JsonFault::Rule("the id must be a string or a number");
 
 impl<'a> EnvelopeReader<'a> {
     /// Begins to read a body: one message, or a batch (1 to 50) where `batch` allows it.
@@ -75,9 +75,9 @@ impl<'a> EnvelopeReader<'a> {
             walk: Walk::new(text),
             allows_batch: batch,
             in_batch: false,
-            place: Place::Outside,
+            place: Within::Outside,
             below: 0,
-            member: Member::Other,
+            member: MessageMember::Other,
             draft: Draft::default(),
             messages: Vec::with_capacity(1),
         })
@@ -98,8 +98,8 @@ impl<'a> EnvelopeReader<'a> {
             };
             if let Err(fault) = taken {
                 let (code, message) = match fault {
-                    Fault::NotJson => (PARSE_ERROR, "the body is not JSON"),
-                    Fault::Rule(rule) => (INVALID_REQUEST, rule),
+                    JsonFault::NotJson => (PARSE_ERROR, "the body is not JSON"),
+                    JsonFault::Rule(rule) => (INVALID_REQUEST, rule),
                 };
                 // In a batch no single id can be blamed.
                 let id = self.draft.id.filter(|_| self.messages.is_empty()).map(str::to_owned);
@@ -108,7 +108,7 @@ impl<'a> EnvelopeReader<'a> {
         }
     }
 
-    fn take(&mut self, token: Token<'a>) -> Result<(), Fault> {
+    fn take(&mut self, token: Token<'a>) -> Result<(), JsonFault> {
         if self.below > 0 {
             match token {
                 Token::Object | Token::Array => self.below += 1,
@@ -120,11 +120,11 @@ impl<'a> EnvelopeReader<'a> {
         match token {
             Token::Name(raw, is_escaped) => {
                 self.member = self.place.member(&unescape(raw, is_escaped).unwrap_or_default());
-                self.draft.answers |= self.member == Member::Answer;
+                self.draft.answers |= self.member == MessageMember::Answer;
             }
             Token::Object | Token::Array => return self.open(token == Token::Object),
             Token::Close => return self.close(),
-            Token::Scalar(raw) if matches!(self.place, Place::Message | Place::Params | Place::Meta) => {
+            Token::Scalar(raw) if matches!(self.place, Within::Message | Within::Params | Within::Meta) => {
                 return self.draft.take(self.member, raw);
             }
             Token::Scalar(_) => return Err(NO_MESSAGE),
@@ -132,22 +132,22 @@ impl<'a> EnvelopeReader<'a> {
         Ok(())
     }
 
-    fn open(&mut self, object: bool) -> Result<(), Fault> {
+    fn open(&mut self, object: bool) -> Result<(), JsonFault> {
         self.place = match (self.place, self.member, object) {
-            (Place::Outside | Place::Batch, _, true) => {
+            (Within::Outside | Within::Batch, _, true) => {
                 self.draft = Draft::default();
-                Place::Message
+                Within::Message
             }
             // JSON-RPC batches ended with 2025-06-18, and an element of a batch is never a batch.
-            (Place::Outside, _, false) if self.allows_batch => {
+            (Within::Outside, _, false) if self.allows_batch => {
                 self.in_batch = true;
-                Place::Batch
+                Within::Batch
             }
-            (Place::Outside | Place::Batch, _, false) => return Err(NO_BATCH),
-            (Place::Message, Member::Id, _) => return Err(NO_ID),
-            (Place::Message, Member::Method, _) => return Err(NO_METHOD),
-            (Place::Message, Member::Params, true) => Place::Params,
-            (Place::Params, Member::Meta, true) => Place::Meta,
+            (Within::Outside | Within::Batch, _, false) => return Err(NO_BATCH),
+            (Within::Message, MessageMember::Id, _) => return Err(NO_ID),
+            (Within::Message, MessageMember::Method, _) => return Err(NO_METHOD),
+            (Within::Message, MessageMember::Params, true) => Within::Params,
+            (Within::Params, MessageMember::Meta, true) => Within::Meta,
             (place, ..) => {
                 self.below = 1;
                 place
@@ -156,44 +156,44 @@ impl<'a> EnvelopeReader<'a> {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Fault> {
+    fn close(&mut self) -> Result<(), JsonFault> {
         self.place = match self.place {
-            Place::Meta => Place::Params,
-            Place::Params => Place::Message,
-            Place::Message => {
+            Within::Meta => Within::Params,
+            Within::Params => Within::Message,
+            Within::Message => {
                 let id = self.draft.id;
                 let message = std::mem::take(&mut self.draft).finish();
                 // For the refusal.
                 self.draft.id = id;
                 self.messages.push(message?);
                 if self.messages.len() > MAX_BATCH {
-                    return Err(Fault::Rule("too many messages in a batch"));
+                    return Err(JsonFault::Rule("too many messages in a batch"));
                 }
-                if self.in_batch { Place::Batch } else { Place::Outside }
+                if self.in_batch { Within::Batch } else { Within::Outside }
             }
-            Place::Batch | Place::Outside if self.messages.is_empty() => {
-                return Err(Fault::Rule("the batch is empty"));
+            Within::Batch | Within::Outside if self.messages.is_empty() => {
+                return Err(JsonFault::Rule("the batch is empty"));
             }
-            Place::Batch | Place::Outside => Place::Outside,
+            Within::Batch | Within::Outside => Within::Outside,
         };
         Ok(())
     }
 }
 
-impl Place {
-    fn member(self, name: &[u8]) -> Member {
+impl Within {
+    fn member(self, name: &[u8]) -> MessageMember {
         match (self, name) {
-            (Self::Message, b"jsonrpc") => Member::JsonRpc,
-            (Self::Message, b"id") => Member::Id,
-            (Self::Message, b"method") => Member::Method,
-            (Self::Message, b"params") => Member::Params,
-            (Self::Message, b"result" | b"error") => Member::Answer,
-            (Self::Params, b"name") => Member::Name,
-            (Self::Params, b"uri") => Member::Uri,
-            (Self::Params, b"taskId") => Member::Task,
-            (Self::Params, b"_meta") => Member::Meta,
-            (Self::Meta, b"io.modelcontextprotocol/protocolVersion") => Member::Version,
-            _ => Member::Other,
+            (Self::Message, b"jsonrpc") => MessageMember::JsonRpc,
+            (Self::Message, b"id") => MessageMember::Id,
+            (Self::Message, b"method") => MessageMember::Method,
+            (Self::Message, b"params") => MessageMember::Params,
+            (Self::Message, b"result" | b"error") => MessageMember::Answer,
+            (Self::Params, b"name") => MessageMember::Name,
+            (Self::Params, b"uri") => MessageMember::Uri,
+            (Self::Params, b"taskId") => MessageMember::Task,
+            (Self::Params, b"_meta") => MessageMember::Meta,
+            (Self::Meta, b"io.modelcontextprotocol/protocolVersion") => MessageMember::Version,
+            _ => MessageMember::Other,
         }
     }
 }
@@ -214,55 +214,55 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Takes the value of a member, as it stands.
-    fn take(&mut self, member: Member, raw: &'a str) -> Result<(), Fault> {
+    fn take(&mut self, member: MessageMember, raw: &'a str) -> Result<(), JsonFault> {
         let string = Some(raw).filter(|raw| raw.starts_with('"'));
         match member {
-            Member::JsonRpc => self.version_2 = string.and_then(text).as_deref() == Some("2.0"),
-            Member::Id => {
+            MessageMember::JsonRpc => self.version_2 = string.and_then(text).as_deref() == Some("2.0"),
+            MessageMember::Id => {
                 if string.is_some_and(|raw| raw.contains('\\') && text(raw).is_none()) {
-                    return Err(Fault::Rule("the id has half of a surrogate pair"));
+                    return Err(JsonFault::Rule("the id has half of a surrogate pair"));
                 }
                 if matches!(raw, "true" | "false") {
                     return Err(NO_ID);
                 }
                 self.id = Some(raw);
             }
-            Member::Method => {
+            MessageMember::Method => {
                 let raw = string.ok_or(NO_METHOD)?;
                 let method = Some(raw).filter(|raw| raw.len() <= 6 * MAX_METHOD + 2).and_then(text);
                 let fits = |method: &Cow<'_, str>| method.len() <= MAX_METHOD && !method.chars().any(char::is_control);
                 let unfit =
-                    Fault::Rule("the method is too long, or has control characters or half of a surrogate pair");
+                    JsonFault::Rule("the method is too long, or has control characters or half of a surrogate pair");
                 self.method = Some(method.filter(fits).ok_or(unfit)?);
             }
-            Member::Name => self.name = string,
-            Member::Uri => self.uri = string,
-            Member::Task => self.task = string,
-            Member::Version => self.version = string,
-            Member::Params | Member::Meta | Member::Answer | Member::Other => {}
+            MessageMember::Name => self.name = string,
+            MessageMember::Uri => self.uri = string,
+            MessageMember::Task => self.task = string,
+            MessageMember::Version => self.version = string,
+            MessageMember::Params | MessageMember::Meta | MessageMember::Answer | MessageMember::Other => {}
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<Envelope<'a>, Fault> {
+    fn finish(self) -> Result<Envelope<'a>, JsonFault> {
         if !self.version_2 {
-            return Err(Fault::Rule("jsonrpc must be \"2.0\""));
+            return Err(JsonFault::Rule("jsonrpc must be \"2.0\""));
         }
         let kind = match (&self.method, self.answers, self.id) {
             // MCP (basic: requests): unlike in JSON-RPC itself the id is never null.
-            (Some(_), false, Some("null")) => return Err(Fault::Rule("the id must not be null")),
+            (Some(_), false, Some("null")) => return Err(JsonFault::Rule("the id must not be null")),
             (Some(_), false, Some(_)) => MessageKind::Request,
             (Some(_), false, None) => MessageKind::Notification,
             (None, true, _) => MessageKind::Response,
-            (Some(_), true, _) => return Err(Fault::Rule("a message is a request or a response, not both")),
-            (None, false, _) => return Err(Fault::Rule("the method is missing")),
+            (Some(_), true, _) => return Err(JsonFault::Rule("a message is a request or a response, not both")),
+            (None, false, _) => return Err(JsonFault::Rule("the method is missing")),
         };
         let name = match self.method.as_deref() {
             Some("resources/read") => self.uri,
             Some("tasks/get" | "tasks/update" | "tasks/cancel") => self.task,
             Some(_) | None => self.name,
         };
-        let read = |raw: Option<&'a str>, unfit| raw.map(|raw| text(raw).ok_or(Fault::Rule(unfit))).transpose();
+        let read = |raw: Option<&'a str>, unfit| raw.map(|raw| text(raw).ok_or(JsonFault::Rule(unfit))).transpose();
         let name = read(name, "the name, uri or taskId in params has half of a surrogate pair");
         let is_used = self.method.as_deref().is_some_and(is_mirrored);
         let name = if is_used { name? } else { name.unwrap_or_default() };

@@ -39,7 +39,7 @@ impl<'a> UnsupportedVersion<'a> {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct RefusalJson<'a> {
     jsonrpc: &'static str,
     id: Option<&'a serde_json::value::RawValue>,
     error: Object<'a>,
@@ -60,7 +60,7 @@ impl ErrorResponse<'_> {
         let id = self.id.and_then(|raw| serde_json::from_str(raw).ok());
         let error = Object { code: self.code, message: self.message, data: self.data };
         // Integers, strings and lists of them always serialise.
-        serde_json::to_vec(&Body { jsonrpc: "2.0", id, error }).unwrap_or_default()
+        serde_json::to_vec(&RefusalJson { jsonrpc: "2.0", id, error }).unwrap_or_default()
     }
 }
 

@@ -35,12 +35,12 @@ impl std::fmt::Display for LeftOut {
 
 /// The members of a registration or document; `null`, the empty string and the empty list count as absent, unknown
 /// members are ignored.
-pub(super) struct Reader {
+pub(super) struct MetadataReader {
     members: Map<String, Value>,
     pub(super) left_out: Vec<LeftOut>,
 }
 
-impl Reader {
+impl MetadataReader {
     pub(super) fn new(body: &[u8]) -> Result<Self, OAuthError> {
         let problem = "the client metadata must be one JSON object without repeated members";
         let members = json::object(body).ok_or_else(|| {

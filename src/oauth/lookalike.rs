@@ -33,7 +33,7 @@ const LONG_ENOUGH: usize = 4;
 #[must_use]
 pub fn resembles(name: &str, known: &str) -> bool {
     let is_long = known.chars().filter(|c| c.is_alphanumeric()).count() >= LONG_ENOUGH;
-    looks(name, known, if is_long { Ending::Any } else { Ending::Whole })
+    looks(name, known, if is_long { MatchEnd::Any } else { MatchEnd::Whole })
 }
 
 /// Returns the known application whose name a client borrows, either with letters of another alphabet or with the plain
@@ -42,7 +42,7 @@ pub fn resembles(name: &str, known: &str) -> bool {
 #[must_use]
 pub fn borrowed_brand(name: &str, host: Option<&str>) -> Option<&'static str> {
     let borrows =
-        |brand: &str, homes: &[&str]| looks(name, brand, Ending::Any) && !is_its_own(name, host, brand, homes);
+        |brand: &str, homes: &[&str]| looks(name, brand, MatchEnd::Any) && !is_its_own(name, host, brand, homes);
     BRANDS.iter().find(|(brand, homes)| borrows(brand, homes)).map(|b| b.0)
 }
 
@@ -56,20 +56,20 @@ fn is_its_own(name: &str, host: Option<&str>, brand: &str, homes: &[&str]) -> bo
         && has_run(
             &words(&name.to_lowercase().nfc().collect::<String>()),
             &words(&brand.to_lowercase()).concat(),
-            Ending::Any,
+            MatchEnd::Any,
         )
         && host.is_none_or(at_home)
 }
 
-fn looks(name: &str, known: &str, ending: Ending) -> bool {
-    let known = forms(known).map(|words| words.concat());
+fn looks(name: &str, known: &str, ending: MatchEnd) -> bool {
+    let known = appearances(known).map(|words| words.concat());
     let known: Vec<_> = known.iter().filter(|known| !known.is_empty()).collect();
-    forms(name).iter().any(|words| known.iter().any(|known| has_run(words, known, ending)))
+    appearances(name).iter().any(|words| known.iter().any(|known| has_run(words, known, ending)))
 }
 
 /// Returns the words of a name by their appearance, in two variants: some letters of other alphabets look like one
 /// Latin letter and have another as compatibility mapping (U+03F9 looks like C, but maps to something else).
-fn forms(name: &str) -> [Vec<String>; 2] {
+fn appearances(name: &str) -> [Vec<String>; 2] {
     let compatible = |text: &str| text.nfkd().collect::<String>();
     [seen(&compatible(name)), seen(&compatible(&skeleton(name).collect::<String>()))]
 }
@@ -94,7 +94,7 @@ fn words(text: &str) -> Vec<String> {
 
 /// Where a match may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum MatchEnd {
     /// Only at the end of a word.
     Whole,
     /// Also within a word.
@@ -102,13 +102,13 @@ enum Ending {
 }
 
 /// Returns whether adjacent words make up `wanted`: "Chat GPT" matches "ChatGPT", "Precursor" does not match "Cursor".
-fn has_run(words: &[String], wanted: &str, ending: Ending) -> bool {
+fn has_run(words: &[String], wanted: &str, ending: MatchEnd) -> bool {
     (0..words.len()).any(|first| {
         let mut rest = wanted;
         for word in words.iter().skip(first) {
             // A following combining mark turns the last letter into another one.
             let goes_on = |after: &str| !after.starts_with(is_combining_mark);
-            if ending == Ending::Any && word.strip_prefix(rest).is_some_and(goes_on) {
+            if ending == MatchEnd::Any && word.strip_prefix(rest).is_some_and(goes_on) {
                 return true;
             }
             match rest.strip_prefix(word.as_str()) {

@@ -38,7 +38,7 @@ impl ReceivedValue {
     /// Takes the value of a parameter; its name and its form decide whether it may be shown.
     #[must_use]
     pub fn new(name: &'static str, value: &str) -> Self {
-        let shown = if SHOWN.contains(&name) && !is_like_a_secret(value) { show(value) } else { form(value) };
+        let shown = if SHOWN.contains(&name) && !is_like_a_secret(value) { show(value) } else { describe(value) };
         Self { name, shown }
     }
 
@@ -93,7 +93,7 @@ fn escape(text: &str, out: &mut String) {
         let word = part.trim_end_matches(is_end);
         let end = part.strip_prefix(word).unwrap_or_default();
         if is_random(word) {
-            out.push_str(&form(word));
+            out.push_str(&describe(word));
         } else {
             out.extend(word.chars().take(LONGEST + 1));
         }
@@ -107,7 +107,7 @@ fn escape(text: &str, out: &mut String) {
 }
 
 /// Describes a text by its length and kinds of characters.
-fn form(text: &str) -> String {
+fn describe(text: &str) -> String {
     let all = |allowed: fn(u8) -> bool| text.bytes().all(allowed);
     let made_of = if text.is_empty() {
         return "empty".to_owned();

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::client_reader::Reader;
+use super::client_reader::MetadataReader;
 use super::{
     AuthMethod, ClientMetadata, ErrorCode, LeftOut, MetadataDocumentUrl, OAuthError, RedirectPolicy, Rule, ScopeSet,
     json,
@@ -33,7 +33,7 @@ impl ClientMetadata {
     /// # Errors
     /// `invalid_redirect_uri`, `invalid_client_metadata`, `invalid_software_statement` or `unapproved_software_statement`.
     pub fn from_registration(body: &[u8], policy: &RegistrationPolicy) -> Result<ReadMetadata, OAuthError> {
-        let reader = Reader::new(body)?;
+        let reader = MetadataReader::new(body)?;
         if let Some(statement) = reader.text("software_statement")? {
             return Err(refuse_statement(statement));
         }
@@ -50,7 +50,7 @@ impl ClientMetadata {
         url: &MetadataDocumentUrl,
         policy: &RegistrationPolicy,
     ) -> Result<ReadMetadata, OAuthError> {
-        let reader = Reader::new(body)?;
+        let reader = MetadataReader::new(body)?;
         // CIMD "Client Metadata": the document names itself, compared as a string.
         let named = reader.text("client_id")?;
         if named != Some(url.as_str()) {
@@ -71,7 +71,7 @@ impl ClientMetadata {
 
 /// Reads the members that registrations and documents have in common.
 fn read(
-    mut reader: Reader,
+    mut reader: MetadataReader,
     served: &[AuthMethod],
     default: AuthMethod,
     policy: &RegistrationPolicy,

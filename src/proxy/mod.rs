@@ -56,7 +56,7 @@ use rejection::Rejection;
 use response::ending::Ids;
 use upstream::lease::LeasedResponse;
 use upstream::pool::{ConnectionChoice, Permitted, UpstreamRequest};
-use upstream::resend::{KeptRequest, Next, Step};
+use upstream::resend::{KeptRequest, Next, ResendStep};
 use upstream::waiting::{Unanswered, Wait};
 
 /// With what a request is sent, the first time and again.
@@ -197,8 +197,8 @@ impl Proxy {
     ) -> Result<(Result<LeasedResponse, Unanswered>, PathAndQuery), Rejection> {
         loop {
             let Next { on, target, body, before } = match again.next(exchange.route, &asked, sent) {
-                Step::Send(next) => next,
-                Step::Done(sent) => return Ok((sent, asked)),
+                ResendStep::Send(next) => next,
+                ResendStep::Done(sent) => return Ok((sent, asked)),
             };
             if let Some((response, lease)) = before {
                 response::deliver::discard(response.into_body(), lease).await;

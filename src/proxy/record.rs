@@ -27,7 +27,7 @@ const CLIENT_LEFT: StatusCode = match StatusCode::from_u16(499) {
 
 /// Why a request was refused, or its answer not passed on.
 #[derive(Default)]
-struct Why {
+struct RecordedRefusal {
     reason: Option<&'static str>,
     /// What exactly, where the reason has many forms.
     detail: Option<&'static str>,
@@ -50,7 +50,7 @@ pub(super) struct Record {
     /// Of the answer's body, handed over so far.
     bytes: u64,
     is_stream: bool,
-    why: Option<Box<Why>>,
+    why: Option<Box<RecordedRefusal>>,
     begun: Instant,
     outcome: Outcome,
     status: StatusCode,
@@ -135,7 +135,7 @@ impl Record {
             let origin = origin.filter(|_| matches!(rejection, Rejection::BadOrigin));
             origin.map(|origin| show(&String::from_utf8_lossy(origin.as_bytes())))
         };
-        self.why = Some(Box::new(Why {
+        self.why = Some(Box::new(RecordedRefusal {
             reason: Some(row.reason),
             detail: row.detail,
             value: value.map(Into::into),
@@ -152,7 +152,8 @@ impl Record {
     pub(super) fn fail(&mut self, fault: &Fault) {
         let row = fault.cause.row();
         self.outcome = row.outcome;
-        self.why = Some(Box::new(Why { reason: Some(row.reason), key: fault.key, ..Why::default() }));
+        self.why =
+            Some(Box::new(RecordedRefusal { reason: Some(row.reason), key: fault.key, ..RecordedRefusal::default() }));
         fault.log(&self.route.name, &self.request_id);
     }
 }

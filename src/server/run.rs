@@ -58,11 +58,11 @@ async fn live(config: Config, options: RunOptions) -> Result<Option<ServerLock>,
     failure.map_or(Ok(Some(lock)), |cause| Err(RunError::Failed(cause)))
 }
 
-type Started = Result<(Gateway, Failures), RunError>;
+type StartResult = Result<(Gateway, Failures), RunError>;
 
 /// Starts, and handles signals meanwhile, since a file may be on a disk that does not answer. Also returns whether the
 /// process was told to end; `None` if it was and the start did not finish in time.
-async fn begin(config: Config, options: RunOptions, signals: &mut Signals) -> Option<(Started, bool)> {
+async fn begin(config: Config, options: RunOptions, signals: &mut Signals) -> Option<(StartResult, bool)> {
     let control = tokio::runtime::Handle::current();
     let mut starting = tokio::task::spawn_blocking(move || control.block_on(start(config, options)));
     let mut is_to_end = false;

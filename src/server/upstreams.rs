@@ -21,7 +21,7 @@ pub(super) struct Upstreams {
 }
 
 /// Adopts the display name that an upstream gives itself.
-fn name(config: &ArcSwap<Config>, upstream: &str, title: &str) {
+fn adopt_title(config: &ArcSwap<Config>, upstream: &str, title: &str) {
     let before = config.rcu(|config| config.with_title(upstream, title).map_or_else(|| Arc::clone(config), Arc::new));
     if before.with_title(upstream, title).is_some() {
         tracing::info!(upstream, title, "people are shown what this upstream calls itself");
@@ -39,7 +39,7 @@ impl Upstreams {
         let (watched, metrics, config) = (Arc::clone(table), self.metrics.clone(), Arc::clone(&self.config));
         let task = self.supervisor.spawn("upstream watch", move || {
             let (watched, metrics, config) = (Arc::clone(&watched), metrics.clone(), Arc::clone(&config));
-            let learnt = move |upstream: &str, title: &str| name(&config, upstream, title);
+            let learnt = move |upstream: &str, title: &str| adopt_title(&config, upstream, title);
             async move { watched.watch_upstreams(&metrics, &learnt).await }
         });
         let new = (Arc::clone(table), task.abort_handle());

@@ -96,14 +96,14 @@ impl Worker {
     }
 
     /// Registers a connection, so that it can be told to end, until the entry is dropped.
-    pub(super) fn enter(self: &Arc<Self>, activity: &Arc<Activity>) -> Entry {
+    pub(super) fn enter(self: &Arc<Self>, activity: &Arc<Activity>) -> RegisteredConnection {
         let key = self.ids.place();
         self.lock().insert(key, Arc::clone(activity));
         // Draining may have begun since the connection was accepted, and then nobody else will tell it.
         if self.process.draining.load(Relaxed) {
             activity.wind_down();
         }
-        Entry { worker: Arc::clone(self), key }
+        RegisteredConnection { worker: Arc::clone(self), key }
     }
 
     /// Tells all connections to end when their requests have ended. `Process::draining` is set before.
@@ -117,12 +117,12 @@ impl Worker {
 }
 
 /// A connection among a worker's connections.
-pub(super) struct Entry {
+pub(super) struct RegisteredConnection {
     worker: Arc<Worker>,
     key: u64,
 }
 
-impl Drop for Entry {
+impl Drop for RegisteredConnection {
     fn drop(&mut self) {
         self.worker.lock().remove(&self.key);
     }

@@ -38,13 +38,13 @@ pub(crate) fn unescape(raw: &str, is_escaped: bool) -> Option<Cow<'_, [u8]>> {
     if !is_escaped {
         return Some(Cow::Borrowed(raw.as_bytes().get(1..raw.len().saturating_sub(1)).unwrap_or_default()));
     }
-    let bytes = serde_json::Deserializer::from_str(raw).deserialize_bytes(Bytes);
+    let bytes = serde_json::Deserializer::from_str(raw).deserialize_bytes(RawBytes);
     bytes.ok().map(Cow::Owned)
 }
 
-struct Bytes;
+struct RawBytes;
 
-impl Visitor<'_> for Bytes {
+impl Visitor<'_> for RawBytes {
     type Value = Vec<u8>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")

@@ -8,13 +8,13 @@ mod member_names;
 mod walk;
 
 pub(crate) use json_string::{text, unescape};
-pub(crate) use walk::{Fault, Next, Token, Walk};
+pub(crate) use walk::{JsonFault, Next, Token, Walk};
 
 /// Checks that a text is one value that cannot be read in two ways, with no more than `depth` levels.
 ///
 /// # Errors
 /// Says which rule it breaks.
-pub(crate) fn check(text: &str, depth: usize) -> Result<(), Fault> {
+pub(crate) fn check(text: &str, depth: usize) -> Result<(), JsonFault> {
     let (mut walk, mut work, mut level) = (Walk::new(text), usize::MAX, 0_usize);
     loop {
         match walk.next(&mut work)? {
@@ -24,7 +24,7 @@ pub(crate) fn check(text: &str, depth: usize) -> Result<(), Fault> {
             Next::End | Next::Paused => return Ok(()),
         }
         if level > depth {
-            return Err(Fault::Rule("objects and arrays are nested too deep"));
+            return Err(JsonFault::Rule("objects and arrays are nested too deep"));
         }
     }
 }

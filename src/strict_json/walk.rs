@@ -15,7 +15,7 @@ const TOKEN: usize = 64;
 
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum JsonFault {
     /// The grammar of JSON is broken.
     NotJson,
     /// A rule of ours is broken.
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns the next part, or stops when `work`, which it counts down, is used up.
-    pub(crate) fn next(&mut self, work: &mut usize) -> Result<Next<'a>, Fault> {
+    pub(crate) fn next(&mut self, work: &mut usize) -> Result<Next<'a>, JsonFault> {
         loop {
             if *work == 0 {
                 return Ok(Next::Paused);
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
                     if *work == 0 {
                         return Ok(Next::Paused);
                     }
-                    return if matches!(self.expects, Expects::End) { Ok(Next::End) } else { Err(Fault::NotJson) };
+                    return if matches!(self.expects, Expects::End) { Ok(Next::End) } else { Err(JsonFault::NotJson) };
                 };
                 *work = work.saturating_sub(TOKEN);
                 if let Some(token) = self.begin(byte)? {
@@ -142,21 +142,21 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn end_long(&mut self, long: Long, raw: &'a str) -> Result<Token<'a>, Fault> {
+    fn end_long(&mut self, long: Long, raw: &'a str) -> Result<Token<'a>, JsonFault> {
         if !matches!(long, Long::String { is_name: true }) {
             self.expects = self.after_value();
             return Ok(Token::Scalar(raw));
         }
         self.expects = Expects::Colon;
         if raw.len() > MAX_NAME {
-            return Err(Fault::Rule("a member name is longer than 65,536 bytes"));
+            return Err(JsonFault::Rule("a member name is longer than 65,536 bytes"));
         }
-        let is_new = self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(Fault::NotJson)?);
-        if is_new { Ok(Token::Name(raw, self.is_escaped)) } else { Err(Fault::Rule("a member name occurs twice")) }
+        let is_new = self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(JsonFault::NotJson)?);
+        if is_new { Ok(Token::Name(raw, self.is_escaped)) } else { Err(JsonFault::Rule("a member name occurs twice")) }
     }
 
     /// Begins what this byte begins; some of it is complete with it.
-    fn begin(&mut self, byte: u8) -> Result<Option<Token<'a>>, Fault> {
+    fn begin(&mut self, byte: u8) -> Result<Option<Token<'a>>, JsonFault> {
         use Expects::{Colon, CommaOrClose, FirstName, FirstValue, Name, Value};
         let in_object = self.objects & 1 == 1;
         match (self.expects, byte) {
@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
             (Value | FirstValue, _) => {
                 let rest = self.text.get(self.at..).unwrap_or_default();
                 let known = ["true", "false", "null"].into_iter().find(|known| rest.starts_with(known));
-                let raw = known.ok_or(Fault::NotJson)?;
+                let raw = known.ok_or(JsonFault::NotJson)?;
                 self.at += raw.len();
                 self.expects = self.after_value();
                 Ok(Some(Token::Scalar(raw)))
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
                 self.expects = if in_object { Name } else { Value };
                 Ok(None)
             }
-            (_, _) => Err(Fault::NotJson),
+            (_, _) => Err(JsonFault::NotJson),
         }
     }
 
@@ -197,11 +197,11 @@ impl<'a> Walk<'a> {
         None
     }
 
-    fn open(&mut self, object: bool) -> Result<Token<'a>, Fault> {
+    fn open(&mut self, object: bool) -> Result<Token<'a>, JsonFault> {
         self.at += 1;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(Fault::Rule("objects and arrays are nested more than 128 deep"));
+            return Err(JsonFault::Rule("objects and arrays are nested more than 128 deep"));
         }
         self.objects = self.objects << 1 | u128::from(object);
         self.expects = if object { Expects::FirstName } else { Expects::FirstValue };
@@ -234,7 +234,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes on in a string. Returns whether it has ended.
-    fn string(&mut self, work: &mut usize) -> Result<bool, Fault> {
+    fn string(&mut self, work: &mut usize) -> Result<bool, JsonFault> {
         while *work > 0 {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
             let plain = plain(rest.get(..*work).unwrap_or(rest));
@@ -251,7 +251,7 @@ impl<'a> Walk<'a> {
                     self.at += 6;
                 }
                 // It does not end, or has a control character.
-                _ => return Err(Fault::NotJson),
+                _ => return Err(JsonFault::NotJson),
             }
             self.is_escaped = true;
             *work = work.saturating_sub(6);
@@ -260,7 +260,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes on in a number. Returns whether it has ended.
-    fn number(&mut self, mut place: Number, begin: usize, work: &mut usize) -> Result<bool, Fault> {
+    fn number(&mut self, mut place: Number, begin: usize, work: &mut usize) -> Result<bool, JsonFault> {
         use Number::{Begin, E, Exponent, Fraction, Minus, Point, Sign, Whole, Zero};
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         let rest = rest.get(..*work).unwrap_or(rest);
@@ -280,7 +280,7 @@ impl<'a> Walk<'a> {
                     *work -= taken;
                     return Ok(true);
                 }
-                (Begin | Minus | Point | E | Sign, _) => return Err(Fault::NotJson),
+                (Begin | Minus | Point | E | Sign, _) => return Err(JsonFault::NotJson),
             };
             taken += 1;
         }
@@ -290,17 +290,17 @@ impl<'a> Walk<'a> {
         match place {
             _ if *work == 0 => Ok(false),
             Zero | Whole | Fraction | Exponent => Ok(true),
-            Begin | Minus | Point | E | Sign => Err(Fault::NotJson),
+            Begin | Minus | Point | E | Sign => Err(JsonFault::NotJson),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Next, Token, Walk};
+    use super::{JsonFault, Next, Token, Walk};
 
     /// The parts of a text, walked in pieces of so much work.
-    fn walk(text: &str, piece: usize) -> Result<Vec<Token<'_>>, Fault> {
+    fn walk(text: &str, piece: usize) -> Result<Vec<Token<'_>>, JsonFault> {
         let (mut walk, mut tokens) = (Walk::new(text), Vec::new());
         loop {
             let mut work = piece;
@@ -346,7 +346,7 @@ mod tests {
         for length in 0..40 {
             for (odd, good) in [("", true), ("\\n", true), ("\\", false), ("\u{1f}", false), ("\u{7f}é", true)] {
                 let json = format!("\"{}{odd}{}\"", "x".repeat(length), "y".repeat(length / 2));
-                let expected = if good { Ok(vec![Token::Scalar(&json)]) } else { Err(Fault::NotJson) };
+                let expected = if good { Ok(vec![Token::Scalar(&json)]) } else { Err(JsonFault::NotJson) };
                 for piece in [1, 8, 9, 1000] {
                     assert_eq!(walk(&json, piece), expected, "{json}");
                 }

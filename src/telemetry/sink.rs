@@ -22,21 +22,21 @@ pub(super) struct Sink(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingLines>,
     arrived: Condvar,
     written: Condvar,
     keep_escapes: bool,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct WaitingLines {
     lines: Vec<u8>,
     dropped: u64,
     writing: bool,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, WaitingLines> {
         lock(&self.waiting)
     }
 }

@@ -24,7 +24,7 @@ const MOST_WAITING: usize = 4096;
 /// Tokens that wait to be read.
 #[derive(Debug)]
 pub(super) struct ReadQueue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingRequests>,
     rate: DefaultDirectRateLimiter,
     /// Whether the last read counts and has not been waited for.
     is_owed: AtomicBool,
@@ -32,7 +32,7 @@ pub(super) struct ReadQueue {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct WaitingRequests {
     by_site: HashMap<IpAddr, VecDeque<ReadRequest>>,
     /// The sites of `by_site`, the one to be served next first.
     turns: VecDeque<IpAddr>,
@@ -76,12 +76,12 @@ pub(super) struct Reader<'a> {
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            *lock(&self.reading.waiting) = Waiting::default();
+            *lock(&self.reading.waiting) = WaitingRequests::default();
         }
     }
 }
 
-impl Waiting {
+impl WaitingRequests {
     /// Adds a question, unless its site has a full share of the room.
     fn add(&mut self, site: IpAddr, question: ReadRequest) -> bool {
         let room = MOST_WAITING.saturating_sub(self.count);
@@ -169,14 +169,14 @@ mod tests {
 
     use tokio::sync::oneshot;
 
-    use super::{Key, MOST_WAITING, ReadRequest, TOKENS_PER_READ, Waiting};
+    use super::{Key, MOST_WAITING, ReadRequest, TOKENS_PER_READ, WaitingRequests};
     use crate::oauth::{TenantId, TokenHash};
 
     fn site(n: u8) -> IpAddr {
         Ipv4Addr::new(192, 0, n, 0).into()
     }
 
-    fn ask(waiting: &mut Waiting, n: u8, token: usize) -> Option<oneshot::Receiver<super::ReadResult>> {
+    fn ask(waiting: &mut WaitingRequests, n: u8, token: usize) -> Option<oneshot::Receiver<super::ReadResult>> {
         let (answer, answered) = oneshot::channel();
         let key: Key = (TenantId::default(), TokenHash::of(&token.to_be_bytes()));
         waiting.add(site(n), ReadRequest { key, answer }).then_some(answered)
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn tv_07_a_flood_of_one_site_delays_nobody_elsewhere_and_leaves_room() {
-        let mut waiting = Waiting::default();
+        let mut waiting = WaitingRequests::default();
         let flood: Vec<_> = (0..MOST_WAITING).filter_map(|n| ask(&mut waiting, 1, n)).collect();
         assert_eq!(flood.len(), MOST_WAITING / 2);
         let _other = ask(&mut waiting, 2, 7).expect("there is room for another site");

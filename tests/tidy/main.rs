@@ -13,6 +13,7 @@
 mod imports;
 mod layers;
 mod matches;
+mod names;
 mod predicates;
 mod proofs;
 mod sizes;

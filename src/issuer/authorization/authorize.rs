@@ -3,7 +3,7 @@
 
 use super::interaction::{AccessRequest, Pending, Purpose};
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::diagnosis::Why;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::face::Face;
 use crate::issuer::{AuthorizeRejection, IssuerRequest, Started, Step};
 use crate::oauth::{
@@ -97,7 +97,7 @@ impl IssuerRequest<'_> {
         let Err(wait) = self.throttle.charge_authorization(self.caller, &self.policy.config.rates) else {
             return Ok(());
         };
-        self.refuse_authorization(Why::from(Rule::RateLimited).by(PAGE_RATE)).await;
+        self.refuse_authorization(Diagnosis::from(Rule::RateLimited).by(PAGE_RATE)).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 
@@ -107,7 +107,7 @@ impl IssuerRequest<'_> {
     /// `Throttled`.
     pub async fn admit_form(&self) -> Result<(), AuthorizeRejection> {
         let Err(wait) = self.throttle.charge_form(self.caller, &self.policy.config.rates) else { return Ok(()) };
-        self.record_refused(Face::Page, Why::from(Rule::RateLimited).by(PAGE_RATE)).await;
+        self.record_refused(Face::Page, Diagnosis::from(Rule::RateLimited).by(PAGE_RATE)).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 
@@ -140,7 +140,7 @@ impl IssuerRequest<'_> {
         detail: Option<&str>,
         client: Option<&Client>,
     ) -> AuthorizeRejection {
-        let why = Why::from(&error).because(detail);
+        let why = Diagnosis::from(&error).because(detail);
         self.refuse_authorization(client.map_or(why, |client| why.of(client))).await;
         AuthorizeRejection::Page(error)
     }
@@ -152,7 +152,7 @@ impl IssuerRequest<'_> {
         client: &Client,
         session: Option<&LoginSession>,
     ) -> AuthorizeRejection {
-        self.refuse_authorization(Why::from(&refused.error).of(client)).await;
+        self.refuse_authorization(Diagnosis::from(&refused.error).of(client)).await;
         let is_known = match self.is_known_to_user(client, refused.redirect.uri(), session).await {
             Ok(is_known) => is_known,
             Err(unavailable) => return unavailable,
@@ -190,7 +190,7 @@ impl IssuerRequest<'_> {
         Ok(!grants.or_unavailable(self).await?.is_empty())
     }
 
-    pub(in crate::issuer) async fn refuse_authorization(&self, why: Why<'_>) {
+    pub(in crate::issuer) async fn refuse_authorization(&self, why: Diagnosis<'_>) {
         let row = self.audit(AuditEvent::AuthorizationRefused);
         self.refuse(AuditRow { client: why.client_id(), ..row }, why).await;
     }

@@ -1,7 +1,7 @@
 //! A pending authorization between requests: created, found again by its two handles, advanced by compare-and-set.
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::diagnosis::Why;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::limits::throttle::source_of;
 use crate::issuer::{AuthorizeRejection, Handles, IssuerRequest, Started, Step, Transaction, View};
 use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, StoredRequest, ValidatedRequest};
@@ -185,7 +185,10 @@ impl IssuerRequest<'_> {
         let Some((request, client)) = verified else {
             self.end(&interaction).await?;
             let error = OAuthError::new(Rule::ClientNoLongerWelcome, "This application is no longer welcome here.");
-            let why = interaction.client.as_ref().map_or_else(|| Why::from(&error), |id| Why::from(&error).of_id(id));
+            let why = interaction
+                .client
+                .as_ref()
+                .map_or_else(|| Diagnosis::from(&error), |id| Diagnosis::from(&error).of_id(id));
             self.refuse_authorization(why).await;
             return Err(AuthorizeRejection::Page(error));
         };

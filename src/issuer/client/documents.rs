@@ -12,7 +12,7 @@ const MAX_REMEMBERED: usize = 10_000;
 
 /// Why a document made no client, for log and audit trail (CI-18).
 #[derive(Debug, Clone, thiserror::Error)]
-pub(in crate::issuer) enum Fault {
+pub(in crate::issuer) enum DocumentFault {
     /// The document could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -21,7 +21,7 @@ pub(in crate::issuer) enum Fault {
     Content(String),
 }
 
-impl Fault {
+impl DocumentFault {
     pub(in crate::issuer) fn is_transient(&self) -> bool {
         match self {
             Self::Fetch(error) => error.is_transient(),
@@ -43,7 +43,7 @@ impl Fault {
 }
 
 /// The last failure to fetch a document, and until when it is not tried again.
-pub(in crate::issuer) type Failed = Option<(Timestamp, Fault)>;
+pub(in crate::issuer) type Failed = Option<(Timestamp, DocumentFault)>;
 
 /// Documents by client id. Each entry is locked while its document is fetched, so that everybody who waits for it
 /// shares one fetch. Content and age are in the store.

@@ -3,7 +3,7 @@
 use super::lookup_failure::LookupFailure;
 use super::metadata_document::document_url;
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::diagnosis::Why;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
 use crate::oauth::{Client, ClientId, ClientOrigin, OAuthError, Rule};
@@ -44,12 +44,12 @@ impl IssuerRequest<'_> {
             Err(LookupFailure::Full(wait)) => return Err(AuthorizeRejection::Throttled(wait)),
             Err(LookupFailure::Throttled(wait, key)) => {
                 let error = error(Rule::TooManyDocuments, "");
-                self.refuse_authorization(Why::throttled(&error).by(key)).await;
+                self.refuse_authorization(Diagnosis::throttled(&error).by(key)).await;
                 return Err(AuthorizeRejection::Throttled(wait));
             }
             Err(LookupFailure::NotAdmitted(cause)) => {
                 let error = error(Rule::DocumentNotAllowed, UNKNOWN).expected(cause.expected());
-                self.refuse_authorization(Why::from(&error).by(cause.key())).await;
+                self.refuse_authorization(Diagnosis::from(&error).by(cause.key())).await;
                 return Err(AuthorizeRejection::Page(error));
             }
             Err(LookupFailure::NotAClient(rule, detail)) => (error(rule, UNKNOWN), detail),

@@ -1,7 +1,7 @@
 //! Clients described by a document at their id's URL (Client ID Metadata Documents): when one is fetched, how long it
 //! counts as fresh, and what happens when it changes or cannot be fetched.
 
-use super::documents::Fault;
+use super::documents::DocumentFault;
 use super::lookup_failure::{LookupFailure, NotAdmitted};
 use super::register::left_out_reason;
 use super::shipped;
@@ -83,7 +83,7 @@ impl IssuerRequest<'_> {
                 let age = DocumentAge { fetched_at: now, fresh_until, source: DocumentSource::Fetched };
                 return self.keep_document(id, read, age, stored).await;
             }
-            Err(Fault::Fetch(FetchError::Busy)) if stored.is_none() => {
+            Err(DocumentFault::Fetch(FetchError::Busy)) if stored.is_none() => {
                 return Err(LookupFailure::Throttled(BACK_OFF, Some(FETCHES)));
             }
             Err(fault) => fault,
@@ -105,7 +105,7 @@ impl IssuerRequest<'_> {
         url: &MetadataDocumentUrl,
         id: &ClientId,
         stored: Option<Client>,
-        fault: &Fault,
+        fault: &DocumentFault,
     ) -> Result<Client, LookupFailure> {
         let fresh_until = self.now().plus(self.policy.config.metadata_documents.min_cache);
         let client = if let Some(client) = stored {
@@ -146,7 +146,7 @@ impl IssuerRequest<'_> {
         &self,
         url: &MetadataDocumentUrl,
         is_known: bool,
-    ) -> Result<(ReadMetadata, Lifetime), Fault> {
+    ) -> Result<(ReadMetadata, Lifetime), DocumentFault> {
         let limits = &self.policy.config.metadata_documents;
         let fetched = if is_known {
             self.fetch.refetch_json(url.as_str(), limits.max_bytes).await?
@@ -155,7 +155,7 @@ impl IssuerRequest<'_> {
         };
         let read = ClientMetadata::from_metadata_document(&fetched.body, url, &self.policy.registration());
         let read =
-            read.map_err(|error| Fault::Content(format!("{}: {}", error.rule().label(), error.description())))?;
+            read.map_err(|error| DocumentFault::Content(format!("{}: {}", error.rule().label(), error.description())))?;
         Ok((read, believed_for(&fetched, limits)))
     }
 
@@ -267,7 +267,12 @@ fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
 }
 
 /// Answers while a document cannot be fetched: with the last good copy, if the fault may be temporary.
-fn stand_in(stored: Option<Client>, fault: &Fault, is_verified: bool, now: Timestamp) -> Result<Client, LookupFailure> {
+fn stand_in(
+    stored: Option<Client>,
+    fault: &DocumentFault,
+    is_verified: bool,
+    now: Timestamp,
+) -> Result<Client, LookupFailure> {
     if let Some(client) = stored.as_ref().filter(|_| is_verified && fault.lets_copy_stand_in()) {
         return Ok(client.clone());
     }
@@ -275,7 +280,7 @@ fn stand_in(stored: Option<Client>, fault: &Fault, is_verified: bool, now: Times
     // somebody has granted the client anything. Otherwise a stranger could find out which internal names exist, even by
     // pointing the name of their own document there after it was fetched once.
     let is_used = stored.as_ref().is_some_and(|client| client.last_used_at.is_some());
-    let is_unknown_name = !is_used && matches!(fault, Fault::Fetch(FetchError::Dns));
+    let is_unknown_name = !is_used && matches!(fault, DocumentFault::Fetch(FetchError::Dns));
     if is_unknown_name || !fault.is_transient() {
         return Err(LookupFailure::NotAClient(Rule::DocumentRefused, Some(fault.to_string())));
     }

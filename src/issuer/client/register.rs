@@ -1,7 +1,7 @@
 //! Dynamic client registration (RFC 7591): if the operator enables it; limited per address and in total.
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::diagnosis::Why;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::{IssuerRequest, Registered, TokenRejection};
 use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime,
@@ -85,7 +85,7 @@ impl IssuerRequest<'_> {
         if let Err(wait) = self.throttle.charge_malformed_registration(self.caller, &self.policy.config.rates) {
             return Err(self.too_many_registrations(wait).await);
         }
-        self.refuse_registration(Why::from(&error)).await;
+        self.refuse_registration(Diagnosis::from(&error)).await;
         Err(TokenRejection::Refused { error, basic: false })
     }
 
@@ -98,7 +98,7 @@ impl IssuerRequest<'_> {
     }
 
     async fn too_many_registrations(&self, wait: Lifetime) -> TokenRejection {
-        self.refuse_registration(Why::from(Rule::RateLimited).by("rates.registrations_per_hour")).await;
+        self.refuse_registration(Diagnosis::from(Rule::RateLimited).by("rates.registrations_per_hour")).await;
         TokenRejection::Throttled(wait)
     }
 
@@ -109,7 +109,7 @@ impl IssuerRequest<'_> {
         FULL
     }
 
-    async fn refuse_registration(&self, why: Why<'_>) {
+    async fn refuse_registration(&self, why: Diagnosis<'_>) {
         self.refuse(self.audit(AuditEvent::ClientRegistrationRefused), why).await;
     }
 }

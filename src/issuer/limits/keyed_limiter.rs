@@ -93,7 +93,7 @@ pub(in crate::issuer) fn quota(rate: u32, period: Duration, burst: u32) -> Quota
 
 /// The failures of one key.
 #[derive(Debug, Clone, Copy)]
-struct Failures {
+struct KeyFailures {
     count: u32,
     first: Timestamp,
     last: Timestamp,
@@ -102,7 +102,7 @@ struct Failures {
 /// Counts failures per key, over a window that begins with the first failure.
 pub(in crate::issuer) struct WindowCounter<K> {
     window: Lifetime,
-    entries: Mutex<HashMap<K, Failures>>,
+    entries: Mutex<HashMap<K, KeyFailures>>,
 }
 
 impl<K: Hash + Eq + Clone> WindowCounter<K> {
@@ -123,7 +123,7 @@ impl<K: Hash + Eq + Clone> WindowCounter<K> {
             if entry.count > 0 && wait > 0 {
                 return Err(Lifetime::from_millis(wait));
             }
-            *entry = Failures { count: entry.count.saturating_add(1), first: entry.first, last: now };
+            *entry = KeyFailures { count: entry.count.saturating_add(1), first: entry.first, last: now };
             Ok(())
         })
     }
@@ -131,7 +131,7 @@ impl<K: Hash + Eq + Clone> WindowCounter<K> {
     /// Counts a failure; returns how many there are.
     pub(in crate::issuer) fn add(&self, key: K, now: Timestamp) -> u32 {
         self.with(key, now, |entry| {
-            *entry = Failures { count: entry.count.saturating_add(1), first: entry.first, last: now };
+            *entry = KeyFailures { count: entry.count.saturating_add(1), first: entry.first, last: now };
             entry.count
         })
     }
@@ -158,12 +158,12 @@ impl<K: Hash + Eq + Clone> WindowCounter<K> {
         lock(&self.entries).remove(&key);
     }
 
-    fn with<T>(&self, key: K, now: Timestamp, act: impl FnOnce(&mut Failures) -> T) -> T {
+    fn with<T>(&self, key: K, now: Timestamp, act: impl FnOnce(&mut KeyFailures) -> T) -> T {
         let mut entries = lock(&self.entries);
         if entries.len() >= MAX_KEYS && !entries.contains_key(&key) {
             make_room(&mut entries, now, self.window);
         }
-        let fresh = Failures { count: 0, first: now, last: now };
+        let fresh = KeyFailures { count: 0, first: now, last: now };
         let entry = entries.entry(key).or_insert(fresh);
         // A clock set back must not lengthen a delay: times in the future count as now.
         entry.first = entry.first.min(now);
@@ -180,7 +180,7 @@ impl<K: Hash + Eq + Clone> WindowCounter<K> {
 const KEPT_KEYS: usize = MAX_KEYS / 10 * 9;
 
 /// Drops keys whose window is over, then those that failed longest ago until there is room for many.
-fn make_room<K: Hash + Eq>(entries: &mut HashMap<K, Failures>, now: Timestamp, window: Lifetime) {
+fn make_room<K: Hash + Eq>(entries: &mut HashMap<K, KeyFailures>, now: Timestamp, window: Lifetime) {
     entries.retain(|_, e| now.since(e.first) < window);
     let Some(surplus) = entries.len().checked_sub(KEPT_KEYS).filter(|surplus| *surplus > 0) else { return };
     let mut last: Vec<Timestamp> = entries.values().map(|e| e.last).collect();

@@ -1,4 +1,4 @@
-//! `Levels` and `Failures`: a limit at three levels (host, site, everybody together), so that no address, no network
+//! `Levels` and `FailureLevels`: a limit at three levels (host, site, everybody together), so that no address, no network
 //! and no group of them can use up what others need.
 
 use std::collections::HashMap;
@@ -96,14 +96,14 @@ impl Levels {
 }
 
 /// Failures at the three levels, each over a window that begins with the first.
-pub(in crate::issuer) struct Failures {
+pub(in crate::issuer) struct FailureLevels {
     host: WindowCounter<IpAddr>,
     site: WindowCounter<IpAddr>,
     /// By whether the site is known.
     all: WindowCounter<bool>,
 }
 
-impl Failures {
+impl FailureLevels {
     pub(in crate::issuer) fn new(window: Lifetime) -> Self {
         Self { host: WindowCounter::new(window), site: WindowCounter::new(window), all: WindowCounter::new(window) }
     }
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn failures_are_counted_at_three_levels_until_the_window_is_over() {
-        let failures = Failures::new(Lifetime::from_secs(60));
+        let failures = FailureLevels::new(Lifetime::from_secs(60));
         let fail = |address: &str, times: u32| (0..times).for_each(|_| failures.add(&requester(address), START));
         let asks = |address: &str, now| failures.check(&requester(address), 5, 10, now);
         fail("192.0.2.1", 5);
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn what_neighbours_do_leaves_a_known_host_its_own_share() {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(START));
-        let (levels, failures) = (Levels::new(&clock, TEN), Failures::new(Lifetime::from_secs(60)));
+        let (levels, failures) = (Levels::new(&clock, TEN), FailureLevels::new(Lifetime::from_secs(60)));
         for n in 0..10 {
             let neighbour = requester(&format!("192.0.2.{n}"));
             (0..5).for_each(|_| failures.add(&neighbour, START));

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::keyed_limiter::WindowCounter;
-use super::throttle::{Throttled, network, site, source};
+use super::throttle::{Throttled, host_of, network_of, site_of};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::issuer::caller::Caller;
@@ -102,7 +102,7 @@ impl LoginAttempt {
 
 /// Returns the places whose login history decides how an attempt of this caller is treated.
 pub(in crate::issuer) fn places(caller: &Caller) -> [LoginPlace; 2] {
-    [LoginPlace::Host(source(caller)), LoginPlace::Network(network(caller))]
+    [LoginPlace::Host(host_of(caller)), LoginPlace::Network(network_of(caller))]
 }
 
 impl LoginLimits {
@@ -133,7 +133,7 @@ impl LoginLimits {
     ) -> Result<LoginAttempt, Throttled> {
         let now = self.clock.now();
         let is_familiar = |last: Option<Timestamp>| last.is_some_and(|last| now.since(last) < FAMILIAR);
-        let (host, network, site) = (source(caller), network(caller), site(caller));
+        let (host, network, site) = (host_of(caller), network_of(caller), site_of(caller));
         let may_guess = self.guesses.read(&(name, LoginPlace::Host(host)), now).0 < rates.login_pause_failures;
         let origin = match history.last_logins.map(is_familiar) {
             [true, _] => AttemptOrigin::KnownHost,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fetches::{FetchSlot, Fetches};
 use super::keyed_limiter::{KeyedLimiter, WindowCounter, quota};
-use super::levels::{Allowance, Failures, Known, Levels, Requester};
+use super::levels::{Allowance, FailureLevels, Known, Levels, Requester};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::issuer::caller::Caller;
@@ -71,7 +71,7 @@ pub(in crate::issuer) struct Throttle {
     fetches: Fetches,
     failing_clients: WindowCounter<Digest<ClientId>>,
     failing_sources: WindowCounter<(Digest<ClientId>, IpAddr)>,
-    failing: Failures,
+    failing: FailureLevels,
 }
 
 impl Throttle {
@@ -92,7 +92,7 @@ impl Throttle {
             fetches: Fetches::new(clock),
             failing_clients: WindowCounter::new(minute),
             failing_sources: WindowCounter::new(minute),
-            failing: Failures::new(minute),
+            failing: FailureLevels::new(minute),
         }
     }
 
@@ -162,7 +162,7 @@ impl Throttle {
         caller: &Caller,
         rates: &Rates,
     ) -> Result<(), Throttled> {
-        let (client, source) = (Digest::of(client.as_str().as_bytes()), source(caller));
+        let (client, source) = (Digest::of(client.as_str().as_bytes()), host_of(caller));
         let now = self.clock.now();
         let (of_client, rest) = self.failing_clients.read(&client, now);
         // CA-14: once a client's secret is being guessed, only those who have guessed wait; others are still answered.
@@ -188,7 +188,7 @@ impl Throttle {
         if !has_secret {
             return Ok(());
         }
-        let (client, source) = (Digest::of(id.as_str().as_bytes()), source(caller));
+        let (client, source) = (Digest::of(id.as_str().as_bytes()), host_of(caller));
         self.failing_sources.add((client, source), now);
         if self.failing_clients.add(client, now) <= rates.client_failures_per_minute {
             return Ok(());
@@ -199,11 +199,11 @@ impl Throttle {
     /// Remembers that somebody got a token: from now on their site shares no budget with strangers, nor their host with
     /// its site.
     pub(in crate::issuer) fn record_token(&self, caller: &Caller) {
-        self.known.remember(source(caller), site(caller), self.clock.now());
+        self.known.remember(host_of(caller), site_of(caller), self.clock.now());
     }
 
     fn requester(&self, caller: &Caller) -> Requester {
-        let (host, site) = (source(caller), site(caller));
+        let (host, site) = (host_of(caller), site_of(caller));
         Requester { host, site, familiarity: self.known.familiarity(&host, &site, self.clock.now()) }
     }
 }
@@ -250,21 +250,21 @@ const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Returns the caller's host and site, by which space in the store is shared out.
 pub(in crate::issuer) fn source_of(caller: &Caller) -> Source {
-    Source { host: source(caller), site: site(caller) }
+    Source { host: host_of(caller), site: site_of(caller) }
 }
 
 /// Returns the host that a caller's rates are counted by.
-pub(in crate::issuer) fn source(caller: &Caller) -> IpAddr {
+pub(in crate::issuer) fn host_of(caller: &Caller) -> IpAddr {
     caller.address.map_or(NOBODY, network::host)
 }
 
 /// Returns the network that guesses are counted by: what one attacker easily owns.
-pub(in crate::issuer) fn network(caller: &Caller) -> IpAddr {
+pub(in crate::issuer) fn network_of(caller: &Caller) -> IpAddr {
     caller.address.map_or(NOBODY, network::network)
 }
 
 /// Returns the site that a caller's use of storage is counted by.
-pub(in crate::issuer) fn site(caller: &Caller) -> IpAddr {
+pub(in crate::issuer) fn site_of(caller: &Caller) -> IpAddr {
     caller.address.map_or(NOBODY, network::site)
 }
 
@@ -311,12 +311,12 @@ mod tests {
 
     #[test]
     fn addresses_are_grouped_by_what_one_caller_owns() {
-        assert_eq!(source(&caller("192.0.2.7")), source(&caller("::ffff:192.0.2.7")));
-        assert_ne!(source(&caller("192.0.2.7")), source(&caller("192.0.2.8")));
-        assert_eq!(network(&caller("192.0.2.7")), network(&caller("192.0.2.200")));
-        assert_ne!(network(&caller("192.0.2.7")), network(&caller("192.0.3.7")));
-        assert_eq!(source(&caller("2001:db8::1")), source(&caller("2001:db8::ffff")));
-        assert_eq!(network(&caller("2001:db8:0:a0::1")), network(&caller("2001:db8:0:af::1")));
-        assert_ne!(network(&caller("2001:db8:0:a0::1")), network(&caller("2001:db8:1:a0::1")));
+        assert_eq!(host_of(&caller("192.0.2.7")), host_of(&caller("::ffff:192.0.2.7")));
+        assert_ne!(host_of(&caller("192.0.2.7")), host_of(&caller("192.0.2.8")));
+        assert_eq!(network_of(&caller("192.0.2.7")), network_of(&caller("192.0.2.200")));
+        assert_ne!(network_of(&caller("192.0.2.7")), network_of(&caller("192.0.3.7")));
+        assert_eq!(host_of(&caller("2001:db8::1")), host_of(&caller("2001:db8::ffff")));
+        assert_eq!(network_of(&caller("2001:db8:0:a0::1")), network_of(&caller("2001:db8:0:af::1")));
+        assert_ne!(network_of(&caller("2001:db8:0:a0::1")), network_of(&caller("2001:db8:1:a0::1")));
     }
 }

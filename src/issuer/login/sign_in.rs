@@ -7,7 +7,7 @@ use super::password::{self, HashError, Verified};
 use crate::config::LoginPolicy;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::authorization::interaction::{Pending, Purpose};
-use crate::issuer::diagnosis::Why;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::limits::login_limits::{LoginAttempt, places};
 use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::{AuthorizeRejection, Handles, IssuerRequest, LoginOutcome, PasswordRefused, Step};
@@ -58,7 +58,7 @@ impl IssuerRequest<'_> {
             Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held).await),
         };
         let stored = history.account.as_ref().and_then(|a| a.password.clone());
-        let verified = verify(slot, stored, password, &config.login).await?;
+        let verified = verify_off_thread(slot, stored, password, &config.login).await?;
         self.advance_now();
         match history.account {
             Some(account) if verified != Verified::No && account.status == AccountStatus::Enabled => {
@@ -204,7 +204,7 @@ impl IssuerRequest<'_> {
     async fn refuse_password(&self, subject: Option<AccountId>, reason: &'static str) {
         let row = self.audit(AuditEvent::LoginFailed);
         let row = AuditRow { subject, reason: Some(reason.to_owned()), ..row };
-        self.refuse(row, Why::from(Rule::WrongPassword).because(Some(reason))).await;
+        self.refuse(row, Diagnosis::from(Rule::WrongPassword).because(Some(reason))).await;
     }
 
     async fn login_throttled(&self, account: Option<&Account>, held: Throttled) -> Compared {
@@ -215,7 +215,7 @@ impl IssuerRequest<'_> {
     async fn refuse_for_now(&self, subject: Option<AccountId>, held: Throttled) {
         self.metrics.control(ControlEvent::LoginThrottled);
         let row = AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled) };
-        self.refuse(row, Why::from(Rule::LoginThrottled).by(held.key)).await;
+        self.refuse(row, Diagnosis::from(Rule::LoginThrottled).by(held.key)).await;
     }
 
     /// Checks and hashes a new password for an account; records it if it is refused.
@@ -244,7 +244,7 @@ impl IssuerRequest<'_> {
         let (subject, word) = (Some(account.subject.id().clone()), refused.word());
         let row = self.audit(AuditEvent::PasswordRefused);
         let row = AuditRow { subject, reason: Some(word.to_owned()), ..row };
-        self.refuse(row, Why::from(Rule::PasswordPoor).because(Some(word)).by(key)).await;
+        self.refuse(row, Diagnosis::from(Rule::PasswordPoor).because(Some(word)).by(key)).await;
         Ok(Err(refused))
     }
 
@@ -303,7 +303,7 @@ pub(in crate::issuer) enum Compared {
 }
 
 /// Compares a password off the runtime's thread. Without a stored hash it uses the dummy, which takes the same time.
-async fn verify(
+async fn verify_off_thread(
     slot: HashSlot,
     stored: Option<String>,
     password: &str,

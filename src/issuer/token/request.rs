@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::diagnosis::Why;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::face::Face;
 use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::rejection::StoreFailed;
@@ -61,7 +61,7 @@ impl IssuerRequest<'_> {
         let Err(held) = self.throttle.charge_request(face, self.caller, &self.policy.config.rates) else {
             return Ok(());
         };
-        self.record_refused(face, Why::from(Rule::RateLimited).by(held.key)).await;
+        self.record_refused(face, Diagnosis::from(Rule::RateLimited).by(held.key)).await;
         Err(TokenRejection::Throttled(held.wait))
     }
 
@@ -77,7 +77,7 @@ impl IssuerRequest<'_> {
         let credentials = match ClientCredentials::read(authorization, form) {
             Ok(credentials) => credentials,
             Err(error) => {
-                self.refuse(self.audit(AuditEvent::TokenRefused), Why::from(&error.error)).await;
+                self.refuse(self.audit(AuditEvent::TokenRefused), Diagnosis::from(&error.error)).await;
                 return Err(refused(error));
             }
         };
@@ -94,7 +94,7 @@ impl IssuerRequest<'_> {
                 let (client, name) = known.unzip();
                 let row = AuditRow { client, ..self.audit(AuditEvent::TokenRefused) };
                 let name = name.flatten();
-                self.refuse(row, Why::from(&error.error).named(name.as_deref())).await;
+                self.refuse(row, Diagnosis::from(&error.error).named(name.as_deref())).await;
                 // CA-14: guessing a client's secret leads to delays, wherever the guesses come from.
                 match self.throttle.record_client_failure(&credentials.client_id, has_secret, self.caller, rates) {
                     Ok(()) => Err(refused(error)),
@@ -106,7 +106,7 @@ impl IssuerRequest<'_> {
 
     async fn slow_down(&self, held: Throttled, of: &ClientCredentials) -> TokenRejection {
         let error = OAuthError::new(Rule::RateLimited, "").came("client_id", of.client_id.as_str());
-        let why = Why::throttled(&error).by(held.key);
+        let why = Diagnosis::throttled(&error).by(held.key);
         self.refuse(self.audit(AuditEvent::TokenRefused), why).await;
         TokenRejection::Throttled(held.wait)
     }
@@ -129,7 +129,7 @@ impl IssuerRequest<'_> {
         client: &Client,
         error: OAuthError,
     ) -> TokenRejection {
-        self.refuse(row, Why::from(&error).of(client)).await;
+        self.refuse(row, Diagnosis::from(&error).of(client)).await;
         TokenRejection::because(error)
     }
 

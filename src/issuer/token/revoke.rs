@@ -1,7 +1,7 @@
 //! Token revocation (RFC 7009).
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::diagnosis::Why;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{AccessToken, AccountId, Client, Form, GrantId, OAuthError, RefreshToken, Rule, TokenHash};
 use crate::store::{AuditEvent, AuditRow, Update};
@@ -95,7 +95,7 @@ impl IssuerRequest<'_> {
             target: Some(grant.to_string()),
             ..self.audit(AuditEvent::TokenRefused)
         };
-        self.refuse(row, Why::from(Rule::TokenOfAnotherClient).of(client)).await;
+        self.refuse(row, Diagnosis::from(Rule::TokenOfAnotherClient).of(client)).await;
         Ok(())
     }
 }

@@ -34,13 +34,13 @@ const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream\n\n");
 
 /// The upstream's body, its connection, and its slot among the requests in progress unless it is a stream of events.
-type Source = (Content, (Lease, Option<FairSlot>));
+type RelaySource = (Content, (Lease, Option<FairSlot>));
 
 /// A body that is relayed. It holds what must last as long as it does.
 pub(in crate::proxy) struct Relay {
     /// What the upstream has yet to answer.
     late: Option<PendingAnswer>,
-    upstream: Option<Source>,
+    upstream: Option<RelaySource>,
     /// What comes before and after the upstream's bytes.
     first: Option<Bytes>,
     last: Option<io::Result<Bytes>>,

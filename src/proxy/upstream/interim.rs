@@ -17,13 +17,13 @@ const BEGINNING: [u8; 10] = *b"HTTP/1.? 1";
 /// Follows the heads that are read on one connection.
 #[derive(Debug, Default)]
 struct Heads {
-    place: Place,
+    place: HeadPosition,
     count: u8,
 }
 
 /// What the next byte belongs to.
 #[derive(Debug, Clone, Copy, Default)]
-enum Place {
+enum HeadPosition {
     /// The beginning of a head, of which so many bytes were those of an interim one.
     Beginning(usize),
     /// An interim head, so many line ends after its last visible byte.
@@ -36,30 +36,30 @@ enum Place {
 impl Heads {
     /// A request is written: the answer to it begins with a head.
     fn asked(&mut self) {
-        *self = Self { place: Place::Beginning(0), count: 0 };
+        *self = Self { place: HeadPosition::Beginning(0), count: 0 };
     }
 
     /// Takes note of what was read; false when there were too many.
     fn read(&mut self, data: &[u8]) -> bool {
         for byte in data {
             self.place = match self.place {
-                Place::Final => break,
-                Place::Beginning(matched) => match BEGINNING.get(matched) {
-                    Some(wished) if wished == byte || *wished == b'?' => Place::Beginning(matched + 1),
+                HeadPosition::Final => break,
+                HeadPosition::Beginning(matched) => match BEGINNING.get(matched) {
+                    Some(wished) if wished == byte || *wished == b'?' => HeadPosition::Beginning(matched + 1),
                     // RFC 9112 2.2: empty lines may come before a head.
-                    Some(_) if matched == 0 && matches!(byte, b'\r' | b'\n') => Place::Beginning(0),
-                    Some(_) => Place::Final,
+                    Some(_) if matched == 0 && matches!(byte, b'\r' | b'\n') => HeadPosition::Beginning(0),
+                    Some(_) => HeadPosition::Final,
                     // The second digit of the status.
-                    None => Place::Interim(0),
+                    None => HeadPosition::Interim(0),
                 },
-                Place::Interim(ends) => match (byte, ends) {
-                    (b'\n', 0) => Place::Interim(1),
+                HeadPosition::Interim(ends) => match (byte, ends) {
+                    (b'\n', 0) => HeadPosition::Interim(1),
                     (b'\n', _) => {
                         self.count = self.count.saturating_add(1);
-                        Place::Beginning(0)
+                        HeadPosition::Beginning(0)
                     }
-                    (b'\r', _) => Place::Interim(ends),
-                    (_, _) => Place::Interim(0),
+                    (b'\r', _) => HeadPosition::Interim(ends),
+                    (_, _) => HeadPosition::Interim(0),
                 },
             };
         }
@@ -116,7 +116,7 @@ impl<T> Interim<T> {
         if self.progress.begins.load(Relaxed) {
             self.progress.begins.store(false, Relaxed);
             self.heads.asked();
-        } else if matches!(self.heads.place, Place::Final) {
+        } else if matches!(self.heads.place, HeadPosition::Final) {
             self.progress.early.store(true, Relaxed);
         }
     }

@@ -154,7 +154,7 @@ impl Pool {
         }
     }
 
-    async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>, wait: Wait) -> Sent {
+    async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>, wait: Wait) -> SendResult {
         let resting = || Fault::new(Cause::Resting, "no connection could be made a moment ago");
         let attempt = self.breaker.attempt(Instant::now()).ok_or_else(resting)?;
         let dialled = connect::dial(&self.route.origin).await;
@@ -182,7 +182,13 @@ impl Pool {
     }
 
     /// Sends a request on a connection of its own.
-    async fn exchange(&self, lease: &mut Lease, line: Http1Connection, request: Request<Outgoing>, wait: Wait) -> Sent {
+    async fn exchange(
+        &self,
+        lease: &mut Lease,
+        line: Http1Connection,
+        request: Request<Outgoing>,
+        wait: Wait,
+    ) -> SendResult {
         let line = lease.line.insert(line);
         let is_reused = line.progress().has_heard();
         line.progress().begin();
@@ -204,7 +210,7 @@ impl Pool {
         is_reused: bool,
         mut request: Request<Outgoing>,
         wait: Wait,
-    ) -> Sent {
+    ) -> SendResult {
         let origin = &self.route.origin;
         // RFC 9113 8.3.1: the authority stands in its pseudo-field.
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -249,7 +255,7 @@ impl Pool {
     }
 }
 
-type Sent = Result<Response<Content>, Failure>;
+type SendResult = Result<Response<Content>, Failure>;
 
 fn broken(error: ExchangeError) -> Fault {
     Fault::of_exchange(&error)

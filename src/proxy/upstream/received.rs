@@ -25,13 +25,13 @@ const LARGE: usize = 4096;
 
 /// The body of an answer.
 pub(in crate::proxy) struct Received {
-    source: Source,
+    source: BodySource,
     /// How many bytes are to come, if that is known.
     left: Option<u64>,
     _unsent: Option<Unsent>,
 }
 
-enum Source {
+enum BodySource {
     /// Read when somebody asks.
     Asked(RecvStream),
     /// Read as it comes.
@@ -61,16 +61,16 @@ impl Received {
         // h2 holds it to the length that it says (RFC 9113 8.1.1).
         let said = head.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let left = said.or_else(|| stream.is_end_stream().then_some(0));
-        Self { source: Source::Asked(stream), left, _unsent: unsent }
+        Self { source: BodySource::Asked(stream), left, _unsent: unsent }
     }
 
     /// Reads on from now on, as far as the window of the stream lets the peer send.
     pub(in crate::proxy) fn read_ahead(self) -> Self {
-        let Source::Asked(mut stream) = self.source else { return self };
+        let BodySource::Asked(mut stream) = self.source else { return self };
         let window = stream.flow_control().clone();
         let read = Arc::new(Mutex::new(Read::default()));
         let task = tokio::spawn(read_on(stream, Arc::clone(&read)));
-        Self { source: Source::Ahead(Ahead { read, window, _reader: AbortOnDropHandle::new(task) }), ..self }
+        Self { source: BodySource::Ahead(Ahead { read, window, _reader: AbortOnDropHandle::new(task) }), ..self }
     }
 
     /// Returns how many bytes are to come, if that is known.
@@ -81,8 +81,8 @@ impl Received {
     /// Returns whether all of it has been given away.
     pub(in crate::proxy) fn is_end(&self) -> bool {
         match &self.source {
-            Source::Asked(stream) => stream.is_end_stream(),
-            Source::Ahead(ahead) => {
+            BodySource::Asked(stream) => stream.is_end_stream(),
+            BodySource::Ahead(ahead) => {
                 let read = lock(&ahead.read);
                 read.is_empty() && matches!(read.end, Some(Ok(())))
             }
@@ -92,14 +92,14 @@ impl Received {
     /// Gives away what has come; trailers are dropped.
     pub(in crate::proxy) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
         let data = match &mut self.source {
-            Source::Asked(stream) => {
+            BodySource::Asked(stream) => {
                 let data = ready!(stream.poll_data(cx));
                 if let Some(Ok(data)) = &data {
                     release(stream.flow_control(), data.len());
                 }
                 data
             }
-            Source::Ahead(ahead) => ready!(ahead.poll_data(cx)),
+            BodySource::Ahead(ahead) => ready!(ahead.poll_data(cx)),
         };
         if let (Some(Ok(data)), Some(left)) = (&data, &mut self.left) {
             *left = left.saturating_sub(u64::try_from(data.len()).unwrap_or(u64::MAX));

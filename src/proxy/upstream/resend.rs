@@ -56,7 +56,7 @@ impl KeptRequest {
         route: &Route,
         asked: &PathAndQuery,
         sent: Result<LeasedResponse, Unanswered>,
-    ) -> Step {
+    ) -> ResendStep {
         match sent {
             Ok((response, lease)) => {
                 let is_followed = route.kind == UpstreamKind::Mcp && redirect::repeats(response.status());
@@ -64,28 +64,33 @@ impl KeptRequest {
                 match (to, self.body()) {
                     (Some(target), Some(body)) if self.redirects > 0 => {
                         self.redirects -= 1;
-                        Step::Send(Next { on: ConnectionChoice::Any, target, body, before: Some((response, lease)) })
+                        ResendStep::Send(Next {
+                            on: ConnectionChoice::Any,
+                            target,
+                            body,
+                            before: Some((response, lease)),
+                        })
                     }
-                    (_, _) => Step::Done(Ok((response, lease))),
+                    (_, _) => ResendStep::Done(Ok((response, lease))),
                 }
             }
             Err(Unanswered::Lost(fault)) if self.is_idempotent && self.retries > 0 => match self.body() {
                 Some(body) => self.retry(asked, body),
-                None => Step::Done(Err(Unanswered::Lost(fault))),
+                None => ResendStep::Done(Err(Unanswered::Lost(fault))),
             },
             Err(Unanswered::Unprocessed(fault, back)) if self.retries > 0 => {
                 match back.map(whole).or_else(|| self.body()) {
                     Some(body) => self.retry(asked, body),
-                    None => Step::Done(Err(Unanswered::Unprocessed(fault, None))),
+                    None => ResendStep::Done(Err(Unanswered::Unprocessed(fault, None))),
                 }
             }
-            Err(other) => Step::Done(Err(other)),
+            Err(other) => ResendStep::Done(Err(other)),
         }
     }
 
-    fn retry(&mut self, asked: &PathAndQuery, body: Outgoing) -> Step {
+    fn retry(&mut self, asked: &PathAndQuery, body: Outgoing) -> ResendStep {
         self.retries -= 1;
-        Step::Send(Next { on: ConnectionChoice::New, target: asked.clone(), body, before: None })
+        ResendStep::Send(Next { on: ConnectionChoice::New, target: asked.clone(), body, before: None })
     }
 
     fn body(&self) -> Option<Outgoing> {
@@ -102,7 +107,7 @@ fn whole(bytes: Bytes) -> Outgoing {
 }
 
 /// What is done next.
-pub(in crate::proxy) enum Step {
+pub(in crate::proxy) enum ResendStep {
     Send(Next),
     Done(Result<LeasedResponse, Unanswered>),
 }

@@ -45,7 +45,7 @@ pub(in crate::proxy) async fn send(
     let is_whole = body.is_end_stream();
     let (answer, stream) = sender.send_request(Request::from_parts(head, ()), is_whole).map_err(SendFailure::Broken)?;
     drop(sender);
-    let mut sending = Sending { sent: Sent::new(stream), body, offered: None };
+    let mut sending = BodyInFlight { sent: Sent::new(stream), body, offered: None };
     // Most are given to h2 at once.
     let unsent = if is_whole || (&mut sending).now_or_never().is_some() {
         Unsent::Queued(sending.end())
@@ -66,14 +66,14 @@ fn has_content(method: &Method) -> bool {
 }
 
 /// A body on its way; ends when it is sent, or when there is no use in sending the rest.
-struct Sending {
+struct BodyInFlight {
     sent: Sent,
     body: Outgoing,
     /// A part that waits for the peer's window, and whether it is the last.
     offered: Option<(Piece, bool)>,
 }
 
-impl Sending {
+impl BodyInFlight {
     fn end(self) -> Sent {
         self.sent
     }
@@ -93,7 +93,7 @@ impl Sending {
     }
 }
 
-impl Future for Sending {
+impl Future for BodyInFlight {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -126,11 +126,11 @@ pub(super) async fn run_within<C: Future>(
                 return Poll::Pending;
             }
             match due {
-                Due::WindDown => {
+                DeadlineAction::WindDown => {
                     deadlines.wind();
                     wind_down(connection.as_mut());
                 }
-                Due::End(end) => return Poll::Ready(end),
+                DeadlineAction::End(end) => return Poll::Ready(end),
             }
         }
     })
@@ -146,7 +146,7 @@ fn arm(mut timer: Pin<&mut Sleep>, deadline: Instant, cx: &mut Context<'_>) -> P
 
 /// What to do when a deadline is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Due {
+enum DeadlineAction {
     WindDown,
     End(End),
 }
@@ -219,17 +219,19 @@ impl Deadlines {
         (self.looked, self.written) = (now, written);
     }
 
-    fn deadline(&self) -> Option<(Instant, Due)> {
+    fn deadline(&self) -> Option<(Instant, DeadlineAction)> {
         let limits = &self.limits;
         let still = match self.phase {
             Phase::Busy => None,
-            Phase::Stalled => Some((self.looked + limits.stall.saturating_sub(self.behind), Due::End(End::Stalled))),
-            Phase::Head => Some((self.since + limits.head, Due::End(End::Head))),
-            Phase::Idle if self.winding => Some((self.since + GOODBYE, Due::End(End::Idle))),
-            Phase::Idle if self.requests == 0 => Some((self.since + limits.head, Due::End(End::Head))),
-            Phase::Idle => Some((self.since + limits.idle, Due::WindDown)),
+            Phase::Stalled => {
+                Some((self.looked + limits.stall.saturating_sub(self.behind), DeadlineAction::End(End::Stalled)))
+            }
+            Phase::Head => Some((self.since + limits.head, DeadlineAction::End(End::Head))),
+            Phase::Idle if self.winding => Some((self.since + GOODBYE, DeadlineAction::End(End::Idle))),
+            Phase::Idle if self.requests == 0 => Some((self.since + limits.head, DeadlineAction::End(End::Head))),
+            Phase::Idle => Some((self.since + limits.idle, DeadlineAction::WindDown)),
         };
-        let old = (!self.winding).then_some((self.old, Due::WindDown));
+        let old = (!self.winding).then_some((self.old, DeadlineAction::WindDown));
         still.into_iter().chain(old).min_by_key(|(deadline, _)| *deadline)
     }
 }

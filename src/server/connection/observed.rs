@@ -18,14 +18,14 @@ const FRAMES_AT_A_TIME: u64 = 4096;
 pub(super) struct Observed<S, A> {
     inner: Take<S>,
     activity: A,
-    place: Place,
+    place: TextPosition,
     /// The frames received so far; HTTP/2 only.
     frames: Option<(FrameReader, ControlFrames)>,
 }
 
 /// The reader's position in HTTP/1 text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum TextPosition {
     /// In a request line's method.
     Method,
     /// In a request line's target.
@@ -37,7 +37,7 @@ enum Place {
 impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
     /// Watches a stream of HTTP/1 text.
     pub(super) fn text(inner: S, activity: A) -> Self {
-        Self { inner: inner.take(u64::MAX), activity, place: Place::Rest, frames: None }
+        Self { inner: inner.take(u64::MAX), activity, place: TextPosition::Rest, frames: None }
     }
 
     /// Watches a stream of HTTP/2 frames.
@@ -72,18 +72,20 @@ impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
             let Some(first) = bytes.iter().find(|byte| !matches!(byte, b'\r' | b'\n')) else { return };
             activity.begin_head();
             // The rest of a body that was not read is also read between two requests; it has no target.
-            self.place = if first.is_ascii_uppercase() { Place::Method } else { Place::Rest };
+            self.place = if first.is_ascii_uppercase() { TextPosition::Method } else { TextPosition::Rest };
         }
         for byte in bytes {
             self.place = match (self.place, byte) {
-                (Place::Method, b' ') => Place::Target,
-                (Place::Method, b'\r' | b'\n' | 0x21..) => Place::Method,
-                (Place::Target, b'#') => {
+                (TextPosition::Method, b' ') => TextPosition::Target,
+                (TextPosition::Method, b'\r' | b'\n' | 0x21..) => TextPosition::Method,
+                (TextPosition::Target, b'#') => {
                     activity.note_fragment();
-                    Place::Rest
+                    TextPosition::Rest
                 }
-                (Place::Target, 0x21..) => Place::Target,
-                (Place::Method | Place::Target | Place::Rest, _) => return self.place = Place::Rest,
+                (TextPosition::Target, 0x21..) => TextPosition::Target,
+                (TextPosition::Method | TextPosition::Target | TextPosition::Rest, _) => {
+                    return self.place = TextPosition::Rest;
+                }
             };
         }
     }
@@ -159,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite f
 #[cfg(test)]
 mod tests {
     use super::super::activity::{Activity, Phase};
-    use super::{Observed, Place};
+    use super::{Observed, TextPosition};
     use std::sync::Arc;
     use tokio::io::AsyncReadExt;
 
@@ -177,7 +179,7 @@ mod tests {
             (&["FOO-BAR /mcp#x HTTP/1.1\r\n"], true, Phase::Head),
         ] {
             let activity = Arc::new(Activity::new());
-            let mut place = Place::Rest;
+            let mut place = TextPosition::Rest;
             for chunk in chunks {
                 let mut observed = Observed { place, ..Observed::text(chunk.as_bytes(), Arc::clone(&activity)) };
                 observed.read_to_end(&mut Vec::new()).await.unwrap();

@@ -34,7 +34,7 @@ impl Readers {
         let waiting = Arc::new(Mutex::new(waiting));
         let dead = Arc::new(AtomicBool::new(false));
         let start = |db: Connection| {
-            let (waiting, alarm) = (Arc::clone(&waiting), Alarm(Arc::clone(&dead)));
+            let (waiting, alarm) = (Arc::clone(&waiting), ReaderAlarm(Arc::clone(&dead)));
             std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || {
                 run(&db, &waiting);
                 drop(alarm);
@@ -92,9 +92,9 @@ where
 }
 
 /// Tells when a thread ends by a panic: the other would read more slowly, or nobody any more, and nothing would say why.
-struct Alarm(Arc<AtomicBool>);
+struct ReaderAlarm(Arc<AtomicBool>);
 
-impl Drop for Alarm {
+impl Drop for ReaderAlarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.store(true, Ordering::Relaxed);

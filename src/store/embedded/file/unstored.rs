@@ -16,15 +16,15 @@ const MOST_OF_ACCOUNT: usize = 64;
 
 /// Who is told of changes that are in force and not stored.
 #[derive(Default)]
-pub(super) struct Listener(OnceLock<TellUnstored>);
+pub(super) struct UnstoredListener(OnceLock<TellUnstored>);
 
-impl std::fmt::Debug for Listener {
+impl std::fmt::Debug for UnstoredListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Listener(..)")
+        f.write_str("UnstoredListener(..)")
     }
 }
 
-impl Listener {
+impl UnstoredListener {
     pub(super) fn set(&self, tell: TellUnstored) {
         // There is one token cache in a process.
         let _earlier = self.0.set(tell);
@@ -38,14 +38,14 @@ impl Listener {
 /// The operations that are in force and not stored, oldest first.
 pub(super) struct Unstored {
     pub(super) operations: Vec<Box<dyn Operation>>,
-    pub(super) listener: Arc<Listener>,
+    pub(super) listener: Arc<UnstoredListener>,
     pub(super) tried: Instant,
     /// Keeps other processes from writing.
     pub(super) lock: Option<FolderLock>,
 }
 
 impl Unstored {
-    pub(super) fn new(listener: Arc<Listener>) -> Self {
+    pub(super) fn new(listener: Arc<UnstoredListener>) -> Self {
         Self { operations: Vec::new(), listener, tried: Instant::now(), lock: None }
     }
 

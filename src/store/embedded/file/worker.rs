@@ -12,7 +12,7 @@ use super::fault::{self, is_failed_sync};
 use super::figures::Figures;
 use super::operation::Operation;
 use super::readers::Job;
-use super::unstored::{Listener, Unstored};
+use super::unstored::{Unstored, UnstoredListener};
 use crate::store::embedded::rows::row::execute;
 use crate::store::{Result, StoreError};
 
@@ -22,7 +22,7 @@ const GROUP: usize = 256;
 /// How long a transaction that has done all that waited goes on taking in what arrives: about as long as a flush takes.
 const GROUP_TIME: Duration = Duration::from_millis(2);
 
-type Group = Vec<Box<dyn Operation>>;
+type CommitGroup = Vec<Box<dyn Operation>>;
 
 /// What the thread is asked for.
 pub(super) enum Request {
@@ -45,7 +45,7 @@ pub(super) struct WriterThread {
 }
 
 impl WriterThread {
-    pub(super) fn new(db: Connection, disk: Disk, figures: Arc<Figures>, listener: Arc<Listener>) -> Self {
+    pub(super) fn new(db: Connection, disk: Disk, figures: Arc<Figures>, listener: Arc<UnstoredListener>) -> Self {
         Self { db, disk, figures, unstored: Unstored::new(listener), later: Vec::new(), broken: None }
     }
 
@@ -78,7 +78,7 @@ impl WriterThread {
     }
 
     /// Takes operations that wait into a group; reads among them are done later.
-    fn gather(&mut self, group: &mut Group, waiting: &Receiver<Request>, most: usize) {
+    fn gather(&mut self, group: &mut CommitGroup, waiting: &Receiver<Request>, most: usize) {
         for request in waiting.try_iter().take(most) {
             match request {
                 Request::Operation(operation) => group.push(operation),
@@ -102,7 +102,7 @@ impl WriterThread {
         }
     }
 
-    fn write(&mut self, mut group: Group, waiting: &Receiver<Request>) {
+    fn write(&mut self, mut group: CommitGroup, waiting: &Receiver<Request>) {
         let changed = self.db.total_changes();
         let mut outcome = match &self.broken {
             Some(broken) => Err(broken.clone()),
@@ -138,15 +138,16 @@ impl WriterThread {
     }
 
     /// Tells those who do not end access that there is no room; returns the others.
-    fn refuse_others(&self, group: Group, failure: &StoreError) -> Group {
-        let (urgent, mut others): (Group, Group) = group.into_iter().partition(|operation| operation.is_urgent());
+    fn refuse_others(&self, group: CommitGroup, failure: &StoreError) -> CommitGroup {
+        let (urgent, mut others): (CommitGroup, CommitGroup) =
+            group.into_iter().partition(|operation| operation.is_urgent());
         self.figures.failures.fetch_add(u64::try_from(others.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
         others.iter_mut().for_each(|operation| operation.answer(Some(failure)));
         urgent
     }
 
     /// Commits what ends access on a full disk: in the room that is there, and then in the room that the log has.
-    pub(super) fn commit_with_less_room(&mut self, group: &mut Group) -> Result<()> {
+    pub(super) fn commit_with_less_room(&mut self, group: &mut CommitGroup) -> Result<()> {
         let outcome = self.commit_group(group, None);
         if !outcome.as_ref().is_err_and(fault::is_no_room) {
             return outcome;
@@ -162,7 +163,7 @@ impl WriterThread {
     }
 
     /// One transaction: what is in force and not stored, the group, and what arrives meanwhile.
-    fn commit_group(&mut self, group: &mut Group, waiting: Option<&Receiver<Request>>) -> Result<()> {
+    fn commit_group(&mut self, group: &mut CommitGroup, waiting: Option<&Receiver<Request>>) -> Result<()> {
         self.begin_with_unstored()?;
         let began = Instant::now();
         let mut done = 0;

@@ -15,7 +15,7 @@ use super::disk::Disk;
 use super::figures::Figures;
 use super::operation::{EndedBy, Pending, Plain, Work};
 use super::readers::job;
-use super::unstored::Listener;
+use super::unstored::UnstoredListener;
 use super::worker::{Request, WriterThread};
 use crate::store::{Result, StoreError, StoreStats, TellUnstored};
 
@@ -28,7 +28,7 @@ pub(crate) struct Writer {
     queue: Option<SyncSender<Request>>,
     thread: Option<JoinHandle<()>>,
     figures: Arc<Figures>,
-    listener: Arc<Listener>,
+    listener: Arc<UnstoredListener>,
 }
 
 impl Writer {
@@ -37,9 +37,9 @@ impl Writer {
         disk.look();
         let (queue, waiting) = sync_channel(QUEUE);
         let figures = Arc::new(Figures::default());
-        let listener = Arc::new(Listener::default());
+        let listener = Arc::new(UnstoredListener::default());
         let mut worker = WriterThread::new(db, disk, Arc::clone(&figures), Arc::clone(&listener));
-        let alarm = Alarm(Arc::clone(&figures));
+        let alarm = WriterAlarm(Arc::clone(&figures));
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             worker.run(&waiting);
             drop(alarm);
@@ -124,9 +124,9 @@ impl Drop for Writer {
 }
 
 /// Tells when the thread ends by a panic: reads go on, so nothing else would.
-struct Alarm(Arc<Figures>);
+struct WriterAlarm(Arc<Figures>);
 
-impl Drop for Alarm {
+impl Drop for WriterAlarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.halted.store(true, Ordering::Relaxed);
@@ -144,7 +144,7 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{Alarm, Disk, Figures, StoreError, Writer};
+    use super::{Disk, Figures, StoreError, Writer, WriterAlarm};
 
     #[tokio::test]
     async fn an_operation_that_panics_fails_alone_and_changes_nothing() {
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_writer_that_dies_is_told() {
         let figures = Arc::new(Figures::default());
-        let alarm = Alarm(Arc::clone(&figures));
+        let alarm = WriterAlarm(Arc::clone(&figures));
         let body = move || {
             let _alarm = alarm;
             panic!("a defect");

@@ -37,13 +37,13 @@ fn parse_source(word: Option<&str>) -> Result<DocumentSource> {
 }
 
 /// A client and its row.
-pub(crate) struct Found {
+pub(crate) struct FoundClient {
     pub(crate) no: i64,
     pub(crate) client: Client,
     metadata: String,
 }
 
-pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found> {
+pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<FoundClient> {
     let no = c.no()?;
     let secrets =
         row::all(db, "SELECT hash, until FROM client_secret WHERE client_no = ?1 ORDER BY position", [no], |c| {
@@ -69,10 +69,10 @@ pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found> {
         },
     };
     opened(StoredClient(&client, &metadata), c.number()?, "a client")?;
-    Ok(Found { no, client, metadata })
+    Ok(FoundClient { no, client, metadata })
 }
 
-pub(crate) fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<Found>> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<FoundClient>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND client_id = ?2");
     row::one(db, &sql, params![tenant, id], |c| read(db, c))
 }
@@ -250,7 +250,7 @@ fn change_secrets(
     Ok(clients.len())
 }
 
-fn update_secrets(db: &Connection, found: Found, change: impl FnOnce(&mut Vec<ClientSecretHash>)) -> Result<()> {
+fn update_secrets(db: &Connection, found: ClientRow, change: impl FnOnce(&mut Vec<ClientSecretHash>)) -> Result<()> {
     let mut client = found.client;
     change(&mut client.secrets);
     put_secrets(db, found.no, &client)?;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::audit;
-use super::clients::{self, COLUMNS, Found, read, registration, remove};
+use super::clients::{self, COLUMNS, ClientRow, read, registration, remove};
 use super::row::{self, execute};
 use super::words::origin_word;
 use crate::oauth::{Client, ClientMetadata, ClientOrigin, Digest, TenantId, Timestamp};
@@ -16,7 +16,7 @@ pub(crate) fn find_registered(
     db: &Connection,
     tenant: &TenantId,
     hash: &Digest<ClientMetadata>,
-) -> Result<Option<(Found, Timestamp)>> {
+) -> Result<Option<(ClientRow, Timestamp)>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND registration = ?2");
     let found = row::one(db, &sql, params![tenant, hash], |c| read(db, c))?;
     // The seal does not cover the hash, and another version may compute it from other members: the metadata decide.
