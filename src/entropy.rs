@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 
-/// Hands out random bytes.
+/// A source of random bytes.
 pub trait Entropy: Send + Sync + 'static {
     /// Returns 32 random bytes (256 bits, the size of every random secret here).
     fn random_32(&self) -> [u8; 32];
@@ -18,7 +18,7 @@ pub trait Entropy: Send + Sync + 'static {
     }
 }
 
-/// The operating system's generator, through ring.
+/// The operating system's random generator, through ring.
 #[derive(Debug)]
 pub struct SystemEntropy(SystemRandom);
 

@@ -4,20 +4,20 @@
 //! in `LAYERS` of `tests/tidy/main.rs` allows; `docs/architecture.md` has the reasons, `docs/glossary.md` the words. The
 //! head of each module says what it is for, what it is not for, and where to start in it.
 //!
-//! Values and texts, pure: what rules are about.
+//! Values and texts, pure: what the rules work with.
 //! - `time`: moments and lifetimes.
-//! - `tenant`: whose a record is.
+//! - `tenant`: which tenant a record belongs to.
 //! - `strict_json`: JSON that no two parsers read differently.
 //!
-//! Rules, pure: values and `now` in, a verdict out.
+//! Rules, pure functions of values and `now`.
 //! - `oauth`: OAuth 2.1: requests, clients, grants, codes, tokens, redirect URIs, error codes.
-//! - `mcp`: what is read of a JSON-RPC message, routing headers, revisions.
+//! - `mcp`: the parts of a JSON-RPC message that the gateway reads, routing headers, revisions.
 //!
-//! Ground: what everything may stand on.
-//! - `sync`: locks that go on after a panic.
-//! - `network`: host, network and site of an address, by which strangers are counted.
-//! - `files`: reading bounded and private files.
-//! - `clock`: the time, and whether it can be believed.
+//! Ground: what every module above may use.
+//! - `sync`: locks that stay usable after a panic.
+//! - `network`: host, network and site of an address, by which limits are counted.
+//! - `files`: reading files within bounds, and writing private ones.
+//! - `clock`: the time, and whether it can be trusted.
 //! - `entropy`: random bytes.
 //! - `data_dir`: the data folder: what is in it, whether it may be used, its keys.
 //! - `config`: from `gateway.toml` and the command line to a checked configuration.
@@ -26,10 +26,10 @@
 //! - `web`: HTTP as both faces use it: bodies, cookies, replies, the peer's address; what pages are made with (`web/pages`).
 //!
 //! State and IO.
-//! - `store`: what outlives the process: the schema (`migrations`), the traits, the embedded store, the model that tests
-//!   compare it with.
+//! - `store`: what outlives the process: the schema (`migrations`), the traits, the embedded store, the model that
+//!   tests compare it with.
 //! - `outbound`: fetching documents from URLs that others name.
-//! - `token_cache`: what a request with a token that was seen before needs, in memory.
+//! - `token_cache`: in memory, all that a request with a known access token needs.
 //!
 //! Use cases.
 //! - `issuer`: the authorization server without HTTP, and what operators do to it (`administration`).

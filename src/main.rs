@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Gives back to the system what a burst took, which that of the C library hardly does (`docs/decisions/0020-allocator.md`).
+/// Returns memory to the system after a burst, which the C library's allocator hardly does
+/// (`docs/decisions/0020-allocator.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

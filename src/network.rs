@@ -1,17 +1,17 @@
-//! How far an address reaches when strangers are counted: the host, the network that one attacker commonly owns, and
-//! the site that one customer of a provider commonly owns. Every limit that is kept by address uses one of the three.
+//! The parts of an address that limits are counted by: the host, the network that one attacker commonly controls, and
+//! the site that one customer of a provider commonly owns. Every limit by address uses one of the three.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::Url;
 
-/// Returns the address of one host: an IPv4 address, or the /64 that one IPv6 host has at least (RFC 6177 2).
+/// Returns the host of an address: an IPv4 address, or the /64 that every IPv6 host has at least (RFC 6177 2).
 #[must_use]
 pub fn host(address: IpAddr) -> IpAddr {
     masked(address, 32, 64)
 }
 
-/// Returns the network of an address as far as guessing goes: a /24, or the /56 of a home connection.
+/// Returns the network of an address, by which guesses are counted: a /24, or the /56 of a home connection.
 #[must_use]
 pub fn network(address: IpAddr) -> IpAddr {
     masked(address, 24, 56)
@@ -30,7 +30,7 @@ fn masked(address: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
     }
 }
 
-/// Returns whether a URL's host is this machine.
+/// Returns whether the host of a URL is this machine.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {

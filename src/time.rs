@@ -1,4 +1,4 @@
-//! `Timestamp` and `Lifetime`: time as data. The clock that reads it is elsewhere.
+//! `Timestamp` and `Lifetime`: times as plain values. Reading the clock is in `clock`.
 
 /// A moment: milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -74,14 +74,14 @@ impl Lifetime {
         self.0
     }
 
-    /// Returns the span in whole seconds (rounded down), as `expires_in` wants it.
+    /// Returns the span in whole seconds (rounded down), as in `expires_in`.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
-    /// Returns the span in whole seconds, rounded up and at least one, as `Retry-After` wants it: zero would mean at
-    /// once, and less than the span too early.
+    /// Returns the span in whole seconds for `Retry-After`: rounded up and at least one, so that nobody comes back too
+    /// early.
     #[must_use]
     pub const fn as_pause(self) -> u64 {
         let secs = self.0.div_ceil(1000);

@@ -1,4 +1,4 @@
-//! Whose certificates are believed on the way out: the system's roots, and what the operator adds.
+//! Which certificates are trusted for outgoing connections: the system's roots, and those that the operator adds.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::{config, files};
 
-/// Entries of a folder of roots that are looked at, at most. Debian's has some 450.
+/// The most entries read from a folder of roots. Debian's has some 450.
 const MOST_ENTRIES: usize = 10_000;
-/// The most that is read of all files of such a folder. Debian's have some 700 KB.
+/// The most bytes read from all files of such a folder. Debian's have some 700 KB.
 const LARGEST_FOLDER: usize = 16 << 20;
 
 /// Returns the certificates of the system's roots, as far as they can be read.
@@ -21,10 +21,10 @@ pub fn system_certificates() -> Vec<CertificateDer<'static>> {
     load().certificates
 }
 
-/// Reads the system's roots; odd certificates among good ones are left out.
+/// Reads the system's roots; unusable certificates are left out.
 ///
 /// # Errors
-/// No roots.
+/// No usable root was found.
 pub fn system_roots() -> Result<RootCertStore, String> {
     let Roots { certificates, faults } = load();
     let mut roots = RootCertStore::empty();
@@ -40,14 +40,14 @@ pub fn system_roots() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// What was read of the system's roots, and what was not.
+/// The system's roots that were read, and the errors met.
 #[derive(Default)]
 struct Roots {
     certificates: Vec<CertificateDer<'static>>,
     faults: Vec<String>,
 }
 
-/// Reads what the environment names, as OpenSSL would, or else the places that systems have.
+/// Reads the roots named in the environment, as OpenSSL does, or else those in the usual places.
 fn load() -> Roots {
     let (file, folders) = config::roots_of_environment();
     if file.is_some() || folders.is_some() {
@@ -58,8 +58,8 @@ fn load() -> Roots {
 }
 
 impl Roots {
-    /// Reads a file and folders, whose names are separated by colons. They come from outside: whatever lies there, it takes
-    /// no longer and no more memory than so many certificates do.
+    /// Reads a file and folders (separated by colons). The names come from outside, so time and memory are bounded
+    /// whatever is there.
     fn named(file: Option<&OsStr>, folders: Option<&OsStr>) -> Self {
         let mut roots = Self::default();
         if let Some(file) = file.map(Path::new)
@@ -79,14 +79,14 @@ impl Roots {
         roots
     }
 
-    /// Reads a file of certificates; how many bytes it has.
+    /// Reads a file of certificates; returns its size in bytes.
     fn read(&mut self, file: &Path) -> Result<usize, files::ReadError> {
         let pem = files::read(file, files::LARGEST_PEM)?;
         self.certificates.extend(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
         Ok(pem.len())
     }
 
-    /// Reads what files of certificates are in a folder; what else is there is left out.
+    /// Reads the certificate files in a folder; anything else there is ignored.
     fn read_folder(&mut self, folder: &Path) -> Result<(), String> {
         let entries = std::fs::read_dir(folder).map_err(|cause| cause.to_string())?;
         let mut room = LARGEST_FOLDER;
@@ -99,11 +99,11 @@ impl Roots {
     }
 }
 
-/// Makes a configuration that believes `roots` and those in the file `extra`: TLS 1.2 and 1.3, no client certificate,
-/// and one of `protocols`, in order of preference (RFC 7301).
+/// Makes a TLS configuration that trusts `roots` and the certificates in the file `extra`: TLS 1.2 and 1.3, no client
+/// certificate, and `protocols` in order of preference (RFC 7301).
 ///
 /// # Errors
-/// The file cannot be read, or holds no certificate.
+/// The file cannot be read, or contains no certificate.
 pub fn client_config(
     mut roots: RootCertStore,
     extra: Option<&Path>,

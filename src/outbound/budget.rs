@@ -1,4 +1,4 @@
-//! How many fetches there may be: a stranger who names URLs must not turn the gateway against a third party (CI-15).
+//! Limits on fetches: a stranger who names URLs must not be able to use the gateway to attack a third party (CI-15).
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -11,10 +11,10 @@ use tokio::sync::Notify;
 use super::fetch::FetchError;
 use crate::sync::lock;
 
-/// Keys remembered before those whose budget is full again are dropped.
+/// The number of keys above which those with a full budget are dropped.
 const MAX_KEYS: usize = 10_000;
 
-/// Counts fetches by key (a host, a network, or a known document) and in all.
+/// Counts fetches per key (a host, a network, or a known document) and in total.
 #[derive(Debug)]
 pub(super) struct FetchBudget {
     of_key: usize,
@@ -24,7 +24,7 @@ pub(super) struct FetchBudget {
     rate: DefaultKeyedRateLimiter<String>,
 }
 
-/// Leave to fetch; dropping it gives its place to the next.
+/// Permission to fetch; dropping it frees the place for the next.
 #[derive(Debug)]
 pub(super) struct FetchPermit<'a> {
     budget: &'a FetchBudget,
@@ -32,17 +32,17 @@ pub(super) struct FetchPermit<'a> {
 }
 
 impl FetchBudget {
-    /// Makes a budget: so many fetches a minute and at once of each key, and at once in all.
+    /// Makes a budget with limits per key (fetches per minute, and concurrent ones) and on all concurrent fetches.
     pub(super) fn new(per_minute: u32, of_key: usize, in_all: usize) -> Self {
         let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
         Self { of_key, in_all, under_way: Mutex::default(), freed: Notify::new(), rate: RateLimiter::keyed(quota) }
     }
 
-    /// Waits for the turn of `key`. `Busy` when its rate is spent, which takes longer.
+    /// Waits for a place for `key`. `Busy` when its rate is used up, since waiting for that takes longer.
     pub(super) async fn wait(&self, key: &str) -> Result<FetchPermit<'_>, FetchError> {
         loop {
             let mut freed = pin!(self.freed.notified());
-            // Before the look, so that what becomes free right after it is not missed.
+            // Before the check, so that a place that becomes free right after it is not missed.
             freed.as_mut().enable();
             if let Some(leave) = self.take(key)? {
                 return Ok(leave);
@@ -51,7 +51,7 @@ impl FetchBudget {
         }
     }
 
-    /// Takes leave; `None` while another fetch is in the way.
+    /// Takes a permit; `None` while other fetches occupy the places.
     fn take(&self, key: &str) -> Result<Option<FetchPermit<'_>>, FetchError> {
         if self.rate.len() > MAX_KEYS {
             self.rate.retain_recent();
@@ -62,7 +62,7 @@ impl FetchBudget {
             return Ok(None);
         }
         let key = key.to_owned();
-        // The rate comes last, so that a fetch that is not made costs none of it.
+        // The rate is charged last, so that a fetch that is not made costs nothing.
         self.rate.check_key(&key).map_err(|_| FetchError::Busy)?;
         under_way.insert(key.clone(), of_key + 1);
         Ok(Some(FetchPermit { budget: self, key }))

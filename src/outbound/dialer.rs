@@ -1,4 +1,4 @@
-//! `Dialer`: fetches over connections of its own, through the operator's proxy if there is one.
+//! `Dialer`: fetches documents, each over a new connection, through the operator's proxy if there is one.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,18 +29,19 @@ use crate::trust;
 /// Time for each attempt to connect, so that a dead address leaves time for the next.
 const CONNECT_TIME: Duration = Duration::from_millis(1500);
 
-/// How long a fetch waits for its turn: about as long as the one before it commonly takes.
+/// How long a fetch waits for its turn: about as long as the previous one commonly takes.
 const SLOT_TIME: Duration = Duration::from_secs(3);
 
-/// Fetches in flight in all of what strangers name, and of what is known already; each may last `TOTAL_TIME`.
+/// The most concurrent fetches of documents that strangers name, and as many of known ones; each may last `TOTAL_TIME`.
 const IN_FLIGHT: usize = 50;
 const KNOWN_IN_FLIGHT: usize = 25;
 
-/// Fetches at once and in a minute of one network, of what strangers name, as a multiple of what one host gets: names
-/// are free and may all lead to one victim, but many honest hosts share the addresses of one provider (CI-15).
+/// The budget of one network for documents that strangers name, as a multiple of a host's: names cost nothing and may
+/// all lead to one victim, but many honest hosts share a provider's addresses (CI-15).
 const HOSTS_PER_NETWORK: usize = 6;
 
-/// The implementation over hyper and rustls. It goes through the configured proxy and reads no proxy variables (CI-19).
+/// The implementation over hyper and rustls. It uses the configured proxy and ignores proxy environment variables
+/// (CI-19).
 pub struct Dialer {
     guard: Guard,
     proxy: Option<Url>,
@@ -61,7 +62,7 @@ impl Dialer {
     /// Makes the dialer.
     ///
     /// # Errors
-    /// Says why the operator's CA file could not be read.
+    /// The operator's CA file could not be read.
     pub fn new(config: &crate::config::OutboundConfig, rates: &crate::config::Rates) -> Result<Self, String> {
         let per_minute = rates.fetches_per_host_per_minute;
         let of_network = per_minute.saturating_mul(u32::try_from(HOSTS_PER_NETWORK).unwrap_or(u32::MAX));
@@ -76,8 +77,8 @@ impl Dialer {
         })
     }
 
-    /// Resolves once, checks every address, and connects to exactly a checked one: there is no second look at the
-    /// name that could be answered differently (CI-04).
+    /// Resolves once, checks every address, and connects to exactly one of the checked ones: the name is not resolved a
+    /// second time, which could give a different answer (CI-04).
     async fn connect<'a>(
         &self,
         target: &Target,
@@ -99,15 +100,15 @@ impl Dialer {
             match timeout(CONNECT_TIME, self.transport.connect(address)).await {
                 Ok(Ok(stream)) => return Ok((stream, leave)),
                 Ok(Err(_)) => {}
-                // An edge that drops what comes from some networks is not told from one that is slow.
+                // An edge server that drops packets from some networks looks like a slow one.
                 Err(_) => fault = FetchError::Slow,
             }
         }
         Err(fault)
     }
 
-    /// Connects to the proxy, which the operator named, and through it: what the target's name leads to is for the
-    /// proxy to find out and to judge. An address in its place is judged here all the same.
+    /// Connects to the operator's proxy, and through it to the target. The proxy resolves and checks the target's name;
+    /// an address instead of a name is still checked here.
     async fn connect_through(&self, proxy: &Url, target: &Target) -> Result<TokioIo<Upgraded>, FetchError> {
         if let Some(address) = target.literal {
             self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?;
@@ -152,13 +153,13 @@ impl Dialer {
     }
 }
 
-/// Waits for the turn of `key`, but not for long.
+/// Waits for the turn of `key`, for at most `SLOT_TIME`.
 async fn turn<'a>(budget: &'a FetchBudget, key: &str) -> Result<FetchPermit<'a>, FetchError> {
     timeout(SLOT_TIME, budget.wait(key)).await.unwrap_or(Err(FetchError::Busy))
 }
 
-/// Makes the TLS configuration of fetches. It is useful without system roots too: a small image can still serve
-/// everybody who needs no fetch.
+/// Makes the TLS configuration for fetches. Missing system roots are no error: a small image can still serve everybody
+/// who needs no fetch.
 fn client_config(extra_ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let roots = trust::system_roots().unwrap_or_else(|error| {
         tracing::warn!(error, "client metadata documents of public sites cannot be fetched");
@@ -179,7 +180,7 @@ impl Fetch for Dialer {
 
     async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
         let target = Target::parse(url)?;
-        // Each known document for itself: it is fetched once in minutes, and its host is one that somebody uses.
+        // Counted per known document: each is fetched once in minutes, and its host is in use.
         let _leave = turn(&self.known, url).await?;
         timeout(TOTAL_TIME, self.fetch(&target, None, max_bytes)).await.unwrap_or(Err(FetchError::Slow))
     }
@@ -193,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers each look-up with the next of these, and connects to nothing.
+    /// Answers each look-up with the next of these lists, and never connects.
     struct Hostile {
         answers: Mutex<VecDeque<Vec<SocketAddr>>>,
         attempts: Mutex<Vec<String>>,
@@ -211,7 +212,7 @@ mod tests {
         }
     }
 
-    /// How a fetch ends under a resolver with these answers, and which addresses it tried to reach.
+    /// Returns how a fetch ends with a resolver that gives these answers, and which addresses it tried to reach.
     async fn dial(answers: &[&[&str]], is_known: bool) -> (FetchError, Vec<String>) {
         let address = |text: &&str| SocketAddr::new(text.parse().unwrap(), 443);
         let answers = answers.iter().map(|answer| answer.iter().map(address).collect()).collect();

@@ -1,4 +1,4 @@
-//! One GET over one connection: 200, plain JSON, of bounded size, or an error.
+//! One GET over one connection: the result is 200 with unencoded JSON of bounded size, or an error.
 
 use std::time::Duration;
 
@@ -16,29 +16,29 @@ use super::freshness::Freshness;
 use super::target::Target;
 use crate::web::{BodyError, Pace, read_bounded};
 
-/// The longest head of an answer.
+/// The most header fields of an answer, and below the largest head in bytes.
 const MAX_FIELDS: usize = 64;
 const MAX_HEAD: usize = 32 * 1024;
 
-/// How slowly a document may come; the time in all is that of the whole fetch. Somebody waits for it in a browser, and
-/// others wait for its place.
+/// The minimum speed of a document, within the total time of the fetch: somebody waits for it in a browser, and others
+/// wait for its place.
 const PACE: Pace = Pace { total: TOTAL_TIME, grace: Duration::from_secs(2) };
 
-/// How much of a refusal is looked at, and how long it may take to come.
+/// How many bytes of a refusal are read, and below how long that may take.
 const EXCERPT: usize = 2048;
 const EXCERPT_TIME: Duration = Duration::from_millis(500);
 
-/// Who asks.
+/// The value of `User-Agent`.
 pub(super) const AGENT: &str = concat!("mcpgate/", env!("CARGO_PKG_VERSION"));
 
-/// Returns how HTTP is spoken to strangers.
+/// Returns the HTTP settings for servers that strangers name.
 pub(super) fn client() -> http1::Builder {
     let mut connection = http1::Builder::new();
     connection.max_headers(MAX_FIELDS).max_buf_size(MAX_HEAD);
     connection
 }
 
-/// Fetches the target over a connection that is secured already.
+/// Fetches the target over an established TLS connection.
 pub(super) async fn get(
     secured: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     target: &Target,
@@ -47,14 +47,14 @@ pub(super) async fn get(
     let request = Request::get(&target.path)
         .header(HOST, &target.authority)
         .header(ACCEPT, "application/json")
-        // Encoded answers are refused below; saying so first is only polite (CI-07).
+        // Encoded answers are refused below, so ask for none (CI-07).
         .header(ACCEPT_ENCODING, "identity")
         .header(USER_AGENT, AGENT)
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|_| FetchError::Refused)?;
     let (mut sender, driver) = client().handshake(TokioIo::new(secured)).await.map_err(|_| FetchError::Protocol)?;
-    // The connection dies with this call, however it ends.
+    // The connection ends with this call, whatever the outcome.
     let _driver = AbortOnDropHandle::new(tokio::spawn(driver));
     let answer = sender.send_request(request).await.map_err(|_| FetchError::Protocol)?;
     // CIMD "Client Information Document": 200 is the only success; a redirect is not followed (CI-06).
@@ -63,7 +63,7 @@ pub(super) async fn get(
     }
     check_type(answer.headers())?;
     let Freshness { max_age, no_store } = Freshness::read(answer.headers());
-    // What the length says is only believed when it is too much (CI-07).
+    // A declared length only counts if it is too large (CI-07).
     let body = read_bounded(answer.into_body(), max_bytes, PACE).await.map_err(|error| match error {
         BodyError::TooLarge => FetchError::TooLarge,
         BodyError::Slow => FetchError::Slow,
@@ -72,10 +72,11 @@ pub(super) async fn get(
     Ok(Fetched { body, max_age, no_store })
 }
 
-/// Returns what a refusal says about itself, in one line. The other side wrote it, so it is cut short and made printable ASCII.
+/// Returns the server's own text about a refusal, in one line. It comes from outside, so it is truncated and made
+/// printable ASCII.
 async fn said<B: http_body::Body<Data = Bytes> + Unpin>(answer: Response<B>) -> String {
     let server = answer.headers().get(SERVER).map(|value| printable(value.as_bytes(), 40));
-    // The beginning is enough: the page of an edge names itself in its title.
+    // The beginning is enough: error pages of edge servers identify themselves in the title.
     let start = tokio::time::timeout(EXCERPT_TIME, answer.into_body().frame()).await.ok().flatten();
     let start = start.and_then(Result::ok).and_then(|frame| frame.into_data().ok()).unwrap_or_default();
     let start = start.get(..EXCERPT).unwrap_or(&start);
@@ -94,7 +95,7 @@ fn printable(bytes: &[u8], most: usize) -> String {
     text.split_ascii_whitespace().collect::<Vec<_>>().join(" ").chars().take(most).collect()
 }
 
-/// `application/json` or `application/*+json`, in the clear.
+/// Checks the type: `application/json` or `application/*+json`, not encoded.
 fn check_type(headers: &HeaderMap) -> Result<(), FetchError> {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

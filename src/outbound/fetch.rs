@@ -1,24 +1,24 @@
-//! `Fetch`: what others ask of this module, what it brings, and why it brings nothing.
+//! `Fetch`: the interface of this module, the result of a fetch, and why one may fail.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-/// Time for the whole fetch (CI-08): somebody waits in front of a browser.
+/// Time limit for a whole fetch (CI-08): a user is waiting for it.
 pub(super) const TOTAL_TIME: Duration = Duration::from_secs(5);
 
-/// What a fetch brought.
+/// The result of a fetch.
 #[derive(Debug, Clone)]
 pub struct Fetched {
-    /// The body, complete, within the limit.
+    /// The complete body, within the size limit.
     pub body: bytes::Bytes,
-    /// Freshness from Cache-Control or Expires, in seconds; `None` when nothing was said.
+    /// Freshness from Cache-Control or Expires, in seconds; `None` when neither is present.
     pub max_age: Option<u64>,
-    /// `no-store` or `no-cache` was said.
+    /// Whether `no-store` or `no-cache` was present.
     pub no_store: bool,
 }
 
-/// Why a fetch brought nothing. The variants go to log and audit; the browser learns only whether to try again.
+/// Why a fetch failed. The variants go to log and audit trail; the browser only learns whether to try again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The URL or an address behind it is not public.
@@ -27,30 +27,31 @@ pub enum FetchError {
     /// The name does not resolve.
     #[error("the host name cannot be resolved")]
     Dns,
-    /// No connection.
+    /// No connection could be made.
     #[error("no connection")]
     Connect,
-    /// TLS failed.
+    /// The TLS handshake failed.
     #[error("the TLS handshake failed")]
     Tls,
-    /// Another status than 200 (redirects included).
+    /// The status was not 200; redirects are not followed.
     #[error("the answer has status {code}")]
     Status {
-        /// The status.
+        /// The HTTP status.
         code: u16,
-        /// Who says so, in one short line for the log: the Server field, and the title or beginning of the content.
+        /// The server's own text in one short line for the log: the Server field, and the title or beginning of the
+        /// content.
         said: String,
     },
-    /// Not JSON by its Content-Type, or encoded.
+    /// The Content-Type is not JSON, or the content is encoded.
     #[error("the answer is not plain JSON")]
     ContentType,
-    /// Larger than the limit.
+    /// The document is larger than the limit.
     #[error("the answer is too large")]
     TooLarge,
-    /// Took longer than the limit.
+    /// The fetch took longer than the limit.
     #[error("the answer took too long")]
     Slow,
-    /// Too many fetches of this host, or in all, under way.
+    /// Too many fetches from this host, or in total, are in progress.
     #[error("too many fetches")]
     Busy,
     /// The peer broke the protocol.
@@ -63,10 +64,10 @@ impl FetchError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            // A maintenance page passes, too.
+            // A maintenance page is temporary, too.
             Self::Dns | Self::Connect | Self::ContentType | Self::Slow | Self::Busy | Self::Protocol => true,
             Self::Status { code, .. } => *code >= 500 || *code == 429 || *code == 403,
-            // An attacker who can break TLS must not be able to freeze a document in the state that suits them.
+            // An attacker who can break TLS must not be able to keep an old document in use.
             Self::Tls | Self::Refused | Self::TooLarge => false,
         }
     }
@@ -78,6 +79,6 @@ pub trait Fetch: Send + Sync + 'static {
     /// Fetches one document of at most `max_bytes`.
     async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError>;
 
-    /// Refetches a known document: counted apart from what strangers name, so that they cannot block it.
+    /// Refetches a known document, counted separately from those that strangers name, so that they cannot block it.
     async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError>;
 }

@@ -1,16 +1,16 @@
-//! How long an answer stays fresh: Cache-Control, or Expires against Date (RFC 9111 4.2.1).
+//! How long an answer stays fresh: Cache-Control, or Expires relative to Date (RFC 9111 4.2.1).
 
 use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderName};
 use time::PrimitiveDateTime;
 use time::macros::format_description;
 
-/// What an answer says of its freshness.
+/// The freshness of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Freshness {
-    /// Seconds; `None` when nothing was said.
+    /// Freshness in seconds; `None` when nothing was specified.
     pub(super) max_age: Option<u64>,
-    /// `no-store` or `no-cache` was said.
+    /// Whether `no-store` or `no-cache` was present.
     pub(super) no_store: bool,
 }
 
@@ -24,7 +24,7 @@ impl Freshness {
                 match name {
                     "no-store" | "no-cache" => freshness.no_store = true,
                     "max-age" => {
-                        // RFC 9111 4.2.1: of several values the most restrictive; one that cannot be read is stale.
+                        // RFC 9111 4.2.1: of several values the most restrictive; an unreadable one means stale.
                         let seconds = argument.trim_matches('"').parse().unwrap_or(0);
                         freshness.max_age = Some(freshness.max_age.map_or(seconds, |known| known.min(seconds)));
                     }
@@ -32,7 +32,7 @@ impl Freshness {
                 }
             }
         }
-        // RFC 9111 5.3: max-age overrides Expires, and an Expires that cannot be read is in the past.
+        // RFC 9111 5.3: max-age overrides Expires, and an unreadable Expires counts as past.
         let expires = || text(EXPIRES).map(|end| text(DATE).and_then(|now| seconds_between(now, end)).unwrap_or(0));
         let age = text(AGE).and_then(|age| age.parse().ok()).unwrap_or(0);
         freshness.max_age = freshness.max_age.or_else(expires).map(|seconds| seconds.saturating_sub(age));

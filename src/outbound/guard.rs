@@ -1,4 +1,4 @@
-//! Which addresses are public, decided on the address that is dialled.
+//! Which addresses are public; checks the very address that is dialled.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::fetch::FetchError;
 
-/// Addresses of one name that are looked at. A name with more serves no metadata document (CI-20).
+/// The most addresses of one name. A name with more is refused (CI-20).
 const MAX_ADDRESSES: usize = 16;
 
 const fn v4(a: u8, b: u8, c: u8, prefix: u8) -> Ipv4Net {
@@ -36,11 +36,11 @@ const SPECIAL_V4: &[Ipv4Net] = &[
     v4(240, 0, 0, 4),
 ];
 
-/// The only IPv6 block that IANA gives out. Loopback, mapped and translated IPv4 (`::ffff:0:0/96`, `64:ff9b::/96`),
-/// unique local, link local, site local and multicast addresses all lie outside it.
+/// The only IPv6 block that IANA allocates. Loopback, mapped and translated IPv4 (`::ffff:0:0/96`, `64:ff9b::/96`),
+/// unique local, link local, site local and multicast addresses are all outside it.
 const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
 
-/// What inside it leads elsewhere: protocol assignments with Teredo, documentation, 6to4.
+/// Exceptions within it: protocol assignments with Teredo, documentation, 6to4.
 const SPECIAL_V6: &[Ipv6Net] = &[v6(0x2001, 0, 23), v6(0x2001, 0x0db8, 32), v6(0x2002, 0, 16), v6(0x3fff, 0, 20)];
 
 fn is_public(address: IpAddr) -> bool {
@@ -50,7 +50,7 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Admits public addresses and those that an operator named.
+/// Admits public addresses and those that the operator has allowed.
 #[derive(Debug)]
 pub(super) struct Guard {
     allowed: Vec<IpNet>,
@@ -61,8 +61,7 @@ impl Guard {
         Self { allowed }
     }
 
-    /// Admits all addresses of a name or none: who mixes private with public ones is not to be trusted with either
-    /// (CI-05).
+    /// Admits all addresses of a name or none: a name with private and public addresses is not trusted at all (CI-05).
     pub(super) fn admit(&self, addresses: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, FetchError> {
         let addresses: Vec<_> = addresses.take(MAX_ADDRESSES + 1).collect();
         let admitted = |address: &SocketAddr| {

@@ -1,4 +1,4 @@
-//! Looking names up: the system's resolver blocks and cannot be called off, so it has a few threads and no more.
+//! Resolves names: the system's resolver blocks and cannot be cancelled, so it gets a limited number of threads.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Look-ups at once. Names whose servers do not answer keep theirs for as long as the resolver tries (some 20 seconds),
-/// however soon we give up.
+/// The most concurrent look-ups. Names whose servers do not answer occupy a thread for as long as the resolver tries
+/// (some 20 seconds), however soon we give up.
 const AT_ONCE: usize = 32;
 
 /// The bounded resolver.
@@ -21,8 +21,8 @@ impl BoundedResolver {
         Self(Arc::new(Semaphore::new(AT_ONCE)))
     }
 
-    /// Returns the addresses of a host; `None` if it has none, or none came in time (CI-20). It takes the answer through
-    /// the system's search list as it comes: the certificate must name the host itself in any case.
+    /// Returns the addresses of a host; `None` if it has none, or none in time (CI-20). The system's search list may
+    /// apply, which does no harm because the certificate must name the host itself.
     pub(super) async fn addresses(&self, host: &str, port: u16, limit: Duration) -> Option<Vec<SocketAddr>> {
         let host = host.to_owned();
         let ask = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
@@ -33,7 +33,7 @@ impl BoundedResolver {
         let place = Arc::clone(&self.0).acquire_owned().await.ok()?;
         let answer = tokio::task::spawn_blocking(move || {
             let answer = ask();
-            // Given back here, when the thread is free, and not when its caller has lost patience.
+            // Released here, when the thread is free, and not when the caller has given up.
             drop(place);
             answer
         });

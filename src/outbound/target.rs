@@ -1,4 +1,4 @@
-//! Where a fetch goes: an https URL in the one spelling that every parser reads alike.
+//! The target of a fetch: an https URL in the form that all parsers read alike.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,26 +6,26 @@ use url::{Host, Url};
 
 use super::fetch::FetchError;
 
-/// As long as a client id may be.
+/// Maximum length in bytes, as for a client id.
 const MAX_LENGTH: usize = 2048;
 
-/// A checked URL, taken apart.
+/// The parts of a checked URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     /// The host as in the URL, without brackets: for TLS, for the resolver and as the key of the budget.
     pub(super) host: String,
-    /// The address, when the host is one.
+    /// The address, if the host is one.
     pub(super) literal: Option<IpAddr>,
     pub(super) port: u16,
-    /// The `Host` header.
+    /// The value of `Host`.
     pub(super) authority: String,
-    /// The request target.
+    /// The request target: path and query.
     pub(super) path: String,
 }
 
 impl Target {
-    /// Reads a URL. One that a parser would write otherwise is refused: so numbers that are addresses in octal,
-    /// hexadecimal or one piece, zone ids, capitals, white space, backslashes and dot segments never get here (CI-03).
+    /// Parses a URL. It is refused if the parser would write it differently, which excludes addresses in octal,
+    /// hexadecimal or as one number, zone ids, upper case, white space, backslashes and dot segments (CI-03).
     pub(super) fn parse(text: &str) -> Result<Self, FetchError> {
         let url = Url::parse(text).map_err(|_| FetchError::Refused)?;
         let sound = text.len() <= MAX_LENGTH
@@ -49,7 +49,7 @@ impl Target {
         })
     }
 
-    /// Returns host and port, as CONNECT wants them.
+    /// Returns host and port, as CONNECT needs them.
     pub(super) fn with_port(&self) -> String {
         match self.literal {
             Some(address) => SocketAddr::new(address, self.port).to_string(),

@@ -1,5 +1,5 @@
-//! `Transport`: the two things that the dialer asks of the machine, so that tests can answer like a hostile resolver and
-//! see every attempt to connect.
+//! `Transport`: name resolution and connecting, so that tests can act as a hostile resolver and observe every attempt
+//! to connect.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use tokio::net::TcpStream;
 
 use super::lookup::BoundedResolver;
 
-/// Time for the resolver (CI-20).
+/// Time limit for the resolver (CI-20).
 pub(super) const DNS_TIME: Duration = Duration::from_secs(3);
 
-/// Names and connections.
+/// Resolves names and opens connections.
 #[async_trait]
 pub(super) trait Transport: Send + Sync + 'static {
-    /// Returns the addresses of a host; `None` if it has none, or none came in time.
+    /// Returns the addresses of a host; `None` if it has none, or none in time.
     async fn resolve(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>>;
 
     /// Connects to this address and no other.

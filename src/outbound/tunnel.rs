@@ -16,7 +16,7 @@ use super::target::Target;
 /// Asks the proxy at the other end of `stream` for a connection to the target.
 pub(super) async fn open(stream: TcpStream, target: &Target) -> Result<TokioIo<Upgraded>, FetchError> {
     let authority = target.with_port();
-    // RFC 9110 9.3.6: the target is host and port, the port too where it is the scheme's own.
+    // RFC 9110 9.3.6: the target is host and port, even for the scheme's default port.
     let request = Request::connect(&authority)
         .header(HOST, &authority)
         .header(USER_AGENT, AGENT)
@@ -24,12 +24,12 @@ pub(super) async fn open(stream: TcpStream, target: &Target) -> Result<TokioIo<U
         .map_err(|_| FetchError::Refused)?;
     let handshake = exchange::client().handshake(TokioIo::new(stream)).await;
     let (mut sender, driver) = handshake.map_err(|_| FetchError::Connect)?;
-    // It ends with the answer: then the connection is no longer HTTP.
+    // It ends with the answer, after which the connection is no longer HTTP.
     let _driver = AbortOnDropHandle::new(tokio::spawn(driver.with_upgrades()));
     let answer = sender.send_request(request).await.map_err(|_| FetchError::Connect)?;
     match answer.status() {
         status if status.is_success() => {}
-        // The proxy decides which addresses may be reached, and has.
+        // The proxy has decided that the address may not be reached.
         StatusCode::FORBIDDEN => return Err(FetchError::Refused),
         _ => return Err(FetchError::Connect),
     }

@@ -1,4 +1,5 @@
-//! What is counted: three closed sets, each with its words for the label. A new event without a word does not compile.
+//! The events that are counted: three closed sets, each with a label per event. A new event without a label does not
+//! compile.
 
 macro_rules! closed_set {
     ($(#[$doc:meta])* $name:ident { $($variant:ident => $label:literal,)+ }) => {
@@ -10,7 +11,7 @@ macro_rules! closed_set {
         impl $name {
             pub(super) const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Returns the word that stands for it in metrics and logs.
+            /// Returns the event's label in metrics and logs.
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)+ }

@@ -2,12 +2,12 @@
 
 use std::fmt::{Display, Write};
 
-/// What a family of samples is.
+/// The type of a family of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows.
+    /// A value that only grows.
     Counter,
-    /// Goes up and down.
+    /// A value that goes up and down.
     Gauge,
     /// Cumulative buckets, sum and count.
     Histogram,
@@ -24,7 +24,7 @@ pub struct Exposition {
 pub struct Histogram<'a> {
     /// The upper bounds of the buckets, in seconds.
     pub bounds: &'a [f64],
-    /// Observations by bucket, and one more for those beyond the last bound. Not cumulative.
+    /// Observations per bucket, not cumulative, with one more bucket for those beyond the last bound.
     pub counts: &'a [u64],
     /// The sum of all observations, in seconds.
     pub sum: f64,
@@ -34,7 +34,7 @@ impl Exposition {
     /// The media type of the text.
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
-    /// Opens a family; its samples follow.
+    /// Starts a family; its samples follow.
     pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
         let kind = match kind {
             Kind::Counter => "counter",

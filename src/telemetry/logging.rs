@@ -1,4 +1,4 @@
-//! tracing-subscriber, text or JSON lines on standard error.
+//! Sets up tracing-subscriber: text or JSON lines on standard error.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -13,8 +13,8 @@ use crate::config::LogConfig;
 
 static SINK: OnceLock<Sink> = OnceLock::new();
 
-/// What these libraries say is told by a stranger's bytes, as often as the stranger likes and with those bytes in it:
-/// silent, unless the operator names them.
+/// Libraries whose log lines strangers can cause at will, with their own bytes in them: silent unless the operator's
+/// filter names them.
 const SILENT: &str = "h2=off,hyper=off,rustls=off";
 
 /// Starts logging; a second call does nothing.
@@ -31,24 +31,24 @@ pub fn init(config: &LogConfig) {
     let filter = filter(&config.filter).unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
     let lines = fmt::layer().with_writer(sink).with_ansi(colours);
     let lines = if config.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
-    // An error means that somebody else (a test) has set a subscriber: then it has the say.
+    // An error means that a subscriber is already set, by a test, and stays in use.
     drop(tracing_subscriber::registry().with(filter).with(lines).try_init());
     report_panics();
 }
 
-/// Reads an operator's filter; what it says of a target comes after `SILENT` and so wins.
+/// Parses an operator's filter, which takes precedence over `SILENT` because it comes later.
 fn filter(written: &str) -> Result<Targets, ParseError> {
     format!("{SILENT},{written}").parse()
 }
 
-/// Writes out what is still in memory; called before the process ends.
+/// Writes out what is still buffered; called before the process ends.
 pub fn flush() {
     if let Some(sink) = SINK.get() {
         sink.flush();
     }
 }
 
-/// Logs where a panic happened and nothing else: its message may hold a value that must not be logged.
+/// Logs where a panic happened and nothing else, because its message may contain a secret.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

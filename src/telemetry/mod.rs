@@ -1,8 +1,8 @@
-//! What is recorded, and what must never be: logs and metrics.
+//! Logs and metrics: what is recorded, and what must never be.
 //!
-//! No type here ever holds a secret, and no label is made of text that a stranger chose: the set of series is fixed by
-//! the configuration. It does not decide what is worth recording; the callers do. Start with `metrics.rs`;
-//! `exposition.rs` is the text format, `logging.rs` and `sink.rs` are the log.
+//! No type here ever contains a secret, and no label contains text chosen by a stranger: the configuration determines
+//! the set of series. Callers decide what is recorded. Start with `metrics.rs`; `exposition.rs` is the text format,
+//! `logging.rs` and `sink.rs` are the log.
 
 mod counters;
 mod event;

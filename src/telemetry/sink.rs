@@ -1,5 +1,5 @@
-//! Where log lines go: a buffer in memory that one thread empties to standard error, so that a worker never waits for
-//! a terminal or a pipe. A full buffer drops lines and says how many.
+//! Where log lines go: a buffer in memory that one thread writes to standard error, so that a worker never waits for a
+//! terminal or a pipe. When the buffer is full, lines are dropped and counted.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crate::sync::lock;
 
-/// Bytes that may wait; some ten thousand lines.
+/// Capacity of the buffer in bytes; some ten thousand lines.
 const CAPACITY: usize = 2 << 20;
-/// How long lines may gather before they are written together: a write per line costs more than the line.
+/// How long lines are collected before they are written together: a write per line costs more than the line.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// What begins the escapes of a terminal.
+/// The byte that begins a terminal escape sequence.
 const ESCAPE: u8 = 0x1b;
 
 /// The shared buffer.
@@ -42,7 +42,8 @@ impl Shared {
 }
 
 impl Sink {
-    /// Makes the buffer and starts the thread that writes to `out`. `keep_escapes`: colours are wanted.
+    /// Makes the buffer and starts the thread that writes to `out`. With `keep_escapes`, escape sequences for colours
+    /// are kept.
     ///
     /// # Errors
     /// The thread could not be started.
@@ -75,7 +76,7 @@ impl Sink {
         Ok(Self(shared))
     }
 
-    /// Waits until everything that was logged is written, a second at most.
+    /// Waits until everything logged so far is written, at most a second.
     pub(super) fn flush(&self) {
         let (guard, _timed_out) = self
             .0
@@ -123,8 +124,8 @@ impl Drop for Line<'_> {
     }
 }
 
-/// Blanks what could start a line of its own, speak to the terminal, or show the rest of a line in another order: values
-/// in it are strangers'.
+/// Replaces characters that could start a new line, control the terminal, or reorder the rest of a line, because the
+/// values in it come from strangers.
 fn harmless(text: &[u8], keep_escapes: bool) -> Cow<'_, [u8]> {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') || (*byte == ESCAPE && keep_escapes);
     if text.iter().all(is_plain) {
@@ -133,7 +134,7 @@ fn harmless(text: &[u8], keep_escapes: bool) -> Cow<'_, [u8]> {
     let text = String::from_utf8_lossy(text);
     let blanked = text.chars().map(|c| match c {
         c if c == char::from(ESCAPE) && keep_escapes => c,
-        // Marks and isolates of direction, and the separators that some viewers end a line at.
+        // Direction marks and isolates, and the separators that some viewers treat as line ends.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => ' ',
         c if c.is_control() => ' ',
         c => c,

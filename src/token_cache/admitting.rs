@@ -1,4 +1,4 @@
-//! Putting tokens in: just issued, read for a request, or read when memory is filled.
+//! Adding tokens to the cache: just issued, read for a request, or read when the cache is filled.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,21 +10,21 @@ use super::entry::{Entry, Principal};
 use crate::oauth::{AccessTokenRecord, TokenHash};
 use crate::sync::lock;
 
-/// What became of a token that was to be put in. The principal serves the request that asked.
+/// The outcome of adding a token. The principal serves the request that asked.
 pub(super) enum Admitting {
-    /// It is in (or there is no room, which only costs another read).
+    /// It was added, or there was no room, which only costs another read later.
     Admitted(Arc<Principal>),
-    /// Something was revoked since `generation`: it is not in.
+    /// Something was revoked since `generation`, so it was not added.
     Outdated(Arc<Principal>),
-    /// It was itself revoked.
+    /// The token itself was revoked.
     Revoked,
 }
 
 impl TokenCache {
-    /// Puts in a token that was just issued (write-through).
+    /// Adds a token that was just issued (write-through).
     pub fn insert(&self, token: &AccessTokenRecord) {
         let generation = self.generation.load(Ordering::SeqCst);
-        // A client or subject that was switched off after the commit and before this call.
+        // Its client or subject may have been disabled between the commit and this call.
         if !lock(&self.tombstones).cover_parties(token) {
             self.admit(token, generation);
             if let Some(entry) = self.entries.get(&token.hash) {
@@ -33,8 +33,8 @@ impl TokenCache {
         }
     }
 
-    /// Puts in a token that stood in the store when `generation` was current. Whoever adds a source of tokens must
-    /// read the generation before that source: else a revocation in between would be lost.
+    /// Adds a token that was in the store when `generation` was current. Callers must read the generation before they
+    /// read the store, or a revocation in between would be lost.
     pub(super) fn admit(&self, token: &AccessTokenRecord, generation: u64) -> Admitting {
         let principal = lock(&self.principals).intern(Principal::from(token));
         if lock(&self.tombstones).cover(token) {
@@ -42,12 +42,12 @@ impl TokenCache {
         }
         let entry = Entry::new(Arc::clone(&principal), token);
         let slot = self.entries.entry(token.hash);
-        // Compared while the shard is locked: a revocation that raises it later sweeps this shard later.
+        // Compared while the shard is locked: a revocation that increments it later will also sweep this shard later.
         if self.generation.load(Ordering::SeqCst) != generation {
             return Admitting::Outdated(principal);
         }
         match slot {
-            // Its marks stay: whether it was presented, and whether its MAC was checked.
+            // The existing entry stays with its flags: whether it was presented, and whether its MAC was checked.
             Slot::Occupied(slot) if slot.get().is_same(&entry) => {}
             Slot::Occupied(mut slot) => drop(slot.insert(entry)),
             Slot::Vacant(_) if self.len() >= self.bound => {}
@@ -60,7 +60,7 @@ impl TokenCache {
         Admitting::Admitted(principal)
     }
 
-    /// Puts in tokens that stood in the store when `generation` was current. Returns those of them that were not revoked, and
+    /// Adds tokens that were in the store when `generation` was current. Returns those that were not revoked, and
     /// whether any was left out because something was revoked since.
     pub(super) fn admit_all(&self, tokens: &[AccessTokenRecord], generation: u64) -> (Vec<TokenHash>, bool) {
         let (mut good, mut is_outdated) = (Vec::with_capacity(tokens.len()), false);

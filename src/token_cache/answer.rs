@@ -1,30 +1,30 @@
-//! What the cache answers: to a lookup, which never waits, and to a load, which asks the store.
+//! The results of a lookup, which never waits, and of a load, which reads the store.
 
 use std::sync::Arc;
 
 use super::entry::Principal;
 use crate::oauth::Timestamp;
 
-/// The answer of a lookup.
+/// The result of a lookup.
 #[derive(Debug, Clone)]
 pub enum Lookup {
-    /// A live token.
+    /// A valid token, with its expiry.
     Hit(Arc<Principal>, Timestamp),
-    /// Known, and past its end.
+    /// A known token that has expired.
     Expired,
-    /// Not in memory; ask `load`.
+    /// Not in the cache; use `load`.
     Absent,
-    /// In memory, but the change log was read too long ago for it to be trusted: 503.
+    /// In the cache, but the change log was last read too long ago for the entry to be trusted: 503.
     Stale,
 }
 
-/// The answer of a load.
+/// The result of a load.
 #[derive(Debug, Clone)]
 pub enum Load {
-    /// A live token; it is now in memory; its end.
+    /// A valid token, now in the cache, with its expiry.
     Active(Arc<Principal>, Timestamp),
     /// Not one of ours, unknown, revoked or expired.
     Inactive,
-    /// The store could not say, or too many loads are under way: 503.
+    /// The store could not be read, or too many loads are in progress: 503.
     Unknown,
 }

@@ -1,4 +1,5 @@
-//! `Principal`: what a hit hands out. Interned: all tokens of one (tenant, client, subject, resource, scopes) share it.
+//! `Principal`: what a cache hit returns. Interned: all tokens with the same tenant, client, subject, resource and
+//! scopes share it.
 
 use std::collections::HashMap;
 use std::hash::Hasher;
@@ -10,58 +11,58 @@ use crate::oauth::{
     TokenHash,
 };
 
-/// A token of a tenant.
+/// The key of an entry: a tenant and a token's hash.
 pub(super) type Key = (TenantId, TokenHash);
 
-/// Who is calling, for what, with which rights. Made only of a token's record.
+/// Who is calling, at which resource, with which scopes. Made only from a token's record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
-    /// Whose.
+    /// The tenant that it belongs to.
     tenant: TenantId,
-    /// Through which client.
+    /// The client that the token was issued to.
     client: ClientId,
-    /// On behalf of whom.
+    /// On whose behalf the client acts.
     subject: Subject,
-    /// The name of whose account; it decides nothing.
+    /// The account's login name, for display only.
     user: Arc<str>,
-    /// The one audience.
+    /// The token's only audience.
     resource: ResourceIndicator,
-    /// With which scopes.
+    /// The scopes of the token.
     scopes: ScopeSet,
 }
 
 impl Principal {
-    /// Returns whose it is.
+    /// Returns the tenant that it belongs to.
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
         &self.tenant
     }
 
-    /// Returns through which client.
+    /// Returns the client that the token was issued to.
     #[must_use]
     pub fn client(&self) -> &ClientId {
         &self.client
     }
 
-    /// Returns on behalf of whom.
+    /// Returns on whose behalf the client acts.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Returns the name of whose account; it decides nothing.
+    /// Returns the account's login name, for display only.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// Returns the one audience.
+    /// Returns the token's only audience.
     #[must_use]
     pub fn resource(&self) -> &ResourceIndicator {
         &self.resource
     }
 
-    /// Returns with which scopes.
+    /// Returns the scopes of the token.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.scopes
@@ -81,21 +82,21 @@ impl From<&AccessTokenRecord> for Principal {
     }
 }
 
-/// What is kept of a token: 32 bytes beside its hash, so that a million of them take some 135 MB.
+/// What is kept of a token: 32 bytes besides its hash, so that a million of them take some 135 MB.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) principal: Arc<Principal>,
     pub(super) grant: GrantId,
-    /// The token's end in milliseconds, and in the three highest bits whether its use has to be reported, whether its MAC is
-    /// of a key that is in force, and whether it has yet to be presented.
+    /// The token's expiry in milliseconds; the three highest bits say whether a use must be reported, whether its MAC
+    /// was checked with a current key, and whether it has not been presented yet.
     end: AtomicU64,
 }
 
-/// The bit of `Entry::end` that says that a use has to be reported. No token lives that long.
+/// The bit of `Entry::end` for a use that must be reported. No token lives long enough to need it.
 const REPORTS_USE: u64 = 1 << 63;
-/// The bit of `Entry::end` that says that its MAC has been checked.
+/// The bit of `Entry::end` for a MAC that was checked.
 const PROVEN: u64 = 1 << 62;
-/// The bit that says that it was just issued and has not been presented.
+/// The bit of `Entry::end` for a token that was issued and not presented yet.
 const UNSEEN: u64 = 1 << 61;
 const FLAGS: u64 = REPORTS_USE | UNSEEN;
 
@@ -110,18 +111,18 @@ impl Entry {
         Timestamp::from_millis(self.end.load(Ordering::Relaxed) & !(FLAGS | PROVEN))
     }
 
-    /// Returns whether another says the same of its token, whatever was noted since it was put in.
+    /// Returns whether another entry has the same content, apart from the flags.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let [first, second] = [&self.end, &other.end].map(|end| end.load(Ordering::Relaxed) & !(PROVEN | UNSEEN));
         Arc::ptr_eq(&self.principal, &other.principal) && self.grant == other.grant && first == second
     }
 
-    /// Returns whether the token's MAC has been checked since a key was taken away.
+    /// Returns whether the token's MAC was checked since a key was last removed.
     pub(super) fn is_proven(&self) -> bool {
         self.end.load(Ordering::Acquire) & PROVEN != 0
     }
 
-    /// Notes whether the token's MAC is of a key that is in force.
+    /// Records whether the token's MAC was made with a current key.
     pub(super) fn set_proven(&self, is_proven: bool) {
         if is_proven {
             self.end.fetch_or(PROVEN, Ordering::AcqRel);
@@ -130,14 +131,14 @@ impl Entry {
         }
     }
 
-    /// Notes a use; returns whether it has to be reported: true once, for the first.
+    /// Records a use; returns whether it must be reported, which is true once, for the first use.
     pub(super) fn take_report(&self) -> bool {
-        // Read first: all uses but one only read, and leave the cache line to all cores.
+        // Read first, so that all uses but the first leave the cache line shared between cores.
         self.end.load(Ordering::Relaxed) & FLAGS != 0
             && self.end.fetch_and(!FLAGS, Ordering::Relaxed) & REPORTS_USE != 0
     }
 
-    /// Notes that it was just issued, and that nobody has it yet.
+    /// Marks the token as just issued and not presented yet.
     pub(super) fn await_first_use(&self) {
         self.end.fetch_or(UNSEEN, Ordering::Relaxed);
     }
@@ -148,8 +149,8 @@ impl Entry {
     }
 }
 
-/// Hashes a SHA-256 by its first eight bytes: it is uniform already, and only tokens of our own making are inserted, so
-/// nobody can choose keys that collide.
+/// Hashes a SHA-256 by its first eight bytes: it is already uniform, and only our own tokens are inserted, so nobody
+/// can choose colliding keys.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct PrefixHasher(u64);
 
@@ -162,11 +163,11 @@ impl Hasher for PrefixHasher {
             self.0 = u64::from_ne_bytes(*prefix);
         }
     }
-    /// The length that std writes before an array; it is always 32.
+    /// Ignores the length that std writes before an array; it is always 32.
     fn write_usize(&mut self, _: usize) {}
 }
 
-/// The principals of the tokens in memory, found by subject and by client.
+/// The principals of the cached tokens, indexed by subject and by client.
 #[derive(Debug, Default)]
 pub(super) struct Principals {
     by_subject: HashMap<(TenantId, AccountId), Vec<Arc<Principal>>>,
@@ -174,7 +175,7 @@ pub(super) struct Principals {
 }
 
 impl Principals {
-    /// Returns the one shared value that equals `wanted`.
+    /// Returns the shared value that equals `wanted`.
     pub(super) fn intern(&mut self, wanted: Principal) -> Arc<Principal> {
         let of_subject = self.by_subject.entry((wanted.tenant.clone(), wanted.subject.id().clone())).or_default();
         if let Some(known) = of_subject.iter().find(|p| ***p == wanted) {
@@ -187,7 +188,7 @@ impl Principals {
         new
     }
 
-    /// Removes all of a subject, so that its later tokens get new values; returns the removed.
+    /// Removes all principals of a subject, so that its later tokens get new ones; returns the removed ones.
     pub(super) fn take_subject(&mut self, tenant: &TenantId, subject: &AccountId) -> Vec<Arc<Principal>> {
         let taken = self.by_subject.remove(&(tenant.clone(), subject.clone())).unwrap_or_default();
         for principal in &taken {
@@ -198,7 +199,7 @@ impl Principals {
         taken
     }
 
-    /// Removes all of a client; returns the removed.
+    /// Removes all principals of a client; returns the removed ones.
     pub(super) fn take_client(&mut self, tenant: &TenantId, client: &ClientId) -> Vec<Arc<Principal>> {
         let taken = self.by_client.remove(&(tenant.clone(), client.clone())).unwrap_or_default();
         for principal in &taken {
@@ -209,9 +210,9 @@ impl Principals {
         taken
     }
 
-    /// Forgets those that no token refers to any more.
+    /// Removes principals that no token refers to any more.
     pub(super) fn forget_unused(&mut self) {
-        // Each list holds one reference.
+        // Each of the two lists holds one reference.
         self.by_subject.retain(|_, list| {
             list.retain(|p| Arc::strong_count(p) > 2);
             !list.is_empty()

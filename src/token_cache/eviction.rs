@@ -1,4 +1,4 @@
-//! The bound on entries, and who is dropped first: what was revoked, what has expired, then what expires soonest.
+//! The limit on entries, and which are dropped first: revoked ones, expired ones, then those that expire soonest.
 
 use std::sync::atomic::Ordering;
 
@@ -7,19 +7,20 @@ use super::entry::Entry;
 use crate::oauth::{Lifetime, Timestamp, TokenHash};
 use crate::sync::{lock, read, write};
 
-/// Expired tokens stay this long, so that an open stream of an expired token can still be told from one of a revoked.
+/// How long expired tokens are kept, so that an open stream can tell an expired token from a revoked one.
 const EXPIRED_KEPT: Lifetime = Lifetime::from_secs(120);
-/// Expiries sampled to guess which tokens end soonest. Entries lie in the order of their hash, so any run is a sample.
+/// How many expiries are sampled to estimate which tokens expire soonest. Entries are ordered by hash, so any run is a
+/// random sample.
 const SAMPLE: usize = 1024;
 
 impl TokenCache {
-    /// Returns whether there is revoked matter in the map, or too little room.
+    /// Returns whether there are revoked entries in the map, or too little room.
     pub(super) fn wants_sweep(&self) -> bool {
         self.revoked_len.load(Ordering::Acquire) > 0 || self.is_crowded()
     }
 
-    /// Removes what is revoked or long expired, and makes room when it is scarce. One pass over everything: call it
-    /// off the data path.
+    /// Removes revoked and long expired entries, and makes room when it is scarce. One pass over all entries, so it
+    /// must not run on the data path.
     pub fn sweep(&self) {
         let now = self.clock.now();
         let swept = read(&self.revoked_set).clone();
@@ -42,14 +43,14 @@ impl TokenCache {
         self.len() > self.bound - self.bound / 16
     }
 
-    /// Drops an eighth of the bound, those that end soonest as far as a sample tells.
+    /// Drops an eighth of the limit: the tokens that expire soonest according to a sample.
     fn make_room(&self) {
         let mut ends: Vec<Timestamp> = self.entries.iter().take(SAMPLE).map(|e| e.expires()).collect();
         ends.sort_unstable();
         let surplus = self.len().saturating_sub(self.bound - self.bound / 8);
         let rank = ends.len().saturating_mul(surplus) / self.len().max(1);
         let Some(limit) = ends.get(rank).copied() else { return };
-        // Many tokens may share one expiry: the count is bounded as well.
+        // Many tokens may share one expiry, so the number is bounded as well.
         let mut left = surplus;
         self.retain(|_, entry| {
             let drop_it = left > 0 && entry.expires() <= limit;
@@ -58,7 +59,7 @@ impl TokenCache {
         });
     }
 
-    /// Removes all tokens but those that `keep` wants.
+    /// Removes all tokens except those for which `keep` is true.
     pub(super) fn keep_only(&self, keep: impl Fn(&TokenHash) -> bool) {
         self.retain(|token, _| keep(token));
     }

@@ -1,4 +1,4 @@
-//! Follows the change log of the store and applies it; when it cannot be read for `max_stale`, the cache is stale.
+//! Follows the change log of the store and applies it; if it cannot be read for `max_stale`, the cache is stale.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use super::TokenCache;
 use crate::store::{Changes, StoreError};
 use crate::sync::lock;
 
-/// How often the mark is looked at: a revocation by another process is in force within this and a read.
+/// How often the store is checked for changes: a revocation by another process takes effect within this time plus a
+/// read.
 const POLL: Duration = Duration::from_millis(100);
 /// How often revoked and expired entries are removed, if there are any.
 const SWEEP_REVOKED: Duration = Duration::from_secs(10);
@@ -21,7 +22,7 @@ const SWEEP_EXPIRED: Duration = Duration::from_secs(60);
 pub struct Follower;
 
 impl Follower {
-    /// Runs until the process ends. Call from one runtime.
+    /// Runs until the process ends. Must be called from one runtime only.
     pub async fn run(cache: Arc<TokenCache>) {
         let mut ticks = tokio::time::interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -39,7 +40,8 @@ impl Follower {
             failing = followed.is_err();
             if swept.elapsed() >= SWEEP_EXPIRED || (swept.elapsed() >= SWEEP_REVOKED && cache.wants_sweep()) {
                 let sweeping = Arc::clone(&cache);
-                // The pass takes tens of milliseconds for a million tokens: not on a runtime that serves requests.
+                // The pass takes tens of milliseconds for a million tokens, so it must not run on a runtime that serves
+                // requests.
                 if let Err(error) = tokio::task::spawn_blocking(move || sweeping.sweep()).await {
                     tracing::error!(%error, "removing old tokens from memory failed");
                 }
@@ -50,28 +52,28 @@ impl Follower {
 }
 
 impl TokenCache {
-    /// Applies what is new in the change log, then marks the cache current.
+    /// Applies new entries of the change log, then marks the cache current.
     async fn follow(self: &Arc<Self>, mark: &mut Option<u64>) -> Result<(), StoreError> {
         let begun = Instant::now();
-        // A store that hangs is as silent as one that fails.
+        // A store that hangs counts as one that fails.
         let caught_up = tokio::time::timeout(self.max_stale, self.catch_up(mark)).await;
         if !caught_up.map_err(|_| StoreError::Unavailable("it does not answer in time".to_owned()))?? {
             self.refill().await?;
         }
-        // What was revoked after `begun` may not have been seen.
+        // Dated from `begun`, because later revocations may not have been seen.
         self.mark_current(begun);
         Ok(())
     }
 
-    /// Applies what this process has just stored without its use cases having told, so that it is in force at once. What
-    /// cannot be read now is applied when the log is read next.
+    /// Applies changes that this process has just stored but not applied itself, so that they take effect at once. If
+    /// the log cannot be read now, they are applied when it is read next.
     pub async fn apply_stored(&self) {
         if let Err(error) = self.catch_up(&mut None).await {
             tracing::debug!(%error, "the change log could not be read at once");
         }
     }
 
-    /// Applies what is new in the change log; false when the log does not go on from where the cache stands.
+    /// Applies new entries of the change log; false when the log does not continue from the cache's position.
     async fn catch_up(&self, mark: &mut Option<u64>) -> Result<bool, StoreError> {
         let seen = self.store.change_mark().await?;
         let Some(mut position) = lock(&self.position).clone() else { return Ok(false) };
@@ -80,7 +82,7 @@ impl TokenCache {
         }
         loop {
             let changes = match self.store.changes_after(&position).await {
-                // What it said is lost, and waiting will not bring it back: as good as a gap.
+                // A damaged entry is lost for good, so it counts as a gap.
                 Err(StoreError::Corrupt(what)) => {
                     tracing::error!(?position, what, "the change log is damaged: refilling the token cache");
                     return Ok(false);

@@ -1,5 +1,5 @@
-//! The expensive path: asking the store for a token that is not in memory. `loading.rs` knows who waits for which token,
-//! `reading.rs` in which order they are read.
+//! The slow path: reading a token that is not in the cache from the store. `loading.rs` tracks who waits for which
+//! token, `reading.rs` the order of reads.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::sync::lock;
 const ATTEMPTS: u32 = 3;
 
 impl TokenCache {
-    /// Asks the store for a token that is not in memory: format and MAC first, then once for all who wait for it.
-    /// `site` is where the request comes from ([`crate::network::site`]): tokens of many sites are read in turns.
+    /// Reads a token that is not in the cache: checks format and MAC first, then reads it once for all requests that
+    /// wait for it. `site` is where the request comes from ([`crate::network::site`]): sites take turns.
     pub async fn load(self: &Arc<Self>, tenant: &TenantId, presented: &[u8], hash: TokenHash, site: IpAddr) -> Load {
-        // TV-06, TV-07: what we never made costs no read, no matter who sends it or how often.
+        // TV-06, TV-07: a token that we did not issue costs no read, no matter who sends it or how often.
         if AccessToken::recognise(presented, &self.keys.load()) != Some(hash) {
             return Load::Inactive;
         }
         let answer = self.load_genuine((tenant.clone(), hash), site).await;
-        // A key may have been taken away while the store was asked.
+        // A key may have been removed while the store was read.
         let is_refused = matches!(answer, Load::Active(..)) && !self.prove_loaded(presented, &hash);
         if is_refused { Load::Inactive } else { answer }
     }
@@ -48,8 +48,8 @@ impl TokenCache {
                     let guard = LoadGuard(&self.loading, &key);
                     let (answer, stands) = self.find(&key, site).await;
                     drop(guard);
-                    // A request that began to wait later than the read must not take it for news: without an answer it
-                    // leads itself.
+                    // A request that started to wait after the read must not use its result: without one, it reads
+                    // again itself.
                     if stands {
                         load_in_flight.send_replace(Some(answer.clone()));
                     }
@@ -59,7 +59,7 @@ impl TokenCache {
         }
     }
 
-    /// Finds a token in the store; also whether the answer still stood when it was there.
+    /// Finds a token in the store; also returns whether the result was still current when it arrived.
     async fn find(self: &Arc<Self>, key: &Key, site: IpAddr) -> (Load, bool) {
         for attempt in 1..=ATTEMPTS {
             let Some(ReadResult { found, generation, now }) = self.ask_store(key, site).await else {
@@ -76,7 +76,8 @@ impl TokenCache {
             match self.admit(&token, generation) {
                 Admitting::Admitted(principal) => return (Load::Active(principal, token.expires_at), true),
                 Admitting::Revoked => return (Load::Inactive, true),
-                // After the last attempt: it stood when it was read, which was during this request; it is not kept.
+                // After the last attempt: the result was right when it was read, which was during this request, but it
+                // is not cached.
                 Admitting::Outdated(principal) if attempt == ATTEMPTS => {
                     return (Load::Active(principal, token.expires_at), false);
                 }
@@ -86,7 +87,8 @@ impl TokenCache {
         (Load::Unknown, true)
     }
 
-    /// Asks the store for a token, together with others. `None` if it cannot say, or too many of this site wait.
+    /// Reads a token from the store, together with others. `None` if that fails, or if too many requests of this site
+    /// are waiting.
     pub(super) async fn ask_store(self: &Arc<Self>, key: &Key, site: IpAddr) -> Option<ReadResult> {
         let (answer, answered) = oneshot::channel();
         match self.loading.reading.add(site, ReadRequest { key: key.clone(), answer }) {
@@ -100,25 +102,25 @@ impl TokenCache {
         answered.await.ok()
     }
 
-    /// Reads until no token waits.
+    /// Reads until no more tokens are waiting.
     async fn read_waiting(self: Arc<Self>) {
         let reading = &self.loading.reading;
         let mut reader = Reader { reading, is_done: false };
         loop {
             reading.pace().await;
             let Some(questions) = reading.next() else { break };
-            // TV-24: noted before the read, compared at insertion. A revocation in between wins.
+            // TV-24: taken before the read, compared at insertion. A revocation in between takes precedence.
             let generation = self.generation.load(SeqCst);
             let now = self.clock.now();
             let (keys, answers): (Vec<_>, Vec<_>) = questions.into_iter().map(|q| (q.key, q.answer)).unzip();
             let found = self.read(&keys, now).await;
-            // While memory is being filled, a good token is not in it through no fault of whoever presents it: it is read as soon
-            // as the store can, and only what is no good is rationed.
+            // While the cache is being filled, a valid token may be missing through no fault of its holder, so only
+            // reads that find no valid token count against the rate.
             let is_free = self.is_filling() && found.iter().any(|found| matches!(found, Ok(Some(_))));
             reading.count(!is_free);
             self.note_void(&keys, &found, now).await;
             for (answer, found) in answers.into_iter().zip(found) {
-                // An error is no answer: the receiver sees that the sender is gone.
+                // On an error the sender is just dropped, which the receiver notices.
                 if let Ok(found) = found {
                     let _left = answer.send(ReadResult { found, generation, now });
                 }
@@ -127,7 +129,8 @@ impl TokenCache {
         reader.is_done = true;
     }
 
-    /// Notes those that came with a lost answer among the tokens that are not honoured: their families are to end.
+    /// Reports tokens that were invalidated with a lost refresh response but presented nevertheless: their families
+    /// must end.
     async fn note_void(&self, keys: &[Key], found: &[Result<Option<AccessTokenRecord>, StoreError>], now: Timestamp) {
         let refused = keys.iter().zip(found).filter(|(_, found)| matches!(found, Ok(None)));
         let refused: Vec<Key> = refused.map(|(key, _)| key.clone()).collect();
@@ -142,7 +145,8 @@ impl TokenCache {
         }
     }
 
-    /// Reads these tokens in one go. If one of them is damaged, one by one, so that the others are not refused with it.
+    /// Reads tokens in one query. If one row is damaged, reads them one by one, so that the others are not refused with
+    /// it.
     async fn read(&self, keys: &[Key], now: Timestamp) -> Vec<Result<Option<AccessTokenRecord>, StoreError>> {
         match self.store.find_access_tokens(keys, now).await {
             Ok(found) => found.into_iter().map(Ok).collect(),

@@ -1,4 +1,4 @@
-//! Tokens that are being looked up: one read for all requests with the same token, and a negative cache.
+//! Tokens that are being loaded: one read for all requests with the same token, and a negative cache.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -11,12 +11,13 @@ use super::reading::ReadQueue;
 use crate::oauth::{AccessTokenRecord, Lifetime, Timestamp};
 use crate::sync::lock;
 
-/// How long a refusal is remembered: after a client or an account is enabled again, its tokens are refused for this long.
+/// How long a refusal is remembered; after a client or an account is enabled again, its tokens may be refused for this
+/// long.
 const REFUSAL_LASTS: Lifetime = Lifetime::from_secs(10);
-/// How many refusals are remembered: some 10 MB. Only tokens with our MAC get this far.
+/// The most refusals remembered, some 10 MB. Only tokens with a valid MAC get this far.
 const MOST_REFUSALS: usize = 100_000;
 
-/// Tokens that are being looked up, and recent refusals.
+/// Tokens that are being loaded, and recent refusals.
 #[derive(Debug)]
 pub(super) struct Loading {
     in_flight: Mutex<HashMap<Key, watch::Receiver<Option<Load>>>>,
@@ -28,7 +29,7 @@ pub(super) struct Loading {
 #[derive(Debug, Default)]
 pub(super) struct NegativeCache {
     pub(super) until: HashMap<Key, Timestamp>,
-    /// In the order in which they were refused.
+    /// The refusals, oldest first.
     order: VecDeque<(Timestamp, Key)>,
 }
 
@@ -37,7 +38,7 @@ pub(super) enum Role {
     Follow(watch::Receiver<Option<Load>>),
 }
 
-/// Ends a load, also when the request that leads it is dropped: one of those that wait then takes the lead.
+/// Ends a load, also when the request that started it is dropped: one of the waiting requests then takes over.
 pub(super) struct LoadGuard<'a>(pub(super) &'a Loading, pub(super) &'a Key);
 
 impl Drop for LoadGuard<'_> {
@@ -46,7 +47,8 @@ impl Drop for LoadGuard<'_> {
     }
 }
 
-/// Whether a refusal is still remembered. What a clock that was ahead has refused may be good now, and is asked for again.
+/// Returns whether a refusal still counts. One from a clock that was ahead does not, because the token may be valid
+/// now.
 fn stands(until: Timestamp, now: Timestamp) -> bool {
     now < until && until <= now.plus(REFUSAL_LASTS)
 }
@@ -71,7 +73,7 @@ impl NegativeCache {
     fn forget_old(&mut self, now: Timestamp) {
         while self.order.front().is_some_and(|(until, _)| !stands(*until, now)) {
             let Some((until, key)) = self.order.pop_front() else { return };
-            // It may have been refused again since.
+            // The token may have been refused again since.
             if self.until.get(&key) == Some(&until) {
                 self.until.remove(&key);
             }

@@ -1,9 +1,9 @@
-//! What a warm request needs: token hash → principal, in memory, sharded; filled from the store after the start and
-//! by issuance; emptied by changes. Lookup is synchronous; a miss loads once for all waiters.
+//! The token cache: token hash → principal, in memory, sharded; filled from the store after the start and by issuance,
+//! cleared by changes. Lookup is synchronous; a miss is loaded once for all waiters.
 //!
-//! It never says that a token is good when that cannot be proven: [`Lookup::Stale`] and [`Load::Unknown`] become 503.
-//! It does not know who asks, or over which protocol. Start at
-//! [`TokenCache::lookup`] and [`TokenCache::load`], then `revoked.rs` (revocation) and `follower.rs` (others' changes).
+//! It never reports a token as valid when that is not certain: [`Lookup::Stale`] and [`Load::Unknown`] become 503. It
+//! does not know who asks, or over which protocol. Start at [`TokenCache::lookup`] and [`TokenCache::load`], then
+//! `revoked.rs` (revocation) and `follower.rs` (changes by others).
 
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -43,10 +43,10 @@ use loading::Loading;
 use revoked::{RevokedSet, Tombstones};
 use uses::Uses;
 
-/// Shards of the map: many, so that removing what has expired holds each lock for microseconds only.
+/// The number of shards: many, so that removing expired tokens holds each lock for only microseconds.
 const SHARDS: usize = 256;
 
-/// The token cache.
+/// Access tokens in memory, shared by all workers.
 pub struct TokenCache {
     store: Arc<dyn Store>,
     keys: ArcSwap<TokenKeys>,
@@ -56,16 +56,16 @@ pub struct TokenCache {
     bound: usize,
     principals: Mutex<Principals>,
     revoked_set: RwLock<RevokedSet>,
-    /// Its size, so that a lookup takes no lock while nothing is revoked.
+    /// The size of `revoked_set`, so that a lookup takes no lock while nothing is revoked.
     revoked_len: AtomicUsize,
     tombstones: Mutex<Tombstones>,
-    /// Grows with every revocation, before it takes effect.
+    /// Incremented by every revocation, before it takes effect.
     generation: AtomicU64,
-    /// Tells of every revocation, after it has taken effect.
+    /// Signals every revocation, after it has taken effect.
     revoked: watch::Sender<u64>,
     loading: Loading,
     uses: Uses,
-    /// The last change that was applied; `None` while it is not known what came before.
+    /// The last change that was applied; `None` while earlier changes may be missing.
     position: Mutex<Option<ChangePosition>>,
     is_filling: AtomicBool,
     max_stale: Duration,
@@ -111,7 +111,7 @@ impl TokenCache {
             current_at: AtomicU64::new(0),
         });
         let told = Arc::downgrade(&cache);
-        // What is revoked and cannot be stored is in no change log that could be followed.
+        // A revocation that cannot be stored is not in the change log, so it is applied directly.
         cache.store.tell_unstored(Box::new(move |change| {
             if let Some(cache) = told.upgrade() {
                 cache.apply(change);
@@ -120,14 +120,14 @@ impl TokenCache {
         cache
     }
 
-    /// Looks up a token that somebody presents, whose hash is `hash`; never waits. One whose MAC is of no key in force is
+    /// Looks up a presented token with the given hash; never waits. One whose MAC matches no current key is reported as
     /// absent, and `load` refuses it.
     #[must_use]
     pub fn lookup_presented(&self, presented: &[u8], hash: &TokenHash, now: Timestamp) -> Lookup {
         self.look(hash, now, Some(presented))
     }
 
-    /// Looks up a token that is known to be genuine; never waits.
+    /// Looks up a token known to be genuine; never waits.
     #[must_use]
     pub fn lookup(&self, hash: &TokenHash, now: Timestamp) -> Lookup {
         self.look(hash, now, None)
@@ -156,20 +156,20 @@ impl TokenCache {
         Lookup::Hit(principal, expires)
     }
 
-    /// Returns whether a token was presented since this process issued it; `None` when it is not in memory any more.
+    /// Returns whether a token was presented since this process issued it; `None` when it is no longer in the cache.
     #[must_use]
     pub fn was_presented(&self, hash: &TokenHash) -> Option<bool> {
         self.entries.get(hash).map(|entry| entry.was_presented())
     }
 
-    /// Forgets all tokens of a grant, at once.
+    /// Removes all tokens of a grant; takes effect at once.
     pub fn forget_grant(&self, _tenant: &TenantId, grant: GrantId) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         lock(&self.tombstones).grants.insert(grant, self.clock.now());
         self.add_revoked(|revoked| revoked.add_grant(grant));
     }
 
-    /// Forgets one token.
+    /// Removes one token.
     pub fn forget_token(&self, hash: &TokenHash) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         lock(&self.tombstones).tokens.insert(*hash, self.clock.now());
@@ -179,7 +179,7 @@ impl TokenCache {
         self.announce();
     }
 
-    /// Forgets all tokens of a client.
+    /// Removes all tokens of a client.
     pub fn forget_client(&self, tenant: &TenantId, client: &ClientId) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         lock(&self.tombstones).clients.insert((tenant.clone(), client.clone()), self.clock.now());
@@ -187,7 +187,7 @@ impl TokenCache {
         self.add_revoked(|revoked| revoked.add_principals(theirs));
     }
 
-    /// Forgets all tokens of a subject.
+    /// Removes all tokens of a subject.
     pub fn forget_subject(&self, tenant: &TenantId, subject: &AccountId) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         lock(&self.tombstones).subjects.insert((tenant.clone(), subject.clone()), self.clock.now());
@@ -195,8 +195,8 @@ impl TokenCache {
         self.add_revoked(|revoked| revoked.add_principals(theirs));
     }
 
-    /// Reads the tokens of a subject from the store again when they are next presented: its login name is another one. They
-    /// stay good.
+    /// Makes the tokens of a subject be read from the store again when next presented, because its login name has
+    /// changed. They stay valid.
     pub fn forget_name(&self, tenant: &TenantId, subject: &AccountId) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         let theirs = lock(&self.principals).take_subject(tenant, subject);
@@ -228,25 +228,25 @@ impl TokenCache {
         }
     }
 
-    /// Returns a number that is another one once anything was revoked.
+    /// Returns a number that changes whenever something is revoked.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }
 
-    /// Returns a receiver that moves whenever something was revoked; open streams look their token up again then.
+    /// Returns a receiver that is notified whenever something was revoked; open streams then look up their token again.
     #[must_use]
     pub fn revocations(&self) -> watch::Receiver<u64> {
         self.revoked.subscribe()
     }
 
-    /// Returns the number of tokens in memory.
+    /// Returns the number of tokens in the cache.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Returns whether no token is in memory.
+    /// Returns whether no token is in the cache.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -259,7 +259,7 @@ impl TokenCache {
     /// Returns whether the change log was read recently enough for the entries to be trusted.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        // Measured by the monotonic clock: a wall clock that jumps must neither stop traffic nor hide a dead follower.
+        // Measured by the monotonic clock: a jump of the wall clock must neither stop traffic nor hide a dead follower.
         let age = millis(self.made.elapsed()).saturating_sub(self.current_at.load(Ordering::Acquire));
         age <= millis(self.max_stale)
     }

@@ -1,5 +1,5 @@
-//! Which entries have shown that they are genuine. A token is found by its hash, and its MAC is checked when it is first
-//! presented and not for each request; when a key is taken away, all have to show it again.
+//! Which cached tokens have had their MAC checked. A token is found by its hash, and its MAC is checked when it is
+//! first presented, not on each request; when a key is removed, all tokens are checked again.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -9,12 +9,12 @@ use super::{Lookup, TokenCache};
 use crate::oauth::{AccessToken, Timestamp, TokenHash, TokenKeys};
 
 impl TokenCache {
-    /// Returns whether a presented token, whose entry this is, has the MAC of a key in force.
+    /// Returns whether a presented token, whose entry this is, has the MAC of a current key.
     pub(super) fn is_proven(&self, entry: &Entry, presented: &[u8], hash: &TokenHash) -> bool {
         entry.is_proven() || self.prove(presented, hash, |proven| entry.set_proven(proven))
     }
 
-    /// Checks the MAC of a token that was just put in, so that its answer is not taken for one of a key taken away.
+    /// Checks the MAC of a token that was just loaded, in case its key was removed meanwhile.
     pub(super) fn prove_loaded(&self, presented: &[u8], hash: &TokenHash) -> bool {
         self.prove(presented, hash, |proven| {
             if let Some(entry) = self.entries.get(hash) {
@@ -28,15 +28,15 @@ impl TokenCache {
             let keys = self.keys.load_full();
             let genuine = AccessToken::recognise(presented, &keys) == Some(*hash);
             note(genuine);
-            // Keys that were exchanged meanwhile may have lost this one after its entry was looked at.
+            // Only if the keys were not replaced meanwhile: the new ones may no longer contain this token's key.
             if Arc::ptr_eq(&keys, &self.keys.load()) {
                 return genuine;
             }
         }
     }
 
-    /// Puts other keys in force. Where one of those before is not among them, every token shows its MAC again, and open
-    /// streams end: their clients reconnect and are checked. Takes some time with many tokens in memory.
+    /// Replaces the keys. If one of the previous keys is not among them, every token's MAC is checked again, and open
+    /// streams end, so that their clients reconnect and are checked. Takes some time with many tokens in the cache.
     pub fn exchange_keys(&self, keys: Arc<TokenKeys>) {
         let before = self.keys.swap(Arc::clone(&keys));
         if keys.has_all_of(&before) {
@@ -47,8 +47,7 @@ impl TokenCache {
         self.announce();
     }
 
-    /// Returns whether a token that was presented before is no longer honoured: revoked, or its key was taken away. One
-    /// that has expired is not.
+    /// Returns whether a token that was accepted before has been revoked, or its key removed. Expiry does not count.
     #[must_use]
     pub fn is_forgotten(&self, hash: &TokenHash, now: Timestamp) -> bool {
         self.entries.get(hash).is_none_or(|entry| !entry.is_proven())

@@ -1,5 +1,5 @@
-//! Reads of the store for tokens that memory does not know. One read at a time, for many tokens at once, so that even a
-//! flood of tokens that are no good any more costs little, and a good one among them waits for a read or two.
+//! Reads tokens that are not in the cache from the store. There is one read at a time, for many tokens at once, so that
+//! even a flood of invalid tokens costs little, and a valid one among them waits for a read or two.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -16,17 +16,17 @@ use super::entry::Key;
 use crate::oauth::{AccessTokenRecord, Timestamp};
 use crate::sync::lock;
 
-/// The most tokens of one read: together with the rate of reads more than the requests that a process can take.
+/// The most tokens per read: at the allowed rate of reads that is more than the requests that a process can take.
 const TOKENS_PER_READ: usize = 256;
-/// The most tokens that wait. No site has more of them than there is room left.
+/// The most waiting tokens. No site may have more of them than there is room left.
 const MOST_WAITING: usize = 4096;
 
-/// Tokens that wait to be read.
+/// Tokens that are waiting to be read.
 #[derive(Debug)]
 pub(super) struct ReadQueue {
     waiting: Mutex<WaitingRequests>,
     rate: DefaultDirectRateLimiter,
-    /// Whether the last read counts and has not been waited for.
+    /// Whether the last read counts against the rate and its pause has not been made yet.
     is_owed: AtomicBool,
     clock: DefaultClock,
 }
@@ -34,10 +34,10 @@ pub(super) struct ReadQueue {
 #[derive(Debug, Default)]
 struct WaitingRequests {
     by_site: HashMap<IpAddr, VecDeque<ReadRequest>>,
-    /// The sites of `by_site`, the one to be served next first.
+    /// The sites of `by_site` in the order of their turns.
     turns: VecDeque<IpAddr>,
     count: usize,
-    /// Whether a task reads for them.
+    /// Whether a task is reading for them.
     is_read: bool,
 }
 
@@ -47,27 +47,27 @@ pub(super) struct ReadRequest {
     pub(super) answer: oneshot::Sender<ReadResult>,
 }
 
-/// What became of a question.
+/// The outcome of adding a request.
 pub(super) enum Added {
-    /// Too many wait already.
+    /// Too many are already waiting.
     Refused,
-    /// It waits, and nobody reads yet.
+    /// It is waiting, and no task is reading yet.
     First,
-    /// It waits.
+    /// It is waiting, and a task is reading.
     Later,
 }
 
-/// What the store said of a token.
+/// What the store returned for a token.
 #[derive(Debug)]
 pub(super) struct ReadResult {
     pub(super) found: Option<AccessTokenRecord>,
     /// The generation of the cache before the read.
     pub(super) generation: u64,
-    /// For which moment the store was asked.
+    /// The time that was passed to the store.
     pub(super) now: Timestamp,
 }
 
-/// The task that reads. When it ends before its work is done, those that wait are told so, and the next starts another.
+/// The task that reads. If it ends early, the waiting requests are told so, and the next one starts another task.
 pub(super) struct Reader<'a> {
     pub(super) reading: &'a ReadQueue,
     pub(super) is_done: bool,
@@ -82,7 +82,7 @@ impl Drop for Reader<'_> {
 }
 
 impl WaitingRequests {
-    /// Adds a question, unless its site has a full share of the room.
+    /// Adds a request, unless its site has already used its share of the room.
     fn add(&mut self, site: IpAddr, question: ReadRequest) -> bool {
         let room = MOST_WAITING.saturating_sub(self.count);
         let of_site = self.by_site.get(&site).map_or(0, VecDeque::len);
@@ -97,7 +97,7 @@ impl WaitingRequests {
         true
     }
 
-    /// Takes the next questions, one of each site in turn.
+    /// Takes the next requests, one per site in turn.
     fn take(&mut self) -> Vec<ReadRequest> {
         let mut taken = Vec::new();
         while taken.len() < TOKENS_PER_READ
@@ -112,7 +112,7 @@ impl WaitingRequests {
                 self.turns.push_back(site);
             }
         }
-        // Whoever asked may have left.
+        // Drops requests whose client has hung up.
         taken.retain(|question| !question.answer.is_closed());
         taken
     }
@@ -137,7 +137,7 @@ impl ReadQueue {
         if std::mem::replace(&mut waiting.is_read, true) { Added::Later } else { Added::First }
     }
 
-    /// Notes whether the read that was made counts, so that the next has to wait until the rate allows it.
+    /// Records whether the last read counts against the rate, so that the next one must wait.
     pub(super) fn count(&self, counts: bool) {
         self.is_owed.store(counts, Relaxed);
     }
@@ -152,7 +152,7 @@ impl ReadQueue {
         }
     }
 
-    /// Takes the questions for the next read; `None` when none are left, and then nobody reads any more.
+    /// Takes the requests for the next read; `None` when none are left, and then the task must end.
     pub(super) fn next(&self) -> Option<Vec<ReadRequest>> {
         let mut waiting = lock(&self.waiting);
         if waiting.count == 0 {
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(first.len(), TOKENS_PER_READ);
         assert!(first.iter().any(|question| question.key.1 == TokenHash::of(&7_usize.to_be_bytes())));
         assert_eq!(waiting.count, MOST_WAITING / 2 + 1 - TOKENS_PER_READ);
-        // Who has left is not read for, and all is given back.
+        // Requests that hung up are not read for, and their room is freed.
         drop(flood);
         while waiting.count > 0 {
             assert!(waiting.take().is_empty());

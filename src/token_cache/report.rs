@@ -1,4 +1,4 @@
-//! What the task of the issuer that reports uses to the store asks of the cache.
+//! The interface for the issuer's task that reports uses to the store.
 
 use tokio::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::store::UseReport;
 use crate::sync::lock;
 
 impl TokenCache {
-    /// Notes that this process has given out a generation of a family.
+    /// Records that this process has issued a generation of a family.
     pub fn note_issued(&self, tenant: &TenantId, grant: GrantId, generation: u32) {
         lock(&self.uses.noted).issued.insert((tenant.clone(), grant), (generation, Instant::now()));
         self.uses.wake.notify_one();
@@ -29,7 +29,7 @@ impl TokenCache {
         }
     }
 
-    /// Takes what is due to be reported, or all that is noted.
+    /// Takes the uses that are due to be reported, or all of them.
     #[must_use]
     pub fn take_uses(&self, all: bool, now: Timestamp) -> UseReport {
         let mut noted = lock(&self.uses.noted);
@@ -44,7 +44,7 @@ impl TokenCache {
         let mut noted = lock(&self.uses.noted);
         noted.presented.extend(report.presented);
         for (tenant, grant, generation) in report.issued {
-            // A generation that was given out since is the one that counts.
+            // A generation that was issued since takes precedence.
             noted.issued.entry((tenant, grant)).or_insert_with(|| (generation, Instant::now()));
         }
     }

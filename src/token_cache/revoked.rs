@@ -1,5 +1,5 @@
-//! What was revoked: refused at once by membership in a small set, removed from the large map later in one pass for
-//! many. So a revocation takes constant time, and no index from grants to tokens is kept.
+//! Revoked tokens: refused at once because they are in a small set, and removed from the large map later, many in one
+//! pass. So a revocation takes constant time, and no index from grants to tokens is needed.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use super::entry::Principal;
 use crate::oauth::{AccessTokenRecord, AccountId, ClientId, GrantId, Lifetime, TenantId, Timestamp, TokenHash};
 
-/// Entries that are still in the map and must not be honoured.
+/// Entries that are still in the map but no longer valid.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RevokedSet {
     grants: HashSet<GrantId>,
-    /// By address. The value keeps the address from being used again.
+    /// Keyed by address. The value keeps the address from being reused.
     principals: HashMap<usize, Arc<Principal>>,
 }
 
@@ -33,7 +33,7 @@ impl RevokedSet {
         self.grants.contains(&grant) || self.principals.contains_key(&address(principal))
     }
 
-    /// Forgets what is in `swept`: no entry of it is in the map any more.
+    /// Removes what is in `swept`: its entries are no longer in the map.
     pub(super) fn subtract(&mut self, swept: &Self) {
         self.grants.retain(|g| !swept.grants.contains(g));
         self.principals.retain(|p, _| !swept.principals.contains_key(p));
@@ -44,13 +44,13 @@ impl RevokedSet {
     }
 }
 
-/// How long a revocation is remembered for issuance that overlapped it: far longer than a commit takes.
+/// How long a revocation is remembered because of concurrent issuance: far longer than a commit takes.
 const REMEMBERED: Lifetime = Lifetime::from_secs(120);
 
-/// The clocks of those who write to one store differ by less.
+/// The maximum difference assumed between the clocks of processes that share a store.
 const AHEAD: Lifetime = Lifetime::from_secs(60);
 
-/// Recent revocations, for tokens that were stored before and arrive after.
+/// Recent revocations, for tokens that were stored before them and arrive afterwards.
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
     pub(super) grants: HashMap<GrantId, Timestamp>,
@@ -60,13 +60,13 @@ pub(super) struct Tombstones {
 }
 
 impl Tombstones {
-    /// Returns whether the token, or the grant it lives on, was revoked. Neither ever comes back.
+    /// Returns whether the token or its grant was revoked, which is final.
     pub(super) fn cover(&self, token: &AccessTokenRecord) -> bool {
         self.grants.contains_key(&token.grant) || self.tokens.contains_key(&token.hash)
     }
 
-    /// Returns whether the token's client or subject was switched off when or after it was issued. They may be
-    /// switched on again: then the store is asked.
+    /// Returns whether the token's client or subject was disabled at or after its issue. They may have been enabled
+    /// again, so the store is asked then.
     pub(super) fn cover_parties(&self, token: &AccessTokenRecord) -> bool {
         let after_issue = |at: Option<&Timestamp>| at.is_some_and(|at| token.issued_at <= *at);
         after_issue(self.clients.get(&(token.tenant.clone(), token.client.clone())))
@@ -76,7 +76,7 @@ impl Tombstones {
     pub(super) fn forget_old(&mut self, now: Timestamp) {
         fn keep<K: Eq + Hash>(map: &mut HashMap<K, Timestamp>, now: Timestamp) {
             map.retain(|_, at| {
-                // By a clock that was ahead: it must not cover what is issued from now on.
+                // From a clock that was ahead: it must not cover tokens issued from now on.
                 if at.since(now) > AHEAD {
                     *at = now;
                 }

@@ -1,5 +1,5 @@
-//! What the data path notes for the store: tokens that were presented whose use the store has to know. A task of the
-//! issuer reports it; the data path writes nothing and waits for nothing.
+//! Uses of tokens that the store must learn of, noted on the data path. A task of the issuer reports them; the data
+//! path writes nothing and waits for nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use crate::oauth::{GrantId, TenantId, TokenHash};
 use crate::sync::lock;
 
-/// How long what was issued waits to be reported as unused: most clients use it within this, and one write does for both.
+/// How long to wait before reporting an issued generation as unused: most clients use it within this time, so that one
+/// write is enough.
 pub(super) const UNUSED_AFTER: Duration = Duration::from_millis(400);
 
-/// What is to be reported.
+/// The uses that are to be reported.
 #[derive(Debug, Default)]
 pub(super) struct Uses {
     pub(super) noted: Mutex<Noted>,
@@ -24,7 +25,7 @@ pub(super) struct Uses {
 #[derive(Debug, Default)]
 pub(super) struct Noted {
     pub(super) presented: HashSet<(TenantId, TokenHash)>,
-    /// Family → its generation, and when it was given out.
+    /// Family → its generation, and when it was issued.
     pub(super) issued: HashMap<(TenantId, GrantId), (u32, Instant)>,
 }
 
@@ -39,7 +40,7 @@ impl Noted {
 }
 
 impl Uses {
-    /// Notes that a token was presented. Called once for each token whose use is to be reported, not for each request.
+    /// Records that a token was presented. Called once per token whose use must be reported, not per request.
     pub(super) fn note(&self, tenant: &TenantId, token: TokenHash) {
         lock(&self.noted).presented.insert((tenant.clone(), token));
         self.wake.notify_one();

@@ -1,4 +1,4 @@
-//! `Body`: what an answer consists of; and the bounded read.
+//! `Body`: the body of a response; and bounded reading of request bodies.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -9,18 +9,18 @@ use http_body::{Frame, SizeHint};
 
 use super::pace::{Pace, Paced};
 
-/// A stream that the proxy relays.
+/// A body that the proxy relays.
 type Relayed = Pin<Box<dyn http_body::Body<Data = Bytes, Error = std::io::Error> + Send>>;
 
 /// A response body.
 #[derive(Default)]
 pub enum Body {
-    /// Nothing.
+    /// No content at all.
     #[default]
     Empty,
-    /// These bytes.
+    /// Bytes that are sent at once.
     Full(Option<Bytes>),
-    /// What an upstream sends.
+    /// An upstream's body, relayed as it arrives.
     Relayed(Relayed),
 }
 
@@ -62,31 +62,31 @@ impl http_body::Body for Body {
 /// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// More than the limit: 413.
+    /// It is larger than the limit: 413.
     #[error("the body is larger than allowed")]
     TooLarge,
-    /// It did not come in time: 408.
+    /// It was not received in time: 408.
     #[error("the body came too slowly")]
     Slow,
-    /// The connection broke.
+    /// The connection was lost.
     #[error("the body broke off")]
     Broken,
 }
 
-/// Copies a small part of a large buffer, so that it can be kept or queued: a part keeps the whole buffer in
-/// memory, and a read buffer has 8 KiB at least, however few bytes came.
+/// Copies a small slice of a large buffer, so that it can be kept or queued: a slice keeps the whole buffer in memory,
+/// and a read buffer has at least 8 KiB, however few bytes arrived.
 #[must_use]
 pub fn detached(data: Bytes) -> Bytes {
-    /// Above this the buffer is not much larger than its part, and a copy costs more than it saves.
+    /// Size above which the buffer is not much larger than the slice, and a copy costs more than it saves.
     const SMALL: usize = 4096;
     if data.len() < SMALL { Bytes::copy_from_slice(&data) } else { data }
 }
 
-/// Reads a body of at most `limit` bytes at this pace; trailers are dropped.
+/// Reads a body of at most `limit` bytes at the given pace; trailers are dropped.
 ///
-/// The bytes are copied as they come. A frame is a slice of the connection's read buffer, and keeping a slice keeps the
-/// whole buffer: of a body that comes byte by byte, 8 KiB for each byte. So memory is in proportion to the bytes, at
-/// most twice as much.
+/// The bytes are copied as they arrive. A frame is a slice of the connection's read buffer and would keep the whole
+/// buffer: 8 KiB per byte for a body that arrives byte by byte. With the copy, memory is at most twice the size of the
+/// body.
 ///
 /// # Errors
 /// `BodyError`.
@@ -135,7 +135,7 @@ mod tests {
 
     const PACE: Pace = Pace { total: Duration::from_secs(10), grace: Duration::from_secs(5) };
 
-    /// A body that hides its length and yields `frames`, then ends as told.
+    /// A body without a known length that yields `frames`, then ends as specified.
     struct Drip {
         frames: Vec<Bytes>,
         end: Option<std::io::ErrorKind>,

@@ -1,5 +1,5 @@
-//! HTTP/2 frames that cost their sender nothing and move no request on, counted: h2 answers each of them, however many.
-//! And data in small frames, of which h2 takes only so many that nobody has read.
+//! Counts HTTP/2 frames that cost their sender nothing and advance no request, because h2 answers every one of them;
+//! and small data frames, of which h2 accepts only a limited number before they are read.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use tokio::time::Instant;
 
 use super::frames::{CONTINUATION, DATA, END_STREAM, FrameHead, HEADERS, RST_STREAM, WINDOW_UPDATE};
 
-/// How many of them within how long: clients send a handful (CVE-2019-9512, CVE-2019-9515).
+/// The most such frames within `WITHIN`; clients send a handful (CVE-2019-9512, CVE-2019-9515).
 const MOST: u32 = 1000;
 const WITHIN: Duration = Duration::from_secs(10);
-/// Bytes that we write for each window update a peer may send, which answers data (RFC 9113 6.9): one for the stream
-/// and one for the connection, for the smallest event that anybody sends.
+/// How many bytes we must have written for each window update of the peer, which acknowledges data (RFC 9113 6.9): two
+/// updates, for stream and connection, per event of the smallest size in use.
 const BYTES_PER_UPDATE: u64 = 16;
 
-/// Below this h2 counts a frame of data against what may wait to be read.
+/// Size in bytes below which h2 limits the number of unread data frames.
 const SMALL_DATA: usize = 256;
-/// How many of those are taken at a time.
+/// How many small data frames are taken at a time.
 const SMALL_AT_A_TIME: u32 = 32;
 
-/// Follows the frames that one side of a connection sends.
+/// Counts the frames that one side of a connection sends.
 #[derive(Debug)]
 pub struct ControlFrames {
     count: u32,
@@ -36,18 +36,18 @@ impl Default for ControlFrames {
 }
 
 impl ControlFrames {
-    /// Notes bytes that we wrote.
+    /// Records the number of bytes that we wrote.
     pub fn wrote(&mut self, bytes: usize) {
         self.written = self.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
-    /// Notes a frame that came. Returns whether there were too many for nothing.
+    /// Records a received frame. Returns whether there were too many useless ones.
     pub fn record_frame(&mut self, frame: FrameHead) -> bool {
         self.record_kind(frame) && self.record_one()
     }
 
-    /// Returns whether the small frames of data that came are enough for now: their reader must get its turn before more
-    /// are taken, or h2 takes them for a flood.
+    /// Returns whether so many small data frames were received that their reader must get its turn first, or h2 would
+    /// take them for a flood. Starts counting anew then.
     pub fn take_reader_turn(&mut self) -> bool {
         let enough = self.small_data >= SMALL_AT_A_TIME;
         if enough {
@@ -56,10 +56,11 @@ impl ControlFrames {
         enough
     }
 
-    /// Returns whether a frame of this kind counts. h2 has limits of its own for what opens and resets streams.
+    /// Records a frame's kind. Returns whether it counts as useless; h2 has its own limits for frames that open and
+    /// reset streams.
     fn record_kind(&mut self, frame: FrameHead) -> bool {
         match frame.kind {
-            // CVE-2019-9518: data that brings nothing and ends nothing.
+            // CVE-2019-9518: an empty data frame that does not end its stream.
             DATA => {
                 let goes_on = frame.flags & END_STREAM == 0;
                 self.small_data = self.small_data.saturating_add((goes_on && frame.length < SMALL_DATA).into());
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn h2_05_frames_for_nothing_are_counted() {
-        // Empty data, SETTINGS, PRIORITY, PING, an unknown kind, and window updates that answer nothing.
+        // Empty data, SETTINGS, PRIORITY, PING, an unknown kind, and window updates without data.
         for (kind, length) in [(0, 0), (4, 0), (4, 6), (2, 5), (6, 8), (0x42, 0), (8, 4)] {
             let mut frames = ControlFrames::default();
             assert!(!(0..1000).any(|_| frames.record_frame(frame(kind, length))), "{kind}");

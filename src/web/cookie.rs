@@ -1,25 +1,25 @@
-//! Cookies of one issuer: named so that those of another on the same host are not touched, read so that a repeated name
-//! counts for nothing, written with every protecting attribute.
+//! Cookies of one issuer: named so that they do not collide with another issuer's on the same host, rejected if a name
+//! is repeated, and set with all protective attributes.
 
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
-/// What a request brought under one cookie name.
+/// The values that a request sent under one cookie name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received<'a> {
-    /// Nothing.
+    /// There is no such cookie.
     Absent,
-    /// One value.
+    /// There is exactly one value.
     Once(&'a str),
-    /// Two or more: none is to be believed, for nobody knows which of them we set (RFC 6265bis 8.6).
+    /// Two or more values: none can be trusted, because there is no telling which one we set (RFC 6265bis 8.6).
     Repeated,
 }
 
-/// Reads the cookie `name`, compared exactly, over all Cookie fields (HTTP/2 may split them, RFC 9113 8.2.3).
+/// Reads the cookie `name`, compared exactly, from all `Cookie` fields (HTTP/2 may split them, RFC 9113 8.2.3).
 #[must_use]
 pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Received<'a> {
-    // Compared as bytes: the cookies of others on this host may hold any of them (RFC 6265bis 5.6 refuses control
-    // characters only), and must not hide ours.
+    // Compared as bytes: cookies of others on this host may contain any bytes (RFC 6265bis 5.6 only refuses control
+    // characters), and must not hide ours.
     let mut values = headers
         .get_all(COOKIE)
         .iter()
@@ -27,14 +27,14 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Received<'a> {
         .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
     match (values.next(), values.next()) {
         (None, _) => Received::Absent,
-        // What we set is ASCII; anything else under our name is not ours.
+        // We only set ASCII; anything else under our name is not ours.
         (Some(value), None) => std::str::from_utf8(value).map_or(Received::Absent, Received::Once),
         (Some(_), Some(_)) => Received::Repeated,
     }
 }
 
-/// Returns the names of the cookies that begin with `prefix`, but of the last `keep` of them: browsers send the oldest
-/// first (RFC 6265 5.4).
+/// Returns the names of the cookies that begin with `prefix`, except the last `keep`: browsers send the oldest first
+/// (RFC 6265 5.4).
 #[must_use]
 pub fn all_but_newest<'a>(headers: &'a HeaderMap, prefix: &str, keep: usize) -> Vec<&'a str> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|b| *b == b';'));
@@ -47,8 +47,8 @@ pub fn all_but_newest<'a>(headers: &'a HeaderMap, prefix: &str, keep: usize) -> 
 
 /// The cookies of one issuer.
 ///
-/// Browsers keep cookies apart by host and not by port (RFC 6265bis 8.5), so that two gateways on one host would
-/// overwrite each other's sign-ins. The names therefore hold a tag of the whole issuer, port included.
+/// Browsers separate cookies by host and not by port (RFC 6265bis 8.5), so two gateways on one host would overwrite
+/// each other's sign-ins. The names therefore contain a tag of the whole issuer, including the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieScope {
     prefix: String,
@@ -63,9 +63,9 @@ impl CookieScope {
         let authority_and_path = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
         let path =
             authority_and_path.find('/').map_or("", |at| authority_and_path.split_at(at).1).trim_end_matches('/');
-        // RFC 6265bis 4.1.3: `__Host-` asks for Secure, Path=/ and no Domain, so that no sibling host can set it. Below a
-        // path `__Secure-` is the most there is: whatever else runs on the host can set it, too.
-        // Over plain http, which only this machine's own addresses may be, browsers differ in whether they keep such cookies.
+        // RFC 6265bis 4.1.3: `__Host-` requires Secure, Path=/ and no Domain, so that no sibling host can set it. Below
+        // a path only `__Secure-` is possible, which other programs on the host can set too. Plain http is only used
+        // for this machine's own addresses, and browsers differ in whether they accept such cookies there.
         let (kind, secure, path) = match (issuer.starts_with("http://"), path) {
             (true, path) => ("", "", if path.is_empty() { "/" } else { path }),
             (false, "") => ("__Host-", " Secure;", "/"),
@@ -76,14 +76,14 @@ impl CookieScope {
         Self { prefix: format!("{kind}{brand}_{tag}_"), path: path.to_owned(), secure }
     }
 
-    /// Returns the full name of the cookie that is called `name` here.
+    /// Returns the full name of the cookie with the short name `name`.
     #[must_use]
     pub fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// Sets a cookie by its full name, for the browser's session or for `max_age` seconds. Name and value are of our own
-    /// making.
+    /// Sets a cookie by its full name, for the browser's session or for `max_age` seconds. Name and value must not come
+    /// from a request.
     pub fn set(&self, headers: &mut HeaderMap, full_name: &str, value: &str, max_age: Option<u64>) {
         // Lax, not Strict: the authorization request arrives by a navigation from another site.
         let mut cookie = format!("{full_name}={value}; Path={};{} HttpOnly; SameSite=Lax", self.path, self.secure);
@@ -95,7 +95,7 @@ impl CookieScope {
         }
     }
 
-    /// Makes the browser forget a cookie.
+    /// Makes the browser delete a cookie.
     pub fn expire(&self, headers: &mut HeaderMap, full_name: &str) {
         self.set(headers, full_name, "", Some(0));
     }

@@ -1,4 +1,4 @@
-//! CORS for what every web page may read: metadata and the endpoints that clients, not browsers' users, call.
+//! CORS for what every web page may read: metadata, and the endpoints that are called by clients.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -8,15 +8,15 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{Response, reply};
 
-/// The request fields that SDKs in a browser send; `MCP-Protocol-Version` on discovery is why they preflight at all.
+/// The request fields that SDKs in a browser send; they preflight because of `MCP-Protocol-Version` on discovery.
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("Content-Type, Authorization, MCP-Protocol-Version, DPoP");
-/// A browser client must be able to see how to authenticate and when to retry.
+/// Response fields that a browser client must be able to read: how to authenticate and when to retry.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("WWW-Authenticate, Retry-After");
-/// A day; browsers cap it at their own, lower figures.
+/// A day; browsers cap it at lower values.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 
-/// Lets pages of any origin read the response. Never with credentials: no cookie is looked at on these paths.
+/// Lets pages of any origin read the response. Never with credentials: these paths do not use cookies.
 pub fn allow_any_origin(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);

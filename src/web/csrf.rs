@@ -1,4 +1,5 @@
-//! Was this form ours? A token bound to the browser's cookies, and a look at where the request says it comes from.
+//! Protection against cross-site request forgery: form tokens bound to the browser's cookies, and a check of the
+//! request's origin.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,19 +7,19 @@ use http::HeaderMap;
 use http::header::ORIGIN;
 use ring::hmac;
 
-/// Makes and checks form tokens for one browser. The key is what only that browser and we know: its secret cookies.
-/// Nothing is stored, and a token dies with its cookies.
+/// Makes and checks form tokens for one browser. The key is derived from its secret cookies, which nobody else knows.
+/// Nothing is stored, and a token becomes invalid with its cookies.
 pub struct FormKey(hmac::Key);
 
 impl FormKey {
-    /// Takes the secret values of the cookies that the form hangs on; `None` when any is empty, since a key that
-    /// everybody knows would make every token good.
+    /// Takes the secret values of the form's cookies; `None` when any is empty, since the key would be known to
+    /// everybody.
     #[must_use]
     pub fn new(cookies: &[&str]) -> Option<Self> {
         if cookies.is_empty() || cookies.iter().any(|c| c.is_empty()) {
             return None;
         }
-        // NUL cannot stand in a header, so no two lists of cookies give one key.
+        // A header cannot contain NUL, so no two lists of cookies give the same key.
         Some(Self(hmac::Key::new(hmac::HMAC_SHA256, cookies.join("\0").as_bytes())))
     }
 
@@ -28,24 +29,24 @@ impl FormKey {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, purpose.as_bytes()))
     }
 
-    /// Returns whether `presented` is this browser's token for `purpose`; takes the same time for every wrong one.
+    /// Returns whether `presented` is this browser's token for `purpose`; takes the same time for every wrong token.
     #[must_use]
     pub fn accepts(&self, purpose: &str, presented: &str) -> bool {
         URL_SAFE_NO_PAD.decode(presented).is_ok_and(|tag| hmac::verify(&self.0, purpose.as_bytes(), &tag).is_ok())
     }
 }
 
-/// Returns whether a form post was sent by a page that is not ours; `is_ours` judges an origin.
+/// Returns whether a form was posted by a page that is not ours; `is_ours` decides about an origin.
 #[must_use]
 pub fn is_cross_site(headers: &HeaderMap, is_ours: impl Fn(&str) -> bool) -> bool {
-    // Fetch Metadata: a sibling subdomain (`same-site`) is as foreign as any; `none` is the user's own doing.
+    // Fetch Metadata: a sibling subdomain (`same-site`) counts as foreign; `none` is the user's own action.
     let mut sites = headers.get_all("sec-fetch-site").iter().peekable();
     let says_whence = sites.peek().is_some();
     if sites.any(|site| site != "same-origin" && site != "none") {
         return true;
     }
-    // Our pages say `Referrer-Policy: no-referrer`, and under it browsers write `Origin: null` on their own posts
-    // (Fetch 3.1). So do sandboxed frames of strangers: `null` passes only where Sec-Fetch-Site has spoken for it.
+    // Our pages send `Referrer-Policy: no-referrer`, which makes browsers send `Origin: null` on the pages' own posts
+    // (Fetch 3.1). Sandboxed frames of strangers send it too, so `null` passes only if Sec-Fetch-Site confirms it.
     headers.get_all(ORIGIN).iter().any(|origin| match origin.to_str() {
         Ok("null") => !says_whence,
         Ok(origin) => !is_ours(origin),

@@ -1,55 +1,55 @@
-//! The frames of one direction of an HTTP/2 connection, told from its bytes as they pass.
+//! Parses the frames of one direction of an HTTP/2 connection from the bytes that pass.
 
-/// A frame's head (RFC 9113 4.1).
+/// Length of a frame's head (RFC 9113 4.1).
 const HEAD: usize = 9;
-/// A setting: its number and its value (RFC 9113 6.5.1).
+/// Length of a setting: its number and its value (RFC 9113 6.5.1).
 const ENTRY: usize = 6;
 
-/// The types of frames that are looked for (RFC 9113 6).
+/// The type of a data frame (RFC 9113 6).
 pub const DATA: u8 = 0;
-/// Also a header field block, of which `CONTINUATION` is the rest.
+/// The type of a header field block, which `CONTINUATION` continues.
 pub const HEADERS: u8 = 1;
-/// Ends a stream at once.
+/// The type of a frame that ends a stream at once.
 pub const RST_STREAM: u8 = 3;
-/// Pairs of a setting and its value.
+/// The type of a frame with settings.
 pub const SETTINGS: u8 = 4;
-/// Allows the peer to send more.
+/// The type of a frame that allows the peer to send more.
 pub const WINDOW_UPDATE: u8 = 8;
-/// The rest of a header field block.
+/// The type of a frame with the rest of a header field block.
 pub const CONTINUATION: u8 = 9;
 /// The flag of `DATA` and `HEADERS` that ends their stream.
 pub const END_STREAM: u8 = 1;
 /// The flag of `HEADERS` and `CONTINUATION` after which the header field block is complete.
 pub const END_HEADERS: u8 = 4;
-/// The flag of `SETTINGS` that only confirms the peer's (RFC 9113 6.5).
+/// The flag of a `SETTINGS` frame that only acknowledges the peer's (RFC 9113 6.5).
 pub const ACK: u8 = 1;
 
-/// What a frame says of itself.
+/// The fields of a frame's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHead {
-    /// Bytes of its payload.
+    /// Length of the payload in bytes.
     pub length: usize,
-    /// Its type.
+    /// The frame's type.
     pub kind: u8,
-    /// Its flags.
+    /// The frame's flags.
     pub flags: u8,
-    /// Its stream; 0 is the connection.
+    /// The frame's stream; 0 for the connection.
     pub stream: u32,
 }
 
-/// A part of what has passed.
+/// A part of the bytes that passed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part<'a> {
     /// A frame begins.
     Head(FrameHead),
-    /// Some or all of the payload of the frame that began last.
+    /// Some or all of the payload of the current frame.
     Payload(&'a [u8]),
 }
 
-/// Follows the bytes of one direction.
+/// Parses the bytes of one direction.
 #[derive(Debug)]
 pub struct FrameReader {
-    /// Bytes until the next head, and whether they belong to no frame.
+    /// Bytes until the next head, and whether they are not part of a frame.
     rest: usize,
     is_preface: bool,
     head: [u8; HEAD],
@@ -57,28 +57,28 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// What a client begins with (RFC 9113 3.4); h2 compares it.
+    /// Length of the preface that a client begins with (RFC 9113 3.4); h2 checks its content.
     const PREFACE: usize = 24;
 
-    /// Begins at the first byte that a client sends.
+    /// Starts at the first byte that a client sends.
     #[must_use]
     pub fn of_client() -> Self {
         Self { rest: Self::PREFACE, is_preface: true, head: [0; HEAD], filled: 0 }
     }
 
-    /// Begins at the first byte that a server sends.
+    /// Starts at the first byte that a server sends.
     #[must_use]
     pub fn of_server() -> Self {
         Self { rest: 0, is_preface: false, head: [0; HEAD], filled: 0 }
     }
 
-    /// Returns whether a frame has ended and no other one has begun.
+    /// Returns whether the position is between two frames.
     #[must_use]
     pub fn is_between(&self) -> bool {
         self.rest == 0 && self.filled == 0
     }
 
-    /// Takes the next part off `bytes`; `None` when nothing is left of them.
+    /// Takes the next part off `bytes`; `None` when nothing is left.
     pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Part<'a>> {
         while !bytes.is_empty() {
             if self.rest > 0 {
@@ -109,17 +109,17 @@ impl FrameReader {
     }
 }
 
-/// Reads the settings that one side sends, as their frames pass.
+/// Reads the settings that one side sends from its frames.
 #[derive(Debug, Default)]
 pub struct Settings {
-    /// Bytes of the frame that are yet to come.
+    /// Bytes of the frame that are still to come.
     left: usize,
     entry: [u8; ENTRY],
     filled: usize,
 }
 
 impl Settings {
-    /// Notes that a frame begins. Returns whether it holds settings of its sender's own.
+    /// Starts a frame. Returns whether it contains settings of the sender.
     pub fn begin(&mut self, frame: FrameHead) -> bool {
         let is_settings = frame.kind == SETTINGS && frame.flags & ACK == 0;
         *self = Self { left: if is_settings { frame.length } else { 0 }, ..Self::default() };

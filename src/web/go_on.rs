@@ -1,4 +1,5 @@
-//! `GoOn`: how the reader of a request's body tells an HTTP/2 connection that it waits for a sender who holds it back.
+//! `GoOn`: how the reader of a request body tells the HTTP/2 connection that it is waiting for a body which the client
+//! may hold back.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
@@ -13,13 +14,13 @@ pub struct GoOn {
 }
 
 impl GoOn {
-    /// Says that a body is waited for.
+    /// Reports that a body is waited for.
     pub fn ask(&self) {
         self.asked.store(true, Relaxed);
         self.connection.wake();
     }
 
-    /// Returns whether that was said since the last time. If not, `waker` is woken when it is.
+    /// Returns whether `ask` was called since the last time. If not, `waker` is woken when it is.
     pub fn take_asked(&self, waker: &Waker) -> bool {
         self.connection.register(waker);
         self.asked.swap(false, Relaxed)

@@ -1,8 +1,8 @@
 //! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address, HTTP/2 frames; and
 //! what pages are made with (`pages`).
 //!
-//! It has no opinions: which path sets which cookie, and who may be limited how, is said by the faces. It knows
-//! nothing of OAuth. Start with `reply.rs`.
+//! It makes no decisions: which path sets which cookie, and which limits apply, is up to the faces. It knows nothing of
+//! OAuth. Start with `reply.rs`.
 
 mod body;
 mod control_frames;
@@ -24,7 +24,7 @@ pub use go_on::GoOn;
 pub use pace::{Pace, Paced};
 pub use request_body::{LEFT_BYTES, LEFT_TIME, RequestBody};
 
-/// Why a request was refused, in one word for its access line; the response carries it.
+/// Why a request was refused, in one word for the access log; stored in the response's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason(pub &'static str);
 

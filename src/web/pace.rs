@@ -1,5 +1,5 @@
-//! `Pace`: how slowly a body may come. Only the time spent waiting for its next bytes counts, so that a slow
-//! reader is not blamed on the sender.
+//! `Pace`: the minimum speed of a body. Only time spent waiting for the next bytes counts, so that the sender is not
+//! blamed for a slow reader.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,59 +7,59 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How slowly a body may come.
+/// The minimum speed of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long it may be waited for in all.
+    /// How long the body may be waited for in total.
     pub total: Duration,
-    /// How far it may fall behind [`Pace::BYTES_PER_SECOND`].
+    /// How far the body may fall behind [`Pace::BYTES_PER_SECOND`].
     pub grace: Duration,
 }
 
 impl Pace {
-    /// What a body must bring once the grace is used up. A client on the worst of links sends its few hundred bytes within
-    /// the grace; only one that means to hold the request open sends less.
+    /// The minimum rate once the grace is used up. Even on the worst link a client sends its few hundred bytes within
+    /// the grace; a slower one probably wants to hold the request open.
     pub const BYTES_PER_SECOND: u32 = 1024;
-    /// The grace of clients: long enough for a phone that changes networks meanwhile.
+    /// The grace for clients: long enough for a phone that changes networks.
     pub const CLIENTS_GRACE: Duration = Duration::from_secs(5);
 }
 
-/// A body that is held to a pace.
+/// Tracks whether a body keeps its pace.
 #[derive(Debug)]
 pub struct Paced {
     pace: Pace,
     waited: Duration,
-    /// How far it is behind. Never less than nothing: what came at once earlier does not pay for holding still later.
+    /// How far the body is behind. Never negative: fast bytes earlier do not allow a pause later.
     behind: Duration,
-    /// Since when its next bytes are waited for.
+    /// Since when the next bytes are waited for.
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Paced {
-    /// Begins with a body that has not been waited for.
+    /// Starts with a body that was not waited for yet.
     #[must_use]
     pub const fn new(pace: Pace) -> Self {
         Self { pace, waited: Duration::ZERO, behind: Duration::ZERO, since: None, timer: None }
     }
 
-    /// Takes note that so many bytes have come, and that nobody waits for the next ones.
+    /// Records that bytes were received, and that nobody waits for the next ones.
     pub fn received(&mut self, bytes: usize) {
         if self.since.is_some() {
             self.received_at(bytes, Instant::now());
         }
     }
 
-    /// Demands no rate any more, only the time in all.
+    /// Drops the minimum rate and keeps only the total time.
     pub const fn waive_rate(&mut self) {
         self.pace.grace = self.pace.total;
     }
 
-    /// Waits for the next bytes, until [`Paced::received`] is called; ready when they come too slowly.
+    /// Polled while waiting for the next bytes, until [`Paced::received`] is called; ready when they are too late.
     pub fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let end = self.end(now);
-        // A timer that is set to this very moment fires a moment later.
+        // A timer that is set to the current moment fires only a moment later.
         if end <= now {
             return Poll::Ready(());
         }
@@ -79,7 +79,7 @@ impl Paced {
         self.behind = self.behind.saturating_sub(worth);
     }
 
-    /// Returns until when the next bytes are waited for.
+    /// Returns until when to wait for the next bytes.
     fn end(&mut self, now: Instant) -> Instant {
         let since = *self.since.get_or_insert(now);
         let Pace { total, grace } = self.pace;
@@ -93,7 +93,7 @@ mod tests {
     use std::time::Duration;
     use tokio::time::Instant;
 
-    /// Returns the second at which a body is given up of which these bytes came, each after a wait of so many seconds.
+    /// Returns the second at which a body is given up, when these bytes arrive, each after a wait of this many seconds.
     fn given_up(came: &[(u64, usize)]) -> u64 {
         let mut paced = Paced::new(Pace { total: Duration::from_secs(20), grace: Duration::from_secs(5) });
         let began = Instant::now();

@@ -1,28 +1,28 @@
-//! The caller's address behind trusted proxies: pure functions of the connection's peer and X-Forwarded-For.
+//! The client's address behind trusted proxies: pure functions of the connection's peer and X-Forwarded-For.
 //!
-//! X-Forwarded-For is read from the right, for each proxy appends on the right what it saw itself. Only what a trusted
-//! proxy wrote is believed, so the walk ends at the first address that is not trusted: everything left of it was in
-//! the request as that address sent it, and anybody can write anything there.
+//! X-Forwarded-For is read from the right, because each proxy appends the address that it saw on the right. Only
+//! entries written by trusted proxies count, so the walk ends at the first untrusted address: everything left of it was
+//! sent by that address and may be forged.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderValue;
 use ipnet::IpNet;
 
-/// Hops that are looked at. No real chain is longer; a list of a thousand is an attack on our time.
+/// The most hops considered. No real chain is longer; a list of a thousand is an attack.
 const MAX_HOPS: usize = 16;
 
-/// Who calls, and by which chain of proxies that is known.
+/// The client, and the chain of proxies in between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The caller: the right-most address that no trusted proxy has.
+    /// The client: the right-most address that is not a trusted proxy's.
     pub address: IpAddr,
-    /// The trusted proxies between the caller and us, the nearest last.
+    /// The trusted proxies between the client and us, the nearest last.
     pub proxies: Vec<IpAddr>,
 }
 
 impl Origin {
-    /// Finds the caller of a request that came from `peer` with these X-Forwarded-For fields, in their order.
+    /// Finds the client of a request from `peer` with these X-Forwarded-For fields, in their order.
     #[must_use]
     pub fn find<'a>(peer: IpAddr, fields: impl DoubleEndedIterator<Item = &'a HeaderValue>, trusted: &[IpNet]) -> Self {
         let mut address = peer.to_canonical();
@@ -40,7 +40,7 @@ impl Origin {
         Self { address, proxies }
     }
 
-    /// Returns X-Forwarded-For as we send it on: the caller and the trusted proxies, nothing that we do not believe.
+    /// Returns X-Forwarded-For as we send it on: the client and the trusted proxies, and no untrusted entries.
     #[must_use]
     pub fn forwarded_for(&self) -> HeaderValue {
         let mut text = self.address.to_string();
@@ -48,7 +48,7 @@ impl Origin {
             text.push_str(", ");
             text.push_str(&proxy.to_string());
         }
-        // Addresses print as visible ASCII; the default is never reached.
+        // Addresses are always valid header values; the default is never used.
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
     }
 }
@@ -56,12 +56,13 @@ impl Origin {
 /// Returns whether an address belongs to a trusted proxy.
 #[must_use]
 pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    // An IPv4 peer on a dual-stack socket shows as ::ffff:a.b.c.d; the operator wrote a.b.c.d.
+    // An IPv4 peer on a dual-stack socket appears as ::ffff:a.b.c.d, while the configuration has a.b.c.d.
     let address = address.to_canonical();
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// RFC 7239 6 allows a port, and wants IPv6 in brackets; X-Forwarded-For is written with and without either.
+/// Parses an entry. RFC 7239 6 allows a port, and requires brackets around IPv6; X-Forwarded-For occurs with and
+/// without both.
 fn parse(entry: &str) -> Option<IpAddr> {
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let address = bare.parse().or_else(|_| entry.parse::<SocketAddr>().map(|with_port| with_port.ip())).ok()?;
@@ -124,15 +125,15 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a stranger writes: the address is the peer or an entry that a trusted proxy wrote, and each proxy
-        /// on the way is trusted.
+        /// Whatever a stranger sends: the address is the peer or an entry written by a trusted proxy, and each proxy on
+        /// the way is trusted.
         #[test]
         fn hd_07_an_untrusted_side_is_never_believed(
             peer in any::<u32>(),
             chain in prop::collection::vec(0_u32..8, 0..20),
             net in 0_u8..3,
         ) {
-            // Addresses 0.0.0.0 to 0.0.0.7, so that trusted and strange ones alternate; the peer is any.
+            // Addresses 0.0.0.0 to 0.0.0.7, so that trusted and untrusted ones alternate; the peer is arbitrary.
             let trusted = nets(&[&format!("0.0.0.0/{}", 29 + net)]);
             let text = chain.iter().map(|n| Ipv4Addr::from(*n).to_string()).collect::<Vec<_>>().join(", ");
             let field = HeaderValue::try_from(text).unwrap();

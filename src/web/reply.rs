@@ -1,4 +1,4 @@
-//! Replies: JSON, HTML, redirects, and the protecting fields that every one of them carries.
+//! Replies: JSON, HTML, redirects, and the security headers that all of them carry.
 
 use bytes::Bytes;
 use http::header::{
@@ -14,10 +14,10 @@ use crate::config::Listener;
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// For everything that is not a page: it may load nothing and be framed by nobody.
+/// Content-Security-Policy of everything that is not a page: it may load nothing and not be framed.
 const CLOSED_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
-/// Only names that browsers know: an unknown one is a warning in the console.
+/// Only names that browsers know, because an unknown one causes a warning in the console.
 const NO_PERMISSIONS: HeaderValue = HeaderValue::from_static(
     "camera=(), display-capture=(), fullscreen=(), geolocation=(), microphone=(), midi=(), payment=(), usb=()",
 );
@@ -54,8 +54,8 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     uncached(status, "application/json", body)
 }
 
-/// Makes a reply that sends the browser elsewhere with a GET. 303 and no other: 307 and 308 would send the posted
-/// password on to that place (OAuth 2.1 "HTTP 307 Redirect").
+/// Makes a reply that redirects the browser with a GET. Always 303: 307 and 308 would forward a posted password (OAuth
+/// 2.1 "HTTP 307 Redirect").
 #[must_use]
 pub fn see_other(location: &str) -> Response {
     let Ok(location) = HeaderValue::from_str(location) else {
@@ -68,7 +68,7 @@ pub fn see_other(location: &str) -> Response {
     response
 }
 
-/// Makes the answer to a method that a path does not know (RFC 9110 15.5.6).
+/// Makes the answer to a method that a path does not support (RFC 9110 15.5.6).
 #[must_use]
 pub fn method_not_allowed(allowed: &'static str) -> Response {
     let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
@@ -76,18 +76,18 @@ pub fn method_not_allowed(allowed: &'static str) -> Response {
     response
 }
 
-/// Keeps every cache out; `Pragma` for those that know nothing newer (RFC 6749 5.1).
+/// Forbids caching; `Pragma` is for old caches (RFC 6749 5.1).
 pub fn forbid_caching(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
 }
 
-/// Adds `Retry-After`.
+/// Adds `Retry-After` in seconds.
 pub fn retry_after(headers: &mut HeaderMap, seconds: u64) {
     headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
-/// Adds the protecting fields where the reply has not said otherwise.
+/// Adds the security headers that the reply does not set itself.
 pub fn protect(headers: &mut HeaderMap, listener: &Listener) {
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(CLOSED_POLICY);
     headers.entry(CROSS_ORIGIN_RESOURCE_POLICY).or_insert(HeaderValue::from_static("same-origin"));
@@ -100,7 +100,7 @@ pub fn protect(headers: &mut HeaderMap, listener: &Listener) {
     }
 }
 
-/// Lets pages of other origins embed what they may read anyway (metadata, answers to clients).
+/// Lets pages of other origins embed what they may read anyway, such as metadata and answers to clients.
 pub fn share(headers: &mut HeaderMap) {
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
 }

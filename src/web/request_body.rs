@@ -1,4 +1,4 @@
-//! `RequestBody`: what a client sends, read on for a moment when nobody wants the rest.
+//! `RequestBody`: the body of a request; the rest of an unread one is still read for a moment.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use hyper::body::Incoming;
 
 use super::GoOn;
 
-/// What is still taken of a body that nobody wants, so that the answer arrives: as much as an honest message has.
+/// How many bytes of an unwanted body are still read, so that the answer arrives: as many as a legitimate message has.
 pub const LEFT_BYTES: usize = 4 << 20;
-/// And for how long.
+/// How long an unwanted body is still read.
 pub const LEFT_TIME: Duration = Duration::from_secs(1);
 
 /// The body of a request.
 ///
-/// A server may answer before it has read the body and then reset the stream (RFC 9113 8.1), but clients exist that
-/// lose the answer to the reset when they are still sending. So on HTTP/2 the rest is read and dropped meanwhile. On
-/// HTTP/1.1 the connection sees to it.
+/// A server may answer before it has read the body and then reset the stream (RFC 9113 8.1), but some clients lose the
+/// answer if they are still sending when the reset arrives. So on HTTP/2 the rest is read and dropped. On HTTP/1.1 the
+/// connection does that.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// Taken when this is dropped.
+    /// Taken out when this is dropped.
     incoming: Option<Incoming>,
     is_http2: bool,
-    /// Told when the body is waited for.
+    /// Signalled when the body is waited for.
     go_on: Option<Arc<GoOn>>,
 }
 
@@ -39,8 +39,9 @@ impl RequestBody {
         request.map(|incoming| Self { incoming: Some(incoming), is_http2, go_on: None })
     }
 
-    /// Over HTTP/2: the client holds the body back until it is told to go on, which `go_on` is asked for when somebody
-    /// wants the body and nothing of it is there. RFC 9110 10.1.1: a request that is refused by its head is not told so.
+    /// For HTTP/2, when the client holds the body back until it gets `100 (Continue)`: `go_on` is signalled when the
+    /// body is wanted and nothing of it has arrived. RFC 9110 10.1.1: no such response for a request that is refused
+    /// because of its head.
     pub fn hold_back(&mut self, go_on: Arc<GoOn>) {
         self.go_on = Some(go_on).filter(|_| self.is_http2);
     }

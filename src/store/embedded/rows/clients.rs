@@ -37,13 +37,13 @@ fn parse_source(word: Option<&str>) -> Result<DocumentSource> {
 }
 
 /// A client and its row.
-pub(crate) struct FoundClient {
+pub(crate) struct ClientRow {
     pub(crate) no: i64,
     pub(crate) client: Client,
     metadata: String,
 }
 
-pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<FoundClient> {
+pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<ClientRow> {
     let no = c.no()?;
     let secrets =
         row::all(db, "SELECT hash, until FROM client_secret WHERE client_no = ?1 ORDER BY position", [no], |c| {
@@ -69,10 +69,10 @@ pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<FoundClient> 
         },
     };
     opened(StoredClient(&client, &metadata), c.number()?, "a client")?;
-    Ok(FoundClient { no, client, metadata })
+    Ok(ClientRow { no, client, metadata })
 }
 
-pub(crate) fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<FoundClient>> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<ClientRow>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND client_id = ?2");
     row::one(db, &sql, params![tenant, id], |c| read(db, c))
 }

@@ -21,14 +21,14 @@ const SELECT: &str = "SELECT k.no, k.client_no, k.account_no, c.status = 'enable
         LEFT JOIN grants g ON g.no = k.grant_no";
 
 /// A code and its row.
-pub(crate) struct FoundCode {
+pub(crate) struct CodeRow {
     no: i64,
     client_no: i64,
     account_no: i64,
     pub(crate) found: FoundCode,
 }
 
-fn read(c: &mut Columns<'_>) -> Result<FoundCode> {
+fn read(c: &mut Columns<'_>) -> Result<CodeRow> {
     let (no, client_no, account_no) = (c.no()?, c.no()?, c.no()?);
     let (is_enabled, has_grant) = (c.flag()?, c.flag()?);
     let method_is_known = c.text()? == METHOD;
@@ -57,10 +57,10 @@ fn read(c: &mut Columns<'_>) -> Result<FoundCode> {
     }
     let challenge = code.challenge.clone().filter(|_| intact);
     let code = CodeRecord { challenge, ..code };
-    Ok(FoundCode { no, client_no, account_no, found: FoundCode { code, is_enabled, has_grant } })
+    Ok(CodeRow { no, client_no, account_no, found: FoundCode { code, is_enabled, has_grant } })
 }
 
-pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &CodeHash) -> Result<Option<FoundCode>> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &CodeHash) -> Result<Option<CodeRow>> {
     let sql = format!("{SELECT} WHERE substr(k.hash, 1, 8) = substr(?2, 1, 8) AND k.hash = ?2 AND k.tenant = ?1");
     row::one(db, &sql, params![tenant, hash], read)
 }
@@ -167,7 +167,7 @@ pub(crate) fn ending(db: &Connection, request: &RedeemCode) -> Result<Option<End
 
 /// Puts a code in the place of the one that was found, which was not used. That was read in this transaction and no other
 /// writer can be inside; the condition is the second lock.
-fn put(db: &Connection, found: &FoundCode, code: &CodeRecord, grant_no: Option<i64>) -> Result<()> {
+fn put(db: &Connection, found: &CodeRow, code: &CodeRecord, grant_no: Option<i64>) -> Result<()> {
     let sql = "UPDATE code SET used_at = ?2, grant_no = ?3, failures = ?4, seal = ?5 WHERE no = ?1 AND used_at IS NULL";
     execute_once(db, sql, params![found.no, code.used_at, grant_no, code.failures, code.seal()])
 }

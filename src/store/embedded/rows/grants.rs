@@ -15,7 +15,7 @@ const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.statu
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
 /// A grant and its row.
-pub(crate) struct FoundGrant {
+pub(crate) struct GrantRow {
     pub(crate) no: i64,
     pub(crate) client_no: i64,
     /// Whether client and account are both enabled.
@@ -23,7 +23,7 @@ pub(crate) struct FoundGrant {
     pub(crate) grant: Grant,
 }
 
-fn read(c: &mut Columns<'_>) -> Result<FoundGrant> {
+fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
     let (no, client_no, enabled) = (c.no()?, c.no()?, c.flag()?);
     let grant = Grant {
         id: c.grant()?,
@@ -47,7 +47,7 @@ fn read(c: &mut Columns<'_>) -> Result<FoundGrant> {
         retried_at: c.optional_moment()?,
         revoked_at: c.optional_moment()?,
     };
-    Ok(FoundGrant { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
+    Ok(GrantRow { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
 }
 
 /// The mark as its column holds it.
@@ -59,7 +59,7 @@ const fn stored_mark(first_use: FirstUse) -> Option<u8> {
     }
 }
 
-pub(crate) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Option<FoundGrant>> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Option<GrantRow>> {
     row::one(db, &format!("{SELECT} WHERE g.tenant = ?1 AND g.id = ?2"), params![tenant, id], read)
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
 
 /// Puts a grant in the place of the one that was found, which stood. That was read in this transaction and no other writer
 /// can be inside; the condition is the second lock.
-pub(super) fn put(db: &Connection, found: &FoundGrant, grant: &Grant) -> Result<()> {
+pub(super) fn put(db: &Connection, found: &GrantRow, grant: &Grant) -> Result<()> {
     execute_once(
         db,
         "UPDATE grants SET authenticated_at = ?3, created_at = ?4, expires_at = ?5, idle_until = ?6, generation = ?7,
@@ -133,12 +133,12 @@ pub(super) fn put(db: &Connection, found: &FoundGrant, grant: &Grant) -> Result<
     )
 }
 
-fn put_revoked(db: &Connection, found: &FoundGrant, at: Timestamp) -> Result<()> {
+fn put_revoked(db: &Connection, found: &GrantRow, at: Timestamp) -> Result<()> {
     put(db, found, &Grant { revoked_at: Some(at), ..found.grant.clone() })
 }
 
 /// Revokes a grant that was just read and not yet revoked: tokens out, change out.
-fn end_found(db: &Connection, found: FoundGrant, at: Timestamp) -> Result<()> {
+fn end_found(db: &Connection, found: GrantRow, at: Timestamp) -> Result<()> {
     put_revoked(db, &found, at)?;
     execute(db, "DELETE FROM access_token WHERE grant_no = ?1", [found.no])?;
     execute(db, "DELETE FROM void_token WHERE grant_no = ?1", [found.no])?;
