@@ -1,14 +1,14 @@
-//! Addresses to listen at, as people write them on the command line.
+//! Parses listen addresses as written on the command line.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Reads an address with its port, or `localhost` with a port, or a port alone, which is one of 127.0.0.1.
+/// Parses an address with its port, `localhost` with a port, or a port alone, which means 127.0.0.1.
 pub(super) fn parse(text: &str) -> Result<SocketAddr, String> {
     let port = |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
     let local = port(text.strip_prefix("localhost:").unwrap_or(text));
     let local = local.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     let expected = |_| {
-        // Elsewhere `:8443` means every address of the machine, which nobody should open by accident.
+        // In other programs `:8443` means every address of the machine, which nobody should open by accident.
         let port = text.rsplit(':').next().and_then(port).unwrap_or(8443);
         format!("write {port} or 127.0.0.1:{port} for this machine alone, or 0.0.0.0:{port} or [::]:{port} for all")
     };

@@ -15,7 +15,7 @@ use crate::issuer::AuditQuery;
 use crate::oauth::Timestamp;
 use crate::store::{AuditEvent, AuditFilter, AuditRetention, AuditRow};
 
-/// How often a followed trail is read: half of the second in which an operator expects to see an action.
+/// How often a followed trail is read: an operator expects to see an action within a second.
 const FOLLOW: Duration = Duration::from_millis(500);
 
 /// How many rows are printed by default.
@@ -62,7 +62,7 @@ pub(super) struct Tail {
     data: DataArguments,
 }
 
-/// Reads the name of an event, or of a group: the part before the full stop.
+/// Parses the name of an event, or of a group of events: the part before the full stop.
 fn events(name: &str) -> Result<Vec<AuditEvent>, String> {
     let is_meant = |event: &&AuditEvent| {
         event.as_str() == name || event.as_str().split_once('.').is_some_and(|(group, _)| group == name)
@@ -95,7 +95,7 @@ fn tail(arguments: &Tail) -> Result<(), Failure> {
     let lines = arguments.lines.or_else(|| (!is_bounded).then_some(LINES));
     block_on(async {
         let filter = data.administration.audit_filter(&query).await?;
-        // Before the rows are read: what comes meanwhile is printed below, not lost.
+        // Taken before the rows are read, so that rows added meanwhile are printed below.
         let newest = data.store.newest_audit().await?;
         let mut last = match lines {
             Some(lines) => {
@@ -121,7 +121,7 @@ fn tail(arguments: &Tail) -> Result<(), Failure> {
     })
 }
 
-/// Prints the wanted rows after a position; returns the position after which new ones will be.
+/// Prints the matching rows after a position; returns the position from which new ones follow.
 async fn print_after(data: &Data, filter: &AuditFilter, mut after: u64) -> Result<u64, Failure> {
     loop {
         let page = data.administration.audit_after(filter, after).await?;
@@ -141,7 +141,7 @@ async fn print(data: &Data, rows: &[(u64, AuditRow)]) -> Result<(), Failure> {
     let accounts = data.administration.accounts().await?;
     let former = data.administration.former_names().await?;
     let former = former.iter().map(|(name, subject)| (subject.as_str(), name.as_str()));
-    // The present name last, so that it stands before former ones.
+    // The current name last, so that it takes precedence over former ones.
     let names: HashMap<_, _> = former.chain(accounts.iter().map(|a| (a.subject.as_str(), a.name.as_str()))).collect();
     rows.iter().try_for_each(|(number, row)| {
         let value = describe(*number, row, &names);
@@ -163,7 +163,7 @@ fn prune(before: Option<Timestamp>, data: &DataArguments) -> Result<(), Failure>
     data.output.one(&format!("removed {gone} rows"), &json!({ "removed": gone }))
 }
 
-/// The members that say something, in the order of a sentence.
+/// Returns the non-empty members, in the order of a sentence.
 fn text(value: &Value) -> String {
     let member = |name: &str| match value.get(name)? {
         Value::String(text) => Some(printable(text)),
@@ -180,10 +180,10 @@ fn text(value: &Value) -> String {
     head.into_iter().chain(rest).flatten().collect::<Vec<_>>().join("  ")
 }
 
-/// `names` are the login names of accounts, of those that are gone too, by subject.
+/// Describes a row. `names` are the login names of accounts by subject, including deleted ones.
 fn describe(number: u64, row: &AuditRow, names: &HashMap<&str, &str>) -> Value {
     let subject = row.subject.as_ref().map(|subject| subject.as_str());
-    // Rows from before there was a subject name it elsewhere.
+    // Rows of earlier versions name the account elsewhere.
     let user = [subject, row.actor.as_deref(), row.target.as_deref()].into_iter().flatten();
     let user = user.filter_map(|subject| names.get(subject)).next();
     json!({

@@ -100,7 +100,7 @@ fn folder(dir: Option<PathBuf>, data: &FolderArguments) -> Result<PathBuf, Failu
     Ok(config.data_dir.join(CERTIFICATES))
 }
 
-/// Returns the CA of a folder and the digits by which stores know it.
+/// Returns the CA of a folder and the digits that identify it in the stores.
 fn known(folder: &Path) -> Result<(PathBuf, String), Failure> {
     let ca = dev_certs::ca_file(folder);
     let fault = |why: &dyn std::fmt::Display| Failure::other(anyhow::anyhow!("{}: {why}", ca.display()));
@@ -114,7 +114,7 @@ fn known(folder: &Path) -> Result<(PathBuf, String), Failure> {
     Ok((ca.canonicalize().unwrap_or(ca), digits))
 }
 
-/// Changes every store, and prints what became of each.
+/// Changes every store, and prints the outcome for each.
 fn change(output: Output, change: TrustChange<'_>) -> Result<(), Failure> {
     let home = std::env::home_dir();
     let mut failed = 0;
@@ -140,7 +140,7 @@ fn change(output: Output, change: TrustChange<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Says what programs need that look into no store.
+/// Returns what to set for programs that use none of the stores.
 fn others(folder: &Path) -> String {
     let path = |name: &str| {
         let file = folder.join(name);

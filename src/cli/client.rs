@@ -169,7 +169,7 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
         object.insert("client_secret".to_owned(), json!(secret.reveal()));
         text.push_str(&format!("\nclient_secret  {}\nThe secret is not shown again.", secret.reveal()));
     }
-    // What was asked for and is not there must not be found out by a login that fails.
+    // The operator must learn here what was left out, and not from a login that fails.
     let left_out = added.left_out.iter().map(|member| {
         let uri = member.index.filter(|_| member.member == "redirect_uris").and_then(|at| new.redirect_uris.get(at));
         (uri.cloned().unwrap_or_else(|| member.to_string()), &member.why)
@@ -223,7 +223,7 @@ fn say_status(client: &ClientArguments, word: &str) -> Result<(), Failure> {
     client.data.output().one(&format!("{} is {word}", client.id), &json!({ "client_id": client.id, "status": word }))
 }
 
-/// `own` is the id of the client of `mcpgate token issue`, which nobody connects as.
+/// Describes a client. `own` is the id of the client of `mcpgate token issue`, as which nobody connects.
 fn describe(client: &Client, own: &str) -> Value {
     let mut members = client.metadata.to_json();
     members.insert("client_id".to_owned(), json!(client.id.as_str()));

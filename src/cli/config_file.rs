@@ -1,22 +1,22 @@
-//! The configuration file that a command works with: of `--config`, else of the environment, else of the machine.
+//! The configuration file that a command uses: from `--config`, or the environment, or the machine's own.
 
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::config::{FILE_VARIABLE, Problem, SYSTEM_FILE, file_of_environment, file_of_system};
 
-/// Who named a file.
+/// Where the name of a file comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NamedBy {
-    /// The command line.
+    /// An option on the command line.
     Option,
-    /// The environment.
+    /// The environment variable `MCPGATE_CONFIG`.
     Variable,
-    /// Nobody: it is where the machine's own is.
+    /// Neither: it is at the default place for the machine's own server.
     Place,
 }
 
-/// A configuration file, and who named it.
+/// A configuration file, and where its name comes from.
 #[derive(Debug, Clone)]
 pub(super) struct ConfigFile {
     pub(super) path: PathBuf,
@@ -24,7 +24,7 @@ pub(super) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Returns the file of the option or of the environment.
+    /// Returns the file named by the option or the environment.
     pub(super) fn named(option: Option<&Path>) -> Result<Option<Self>, Failure> {
         if let Some(path) = option {
             return Ok(Some(Self { path: path.to_owned(), named_by: NamedBy::Option }));
@@ -39,13 +39,13 @@ impl ConfigFile {
         Ok(Some(Self { path, named_by: NamedBy::Variable }))
     }
 
-    /// Returns the file of the option or of the environment, or the machine's own, if there is one.
+    /// Returns the file named by the option or the environment, or the machine's own, if there is one.
     pub(super) fn find(option: Option<&Path>) -> Result<Option<Self>, Failure> {
         let of_system = || file_of_system().map(|path| Self { path, named_by: NamedBy::Place });
         Ok(Self::named(option)?.or_else(of_system))
     }
 
-    /// The same for a command that does nothing without a file.
+    /// Like `find`, for a command that needs a file.
     pub(super) fn require(option: Option<&Path>) -> Result<PathBuf, Failure> {
         let missing = || {
             let text = format!("name the configuration with --config or {FILE_VARIABLE}; there is no {SYSTEM_FILE}");

@@ -1,4 +1,4 @@
-//! Which data a command works on: the options that name it, and the open store with the use cases over it.
+//! The data that a command works on: the options that name it, and the open store with its use cases.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,12 +36,12 @@ pub(super) struct DataArguments {
     json: bool,
 }
 
-/// Whether a command may begin a data folder.
+/// Whether a command may create a missing store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// It may, where it was told which: the first account or client can come before the first start.
+    /// It may, in a folder that was named: the first account or client can be added before the first start.
     Make,
-    /// It may not: a mistyped folder must not look like an empty one.
+    /// It may not: a mistyped folder must not look like an empty store.
     Refuse,
 }
 
@@ -63,8 +63,8 @@ impl DataArguments {
         self.open_with(tenant, &config, |entropy| Ok(loaded(entropy)?.token))
     }
 
-    /// Opens the data for a command that needs the folder alone. Whoever ends access has to be able to while the
-    /// configuration or the keys are broken or gone.
+    /// Opens the data for a command that needs only the folder: ending access must work even while the configuration or
+    /// the keys are broken or missing.
     pub(super) fn open_folder(&self) -> Result<Data, Failure> {
         let tenant = self.tenant()?;
         let config = self.load_folder()?;
@@ -72,8 +72,8 @@ impl DataArguments {
         self.open_folder_of(tenant, &config)
     }
 
-    /// Takes access away: by the running server, where that is in force at once and on a full disk too; without one, or where
-    /// it fails, in the store.
+    /// Ends access: through the running server, where it takes effect at once, even on a full disk; without a server,
+    /// or if that fails, in the store.
     pub(super) fn withdraw(&self, deed: &Withdrawal) -> Result<Withdrawn, Failure> {
         let tenant = self.tenant()?;
         let config = self.load_folder()?;
@@ -93,7 +93,7 @@ impl DataArguments {
 
     fn open_folder_of(&self, tenant: TenantId, config: &Config) -> Result<Data, Failure> {
         self.open_with(tenant, config, |entropy| {
-            // Such a command makes and reads nothing with them.
+            // Such a command does not use the keys.
             let lost = || TokenKeys::new(vec![(0, entropy.random_32())], config.brand.clone());
             let loaded = keys::load(&config.data_dir, &config.brand);
             loaded.map(|keys| keys.token).or_else(|error| lost().ok_or(error))
@@ -121,14 +121,14 @@ impl DataArguments {
         Ok(Data { config, store, administration, output: self.output() })
     }
 
-    /// Refuses a folder that cannot be used, or has no store where none may be made.
+    /// Refuses a folder that cannot be used, or that has no store if none may be created.
     fn expect_folder(&self, config: &Config, missing: Missing) -> Result<(), Failure> {
         self.expect_store(&config.data_dir, missing)?;
         data_dir::check(&config.data_dir, User::Command).map_err(Failure::other)?;
         data_dir::check_store(&config.data_dir).map_err(Failure::other)
     }
 
-    /// Refuses a folder without a store, unless one may be made there; else tells people which store it is.
+    /// Refuses a folder without a store, unless one may be created there; otherwise prints which store is used.
     pub(super) fn expect_store(&self, folder: &Path, missing: Missing) -> Result<(), Failure> {
         let file = self.file()?;
         let told = self.data.is_some() || file.is_some();
@@ -147,7 +147,8 @@ impl DataArguments {
         Ok(())
     }
 
-    /// Returns the configuration file, whether it was named or not. That of a folder is noted there.
+    /// Returns the configuration file, whether it was named or not. The one used with a data folder is remembered
+    /// there.
     fn file(&self) -> Result<Option<ConfigFile>, Failure> {
         let option = self.config.as_deref();
         if self.data.is_some() {
@@ -156,7 +157,7 @@ impl DataArguments {
         ConfigFile::find(option)
     }
 
-    /// Opens the data to add somebody or something that takes part in signing in, which only one tenant can.
+    /// Opens the data to add an account or client for signing in, which only one tenant supports.
     pub(super) fn open_to_sign_in(&self, missing: Missing) -> Result<Data, Failure> {
         if self.tenant != TenantId::DEFAULT {
             return Err(Failure::Usage(format!(
@@ -168,12 +169,12 @@ impl DataArguments {
         self.open(missing)
     }
 
-    /// Reads the configuration for a command that needs the data folder alone, whatever else is wrong with it.
+    /// Reads the configuration for a command that needs only the data folder, whatever else is wrong with it.
     pub(super) fn load_folder(&self) -> Result<Config, Failure> {
         self.load().or_else(|failure| self.without_configuration(failure))
     }
 
-    /// Makes do with the data folder, which the options, the broken file or the default name.
+    /// Falls back to the data folder alone, as named by the options, the broken file or the default.
     fn without_configuration(&self, failure: Failure) -> Result<Config, Failure> {
         let named = match (&self.data, self.file()) {
             (Some(data), _) => Some(Some(data.clone())),
@@ -197,12 +198,12 @@ impl DataArguments {
         Ok(config)
     }
 
-    /// Returns how to print.
+    /// Returns how the command prints.
     pub(super) fn output(&self) -> Output {
         Output::new(self.json)
     }
 
-    /// Reads the configuration alone.
+    /// Reads the configuration without opening the data.
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let file = self.file()?.filter(|file| self.data.is_none() && !remember::is_addition(file));
         let overrides =
@@ -210,7 +211,7 @@ impl DataArguments {
         if let Some(file) = file {
             return Config::load(Some(&file.path), &overrides).map_err(Failure::Configuration);
         }
-        // The folder of `up`: what it was started with last time is noted there.
+        // The folder of `up`, which remembers how it was last started.
         let bare = Config::load(None, &overrides).map_err(Failure::Configuration)?;
         let (noted, overrides) = remember::recall(&bare.data_dir, overrides)?;
         if let Some(gone) = noted.as_ref().filter(|file| self.config.is_none() && !file.exists()) {
@@ -222,7 +223,7 @@ impl DataArguments {
     }
 }
 
-/// What else can be done where neither the configuration nor the folder that it names can be used.
+/// Returns the advice for when neither the configuration nor the folder in it can be used.
 fn folder_unknown() -> Problem {
     let fault = "this command needs the data folder alone, which cannot be told from the configuration".to_owned();
     let remedy = "name it with this option in place of the file".to_owned();

@@ -44,7 +44,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.one(&text, &json!({ "file": file.display().to_string(), "keys": keys.display().to_string() }))
         }
         Command::Restore { file, data } => {
-            // It ends nobody's access, so there is no hurry that would excuse a guess at the folder.
+            // It does not end access, so it is not urgent enough to guess the folder.
             let folder = data.load()?.data_dir;
             data.expect_store(&folder, Missing::Make)?;
             data_dir::check(&folder, User::Command).map_err(Failure::other)?;

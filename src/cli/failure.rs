@@ -1,5 +1,5 @@
-//! How a command can fail, what is said of it, and the exit code: 0 done, 1 failed, 64 not understood, 75 in force but not
-//! yet stored, 78 bad configuration (the last three as in BSD's sysexits).
+//! How a command can fail, its message, and the exit code: 0 done, 1 failed, 64 not understood, 75 in force but not yet
+//! stored, 78 bad configuration (the last three as in BSD's sysexits).
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -13,28 +13,28 @@ use crate::store::StoreError;
 
 pub(super) const USAGE: u8 = 64;
 const CONFIGURATION: u8 = 78;
-/// As EX_TEMPFAIL: to be looked at again.
+/// The value of EX_TEMPFAIL: to be checked again later.
 const NOT_STORED: u8 = 75;
 const NOT_STORED_WORDS: &str = "in force at once, but not yet stored: the running server cannot write. It stores this as soon \
                                 as it can; a restart before then forgets it. Make room on its disk, and repeat this command \
                                 if the server ends before mcpgate_store_unstored_revocations is 0";
 
-/// Why a command was not done.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The command line makes no sense.
+    /// The command line is not valid.
     Usage(String),
     /// The configuration has problems.
     Configuration(Vec<Problem>),
     /// The gateway did not start.
     NotStarted(RunError),
-    /// It is in force, and the running server could not store it yet.
+    /// The action is in force, but the running server could not store it yet.
     NotStored,
-    /// Something else, with its cause.
+    /// Any other error, with its cause.
     Other(anyhow::Error),
-    /// Nobody reads the output any more: not worth a word.
+    /// The reader of the output has gone, which needs no message.
     BrokenPipe,
-    /// It is said already.
+    /// The message was already printed; the exit code.
     Told(u8),
 }
 
@@ -43,7 +43,7 @@ impl Failure {
         Self::Other(error.into())
     }
 
-    /// Returns what there is to say; nothing when it is said already.
+    /// Returns the message; empty when it was already printed.
     pub(super) fn words(&self) -> String {
         match self {
             Self::Usage(text) => text.clone(),
@@ -55,7 +55,7 @@ impl Failure {
         }
     }
 
-    /// Says on standard error what is to be said, for people or as JSON in one line, and returns the exit code.
+    /// Prints the message on standard error, as text or as one line of JSON, and returns the exit code.
     pub(super) fn report(self, json: bool) -> ExitCode {
         let (text, problems, code) = match self {
             Self::Usage(text) => (text, Vec::new(), USAGE),
@@ -64,7 +64,7 @@ impl Failure {
             }
             Self::NotStarted(error) => (error.to_string(), Vec::new(), error.exit_code()),
             Self::NotStored => (NOT_STORED_WORDS.to_owned(), Vec::new(), NOT_STORED),
-            // Our errors have their causes in their words: the chain would say them twice.
+            // Our own errors include their causes in the message, so the chain would repeat them.
             Self::Other(error) => (error.to_string(), Vec::new(), 1),
             Self::BrokenPipe => return ExitCode::SUCCESS,
             Self::Told(code) => return ExitCode::from(code),
@@ -80,18 +80,18 @@ impl Failure {
         } else {
             format!("mcpgate: {text}\n")
         };
-        // When standard error is gone too, the code is all that can be said.
+        // If standard error is closed too, the exit code is all that remains.
         let _gone = std::io::stderr().write_all(said.as_bytes());
         ExitCode::from(code)
     }
 }
 
-/// One problem a line.
+/// Formats problems as text, one per line.
 pub(super) fn lines(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
-/// Problems as programs read them.
+/// Formats problems as JSON.
 pub(super) fn values(problems: &[Problem]) -> Vec<Value> {
     let value = |problem: &Problem| {
         json!({
@@ -120,7 +120,7 @@ impl From<AdministrationError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let text = match error {
-            // Whoever stands before the machine needs the reason alone: a name that is taken, a server that runs.
+            // On the command line only the reason matters: a name that is taken, a running server.
             StoreError::Unavailable(reason) => reason,
             StoreError::Conflict(_) | StoreError::NotStored => error.to_string(),
             StoreError::Corrupt(_) => format!("{error}; put a backup in its place with mcpgate db restore"),

@@ -1,8 +1,9 @@
-//! The grammar of the command line, and what becomes of a command's outcome.
+//! The grammar of the command line, and how a command's outcome is reported.
 //!
-//! Commands about data open the store themselves, beside a running server or without one; the server learns of their
-//! actions from the change log, and at once, by a socket, of what ends access. A command holds no rule: it reads its options, calls `config`, `server` or
-//! `issuer::Administration`, and prints. Each command has its file; `output.rs` prints, `failure.rs` has the exit codes.
+//! Commands about data open the store themselves, whether or not a server is running; the server learns of their
+//! actions from the change log, and of what ends access at once through a socket. A command contains no rules: it reads
+//! its options, calls `config`, `server` or `issuer::Administration`, and prints. Each command has its own file;
+//! `output.rs` prints, `failure.rs` has the exit codes.
 
 mod address;
 mod audit;
@@ -96,7 +97,7 @@ pub fn run() -> ExitCode {
     outcome.map_or_else(|failure| failure.report(json_is_wanted()), |()| ExitCode::SUCCESS)
 }
 
-/// Returns whether `--json` is among the options, of a command line too that is not understood otherwise.
+/// Returns whether `--json` is among the options, even if the command line is not valid.
 fn json_is_wanted() -> bool {
     std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
@@ -123,7 +124,7 @@ fn execute(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Prints what clap says: help and version are no failures.
+/// Prints clap's message; help and version are not failures.
 fn refused(refusal: &clap::Error) -> Result<(), Failure> {
     let text = refusal.render().to_string();
     if !refusal.use_stderr() {

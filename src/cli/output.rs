@@ -1,4 +1,4 @@
-//! The one writer of standard output: text for people or JSON for programs.
+//! The only writer of standard output: text for people or JSON for programs.
 
 use std::io::Write;
 
@@ -16,12 +16,12 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Prints text.
+    /// Makes an output that prints text.
     pub(super) fn text() -> Self {
         Self { json: false }
     }
 
-    /// Prints JSON when it was asked for.
+    /// Makes an output that prints JSON if `json` is set.
     pub(super) fn new(json: bool) -> Self {
         Self { json }
     }
@@ -31,17 +31,17 @@ impl Output {
         if self.json { self.raw(format!("{value:#}\n").as_bytes()) } else { self.raw(format!("{text}\n").as_bytes()) }
     }
 
-    /// Prints the members of one object, a line each; or the object as JSON.
+    /// Prints the members of an object, one per line, or the object as JSON.
     pub(super) fn members(self, value: &Value) -> Result<(), Failure> {
         let rows = value.as_object().into_iter().flatten().filter(|(_, member)| !member.is_null());
         let rows: Vec<_> = rows.map(|(name, member)| vec![name.clone(), cell(Some(member))]).collect();
         self.one(aligned(&rows).trim_end(), value)
     }
 
-    /// Tells people something beside the result, which may go into a variable.
+    /// Prints a note on standard error, since standard output may be captured.
     pub(super) fn note(self, text: &str) {
         if !self.json {
-            // Who closed standard error does not want to know.
+            // If standard error is closed, nobody wants the note.
             let _gone = writeln!(std::io::stderr(), "{text}");
         }
     }
@@ -70,7 +70,7 @@ impl Output {
     }
 }
 
-/// A moment as RFC 3339 has it, in UTC, to the second.
+/// Formats a moment as in RFC 3339, in UTC, to the second.
 pub(super) fn moment(at: Timestamp) -> String {
     let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
     let moment = OffsetDateTime::from_unix_timestamp(seconds).ok();
@@ -86,7 +86,8 @@ fn cell(value: Option<&Value>) -> String {
     }
 }
 
-/// What strangers chose must neither drive the operator's terminal nor look like something else on it.
+/// Makes text from strangers safe to print: it must neither control the operator's terminal nor look like something
+/// else on it.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) { c } else { '\u{fffd}' }).collect()
 }

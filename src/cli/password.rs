@@ -1,4 +1,4 @@
-//! Passwords come from a file or from standard input, never from the command line, which others can see.
+//! Reads passwords from a file or from standard input, never from the command line, which others can see.
 
 use std::io::{IsTerminal, Read};
 use std::os::unix::fs::FileTypeExt as _;
@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 use super::failure::Failure;
 use crate::files;
 
-/// The longest that is read: more than the longest password, so that it is refused and not cut.
+/// The most bytes read: more than the longest password, so that a longer one is refused and not truncated.
 const MAX: u64 = 4096;
 
-/// How long a password may take to come through a pipe.
+/// Time limit for a password from a pipe.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Reads a password from a file, or from a pipe that a shell makes (`<(…)`); `-` is standard input.
+/// Reads a password from a file, or from a pipe made by a shell (`<(…)`); `-` is standard input.
 pub(super) fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     if path.as_os_str() == "-" {
         return from_input();
@@ -28,7 +28,7 @@ pub(super) fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
         let content = Zeroizing::new(files::read(path, MAX).map_err(|e| named(&e))?);
         return read(content.as_slice()).map_err(|_| named(&files::ReadError::NotText));
     }
-    // Opening a pipe waits for somebody who writes into it.
+    // Opening a pipe blocks until there is a writer.
     let (tell, told) = mpsc::channel();
     let file = path.to_owned();
     std::thread::spawn(move || tell.send(std::fs::File::open(file).map_err(Failure::other).and_then(read)));
@@ -48,7 +48,7 @@ pub(super) fn from_input() -> Result<Zeroizing<String>, Failure> {
 fn read(from: impl Read) -> Result<Zeroizing<String>, Failure> {
     let mut text = Zeroizing::new(String::new());
     from.take(MAX).read_to_string(&mut text)?;
-    // Editors end a file with a line end that nobody types at the login.
+    // Editors end a file with a line end, which nobody types when logging in.
     let line = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
     Ok(Zeroizing::new(line.to_owned()))
 }

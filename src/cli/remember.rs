@@ -1,5 +1,5 @@
-//! How `mcpgate up` was last started on a data folder, so that commands given that folder speak of the same public URL
-//! and upstreams.
+//! Remembers how `mcpgate up` was last started on a data folder, so that commands on that folder use the same public
+//! URL and upstreams.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ struct NotedStart {
     config: Option<PathBuf>,
 }
 
-/// Notes the start in the data folder.
+/// Records the start in the data folder.
 pub(super) fn note(
     data_dir: &Path,
     public_url: &str,
@@ -36,8 +36,8 @@ pub(super) fn note(
     files::private::replace(&data_dir.join(UP), 0o600, text.as_bytes()).map_err(Failure::other)
 }
 
-/// Returns whether the file that the environment names is one that `mcpgate up` was last given, in the folder of its own
-/// choice: it adds to the defaults of `up` then, and is not the configuration of a server.
+/// Returns whether the file named in the environment is the one that `mcpgate up` last used with its default folder:
+/// then it extends the defaults of `up`, and is not the configuration of a server.
 pub(super) fn is_addition(file: &ConfigFile) -> bool {
     let overrides = Overrides { up: true, data_only: true, ..Overrides::default() };
     let noted = || {
@@ -48,7 +48,7 @@ pub(super) fn is_addition(file: &ConfigFile) -> bool {
         && noted().is_some_and(|noted| file.path.canonicalize().is_ok_and(|f| f == noted))
 }
 
-/// Puts what was noted, if anything was, into `overrides`; returns the configuration file too.
+/// Adds what was recorded, if anything, to `overrides`; also returns the configuration file.
 pub(super) fn recall(data_dir: &Path, overrides: Overrides) -> Result<(Option<PathBuf>, Overrides), Failure> {
     let path = data_dir.join(UP);
     let text = match files::private::read_note(&path) {

@@ -1,4 +1,4 @@
-//! `mcpgate serve` and `mcpgate check`: a configuration file in force, or only looked at.
+//! `mcpgate serve` and `mcpgate check`: serves with a configuration file, or only checks it.
 
 use std::path::PathBuf;
 
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(server::run(config, options)?)
 }
 
-/// Prints every problem.
+/// Prints every problem of the configuration.
 pub(super) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let output = Output::new(arguments.json);
     let overrides = Overrides { up: arguments.up, ..Overrides::default() };

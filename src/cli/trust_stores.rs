@@ -1,5 +1,5 @@
-//! The places where programs of this machine look for CAs, and how a CA gets into them and out again: the system's store
-//! and the NSS databases of browsers.
+//! The stores where programs on this machine look for CAs, and how a CA is added and removed: the system's store and
+//! the NSS databases of browsers.
 
 use std::fs;
 use std::io::IsTerminal as _;
@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 
 use rustix::process::geteuid;
 
-/// How files of ours in the system's store begin.
+/// Prefix of our files in the system's store.
 const FILE_PREFIX: &str = "mcpgate-development-";
-/// How entries of ours in NSS databases begin.
+/// Prefix of our entries in NSS databases.
 const NICKNAME_PREFIX: &str = "mcpgate development CA ";
 
-/// Folders of the system's store with the command that makes a new file in them count, by distribution: Debian and Alpine,
-/// Fedora, Arch, openSUSE.
+/// Folders of the system's store, with the command that activates new files in them, by distribution: Debian and
+/// Alpine, Fedora, Arch, openSUSE.
 const SYSTEM: [(&str, &[&str]); 4] = [
     ("/usr/local/share/ca-certificates", &["update-ca-certificates"]),
     ("/etc/pki/ca-trust/source/anchors", &["update-ca-trust", "extract"]),
@@ -22,10 +22,10 @@ const SYSTEM: [(&str, &[&str]); 4] = [
     ("/usr/share/pki/trust/anchors", &["update-ca-certificates"]),
 ];
 
-/// Databases of Chromium and what is built on it, below the home folder; of the first two it uses the one that is there.
+/// Databases of Chromium and browsers based on it, below the home folder; of the first two it uses the one that exists.
 const CHROMIUM: [&str; 3] = [".pki/nssdb", ".local/share/pki/nssdb", "snap/chromium/current/.pki/nssdb"];
 
-/// Folders that hold the profiles of Firefox, below the home folder.
+/// Folders with the profiles of Firefox, below the home folder.
 const FIREFOX: [&str; 4] = [
     ".mozilla/firefox",
     ".config/mozilla/firefox",
@@ -33,19 +33,19 @@ const FIREFOX: [&str; 4] = [
     ".var/app/org.mozilla.firefox/.mozilla/firefox",
 ];
 
-/// One place where programs look for CAs.
+/// A store where programs look for CAs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TrustStore {
-    /// The system's: a folder, and the command that reads it.
+    /// The system's store: a folder, and the command that reads it.
     System(PathBuf, &'static [&'static str]),
-    /// A database of NSS, and the browsers that read it.
+    /// An NSS database, and the browsers that use it.
     Nss(PathBuf, &'static str),
 }
 
-/// What is to be done to a store.
+/// A change to a trust store.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TrustChange<'a> {
-    /// Trust this CA, known by these hexadecimal digits.
+    /// Trust this CA, identified by these hexadecimal digits.
     Add(&'a Path, &'a str),
     /// Stop trusting the CA with these digits; without digits, every CA that was ever added.
     Remove(Option<&'a str>),
@@ -54,13 +54,13 @@ pub(super) enum TrustChange<'a> {
 /// Why a store was not changed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TrustError {
-    /// It is root's, and root's password cannot be asked for here.
+    /// The store belongs to root, and root's password cannot be asked for here.
     #[error("only root may change it; run: {0}")]
     NeedsRoot(String),
-    /// A program is missing.
+    /// A required program is missing.
     #[error("{0} is not installed; {1}")]
     Missing(String, &'static str),
-    /// A program failed.
+    /// A program that was run failed.
     #[error("{0}: {1}")]
     Failed(String, String),
 }
@@ -77,7 +77,7 @@ pub(super) fn find(home: Option<&Path>) -> Vec<TrustStore> {
     let Some(home) = home else { return found };
     let mut chromium: Vec<_> = CHROMIUM.iter().map(|folder| home.join(folder)).filter(|f| is_database(f)).collect();
     if chromium.is_empty() {
-        // Chromium makes it when it first keeps a certificate, and reads one that is there.
+        // Chromium creates it when it first stores a certificate, and uses an existing one.
         chromium.push(home.join(CHROMIUM[0]));
     }
     found.extend(chromium.into_iter().map(|folder| TrustStore::Nss(folder, "Chromium, Chrome, Edge, Brave")));
@@ -93,7 +93,7 @@ fn is_database(folder: &Path) -> bool {
 }
 
 impl TrustStore {
-    /// Says what it is.
+    /// Returns a description of the store.
     pub(super) fn name(&self) -> String {
         match self {
             Self::System(..) => "the system's store (curl, Git, VS Code, Cursor)".to_owned(),
@@ -101,7 +101,7 @@ impl TrustStore {
         }
     }
 
-    /// Changes it; returns whether there was anything to change.
+    /// Changes the store; returns whether there was anything to change.
     ///
     /// # Errors
     /// `TrustError`.
@@ -142,7 +142,7 @@ fn change_system(folder: &Path, update: &[&str], change: TrustChange<'_>) -> Res
     Ok(true)
 }
 
-/// Runs commands as root: as they are, or through sudo where somebody can type the password.
+/// Runs commands as root: directly, or through sudo if somebody can type the password.
 fn as_root(commands: &[Vec<String>]) -> Result<(), TrustError> {
     let is_root = geteuid().is_root();
     let sudo = ["sudo".to_owned()];

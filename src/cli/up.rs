@@ -1,4 +1,4 @@
-//! `mcpgate up`: the gateway on one machine, with everything it needs made on the first run.
+//! `mcpgate up`: the gateway on one machine, with everything that it needs created on the first run.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         up: true,
         data_only: false,
     };
-    // Not the machine's own file: what is tried here must not meet the server that is configured there.
+    // Not the machine's own file: a trial must not interfere with the server that is configured there.
     let file = ConfigFile::named(arguments.config.as_deref())?.map(|file| file.path);
     let config = Config::load(file.as_deref(), &overrides).map_err(Failure::Configuration)?;
     let (upstream, config_file) = (overrides.upstream.clone(), file.clone());

@@ -1,4 +1,4 @@
-//! What `mcpgate up` prints once connections are accepted: where things are, and lines to paste into clients.
+//! What `mcpgate up` prints once connections are accepted: addresses, and lines to paste into clients.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::config::UpstreamKind;
 use crate::files::private::shell;
 use crate::server::Ready;
 
-/// Returns the text.
+/// Returns the text to print.
 pub(super) fn text(ready: &Ready) -> String {
     let config = &ready.config;
     let mut out = String::from("\nmcpgate is ready.\n\n");
@@ -30,7 +30,7 @@ pub(super) fn text(ready: &Ready) -> String {
             format_args!("\nSet the password of the account admin, once, within {minutes} minutes:\n\n  {link}\n"),
         );
     }
-    // The lines are pasted elsewhere than where we run.
+    // The lines are pasted in other folders, so the paths must be absolute.
     let path = |file: &PathBuf| shell(&file.canonicalize().unwrap_or_else(|_| file.clone()));
     out.push_str("\nConnect a client:\n");
     let plain = config.public_url.starts_with("http://");
@@ -49,13 +49,13 @@ pub(super) fn text(ready: &Ready) -> String {
     out
 }
 
-/// Said instead of how to trust a certificate.
+/// Printed instead of how to trust a certificate.
 const PLAIN: &str = "
   WARNING: this is plain http. Passwords and tokens travel in clear text, which only this machine's own loopback
   interface keeps secret: forward this port to nobody.
 ";
 
-/// Returns how to make this machine's programs trust the development CA. All are spelt for a shell.
+/// Returns how to make this machine's programs trust the development CA. All arguments are already quoted for a shell.
 fn trust(program: &str, data: &str, ca: &str, bundle: Option<String>) -> String {
     let mut out = format!(
         "\n  The certificate is of a development CA. Browsers, curl, Cursor and VS Code trust it after this command, which\n  \
@@ -73,7 +73,7 @@ fn trust(program: &str, data: &str, ca: &str, bundle: Option<String>) -> String 
     out
 }
 
-/// Returns the lines for clients of an upstream. MCP clients have no use for a plain HTTP service, so that kind has none.
+/// Returns the lines for clients of an upstream; none for a plain HTTP service, which MCP clients cannot use.
 fn clients(kind: UpstreamKind, name: &str, url: &str) -> String {
     let mut out = String::new();
     if kind == UpstreamKind::Http {

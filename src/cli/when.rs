@@ -1,4 +1,4 @@
-//! Times as people write them on the command line.
+//! Parses times as written on the command line.
 
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcOffset};
@@ -7,11 +7,11 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config;
 use crate::oauth::Timestamp;
 
-/// What is understood.
+/// The accepted forms, for messages.
 const EXPECTED: &str =
     "write an age such as 30m, 12h or 7d, a date such as 2026-11-28, or a time such as 2026-11-28T18:05:00Z";
 
-/// Reads how long ago, a date (its first moment in UTC), or a time as in RFC 3339.
+/// Parses an age, a date (its first moment in UTC), or a time as in RFC 3339.
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     let now = SystemClock.now();
     if let Some(age) = config::duration(text) {

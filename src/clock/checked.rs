@@ -1,5 +1,5 @@
-//! The wall clock, compared with the clock that counts from the machine's start. A wall clock that somebody sets is wrong
-//! now, or was wrong before; which of the two is not known until the new time has stood for a while.
+//! The wall clock, compared with the boot-time clock. When the wall clock is set, either the new time is wrong or the
+//! old one was; which of the two is not known until the new time has held for a while.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
@@ -8,22 +8,23 @@ use super::{Clock, ClockSource, ClockStatus, SystemClock};
 use crate::sync::lock;
 use crate::time::{Lifetime, Timestamp};
 
-/// A step that is larger puts the clock in doubt. Time services correct less than this without a thought.
+/// A larger step puts the clock in doubt. Smaller corrections by time services are normal.
 pub const STEP: Lifetime = Lifetime::from_secs(60);
-/// A wall clock that has shown the new time for so long is believed.
+/// How long a wall clock must show the new time to be trusted.
 pub const BELIEVED_AFTER: Lifetime = Lifetime::from_secs(3600);
 
 /// A clock that notices when the wall clock is set.
 ///
-/// While the wall clock is in doubt, `now` is the later of what it shows and what the boot-time clock makes of the last time
-/// that was right: what has ended by either is refused. When the wall clock is right again, time goes on from there. It
-/// never goes back to before a moment that was told while the clock was right, unless somebody calls `accept`.
+/// While the wall clock is in doubt, `now` is the later of the time it shows and the time computed from the last
+/// trusted time and the boot-time clock, so that what has expired by either is refused. When the wall clock is right
+/// again, time continues from there. It never goes back before a time that was returned while the clock was trusted,
+/// unless `accept` is called.
 #[derive(Debug)]
 pub struct CheckedClock<H = SystemClock> {
     hands: H,
-    /// Wall clock less boot-time clock, in milliseconds, when the wall clock was last right.
+    /// Wall clock minus boot-time clock, in milliseconds, when the wall clock was last right.
     trusted: AtomicI64,
-    /// The latest moment that was told while the clock was right, in milliseconds.
+    /// The latest time that was returned while the clock was right, in milliseconds.
     latest: AtomicU64,
     in_doubt: AtomicBool,
     state: Mutex<State>,
@@ -31,29 +32,29 @@ pub struct CheckedClock<H = SystemClock> {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The wall clock was set.
+    /// Present while the wall clock has been set and is in doubt.
     step: Option<ClockStep>,
-    /// The process began a good while after the newest moment that is known, and this is what was known.
+    /// Present if the process started long after the newest known time; that time.
     start: Option<ClockStep>,
-    /// The process began before the newest moment that is known, and nobody has set the clock since.
+    /// Whether the process started before the newest known time, and the clock was not set since.
     began_behind: bool,
-    /// The latest moment that was told while the clock was in doubt, in milliseconds.
+    /// The latest time that was returned while the clock was in doubt, in milliseconds.
     told_in_doubt: u64,
-    /// When the clock was last found right, or the process began, by the boot-time clock, in milliseconds.
+    /// When the clock was last found right, or the process started, by the boot-time clock, in milliseconds.
     right_at: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct ClockStep {
-    /// Wall clock less boot-time clock, in milliseconds.
+    /// Wall clock minus boot-time clock, in milliseconds.
     offset: i64,
-    /// By the boot-time clock, in milliseconds.
+    /// When it was noticed, by the boot-time clock, in milliseconds.
     since: u64,
 }
 
 impl<H: ClockSource> CheckedClock<H> {
-    /// Makes a clock for a process that starts now. `newest` is the newest moment that an earlier process is known to have
-    /// seen.
+    /// Makes a clock for a process that starts now. `newest` is the latest time that an earlier process is known to
+    /// have seen.
     #[must_use]
     pub fn new(hands: H, newest: Option<Timestamp>) -> Self {
         let (wall, uptime) = (hands.wall(), hands.uptime());
@@ -85,7 +86,7 @@ impl<H: ClockSource> CheckedClock<H> {
         is_near(offset, self.trusted.load(Relaxed))
     }
 
-    /// Returns `moment`, or the latest that was told if that is later.
+    /// Returns `moment`, or the latest returned time if that is later.
     fn not_before_latest(&self, moment: u64) -> u64 {
         if moment <= self.latest.load(Relaxed) {
             return self.latest.load(Relaxed);
@@ -93,19 +94,20 @@ impl<H: ClockSource> CheckedClock<H> {
         self.latest.fetch_max(moment, Relaxed).max(moment)
     }
 
-    /// Judges the wall clock, and returns the time.
+    /// Checks the wall clock, and returns the time.
     fn judge(&self, state: &mut State) -> u64 {
-        // Read again: a thread that was held up between its two readings has seen a step that was none.
+        // Read again, because a thread that was interrupted between the two readings sees a step that is none.
         let (wall, uptime) = (self.hands.wall(), self.hands.uptime());
         let offset = offset(wall, uptime);
         if !self.agrees(offset) && state.began_behind && offset > self.trusted.load(Relaxed) {
-            // A machine that does not keep the time while it is off, and has been told it now: as if it had begun with it.
+            // A machine that does not keep the time while it is off has got it now: treated as if it had started with
+            // it.
             let known = ClockStep { offset: self.trusted.swap(offset, Relaxed), since: uptime };
             (state.start, state.began_behind) = (Some(known), false);
         } else if !self.agrees(offset)
             && let Some(start) = state.start.take()
         {
-            // It was set soon after the start: what it showed since then was wrong, or is now.
+            // It was set soon after the start: either the time shown since then was wrong, or the new one is.
             state.told_in_doubt = self.latest.load(Relaxed);
             self.trusted.store(start.offset, Relaxed);
             self.latest.store(moment(start.offset, uptime), Relaxed);
@@ -148,7 +150,7 @@ impl<H: ClockSource> Clock for CheckedClock<H> {
             let (wall, last_right) = (Timestamp::from_millis(wall), ago(state.right_at));
             return ClockStatus::InDoubt { wall, expected, stood: ago(step.since), last_right };
         }
-        // What a time service corrects little by little is no step.
+        // Gradual correction by a time service is not a step.
         let right = offset(wall, uptime);
         self.trusted.store(right, Relaxed);
         state.right_at = uptime;
@@ -176,7 +178,7 @@ fn offset(wall: u64, uptime: u64) -> i64 {
     signed(wall).saturating_sub(signed(uptime))
 }
 
-/// What the wall clock shows at `uptime` if it is ahead of the boot-time clock by `offset`.
+/// Returns the wall clock's time at `uptime`, given its offset from the boot-time clock.
 fn moment(offset: i64, uptime: u64) -> u64 {
     u64::try_from(offset.saturating_add(signed(uptime))).unwrap_or_default()
 }
@@ -313,12 +315,12 @@ mod tests {
     }
 
     proptest! {
-        /// The wall clock is set to so many seconds beside the right time, in any order with everything else.
+        /// The wall clock is set off the right time by some seconds, in any order with all other events.
         #[test]
         fn what_had_ended_by_a_right_clock_stays_ended(events in events()) {
             let hands = Arc::new(ManualClock::new(START));
             let mut clock = CheckedClock::new(Arc::clone(&hands), Some(START));
-            // The latest moment that was told while the clock was right, and that a process noted for the next one.
+            // The latest time returned while the clock was right, and the one recorded for the next process.
             let (mut told, mut noted) = (START, START);
             for event in events {
                 let uptime = Lifetime::from_millis(hands.uptime());

@@ -12,51 +12,52 @@ use rustix::time::ClockId;
 
 use crate::time::{Lifetime, Timestamp};
 
-/// Tells the time to everything that decides by it.
+/// The source of time for all decisions.
 pub trait Clock: Send + Sync + 'static {
-    /// Returns the present moment.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Returns whether the wall clock was set, and it is not known yet whether it is right now. What is refused because
-    /// of its age may be good after all.
+    /// Returns whether the wall clock was set and it is not known yet whether it is right. What is refused as expired
+    /// may be valid after all.
     fn is_in_doubt(&self) -> bool {
         false
     }
 
-    /// Returns what is known of the wall clock. For the one task that looks after it: some of the answer is given once.
+    /// Returns the state of the wall clock. Only for the task that watches it, because part of the answer is given only
+    /// once.
     fn status(&self) -> ClockStatus {
         ClockStatus::Right { was_ahead: false }
     }
 
-    /// Believes the wall clock from now on, whatever it showed before.
+    /// Trusts the wall clock from now on, whatever it showed before.
     fn accept(&self) {}
 }
 
-/// What is known of the wall clock.
+/// The state of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockStatus {
-    /// It goes as the boot-time clock does.
+    /// It agrees with the boot-time clock.
     Right {
-        /// Whether later moments were told while it was in doubt; said once.
+        /// Whether later times were returned while it was in doubt; reported once.
         was_ahead: bool,
     },
-    /// As `Right`, but it has not gone so for long enough: when the process began, it was well after the newest moment
-    /// that was known. Either no process ran meanwhile, or it was set.
+    /// As `Right`, but not for long enough: the process started long after the newest known time. Either no process ran
+    /// meanwhile, or the clock was set.
     Unproven {
-        /// As there.
+        /// As in `Right`.
         was_ahead: bool,
-        /// How long after the newest moment that was known the process began.
+        /// How long after the newest known time the process started.
         pause: Lifetime,
     },
-    /// It was set.
+    /// The clock was set.
     InDoubt {
-        /// What it shows.
+        /// The time that it shows.
         wall: Timestamp,
-        /// What it should show by the boot-time clock.
+        /// The time that it should show according to the boot-time clock.
         expected: Timestamp,
-        /// How long it is known to have shown the new time.
+        /// For how long it is known to have shown the new time.
         stood: Lifetime,
-        /// How long ago it was last found right, or the process began: it was set since then.
+        /// How long ago it was last found right, or the process started; it was set since then.
         last_right: Lifetime,
     },
 }
@@ -69,7 +70,7 @@ pub trait ClockSource: Send + Sync + 'static {
     fn uptime(&self) -> u64;
 }
 
-/// The system's clocks; as a `Clock`, the wall clock alone.
+/// The system's clocks; as a `Clock`, only the wall clock.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 

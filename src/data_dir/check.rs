@@ -1,4 +1,4 @@
-//! Whether a data folder may be used: only its user can change it, and others cannot read its secrets.
+//! Checks whether a data folder may be used: only its user can change it, and others cannot read its secrets.
 
 use std::path::{Path, PathBuf};
 
@@ -8,29 +8,30 @@ use crate::files::private::{Closed, PrivateFileError, check as check_file, check
 /// Who is about to use the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
-    /// A server. It runs as the owner of the folder, also when that is not root but the process is.
+    /// A server, which must run as the owner of the folder, even if the process is root.
     Server,
-    /// A command. Root may run it in the folder of a server's user.
+    /// A command, which root may run in the folder of a server's user.
     Command,
 }
 
-/// What is in a data folder and must be closed to others. The development certificates are looked at where they are used.
+/// The contents of a data folder that must be closed to others. The development certificates are checked where they are
+/// used.
 const CONTENT: [(&str, Closed); 5] = [
     (KEYS, Closed::ToReading),
     ("keys/token", Closed::ToReading),
     ("keys/session", Closed::ToReading),
     (UP, Closed::ToWriting),
-    // Its mode is set to 0600 when it is opened; a link in its place is refused here.
+    // Its mode is set to 0600 when it is opened; a symbolic link is refused here.
     (STORE, Closed::ToWriting),
 ];
 
-/// What is only there once the folder has had a store.
+/// What only exists once the folder has had a store.
 const TRACES: [&str; 2] = [CERTIFICATES, UP];
 
 /// Why a data folder is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataFolderError {
-    /// Others may change it or read what is secret in it: all that is wrong.
+    /// Other users may change it or read secrets in it; all faults.
     #[error("{}", lines(.0))]
     Open(Vec<PrivateFileError>),
     /// There are keys and traces of a server, but no store.
@@ -47,12 +48,12 @@ fn lines(errors: &[PrivateFileError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nmcpgate: ")
 }
 
-/// Looks a data folder over, unless it is absent; a link to it is followed.
+/// Checks a data folder if it exists; a link to it is followed.
 ///
 /// # Errors
-/// Everything that is wrong, each with the command that mends it.
+/// All faults, each with the command that fixes it.
 pub fn check(data_dir: &Path, user: User) -> Result<(), DataFolderError> {
-    // What cannot be resolved is absent, or will be refused with its reason when it is made or opened.
+    // A path that cannot be resolved is absent, or will be refused when it is created or opened.
     let Ok(folder) = data_dir.canonicalize() else { return Ok(()) };
     let owner = match user {
         User::Server => check_owner(&folder).err(),
@@ -68,8 +69,8 @@ pub fn check(data_dir: &Path, user: User) -> Result<(), DataFolderError> {
     if problems.is_empty() { Ok(()) } else { Err(DataFolderError::Open(problems)) }
 }
 
-/// Checks that a folder that was served from still has its store: a new one would begin without accounts and revocations.
-/// Keys alone are what a first start leaves that was killed.
+/// Checks that a folder that was in use still has its store: a new one would start without accounts and revocations. A
+/// folder with keys only is left by a first start that was killed.
 ///
 /// # Errors
 /// `NoStore`.

@@ -1,10 +1,10 @@
-//! The keys of a data directory: made on the first run, kept for ever after, and never less than private.
+//! The keys of a data directory: created on the first run, then kept, and never readable by others.
 //!
 //! `keys/token` makes and recognises tokens, `keys/session` binds the sessions of older MCP revisions to their user.
-//! Each holds lines of a number and 256 bits in hexadecimal. To rotate, put a line with a new number first: it makes
-//! from then on. Tokens of the other lines go on being good; those of a line that is removed are refused from the next
-//! load on. Sessions are good for the first line alone: clients whose session has ended begin a new one by themselves.
-//! A running server reads the files again with its configuration.
+//! Each contains lines with a number and 256 bits in hexadecimal. To rotate, add a line with a new number at the top:
+//! new tokens are made with it. Tokens of the other lines stay valid; those of a removed line are refused from the next
+//! load on. Sessions are only valid for the first line: clients whose session has ended start a new one by themselves.
+//! A running server rereads the files with its configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -17,9 +17,9 @@ use crate::oauth::{Brand, TokenKeys};
 
 /// The keys of a server.
 pub struct Keys {
-    /// Makes and recognises tokens.
+    /// The keys that tokens are made and recognised with.
     pub token: TokenKeys,
-    /// Binds sessions of older MCP revisions to user, client and upstream.
+    /// The key that binds sessions of older MCP revisions to user, client and upstream.
     pub session: [u8; 32],
 }
 
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Keys {
 /// Why the keys cannot be used; names the file and never its content.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The file cannot be read, or others may.
+    /// The file cannot be read, or others may read it.
     #[error(transparent)]
     Private(#[from] PrivateFileError),
     /// The file cannot be made.
@@ -51,7 +51,7 @@ pub enum KeysError {
         /// Where, from 1.
         line: usize,
     },
-    /// A key that anybody would try first.
+    /// The key is a pattern that anybody would try first.
     #[error("{}:{line}: this key is not random", path.display())]
     Guessable {
         /// Which.
@@ -59,13 +59,13 @@ pub enum KeysError {
         /// Where, from 1.
         line: usize,
     },
-    /// There is no key.
+    /// The file contains no key.
     #[error("{}: there is no key in it", path.display())]
     Empty {
         /// Which.
         path: PathBuf,
     },
-    /// There is a store, whose tokens a new key would make worthless without a word.
+    /// The key is missing but there is a store, whose tokens a new key would silently invalidate.
     #[error(
         "{}: this key is lost: put it back from the backup, or make a new one as docs/operations.md says, which ends \
          every token",
@@ -77,7 +77,7 @@ pub enum KeysError {
     },
 }
 
-/// Reads the keys of a data directory, and makes those that are missing unless there is a store already.
+/// Reads the keys of a data directory, and creates missing ones unless there is already a store.
 ///
 /// # Errors
 /// `KeysError`.
@@ -85,14 +85,14 @@ pub fn load_or_make(data_dir: &Path, brand: &Brand, entropy: &dyn Entropy) -> Re
     let folder = data_dir.join(KEYS);
     private::make_folder(&folder).map_err(|source| KeysError::File { path: folder.clone(), source })?;
     let [token_file, session_file] = files(data_dir);
-    // Checked before the keys: a process that makes both makes the keys first.
+    // Checked before the keys, because a process that creates both creates the keys first.
     let begun = data_dir.join(STORE).exists();
     let token = load_or_make_file(&token_file, begun, entropy)?;
     let session = load_or_make_file(&session_file, begun, entropy)?;
     joined((token_file, &token), (session_file, &session), brand)
 }
 
-/// Reads the keys of a data directory that a server runs on; makes none.
+/// Reads the keys of a data directory that a server runs on; creates none.
 ///
 /// # Errors
 /// `KeysError`.
@@ -106,7 +106,7 @@ pub fn load(data_dir: &Path, brand: &Brand) -> Result<Keys, KeysError> {
     joined((token_file, &token), (session_file, &session), brand)
 }
 
-/// Returns the files of the keys: of tokens, and of sessions.
+/// Returns the key files: for tokens, and for sessions.
 #[must_use]
 pub fn files(data_dir: &Path) -> [PathBuf; 2] {
     ["token", "session"].map(|name| data_dir.join(KEYS).join(name))

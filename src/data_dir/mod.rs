@@ -1,7 +1,7 @@
-//! The data folder: the names of what is in it, whether it may be used, and the keys that it holds.
+//! The data folder: the names of its contents, whether it may be used, and its keys.
 //!
-//! For: what the server and the commands beside it must agree on. Not for: the store's content (`store`, which also has
-//! the lock that a server holds), or files that the configuration names (`files`). Start with `check.rs`.
+//! For: what the server and the commands must agree on. Not for: the store's content (`store`, which also has the lock
+//! of a server), or files named in the configuration (`files`). Start with `check.rs`.
 
 mod check;
 pub mod keys;
@@ -14,7 +14,7 @@ pub const STORE: &str = "mcpgate.db";
 pub const KEYS: &str = "keys";
 /// The folder of the development certificates.
 pub const CERTIFICATES: &str = "certs";
-/// How `mcpgate up` was last started.
+/// The file that says how `mcpgate up` was last started.
 pub const UP: &str = "up.toml";
-/// The socket by which commands reach the running server.
+/// The socket through which commands reach the running server.
 pub const COMMAND_SOCKET: &str = "server.socket";

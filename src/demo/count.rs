@@ -1,5 +1,5 @@
-//! The tool `count` and the standalone stream: event streams that take their time. A count goes on until its client has
-//! left; the other ends with the server too.
+//! The tool `count` and the standalone stream: slow event streams. A count continues until its client disconnects; the
+//! standalone stream also ends with the server.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,9 +19,9 @@ const MAX_DELAY_MS: u64 = 60_000;
 
 /// A response body of the demo: bytes at once, or events as they come.
 pub(super) enum DemoBody {
-    /// All at once.
+    /// Bytes that are sent at once.
     Full(Option<Bytes>),
-    /// As they come; dropping it (the client left) stops the one who writes.
+    /// Events as they are produced; dropping the receiver (the client disconnected) stops the producer.
     Events(mpsc::Receiver<Bytes>),
 }
 
@@ -53,8 +53,8 @@ pub(super) struct Count {
 }
 
 impl Count {
-    /// Reads the arguments of a call; `None` when the message does not call `count`, the tool's error when they are
-    /// unsound.
+    /// Reads the arguments of a call; `None` when the message does not call `count`, a tool error when they are
+    /// invalid.
     pub(super) fn of(message: &DemoMessage) -> Option<Result<Self, Value>> {
         if message.method != "tools/call" || message.text("name") != Some("count") {
             return None;
@@ -79,7 +79,7 @@ impl Count {
             for step in 1..=self.to {
                 tokio::select! {
                     () = tokio::time::sleep(self.delay) => {}
-                    // The client left: stop counting.
+                    // The client has disconnected: stop counting.
                     () = events.closed() => return,
                 }
                 let Some(token) = &token else { continue };
@@ -102,7 +102,7 @@ impl Count {
     }
 }
 
-/// A standalone stream: it says nothing but comments, and ends with the server or its session.
+/// Makes a standalone stream, which sends only comments and ends with the server or its session.
 pub(super) fn idle_stream(mut stopped: watch::Receiver<bool>, mut ended: watch::Receiver<bool>) -> DemoBody {
     let (events, body) = mpsc::channel(1);
     tokio::spawn(async move {

@@ -13,12 +13,12 @@ pub(super) fn capabilities() -> Value {
     json!({ "tools": {}, "resources": {}, "prompts": {} })
 }
 
-/// Who it is.
+/// The server's name and version.
 pub(super) fn server_info() -> Value {
     json!({ "name": "mcpgate-demo", "title": "mcpgate demo", "version": env!("CARGO_PKG_VERSION") })
 }
 
-/// What it tells models of itself.
+/// The instructions for models.
 pub(super) const INSTRUCTIONS: &str =
     "A demonstration server. `whoami` shows which identity the gateway passes on; `count` reports progress slowly.";
 
@@ -26,8 +26,8 @@ fn text_result(text: impl Into<String>) -> Value {
     json!({ "content": [{ "type": "text", "text": text.into() }], "isError": false })
 }
 
-/// The result of a tool that was called wrongly. MCP 2025-11-25, tools: unsound arguments are the tool's own error, which
-/// a model can read and mend; only an unknown tool is an error of the protocol.
+/// Makes the result of a tool called with invalid arguments. MCP 2025-11-25, tools: that is a tool error, which a model
+/// can read and correct; only an unknown tool is a protocol error.
 pub(super) fn tool_error(text: &str) -> Value {
     json!({ "content": [{ "type": "text", "text": text }], "isError": true })
 }
@@ -67,7 +67,7 @@ fn tools() -> Value {
     ]})
 }
 
-/// Answers the methods that every revision shares, all but the tool `count`; `None` when it does not know the method.
+/// Answers the methods that all revisions share, except the tool `count`; `None` for an unknown method.
 pub(super) fn answer(message: &DemoMessage, headers: &HeaderMap) -> Option<Result<Value, RpcError>> {
     Some(match message.method.as_str() {
         "tools/list" => Ok(tools()),
@@ -111,7 +111,7 @@ fn call(message: &DemoMessage, headers: &HeaderMap) -> Result<Value, RpcError> {
     }
 }
 
-/// The headers by which the gateway says who is calling.
+/// Returns the headers with which the gateway identifies the caller.
 fn identity(headers: &HeaderMap) -> Value {
     let tells = |name: &str| {
         name.starts_with("x-mcpgate-")

@@ -13,13 +13,13 @@ pub(super) const MODERN: &str = "2026-07-28";
 pub(super) struct DemoMessage {
     /// The id; `None` for a notification.
     pub(super) id: Option<Value>,
-    /// The method.
+    /// The method's name.
     pub(super) method: String,
     /// The parameters; empty when absent.
     pub(super) params: Map<String, Value>,
 }
 
-/// A JSON-RPC error and the status it travels with.
+/// A JSON-RPC error and its HTTP status.
 #[derive(Debug)]
 pub(super) struct RpcError {
     pub(super) status: StatusCode,
@@ -29,12 +29,12 @@ pub(super) struct RpcError {
 }
 
 impl RpcError {
-    /// An error inside a 200, as every revision knows it.
+    /// Makes an error with status 200, as in every revision.
     pub(super) fn new(code: i32, message: impl Into<String>) -> Self {
         Self { status: StatusCode::OK, code, message: message.into(), data: None }
     }
 
-    /// The same error with an HTTP status of its own.
+    /// Returns the error with another HTTP status.
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }

@@ -1,8 +1,8 @@
-//! The built-in demo upstream: a small, honest MCP server for the first minute with mcpgate and for its tests.
+//! The built-in demo upstream: a small but complete MCP server for trying out mcpgate and for its tests.
 //!
 //! It speaks streamable HTTP of 2025-03-26, 2025-06-18 and 2025-11-25 (handshake, sessions, batches) and of 2026-07-28
-//! (stateless). It has no authentication of its own: it stands behind the gateway, on loopback. Start with
-//! `transport.rs`; `features.rs` holds what it offers.
+//! (stateless). It has no authentication of its own: it is behind the gateway, on loopback. Start with `transport.rs`;
+//! `features.rs` has what it offers.
 
 mod count;
 mod features;
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use transport::DemoTransport;
 
-/// How long a connection that cannot be accepted is let be.
+/// Pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown` resolves, then lets open streams end.
@@ -38,7 +38,7 @@ pub async fn serve(listener: Arc<tokio::net::TcpListener>, shutdown: impl Future
         };
         let socket = match accepted {
             Ok((socket, _)) => socket,
-            // Its peer has left already, or there are no files left just now.
+            // The peer has disconnected already, or file descriptors have run out.
             Err(error) => {
                 tracing::debug!(%error, "a connection to the demo upstream could not be accepted");
                 tokio::time::sleep(PAUSE).await;

@@ -1,4 +1,4 @@
-//! 2026-07-28: every request stands alone and says in `_meta` and in headers what it is.
+//! Revision 2026-07-28: every request is independent and describes itself in `_meta` and in headers.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +14,7 @@ const SERVER_INFO_META: &str = "io.modelcontextprotocol/serverInfo";
 /// What lists and reads say about caching: the content is the same for everybody and changes only with the program.
 const TTL_MS: u64 = 300_000;
 
-/// Whether a request is of the stateless era: by its header, or by its own claim.
+/// Returns whether a request uses the stateless revision, by its header or its `_meta`.
 pub(super) fn is_modern(headers: &HeaderMap, body: &Value) -> bool {
     let header = headers.get("mcp-protocol-version").and_then(|v| v.to_str().ok()).map(str::trim);
     let claimed = body.pointer("/params/_meta").and_then(|meta| meta.get(VERSION_META)).is_some();
@@ -42,7 +42,7 @@ pub(super) fn answer(message: &DemoMessage, headers: &HeaderMap) -> Result<Value
     }
 }
 
-/// Adds what every result of this revision carries.
+/// Adds what every result of this revision contains.
 pub(super) fn complete(method: &str, mut result: Value) -> Value {
     if let Some(members) = result.as_object_mut() {
         members.insert("resultType".to_owned(), "complete".into());
@@ -55,7 +55,7 @@ pub(super) fn complete(method: &str, mut result: Value) -> Value {
     result
 }
 
-/// Checks what a request of this revision must say of itself, in `_meta` and in headers that agree with it.
+/// Checks the self-description of a request of this revision: `_meta`, and headers that agree with it.
 pub(super) fn check(message: &DemoMessage, headers: &HeaderMap) -> Result<(), RpcError> {
     let bad = |code, text: &str| RpcError::new(code, text).with_status(StatusCode::BAD_REQUEST);
     let claimed = message.meta(VERSION_META).and_then(Value::as_str);
@@ -88,7 +88,7 @@ pub(super) fn check(message: &DemoMessage, headers: &HeaderMap) -> Result<(), Rp
     Ok(())
 }
 
-/// A header's text: white space around it dropped, the Base64 form for values that a header cannot hold decoded.
+/// Returns a header's text, trimmed, with the Base64 form for values that a header cannot contain decoded.
 fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     match text.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {

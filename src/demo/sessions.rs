@@ -1,4 +1,4 @@
-//! The sessions of revisions that have them.
+//! Sessions, for the revisions that have them.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::sync::lock;
 
-/// More than a demonstration needs; the oldest makes room.
+/// The most sessions, more than a demonstration needs; beyond that the oldest is dropped.
 const MAX_SESSIONS: usize = 1000;
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl DemoSessions {
         self.with(|open| open.iter().find(|s| s.id == id).map(|s| (s.version, s.ended.subscribe())))
     }
 
-    /// Ends a session; says whether there was one.
+    /// Ends a session; returns whether there was one.
     pub(super) fn end(&self, id: &str) -> bool {
         self.with(|open| {
             let at = open.iter().position(|s| s.id == id);

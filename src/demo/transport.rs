@@ -1,4 +1,4 @@
-//! Streamable HTTP: which method and which era, then one message or a batch.
+//! Streamable HTTP: dispatches by method and revision, then handles one message or a batch.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::sessions::DemoSessions;
 use super::{features, modern};
 use crate::web::{BodyError, Pace, read_bounded};
 
-/// It is read in one go, on a thread that serves others as well; no tool here needs more.
+/// Maximum size of a body in bytes: it is parsed in one go on a shared thread, and no tool here needs more.
 const MAX_BODY: usize = 64 * 1024;
 const PACE: Pace = Pace { total: Duration::from_secs(60), grace: Duration::from_secs(60) };
 const SESSION_ID: &str = "mcp-session-id";
@@ -45,8 +45,8 @@ fn accepts_events(headers: &HeaderMap) -> bool {
         .any(|v| v.contains("text/event-stream") || v.contains("*/*"))
 }
 
-/// Whether a request comes from no web page or from one of this machine. MCP 2025-11-25, transports: a server checks
-/// `Origin`, or any page could reach it by a name that it lets point here.
+/// Returns whether a request comes from no web page or from one on this machine. MCP 2025-11-25, transports: a server
+/// must check `Origin`, or any page could reach it through DNS rebinding.
 fn origin_is_local(headers: &HeaderMap) -> bool {
     let local = |origin: &HeaderValue| match url::Url::parse(origin.to_str().unwrap_or_default()).ok()?.host()? {
         url::Host::Domain(name) => Some(name == "localhost"),

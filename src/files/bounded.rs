@@ -1,5 +1,5 @@
-//! Reading a file of the operator's: a regular one and never more than so many bytes, so that a named pipe, a device or a
-//! gigabyte in its place is refused at once instead of being waited for or held in memory.
+//! Reads an operator's file within bounds: only a regular file and only up to a number of bytes, so that a named pipe,
+//! a device or a huge file is refused at once instead of being waited for or read into memory.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -8,19 +8,19 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Why a file was not read. Says nothing of its content.
+/// Why a file was not read. Never contains its content.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// It is not a regular file.
     #[error("it is {0}, not a plain file")]
     NotAFile(&'static str),
-    /// It has more bytes than it may have.
+    /// It has more bytes than allowed.
     #[error("it is larger than {} KiB", .0 / 1024)]
     TooLarge(u64),
-    /// It is not text.
+    /// It is not valid UTF-8.
     #[error("it is not text in UTF-8")]
     NotText,
-    /// The system refused.
+    /// The system returned an error.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -41,7 +41,7 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
     read_with_mode(path, most).map(|(content, _)| content)
 }
 
-/// The same for text in UTF-8.
+/// Like `read`, for text in UTF-8.
 ///
 /// # Errors
 /// `ReadError`.
@@ -49,7 +49,7 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, ReadError> {
     String::from_utf8(read(path, most)?).map_err(|_| ReadError::NotText)
 }
 
-/// The same, with the permission bits of the very file that was read.
+/// Like `read`, and also returns the permission bits of the file that was read.
 ///
 /// # Errors
 /// `ReadError`.
@@ -60,11 +60,11 @@ pub fn read_with_mode(path: &Path, most: u64) -> Result<(Vec<u8>, u32), ReadErro
 
 /// Opens a regular file for reading; `more` are further flags of open(2).
 pub(super) fn open(path: &Path, more: OFlags) -> Result<(File, Metadata), ReadError> {
-    // Looked at first: opening a device can do things (a watchdog starts, a tape rewinds).
+    // Checked before opening, because opening a device can have effects (a watchdog starts, a tape rewinds).
     let before =
         if more.contains(OFlags::NOFOLLOW) { std::fs::symlink_metadata(path) } else { std::fs::metadata(path) };
     is_regular(before?.file_type())?;
-    // Opening a pipe that has taken its place meanwhile must not wait for a writer.
+    // If a pipe has replaced it meanwhile, opening must not wait for a writer.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | more;
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -73,13 +73,13 @@ pub(super) fn open(path: &Path, more: OFlags) -> Result<(File, Metadata), ReadEr
     Ok((file, metadata))
 }
 
-/// Reads what was opened, at most `most` bytes.
+/// Reads at most `most` bytes of an open file.
 pub(super) fn content(file: File, metadata: &Metadata, most: u64) -> Result<Vec<u8>, ReadError> {
     if metadata.len() > most {
         return Err(ReadError::TooLarge(most));
     }
     let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    // One byte more than allowed: the file may grow while it is read, and some (in /proc) say that they have none.
+    // Reads one byte more than allowed, because the file may grow meanwhile, and some (in /proc) report a size of zero.
     file.take(most.saturating_add(1)).read_to_end(&mut content)?;
     let read = u64::try_from(content.len()).unwrap_or(u64::MAX);
     if read > most { Err(ReadError::TooLarge(most)) } else { Ok(content) }
@@ -89,7 +89,7 @@ fn is_regular(kind: FileType) -> Result<(), ReadError> {
     if kind.is_file() { Ok(()) } else { Err(ReadError::NotAFile(name_of(kind))) }
 }
 
-/// Names what is not a plain file.
+/// Returns the name of a file type other than a regular file.
 #[must_use]
 pub fn name_of(kind: FileType) -> &'static str {
     match kind {

@@ -1,5 +1,5 @@
-//! Files and folders of the gateway's own: closed to other users, of the same owner as the folder they are in, and there
-//! whole or not at all.
+//! The gateway's own files and folders: closed to other users, with the same owner as their folder, and written
+//! atomically.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -11,19 +11,19 @@ use rustix::process::geteuid;
 
 use super::bounded::{self, ReadError};
 
-/// Keys and the notes beside them are short.
+/// Maximum size in bytes; keys and notes are short.
 const LARGEST: u64 = 64 << 10;
 
-/// What other users must not be able to do.
+/// What other users must be prevented from doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
-    /// To change it.
+    /// They must not change it.
     ToWriting,
-    /// To read or change it.
+    /// They must neither read nor change it.
     ToReading,
 }
 
-/// Why a file or folder of the gateway's own is not used; says what to do.
+/// Why one of the gateway's own files or folders is not used; says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateFileError {
     /// Other users may read or change it.
@@ -33,7 +33,7 @@ pub enum PrivateFileError {
         path: PathBuf,
         /// What they may do.
         may: &'static str,
-        /// The mode that mends it, as chmod(1) takes it.
+        /// The mode that fixes it, for chmod(1).
         mode: &'static str,
     },
     /// It belongs to another user.
@@ -46,12 +46,12 @@ pub enum PrivateFileError {
     Foreign {
         /// Which.
         path: PathBuf,
-        /// Whose it is.
+        /// The user id of its owner.
         owner: u32,
         /// The user of this process.
         us: u32,
     },
-    /// There is a symbolic link where a socket of ours should be.
+    /// There is a symbolic link in place of our socket.
     #[error("{}: it is a symbolic link, not a socket; remove it, for a running server makes its socket by itself: rm {}",
             .0.display(), shell(.0))]
     LinkForSocket(PathBuf),
@@ -73,7 +73,7 @@ impl PrivateFileError {
     }
 }
 
-/// Quotes a path for a shell where it needs it.
+/// Quotes a path for a shell if necessary.
 #[must_use]
 pub fn shell(path: &Path) -> String {
     let path = path.to_string_lossy();
@@ -81,7 +81,7 @@ pub fn shell(path: &Path) -> String {
     if path.chars().all(plain) { path.into_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
-/// Makes a folder, and those above it, with mode 0700. One that is there stays as it is.
+/// Makes a folder, and its parents, with mode 0700. An existing one is left as it is.
 ///
 /// # Errors
 /// Those of the file system.
@@ -91,7 +91,7 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     if made { take_owner(&open_folder(folder, OFlags::NOFOLLOW)?, folder) } else { Ok(()) }
 }
 
-/// Writes a file with `mode`, taking the place of an earlier one.
+/// Writes a file with `mode`, replacing an earlier one atomically.
 ///
 /// # Errors
 /// Those of the file system.
@@ -101,13 +101,13 @@ pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Writes a file with mode 0600 unless there is one; returns whether it was written.
+/// Writes a file with mode 0600 unless it exists; returns whether it was written.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     let temporary = write_beside(path, 0o600, content)?;
-    // A link never replaces: of two processes that start at once, one makes the file and both read it.
+    // A hard link never replaces a file: of two processes that start at once, one creates the file and both read it.
     let linked = std::fs::hard_link(&temporary, path);
     std::fs::remove_file(&temporary)?;
     match linked {
@@ -117,8 +117,8 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Opens a file for reading and writing, made with mode 0600 when it is absent. A symbolic link is not followed: as root,
-/// the owner of the folder could choose the file.
+/// Opens a file for reading and writing, and creates it with mode 0600 if it is absent. Symbolic links are not
+/// followed: with one, the folder's owner could choose the file that root opens.
 ///
 /// # Errors
 /// Those of the file system.
@@ -138,13 +138,13 @@ pub fn open_or_create(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reads a file that is closed to reading and belongs to the user of this process, or to anybody if that is root.
+/// Reads a file that others cannot read and that belongs to the user of this process; root may read anybody's.
 ///
 /// # Errors
 /// `PrivateFileError`.
 pub fn read(path: &Path) -> Result<String, PrivateFileError> {
     let unreadable = |source| PrivateFileError::Unreadable { path: path.to_owned(), source };
-    // Not through a link: what is checked is the file that is read, in the folder that was checked.
+    // Not through a link, so that the file that is read is the one checked, in the folder that was checked.
     let (file, metadata) = bounded::open(path, OFlags::NOFOLLOW).map_err(unreadable)?;
     judge(path, &metadata, Closed::ToReading)?;
     is_ours(path, &metadata)?;
@@ -152,8 +152,8 @@ pub fn read(path: &Path) -> Result<String, PrivateFileError> {
     String::from_utf8(content).map_err(|_| unreadable(ReadError::NotText))
 }
 
-/// Reads a note that the gateway has written into a folder of its own. As root, the owner of the folder could choose the
-/// file if a symbolic link were followed.
+/// Reads a note that the gateway has written into one of its folders. Symbolic links are not followed: with one, the
+/// folder's owner could choose the file that root reads.
 ///
 /// # Errors
 /// `ReadError`.
@@ -162,16 +162,16 @@ pub fn read_note(path: &Path) -> Result<String, ReadError> {
     String::from_utf8(bounded::content(file, &metadata, LARGEST)?).map_err(|_| ReadError::NotText)
 }
 
-/// Gives a file that is in a folder of the gateway's to the owner of that folder, as [`take_owner`] does.
+/// Gives a file in one of the gateway's folders to the owner of that folder, as [`take_owner`] does.
 ///
 /// # Errors
-/// Those of the file system; it is a symbolic link.
+/// Those of the file system, also if it is a symbolic link.
 pub fn give_to_owner(path: &Path) -> io::Result<()> {
     let (file, _) = bounded::open(path, OFlags::NOFOLLOW).map_err(io::Error::other)?;
     take_owner(&file, path)
 }
 
-/// Checks a file or folder, if it is there: that it is no symbolic link, and closed to others as it should be.
+/// Checks a file or folder, if it exists: that it is not a symbolic link, and is closed to others as required.
 ///
 /// # Errors
 /// `PrivateFileError`.
@@ -188,7 +188,7 @@ pub fn check(path: &Path, closed: Closed) -> Result<(), PrivateFileError> {
     is_ours(path, &metadata)
 }
 
-/// The same for a socket.
+/// Like `check`, for a socket.
 ///
 /// # Errors
 /// `PrivateFileError`.
@@ -209,8 +209,8 @@ pub fn check_owner(folder: &Path) -> Result<(), PrivateFileError> {
     belongs_to(folder, &metadata, geteuid().as_raw())
 }
 
-/// Gives a file or folder that was just made to the owner of the folder it is in, when it was made by root: a command run
-/// by root must not leave files that the server's user cannot open.
+/// Gives a file or folder that root has just created to the owner of its folder: a command run by root must not leave
+/// files that the server's user cannot open.
 ///
 /// # Errors
 /// Those of the file system.
@@ -232,7 +232,7 @@ fn judge(path: &Path, metadata: &Metadata, closed: Closed) -> Result<(), Private
     if open { Err(PrivateFileError::Open { path: path.to_owned(), may, mode }) } else { Ok(()) }
 }
 
-/// Root may use the files of others.
+/// Checks that a file belongs to the user of this process; root may use anybody's files.
 fn is_ours(path: &Path, metadata: &Metadata) -> Result<(), PrivateFileError> {
     let us = geteuid();
     if us.is_root() { Ok(()) } else { belongs_to(path, metadata, us.as_raw()) }
@@ -247,7 +247,7 @@ fn write_beside(path: &Path, mode: u32, content: &[u8]) -> io::Result<PathBuf> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}", std::process::id()));
     let temporary = path.with_file_name(name);
-    // One that a killed process with our number left behind.
+    // One left behind by a killed process with the same id.
     match std::fs::remove_file(&temporary) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         Ok(()) | Err(_) => {}
@@ -255,7 +255,7 @@ fn write_beside(path: &Path, mode: u32, content: &[u8]) -> io::Result<PathBuf> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     let written = take_owner(&file, path).and_then(|()| file.write_all(content)).and_then(|()| file.sync_all());
     if let Err(error) = written {
-        // Nothing is left of it, least of all on a full disk.
+        // Leave nothing behind, especially on a full disk.
         let _gone = std::fs::remove_file(&temporary);
         return Err(error);
     }

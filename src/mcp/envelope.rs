@@ -1,34 +1,35 @@
-//! A borrowed look at a JSON-RPC message: id, method, the name it acts on, the version it claims. Builds no tree.
+//! A borrowed view of a JSON-RPC message: id, method, the name that it acts on, the version that it declares. Builds no
+//! tree.
 
 use std::borrow::Cow;
 
 /// What kind of message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
-    /// Has a method and an id.
+    /// It has a method and an id.
     Request,
-    /// Has a method and no id.
+    /// It has a method and no id.
     Notification,
-    /// Has a result or an error (legacy sessions only).
+    /// It has a result or an error (legacy sessions only).
     Response,
 }
 
-/// One message.
+/// The parts of one message that the gateway needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// What it is.
+    /// The kind of message.
     pub kind: MessageKind,
     /// The id as raw JSON.
     pub id: Option<&'a str>,
-    /// The method.
+    /// The method's name.
     pub method: Option<Cow<'a, str>>,
     /// `params.name`, `params.uri` or `params.taskId`, whichever its method's routing header mirrors.
     pub name: Option<Cow<'a, str>>,
-    /// `params._meta["io.modelcontextprotocol/protocolVersion"]`.
+    /// The value of `params._meta["io.modelcontextprotocol/protocolVersion"]`.
     pub version: Option<Cow<'a, str>>,
 }
 
-/// Why a body is no JSON-RPC message, with the id if it could be read.
+/// Why a body is not a JSON-RPC message, with the id if it could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvelopeError {
     /// -32700 (not JSON) or -32600 (not JSON-RPC).
@@ -150,7 +151,7 @@ mod tests {
         ] {
             assert_eq!(code(&body, true), -32700, "{}", String::from_utf8_lossy(&body));
         }
-        // Half a surrogate pair, in what is read.
+        // Half a surrogate pair, in a part that is read.
         for body in [
             r#"{"jsonrpc":"2.0","id":"\ud800","method":"a"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"a\udc00"}"#,
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!(id(r#"[{"jsonrpc":"2.0","id":7,"method":"a"},{"id":8}]"#), None);
     }
 
-    /// A value of JSON with every kind of part, and names that repeat at times.
+    /// A JSON value with all kinds of parts, and sometimes repeated names.
     fn any_json() -> impl Strategy<Value = String> {
         let leaves = [
             "0 -1 12.50 1e400 -0.0E-999 99999999999999999999 true false null {} []",
@@ -253,7 +254,7 @@ mod tests {
             let mut body =
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a","arguments":{value}}}}}"#);
             if !put.is_empty() {
-                // Mostly it is no JSON any more.
+                // Usually it is no longer JSON.
                 let places: Vec<usize> = body.char_indices().map(|(place, _)| place).collect();
                 let from = *at.get(&places);
                 let to = places.iter().copied().find(|place| *place >= from + cut).unwrap_or(body.len());

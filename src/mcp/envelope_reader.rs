@@ -1,4 +1,4 @@
-//! `EnvelopeReader`: what is read of a message, and what it must be.
+//! `EnvelopeReader`: reads the relevant parts of a message, and checks its form.
 
 use std::borrow::Cow;
 
@@ -6,30 +6,30 @@ use super::headers::is_mirrored;
 use super::{Envelope, EnvelopeError, MessageKind};
 use crate::strict_json::{JsonFault, Next, Token, Walk, text, unescape};
 
-/// The text is JSON, but no message (JSON-RPC 2.0 5.1).
+/// JSON-RPC code: the text is JSON, but not a message (JSON-RPC 2.0 5.1).
 const INVALID_REQUEST: i32 = -32600;
-/// The text is not JSON (JSON-RPC 2.0 5.1).
+/// JSON-RPC code: the text is not JSON (JSON-RPC 2.0 5.1).
 const PARSE_ERROR: i32 = -32700;
-/// The longest method; those of the specification have at most 40 bytes.
+/// Maximum length of a method in bytes; those of the specification have at most 40.
 const MAX_METHOD: usize = 128;
 /// The most messages in a batch.
 const MAX_BATCH: usize = 50;
 
-/// Reads a body in pieces, for those that are so large that others would have to wait.
+/// Reads a body in pieces, so that a large one does not keep other requests waiting.
 #[derive(Debug)]
 pub struct EnvelopeReader<'a> {
     walk: Walk<'a>,
     allows_batch: bool,
     in_batch: bool,
     place: Within,
-    /// Objects and arrays that are open in it and do not matter.
+    /// How many open objects and arrays are irrelevant.
     below: u32,
     member: MessageMember,
     draft: Draft<'a>,
     messages: Vec<Envelope<'a>>,
 }
 
-/// The object or array that matters and was opened last.
+/// The innermost open object or array that is relevant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Within {
     Outside,
@@ -51,9 +51,9 @@ enum MessageMember {
     Task,
     Meta,
     Version,
-    /// `result` or `error`.
+    /// One of `result` and `error`.
     Answer,
-    /// One that does not matter, or none.
+    /// An irrelevant member, or none.
     Other,
 }
 
@@ -83,11 +83,11 @@ impl<'a> EnvelopeReader<'a> {
         })
     }
 
-    /// Goes on for some `work`, which is the time that so many bytes of a plain string take. Returns the messages when
-    /// the body has ended.
+    /// Continues for an amount of `work`, measured in bytes of a plain string. Returns the messages when the body has
+    /// ended.
     ///
     /// # Errors
-    /// As [`Envelope::read`]. It is not to be called again after that.
+    /// As [`Envelope::read`]. Must not be called again after that.
     pub fn step(&mut self, mut work: usize) -> Option<Result<Vec<Envelope<'a>>, EnvelopeError>> {
         loop {
             let taken = match self.walk.next(&mut work) {
@@ -101,7 +101,7 @@ impl<'a> EnvelopeReader<'a> {
                     JsonFault::NotJson => (PARSE_ERROR, "the body is not JSON"),
                     JsonFault::Rule(rule) => (INVALID_REQUEST, rule),
                 };
-                // In a batch no single id can be blamed.
+                // In a batch the fault belongs to no single id.
                 let id = self.draft.id.filter(|_| self.messages.is_empty()).map(str::to_owned);
                 return Some(Err(EnvelopeError { code, message, id }));
             }
@@ -163,7 +163,7 @@ impl<'a> EnvelopeReader<'a> {
             Within::Message => {
                 let id = self.draft.id;
                 let message = std::mem::take(&mut self.draft).finish();
-                // For the refusal.
+                // Kept for the error response.
                 self.draft.id = id;
                 self.messages.push(message?);
                 if self.messages.len() > MAX_BATCH {
@@ -198,14 +198,14 @@ impl Within {
     }
 }
 
-/// A message while it is being read: members may come in any order.
+/// A message that is being read; members may come in any order.
 #[derive(Debug, Default)]
 struct Draft<'a> {
     version_2: bool,
     answers: bool,
     id: Option<&'a str>,
     method: Option<Cow<'a, str>>,
-    // As they stand: only one of the first three is needed, and which one, the method tells.
+    // Raw values: only one of the first three is needed, and the method decides which.
     name: Option<&'a str>,
     uri: Option<&'a str>,
     task: Option<&'a str>,
@@ -213,7 +213,7 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Takes the value of a member, as it stands.
+    /// Takes the raw value of a member.
     fn take(&mut self, member: MessageMember, raw: &'a str) -> Result<(), JsonFault> {
         let string = Some(raw).filter(|raw| raw.starts_with('"'));
         match member {
@@ -249,7 +249,7 @@ impl<'a> Draft<'a> {
             return Err(JsonFault::Rule("jsonrpc must be \"2.0\""));
         }
         let kind = match (&self.method, self.answers, self.id) {
-            // MCP (basic: requests): unlike in JSON-RPC itself the id is never null.
+            // MCP (basic: requests): unlike in JSON-RPC itself, the id must not be null.
             (Some(_), false, Some("null")) => return Err(JsonFault::Rule("the id must not be null")),
             (Some(_), false, Some(_)) => MessageKind::Request,
             (Some(_), false, None) => MessageKind::Notification,
@@ -276,8 +276,8 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     /// `EnvelopeError` for anything two parsers might read differently: duplicate members (also escaped), invalid
-    /// UTF-8, a byte order mark, trailing bytes, depth over 128, a method over 128 bytes; half a surrogate pair in what
-    /// is read. What is not read may be any JSON that keeps to this.
+    /// UTF-8, a byte order mark, trailing bytes, depth over 128, a method over 128 bytes; half a surrogate pair in a
+    /// part that is read. The other parts may be any JSON that obeys this.
     pub fn read(body: &'a [u8], batch: bool) -> Result<Vec<Self>, EnvelopeError> {
         let mut reader = EnvelopeReader::new(body, batch)?;
         loop {

@@ -1,5 +1,5 @@
 //! `Mcp-Method`, `Mcp-Name` and `MCP-Protocol-Version`: reading, decoding, agreement with the body. `Mcp-Param-*`
-//! mirror parameters that only the upstream's tool definitions name: they are forwarded and otherwise ignored.
+//! mirror parameters that only the upstream's tool definitions specify, so they are forwarded and otherwise ignored.
 
 use std::borrow::Cow;
 
@@ -11,18 +11,18 @@ use super::{Envelope, MessageKind};
 /// The routing headers of a modern request, as received.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RoutingHeaders<'a> {
-    /// `MCP-Protocol-Version`.
+    /// The value of `MCP-Protocol-Version`.
     pub version: Option<&'a [u8]>,
-    /// `Mcp-Method`.
+    /// The value of `Mcp-Method`.
     pub method: Option<&'a [u8]>,
-    /// `Mcp-Name`.
+    /// The value of `Mcp-Name`.
     pub name: Option<&'a [u8]>,
 }
 
 /// A header and the body disagree: -32020.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeaderMismatch {
-    /// What disagrees.
+    /// Which values disagree.
     pub message: &'static str,
 }
 
@@ -42,7 +42,7 @@ impl RoutingHeaders<'_> {
     /// `HeaderMismatch` when a required header is missing or differs.
     pub fn agree_with(&self, envelope: &Envelope<'_>) -> Result<(), HeaderMismatch> {
         self.agrees_on_the_version(envelope)?;
-        // The revision leaves the headers of notifications undefined: they are compared, not required.
+        // The revision does not define the headers of notifications, so they are compared but not required.
         let required = envelope.kind == MessageKind::Request;
         match (self.method.map(<[u8]>::trim_ascii), envelope.method.as_deref()) {
             (None, _) if required => return Err(HeaderMismatch::because("Mcp-Method is missing")),
@@ -69,7 +69,7 @@ impl RoutingHeaders<'_> {
     /// `HeaderMismatch` when it is missing or differs.
     pub fn agrees_on_the_version(&self, envelope: &Envelope<'_>) -> Result<(), HeaderMismatch> {
         let version = self.version.ok_or(HeaderMismatch::because("MCP-Protocol-Version is missing"))?;
-        // A body that names no version is the upstream's to refuse: there is nothing that two readers could differ on.
+        // A body without a version is left to the upstream: there is nothing that two parsers could read differently.
         if envelope.version.as_deref().is_some_and(|body| body.as_bytes() != version.trim_ascii()) {
             return Err(HeaderMismatch::because("MCP-Protocol-Version differs from the version in _meta"));
         }
@@ -80,9 +80,9 @@ impl RoutingHeaders<'_> {
 /// Whether a method's name must be mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mirror {
-    /// By the core protocol.
+    /// Required by the core protocol.
     Required,
-    /// By an extension that the upstream may not speak.
+    /// Required by an extension that the upstream may not support.
     Optional,
 }
 
@@ -99,7 +99,7 @@ fn mirrored_name(method: &str) -> Option<Mirror> {
     }
 }
 
-/// Undoes the sentinel `=?base64?…?=`; its marks are exact and lower case, anything else is literal.
+/// Decodes a value marked by `=?base64?…?=`; the marks must match exactly in lower case, anything else is literal.
 fn decode(header: &[u8]) -> Result<Cow<'_, [u8]>, HeaderMismatch> {
     let value = header.trim_ascii();
     match value.strip_prefix(b"=?base64?").and_then(|rest| rest.strip_suffix(b"?=")) {

@@ -1,8 +1,8 @@
 //! What the gateway knows of MCP: versions, routing headers, the envelope of a JSON-RPC message. Pure.
 //!
-//! It reads as little as a gateway needs to be sure that it and the upstream understand the same bytes in the same
-//! way. It does not know tools, results or sessions, and it never translates between revisions: an upstream speaks for
-//! itself. It knows `strict_json` alone. Start at [`ProtocolVersion`], then [`Envelope::read`].
+//! It reads just enough to be sure that the gateway and the upstream interpret the same bytes in the same way. It does
+//! not know tools, results or sessions, and never translates between revisions: that is up to the upstream. It uses
+//! only `strict_json`. Start at [`ProtocolVersion`], then [`Envelope::read`].
 
 mod envelope;
 mod envelope_reader;

@@ -1,8 +1,9 @@
-//! What the method says about a request: whether it only reads, so that sending it twice changes nothing; whether it subscribes.
+//! What the method implies about a request: whether it only reads, so that sending it twice changes nothing; whether it
+//! is a subscription.
 
 use super::envelope::{Envelope, MessageKind};
 
-/// Opens a stream that never ends by itself (2026-07-28, subscriptions).
+/// The method that opens a stream which never ends by itself (2026-07-28, subscriptions).
 pub const SUBSCRIBE: &str = "subscriptions/listen";
 
 /// Methods that only read (MCP: ping, discovery, lists, reads, completion, the state and the result of a task).
@@ -22,7 +23,7 @@ const READS: [&str; 12] = [
 ];
 
 impl Envelope<'_> {
-    /// Returns whether it is a request that only reads: one that is idempotent in the sense of RFC 9110 9.2.2.
+    /// Returns whether it is a request that only reads, and so is idempotent in the sense of RFC 9110 9.2.2.
     #[must_use]
     pub fn only_reads(&self) -> bool {
         self.kind == MessageKind::Request && self.method.as_deref().is_some_and(|method| READS.contains(&method))

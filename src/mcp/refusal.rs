@@ -7,17 +7,17 @@ use super::STATELESS_VERSIONS;
 /// A JSON-RPC error.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorResponse<'a> {
-    /// JSON-RPC code.
+    /// The JSON-RPC error code.
     pub code: i32,
     /// What is wrong.
     pub message: &'a str,
     /// The request's id as raw JSON; `None` writes `null`.
     pub id: Option<&'a str>,
-    /// What a client needs to do better, for the codes that have it.
+    /// What a client needs to correct the request, for the codes that have it.
     pub data: Option<UnsupportedVersion<'a>>,
 }
 
-/// The `data` of -32022 (2026-07-28, basic: protocol version negotiation): the versions to choose from.
+/// The `data` of -32022 (2026-07-28, basic: protocol version negotiation): the supported versions.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct UnsupportedVersion<'a> {
     supported: &'static [&'static str],
@@ -27,11 +27,11 @@ pub struct UnsupportedVersion<'a> {
 impl<'a> UnsupportedVersion<'a> {
     /// The JSON-RPC code (2026-07-28, basic: error codes).
     pub const CODE: i32 = -32022;
-    /// As the servers of the SDKs say it.
+    /// The message, as in the servers of the SDKs.
     pub const MESSAGE: &'static str = "Unsupported protocol version";
 
-    /// Names the versions to choose from beside the one that was requested: those that a request can name by itself. The
-    /// older ones are chosen by `initialize`, of the upstream, which alone knows whether it has them.
+    /// Lists the supported versions and the requested one. Only versions that a request can name are listed: older ones
+    /// are negotiated by `initialize` with the upstream, which alone knows whether it supports them.
     #[must_use]
     pub fn of(requested: &'a str) -> Self {
         Self { supported: &STATELESS_VERSIONS, requested }

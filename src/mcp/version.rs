@@ -1,4 +1,4 @@
-//! `ProtocolVersion`: what each dated revision asks of methods, headers, sessions.
+//! `ProtocolVersion`: what each revision requires of methods, headers, sessions.
 
 /// The era of a request, from its `MCP-Protocol-Version` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub enum ProtocolVersion {
     },
     /// 2026-07-28: POST only, no sessions, routing headers.
     Modern,
-    /// None whose rules the gateway knows: what such a message means cannot be judged.
+    /// A version whose rules the gateway does not know, so that such messages cannot be interpreted.
     Unknown {
-        /// Whether it is a date after 2026-07-28, and so no version that is negotiated by `initialize`.
+        /// Whether it is a date after 2026-07-28, and so not negotiated by `initialize`.
         modern: bool,
     },
 }
@@ -52,7 +52,7 @@ impl ProtocolVersion {
     pub fn is_modern(self) -> bool {
         matches!(self, Self::Modern | Self::Unknown { modern: true })
     }
-    /// Returns whether a JSON-RPC batch may come.
+    /// Returns whether JSON-RPC batches are allowed.
     #[must_use]
     pub fn allows_batch(self) -> bool {
         matches!(self, Self::Absent | Self::Legacy { batches: true })

@@ -1,15 +1,15 @@
-//! Strings of JSON: where they end, and what they say.
+//! JSON strings: finding their end, and decoding them.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer, Visitor};
 
-/// Returns how many bytes at the beginning are of a string and neither its end, nor an escape, nor a control character.
+/// Returns how many leading bytes are plain string content: no quote, escape or control character.
 pub(super) fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = ONES << 7;
-    // The highest bit of each byte says whether it is below `limit`; those after the first such byte may be wrong.
+    // The highest bit of each byte says whether the byte is below `limit`; bits after the first such byte may be wrong.
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
     let is = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     let (words, rest) = bytes.as_chunks();
@@ -25,7 +25,7 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
     plain + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count()
 }
 
-/// Returns the text of a string of JSON, or `None` if it has half a surrogate pair and so is no text.
+/// Returns the text of a JSON string, or `None` if it contains half a surrogate pair.
 pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     if raw.contains('\\') {
         return serde_json::from_str(raw).ok().map(Cow::Owned);
@@ -33,7 +33,7 @@ pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     raw.get(1..raw.len().saturating_sub(1)).map(Cow::Borrowed)
 }
 
-/// Returns the bytes of a string of JSON; half a surrogate pair is encoded as if it were a character.
+/// Returns the bytes of a JSON string; half a surrogate pair is encoded as if it were a character.
 pub(crate) fn unescape(raw: &str, is_escaped: bool) -> Option<Cow<'_, [u8]>> {
     if !is_escaped {
         return Some(Cow::Borrowed(raw.as_bytes().get(1..raw.len().saturating_sub(1)).unwrap_or_default()));

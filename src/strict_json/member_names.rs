@@ -1,16 +1,16 @@
-//! The names of the members of JSON objects while they are read: which one occurs twice?
+//! Detects repeated member names in JSON objects that are being read.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-/// Objects up to this size compare names one by one; a set costs more there.
+/// Size up to which names are compared one by one, where a set would cost more.
 const FEW: usize = 16;
-/// A set with more names than this is split into so many, because one that is large takes long each time it grows.
+/// Number of names per set, and of sets: a single large set would take long each time it grows.
 const LARGE: usize = 1024;
 const SETS: u64 = 256;
 
-/// The names of the objects that are open, each with the level of its object.
+/// The names in all open objects, each with the level of its object.
 #[derive(Debug)]
 pub(super) struct MemberNames<'a> {
     few: Vec<(u32, Cow<'a, [u8]>)>,
@@ -19,11 +19,11 @@ pub(super) struct MemberNames<'a> {
 
 impl<'a> MemberNames<'a> {
     pub(super) fn new() -> Self {
-        // As many names as an ordinary message has open at a time.
+        // As many names as an ordinary message has at a time.
         Self { few: Vec::with_capacity(FEW), many: Vec::new() }
     }
 
-    /// Takes a name of the object at `level`, the innermost. Returns whether it is new there.
+    /// Adds a name to the innermost object, which is at `level`. Returns whether it is new there.
     pub(super) fn insert(&mut self, level: u32, name: Cow<'a, [u8]>) -> bool {
         if let Some((_, many)) = self.many.last_mut().filter(|(of, _)| *of == level) {
             return many.insert(&name);
@@ -44,14 +44,14 @@ impl<'a> MemberNames<'a> {
         true
     }
 
-    /// Forgets the names of the object at `level`, the innermost.
+    /// Removes the names of the innermost object, which is at `level`.
     pub(super) fn close(&mut self, level: u32) {
         while self.few.pop_if(|(of, _)| *of == level).is_some() {}
         drop(self.many.pop_if(|(of, _)| *of == level));
     }
 }
 
-/// The names of one large object, by hashes with a random key, which no sender can make collide.
+/// The names of one large object, hashed with a random key, so that no sender can cause collisions.
 #[derive(Debug)]
 struct Many {
     key: RandomState,

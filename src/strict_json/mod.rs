@@ -1,7 +1,7 @@
 //! JSON (RFC 8259) that two parsers cannot read differently: no member name twice in an object, bounded depth. Pure.
 //!
-//! For whatever JSON others send and more than one program reads: messages of MCP, metadata of clients. It judges no
-//! content and knows no other module. Start with `Walk`.
+//! For JSON from outside that more than one program reads: MCP messages, client metadata. It does not interpret the
+//! content and names no other module. Start with `Walk`.
 
 mod json_string;
 mod member_names;
@@ -10,10 +10,10 @@ mod walk;
 pub(crate) use json_string::{text, unescape};
 pub(crate) use walk::{JsonFault, Next, Token, Walk};
 
-/// Checks that a text is one value that cannot be read in two ways, with no more than `depth` levels.
+/// Checks that a text is one JSON value without repeated names, with at most `depth` levels.
 ///
 /// # Errors
-/// Says which rule it breaks.
+/// `JsonFault` says which rule it breaks.
 pub(crate) fn check(text: &str, depth: usize) -> Result<(), JsonFault> {
     let (mut walk, mut work, mut level) = (Walk::new(text), usize::MAX, 0_usize);
     loop {

@@ -1,16 +1,16 @@
 //! A strict walk over JSON (RFC 8259) that two parsers cannot read differently: no member name twice in an object
-//! (compared after unescaping), bounded depth. Of values it judges the grammar and nothing else: a number may be of any
-//! size, a string may hold half a surrogate pair. It can be stopped and taken up again anywhere, and keeps nothing but the
-//! names of the objects that are open.
+//! (compared after unescaping), bounded depth. Only the grammar of values is checked: a number may be of any size, a
+//! string may contain half a surrogate pair. It can be paused and resumed anywhere, and keeps only the names in open
+//! objects.
 
 use super::json_string::{plain, unescape};
 use super::member_names::MemberNames;
 
-/// Nesting beyond this is refused: the limit of the parser in many upstreams (serde_json), and far from that of others.
+/// Maximum nesting: the limit of serde_json, which many upstreams use, and well below that of other parsers.
 const MAX_DEPTH: u32 = 128;
-/// The longest member name, escapes included.
+/// Maximum length of a member name in bytes, escapes included.
 const MAX_NAME: usize = 64 << 10;
-/// What a token costs of the work that is allowed, beside its bytes: as much as so many bytes of a plain string.
+/// The extra cost of a token, in addition to its bytes, measured in bytes of a plain string.
 const TOKEN: usize = 64;
 
 /// Why a text is refused.
@@ -18,17 +18,17 @@ const TOKEN: usize = 64;
 pub(crate) enum JsonFault {
     /// The grammar of JSON is broken.
     NotJson,
-    /// A rule of ours is broken.
+    /// One of our own rules is broken.
     Rule(&'static str),
 }
 
-/// How the walk went on.
+/// The result of a step of the walk.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a> {
     Token(Token<'a>),
-    /// The work that was allowed is done.
+    /// The allowed work is used up.
     Paused,
-    /// The text has ended with its value.
+    /// The text has ended after its value.
     End,
 }
 
@@ -37,15 +37,15 @@ pub(crate) enum Next<'a> {
 pub(crate) enum Token<'a> {
     Object,
     Array,
-    /// The object or array that was opened last ends.
+    /// The innermost object or array ends.
     Close,
-    /// The name of the member whose value follows, as it stands, and whether it has an escape.
+    /// The raw name of the member whose value follows, and whether it contains an escape.
     Name(&'a str, bool),
-    /// A string, number or literal as it stands.
+    /// A raw string, number or literal.
     Scalar(&'a str),
 }
 
-/// What may come next.
+/// What may follow next.
 #[derive(Debug, Clone, Copy)]
 enum Expects {
     Value,
@@ -59,14 +59,14 @@ enum Expects {
     End,
 }
 
-/// A part that may be long, until its end is found.
+/// A token that may be long and whose end was not found yet.
 #[derive(Debug, Clone, Copy)]
 enum Long {
     String { is_name: bool },
     Number(Number),
 }
 
-/// Where in a number the walk is (RFC 8259 6).
+/// The position within a number (RFC 8259 6).
 #[derive(Debug, Clone, Copy)]
 enum Number {
     Begin,
@@ -80,18 +80,18 @@ enum Number {
     Exponent,
 }
 
-/// The walk.
+/// The state of a walk over a text.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     text: &'a str,
     at: usize,
     expects: Expects,
-    /// The long part that the walk is in, and where it began.
+    /// The long token at the current position, and where it began.
     long: Option<(Long, usize)>,
-    /// Whether the string that began last has an escape.
+    /// Whether the current string contains an escape.
     is_escaped: bool,
     depth: u32,
-    /// For each level, innermost lowest, whether it is an object.
+    /// A bit per level, the innermost lowest: whether it is an object.
     objects: u128,
     names: MemberNames<'a>,
 }
@@ -110,7 +110,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Returns the next part, or stops when `work`, which it counts down, is used up.
+    /// Returns the next token, or pauses when `work`, which it counts down, is used up.
     pub(crate) fn next(&mut self, work: &mut usize) -> Result<Next<'a>, JsonFault> {
         loop {
             if *work == 0 {
@@ -155,7 +155,7 @@ impl<'a> Walk<'a> {
         if is_new { Ok(Token::Name(raw, self.is_escaped)) } else { Err(JsonFault::Rule("a member name occurs twice")) }
     }
 
-    /// Begins what this byte begins; some of it is complete with it.
+    /// Starts the token that this byte begins; returns it if it is already complete.
     fn begin(&mut self, byte: u8) -> Result<Option<Token<'a>>, JsonFault> {
         use Expects::{Colon, CommaOrClose, FirstName, FirstValue, Name, Value};
         let in_object = self.objects & 1 == 1;
@@ -233,7 +233,7 @@ impl<'a> Walk<'a> {
         if *work == 0 { None } else { rest.get(blanks).copied() }
     }
 
-    /// Goes on in a string. Returns whether it has ended.
+    /// Continues a string. Returns whether it has ended.
     fn string(&mut self, work: &mut usize) -> Result<bool, JsonFault> {
         while *work > 0 {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
@@ -250,7 +250,7 @@ impl<'a> Walk<'a> {
                 [b'\\', b'u', digits @ ..] if digits.iter().take(4).filter(|b| b.is_ascii_hexdigit()).count() == 4 => {
                     self.at += 6;
                 }
-                // It does not end, or has a control character.
+                // It does not end, or contains a control character.
                 _ => return Err(JsonFault::NotJson),
             }
             self.is_escaped = true;
@@ -259,7 +259,7 @@ impl<'a> Walk<'a> {
         Ok(false)
     }
 
-    /// Goes on in a number. Returns whether it has ended.
+    /// Continues a number. Returns whether it has ended.
     fn number(&mut self, mut place: Number, begin: usize, work: &mut usize) -> Result<bool, JsonFault> {
         use Number::{Begin, E, Exponent, Fraction, Minus, Point, Sign, Whole, Zero};
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
@@ -299,7 +299,7 @@ impl<'a> Walk<'a> {
 mod tests {
     use super::{JsonFault, Next, Token, Walk};
 
-    /// The parts of a text, walked in pieces of so much work.
+    /// Returns the tokens of a text, walked in pieces of `piece` work.
     fn walk(text: &str, piece: usize) -> Result<Vec<Token<'_>>, JsonFault> {
         let (mut walk, mut tokens) = (Walk::new(text), Vec::new());
         loop {
