@@ -1,4 +1,4 @@
-//! `Addressed`: the proof that a good token is for the upstream of the request.
+//! `Addressed`: proof that a valid token is for the upstream of the request.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use super::authenticate::Authenticated;
 use super::rejection::Rejection;
 use super::route::Route;
 
-/// A good token whose audience is the upstream of the request, with the route to it. Made only by [`Addressed::check`].
+/// A valid token whose audience is the upstream of the request, with the route to it. Made only by
+/// [`Addressed::check`].
 pub(super) struct Addressed<'r> {
     token: Authenticated,
     route: &'r Arc<Route>,

@@ -1,4 +1,4 @@
-//! The Authorization header → a principal.
+//! Authenticates a request: from the `Authorization` header to a principal.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::network::site;
 use crate::oauth::{TenantId, Timestamp, TokenHash};
 use crate::token_cache::{Load, Lookup, Principal, TokenCache};
 
-/// A token that was good when it was looked up. Made only by [`Bearer::authenticate`].
+/// A token that was valid when it was looked up. Made only by [`Bearer::authenticate`].
 pub(super) struct Authenticated {
     principal: Arc<Principal>,
     hash: TokenHash,
@@ -32,7 +32,7 @@ impl Authenticated {
     }
 }
 
-/// The bearer token that a request presents, whatever it is worth.
+/// The bearer token of a request, not checked yet.
 pub(super) struct Bearer<'a> {
     token: &'a [u8],
     hash: TokenHash,
@@ -45,13 +45,13 @@ impl<'a> Bearer<'a> {
         Ok(Self { token, hash: TokenHash::of(token) })
     }
 
-    /// Looks the token up in memory.
+    /// Looks the token up in the cache.
     pub(super) fn look_up(&self, cache: &TokenCache, now: Timestamp) -> Lookup {
         cache.lookup_presented(self.token, &self.hash, now)
     }
 
-    /// Judges what was found in memory; loads the token from the store if it was absent. `tenant` is that of the upstream,
-    /// `address` that of the client.
+    /// Checks the result of the lookup; loads the token from the store if it was absent. `tenant` is the upstream's,
+    /// `address` the client's.
     pub(super) async fn authenticate(
         self,
         found: Lookup,
@@ -63,7 +63,7 @@ impl<'a> Bearer<'a> {
             Lookup::Hit(principal, expires) => (principal, expires),
             Lookup::Expired => return Err(Rejection::InvalidToken),
             Lookup::Stale => return Err(Rejection::Unprovable),
-            // Boxed: a warm request need not carry the room of a load.
+            // Boxed, so that a request with a cached token does not need the space for a load.
             Lookup::Absent => match Box::pin(cache.load(tenant, self.token, self.hash, site(address))).await {
                 Load::Active(principal, expires) => (principal, expires),
                 Load::Inactive => return Err(Rejection::InvalidToken),
@@ -84,16 +84,17 @@ fn presented<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<&'a [u8], Rejectio
     let field = field.as_bytes();
     let end = field.iter().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(field.len());
     let (scheme, rest) = field.split_at_checked(end).unwrap_or((field, &[]));
-    // RFC 9110 11.1: schemes are compared without regard to case. Another scheme is no attempt at ours.
+    // RFC 9110 11.1: schemes are case-insensitive. Another scheme does not count as an attempt.
     if !scheme.eq_ignore_ascii_case(b"bearer") {
         return Err(Rejection::NoCredentials);
     }
-    // RFC 6750 3.1: a scheme without a token is no authentication information. Clients send it for a variable that is not
-    // set; the bare challenge starts their login, an error would end them.
+    // RFC 6750 3.1: a scheme without a token is no authentication information. Clients send it when a variable is not
+    // set; a challenge without an error starts their login, one with an error would stop them.
     if rest.iter().all(|b| matches!(b, b' ' | b'\t')) {
         return Err(Rejection::NoCredentials);
     }
-    // RFC 6750 2: a request that uses two ways at once is refused, so that it never matters which one we would read.
+    // RFC 6750 2: a request that uses two methods at once is refused, so that it does not matter which one we would
+    // read.
     if has_token_in_query(uri) {
         return Err(Rejection::MalformedCredentials);
     }

@@ -1,4 +1,4 @@
-//! How much one user may ask for, over all clients and all workers: requests a second, and at once.
+//! Limits per user, over all clients and all workers: requests per second, and concurrent requests.
 
 use std::hash::RandomState;
 use std::num::NonZeroU32;
@@ -14,15 +14,15 @@ use crate::config::Rates;
 use crate::oauth::{AccountId, Lifetime, TenantId};
 use crate::token_cache::Principal;
 
-/// With more budgets than this, and than twice those that were in use after the last sweep, unused ones are removed.
+/// The number of budgets from which unused ones are removed, if there are also twice as many as after the last sweep.
 const SWEEP_AT: usize = 16_384;
 
 /// The budgets of all users. When the rates change, all budgets start again.
 pub(super) struct UserBudgets {
     quota: Option<Quota>,
     clock: DefaultClock,
-    // By user alone: a client is part of the key nowhere, since a user can register as many as they like. The keyed
-    // hasher of std, because subjects may be chosen by strangers one day.
+    // Keyed by user only and not by client, since a user can register any number of clients. With std's keyed hasher,
+    // because strangers may be able to choose subjects one day.
     held: DashMap<(TenantId, AccountId), Arc<UserBudget>, RandomState>,
     sweep_at: AtomicUsize,
 }
@@ -33,7 +33,7 @@ pub(super) struct UserBudget {
     under_way: AtomicUsize,
 }
 
-/// A request under way, counted until it is dropped.
+/// A request in progress, counted until it is dropped.
 pub(super) struct UserSlot(Arc<UserBudget>);
 
 impl UserBudgets {
@@ -46,7 +46,7 @@ impl UserBudgets {
         }
     }
 
-    /// Returns whether these are the budgets of such rates.
+    /// Returns whether these budgets were made for these rates.
     pub(super) fn are_of(&self, rates: &Rates) -> bool {
         self.quota == quota(rates)
     }
@@ -55,7 +55,7 @@ impl UserBudgets {
     pub(super) fn of(&self, whose: &Principal) -> Arc<UserBudget> {
         if self.held.len() > self.sweep_at.load(Ordering::Relaxed) {
             self.held.retain(|_, budget| Arc::strong_count(budget) > 1);
-            // A sweep visits all of them, so as many must have been added before the next one.
+            // A sweep visits all budgets, so as many must be added before the next one.
             self.sweep_at.store(self.held.len().saturating_mul(2).max(SWEEP_AT), Ordering::Relaxed);
         }
         let budget = self.held.entry((whose.tenant().clone(), whose.subject().id().clone())).or_insert_with(|| {
@@ -64,7 +64,7 @@ impl UserBudgets {
         Arc::clone(&budget)
     }
 
-    /// Takes one request from a budget.
+    /// Charges one request to a budget.
     pub(super) fn spend(&self, budget: &UserBudget) -> Result<(), Rejection> {
         let Some(limiter) = &budget.limiter else { return Ok(()) };
         limiter.check().map_err(|early| {
@@ -81,7 +81,7 @@ fn quota(rates: &Rates) -> Option<Quota> {
 }
 
 impl UserBudget {
-    /// Counts a request that begins, until its answer has ended.
+    /// Counts a request until its answer has ended.
     pub(super) fn enter(self: &Arc<Self>, limit: usize) -> Result<UserSlot, Rejection> {
         let user_slot = UserSlot(Arc::clone(self));
         let before = self.under_way.fetch_add(1, Ordering::Relaxed);
@@ -106,7 +106,7 @@ pub(super) mod tests {
     use crate::token_cache::Principal;
     use std::sync::Arc;
 
-    /// The rates of a gateway that nobody configured.
+    /// Returns the default rates.
     pub(in crate::proxy) fn rates() -> Rates {
         let folder = tempfile::tempdir().unwrap();
         let overrides = Overrides { data_dir: Some(folder.path().to_owned()), up: true, ..Overrides::default() };

@@ -1,5 +1,5 @@
-//! `CachedPrincipal`: a principal with what each of its requests needs, made once per worker: the identity fields as header
-//! values, its budget, whether it has the scopes of its upstream.
+//! `CachedPrincipal`: a principal with what each of its requests needs, made once per worker: the identity headers, its
+//! budget, and whether it has the scopes that its upstream requires.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::route::{Route, RouteTable};
 use crate::oauth::Subject;
 use crate::token_cache::Principal;
 
-/// A principal on this worker, with the route that its tokens are for. Made only of an [`Addressed`] token.
+/// A principal on this worker, with the route that its tokens are for. Made only from an [`Addressed`] token.
 pub(super) struct CachedPrincipal {
     principal: Arc<Principal>,
     route: Arc<Route>,
@@ -29,8 +29,8 @@ pub(super) struct CachedPrincipal {
 impl CachedPrincipal {
     fn new(token: &Addressed<'_>, table: &RouteTable) -> Result<Self, Rejection> {
         let (principal, route) = (token.token().principal(), token.route());
-        // HS-16: the types behind these allow printable ASCII only, so none of them can fail; if one did, the request
-        // would go no further.
+        // HS-16: the types behind these only allow printable ASCII, so none can fail; if one did, the request would be
+        // refused.
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
         Ok(Self {
             budget: table.budgets.of(principal),
@@ -57,7 +57,7 @@ impl CachedPrincipal {
         &self.budget
     }
 
-    /// Returns whether it has the scopes that its route asks for.
+    /// Returns whether it has the scopes that its route requires.
     pub(super) fn has_scopes(&self) -> bool {
         self.has_scopes
     }
@@ -84,8 +84,8 @@ impl CachedPrincipal {
     }
 }
 
-/// The login name of a person; none where the account has gone. A service has none: what an upstream grants to people it
-/// must not grant to a program by mistake.
+/// Returns the login name of a person; `None` if the account is gone. A service has none, so that an upstream does not
+/// mistake a program for a person.
 fn user_of(principal: &Principal) -> Option<&str> {
     match principal.subject() {
         Subject::Person(_) => Some(principal.user()).filter(|user| !user.is_empty()),
@@ -93,8 +93,8 @@ fn user_of(principal: &Principal) -> Option<&str> {
     }
 }
 
-/// Writes a login name into a header: letters, digits and `.-_@+` as they are, which is all that accounts are given in this
-/// version, and each other byte of its UTF-8 as in RFC 3986 2.1. `%` is among those, so that no two names look alike.
+/// Encodes a login name for a header: letters, digits and `.-_@+` (all that names contain in this version) stay, and
+/// all other bytes of its UTF-8 are percent-encoded (RFC 3986 2.1), `%` included, so that no two names become equal.
 fn escaped(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for byte in name.bytes() {
@@ -107,19 +107,20 @@ fn escaped(name: &str) -> String {
     text
 }
 
-/// Callers are forgotten all at once beyond this many; each is made again with its next request.
+/// The most cached callers; beyond that all are dropped at once, and each is made again at its next request.
 const MOST_CALLERS: usize = 16_384;
 
-/// The callers of one worker, by the address of their principal (which each keeps alive, and thereby its own).
+/// The callers of one worker, by the address of their principal, which each entry keeps alive so that the address is
+/// not reused.
 #[derive(Default)]
 pub(super) struct PrincipalCache(HashMap<usize, Arc<CachedPrincipal>>);
 
 impl PrincipalCache {
-    /// Returns the caller that a token speaks for.
+    /// Returns the caller that a token represents.
     pub(super) fn get(&mut self, token: &Addressed<'_>, table: &RouteTable) -> Result<Arc<CachedPrincipal>, Rejection> {
         let address = Arc::as_ptr(token.token().principal()).addr();
-        // A principal has one audience, and a table one route for it: another one here would be a fault of ours, and must
-        // not lend its permission.
+        // A principal has one audience, and a table one route for it. If the routes differed, that would be a bug,
+        // which must not give permission for another route.
         if let Some(caller) = self.0.get(&address).filter(|caller| Arc::ptr_eq(&caller.route, token.route())) {
             return Ok(Arc::clone(caller));
         }
@@ -155,7 +156,7 @@ mod tests {
         }
     }
 
-    /// What a program behind us does with the field.
+    /// Decodes the field as an upstream would.
     fn unescaped(text: &str) -> String {
         let (first, rest) = text.split_once('%').unwrap_or((text, ""));
         let pieces = rest.split('%').filter(|piece| !piece.is_empty());

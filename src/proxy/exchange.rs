@@ -1,4 +1,4 @@
-//! What a worker keeps to serve requests, and one request on its way through the stages.
+//! A worker's state for serving requests, and one request on its way through the stages.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -29,9 +29,9 @@ use crate::telemetry::WorkerMetrics;
 use crate::token_cache::{Lookup, TokenCache};
 use crate::web::Response;
 
-/// Bodies beyond `limits.inspect_body` that one worker holds at a time, until they are sent: at 4 MiB each, 64 MiB.
+/// The most bodies beyond `limits.inspect_body` that one worker holds until they are sent: 64 MiB at 4 MiB each.
 const LARGE_BODIES: usize = 16;
-/// Further ones that may wait for that, each with the part that was read. As many bytes again, by default.
+/// How many more may wait for a slot, each with the part that was already read; by default as many bytes again.
 const LARGE_BODIES_WAITING: usize = 256;
 
 /// One worker's proxy with its own upstream connections.
@@ -47,24 +47,24 @@ pub struct Proxy {
     pub(super) closing: CancellationToken,
 }
 
-/// The upstream that a request is for, and the configuration in force while it is served.
+/// The upstream that a request is for, and the configuration under which it is served.
 #[derive(Debug, Clone, Copy)]
 pub struct Destination<'a> {
-    /// All upstreams.
+    /// The table of all upstreams.
     pub table: &'a Arc<RouteTable>,
-    /// The number of the upstream in `table`, see [`RouteTable::find`].
+    /// The index of the upstream in `table`, see [`RouteTable::find`].
     pub route: usize,
-    /// The configuration that `table` was made of.
+    /// The configuration that `table` was made from.
     pub config: &'a Arc<Config>,
 }
 
-/// What a worker keeps for one route table; made again when configuration is loaded.
+/// A worker's state for one route table; made again when the configuration is reloaded.
 pub(super) struct WorkerState {
     pub(super) table: Arc<RouteTable>,
     pub(super) pools: Vec<Arc<Pool>>,
     pub(super) callers: Mutex<PrincipalCache>,
     pub(super) metrics: WorkerMetrics,
-    /// An empty map that has served; its memory goes on.
+    /// An emptied header map whose memory is reused.
     pub(super) spare: Mutex<HeaderMap>,
 }
 
@@ -76,19 +76,19 @@ pub(super) struct Exchange<'a> {
     pub(super) parts: Parts,
     pub(super) peer: &'a Peer,
     pub(super) has_good_token: bool,
-    /// Of the token cache, before the token was looked up.
+    /// The token cache's generation before the token was looked up.
     pub(super) generation: u64,
     pub(super) version: ProtocolVersion,
-    /// Ends with the answer's body: here, or with the stream that takes it along.
+    /// Ends with the answer's body: here, or in the stream that it is moved to.
     pub(super) record: Option<Record>,
-    /// Counts the request among its principal's, like `record`.
+    /// Counts the request against its user; moved along like `record`.
     pub(super) user_slot: Option<UserSlot>,
-    /// The requests in the message, once it was read.
+    /// The ids of the requests in the message, once it was read.
     pub(super) ids: Ids,
 }
 
 impl Proxy {
-    /// Makes a worker's proxy. `sessions` binds legacy MCP session ids to their users, for all workers.
+    /// Makes a worker's proxy. `sessions` binds legacy MCP session ids to their users, and is shared by all workers.
     #[must_use]
     pub fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, metrics: WorkerMetrics, sessions: Arc<Sessions>) -> Self {
         Self {
@@ -104,23 +104,23 @@ impl Proxy {
         }
     }
 
-    /// Takes note that another table is in force: open answers of upstreams that it has no more are ended.
+    /// Adopts another table: open answers of upstreams that are no longer in it are ended.
     pub fn adopt(&self, table: &Arc<RouteTable>) {
         self.open_streams.adopt(table);
     }
 
-    /// Ends the streams that never end by themselves, because the process goes down.
+    /// Ends the streams that never end by themselves, because the process is shutting down.
     pub fn drain(&self) {
         self.open_streams.drain();
     }
 
-    /// Ends the answers that are under way, each with the reason, because the process ends now.
+    /// Ends all answers in progress, each with the reason, because the process ends now.
     pub fn close(&self) {
         self.closing.cancel();
         self.open_streams.close();
     }
 
-    /// Returns what this worker keeps for `table`; makes it when the table is new.
+    /// Returns this worker's state for `table`; makes it when the table is new.
     pub(super) fn worker(&self, table: &Arc<RouteTable>) -> Arc<WorkerState> {
         let mut worker = lock(&self.worker);
         match &*worker {
@@ -132,7 +132,7 @@ impl Proxy {
         }
     }
 
-    /// Finds out whom the bearer token of a request to this upstream speaks for.
+    /// Authenticates the bearer token of a request to this upstream.
     pub(super) async fn authenticated<'r>(
         &self,
         worker: &WorkerState,
@@ -147,14 +147,15 @@ impl Proxy {
         Addressed::check(token, route)
     }
 
-    /// Checks a token again after a wait in which something was revoked: what a revoked one has asked for is not answered.
+    /// Checks a token again if something was revoked while the request waited: a request with a revoked token is not
+    /// answered.
     pub(super) async fn check_again(&self, exchange: &Exchange<'_>, token: &Addressed<'_>) -> Result<(), Rejection> {
-        // One that has expired meanwhile is still in memory (TV-15).
+        // One that has expired meanwhile is still in the cache (TV-15).
         if self.cache.generation() != exchange.generation
             && self.cache.is_forgotten(token.token().hash(), self.clock.now())
         {
             let Exchange { worker, route, ref parts, peer, .. } = *exchange;
-            // Boxed: rare. It may have been pushed out of memory, which is no revocation.
+            // Boxed because it is rare. The token may have been evicted, which is not a revocation.
             Box::pin(self.authenticated(worker, route, parts, peer)).await?;
         }
         Ok(())
@@ -162,7 +163,7 @@ impl Proxy {
 }
 
 impl WorkerState {
-    /// Keeps the connections of the previous state where the table has the same route.
+    /// Makes the state, and keeps the previous connections for routes that have not changed.
     fn new(
         table: &Arc<RouteTable>,
         metrics: &WorkerMetrics,

@@ -1,5 +1,5 @@
-//! `FairSlots`: a bounded number of something scarce, shared out between users. No user holds more of them than are left
-//! for the others, and users who wait are served in turns.
+//! `FairSlots`: a limited number of slots, shared fairly between users. No user holds more slots than are left for the
+//! others, and waiting users take turns.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,7 +17,7 @@ pub(super) struct FairSlots {
     state: Mutex<State>,
 }
 
-/// A slot, held until this is dropped.
+/// A slot, released when this is dropped.
 pub(super) struct FairSlot {
     slots: Arc<FairSlots>,
     user: usize,
@@ -28,20 +28,20 @@ struct State {
     /// How many more requests may wait.
     room: usize,
     next_ticket: u64,
-    /// Users who hold slots or wait for one, by the address of their budget, which each tally keeps alive.
+    /// Users who hold slots or wait for one, by the address of their budget, which each entry keeps alive.
     users: HashMap<usize, Tally>,
-    /// Users who wait, the one to be served next first.
+    /// Waiting users, in the order of their turns.
     turns: VecDeque<usize>,
 }
 
-/// What one user holds and waits for.
+/// How many slots one user holds, and which requests are waiting.
 struct Tally {
     held: usize,
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
     _budget: Arc<UserBudget>,
 }
 
-/// A request that waits. Dropping it leaves the queue, or gives the slot back if it was granted meanwhile.
+/// A waiting request. Dropping it leaves the queue, or returns the slot if it was granted meanwhile.
 struct Ticket {
     slots: Arc<FairSlots>,
     user: usize,
@@ -51,18 +51,19 @@ struct Ticket {
 }
 
 impl FairSlots {
-    /// Makes `total` slots, for which at most `waiting` requests wait at a time.
+    /// Makes `total` slots, with a queue of at most `waiting` requests.
     pub(super) fn new(total: usize, waiting: usize) -> Arc<Self> {
         let state =
             State { free: total, room: waiting, next_ticket: 0, users: HashMap::default(), turns: VecDeque::default() };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// Takes a slot for a request of the user with this budget; waits if none is free or the user has a full share.
+    /// Takes a slot for a request of the user with this budget; waits if none is free or the user has used up their
+    /// share.
     ///
     /// # Errors
-    /// `Overloaded` when no slot has become free within `patience`, or too many wait already; `TooManyAtOnce` when
-    /// there are slots but the user holds as many as are left for others.
+    /// `Overloaded` when no slot became free within `patience`, or the queue is full; `TooManyAtOnce` when slots are
+    /// free but the user already holds as many as are left for others.
     pub(super) async fn take(
         self: &Arc<Self>,
         budget: &Arc<UserBudget>,
@@ -72,7 +73,7 @@ impl FairSlots {
         if self.lock().try_take(user, budget) {
             return Ok(FairSlot { slots: Arc::clone(self), user });
         }
-        // Boxed: a request that need not wait does not carry the room for it.
+        // Boxed, so that a request that need not wait does not need the space for it.
         Box::pin(self.wait(user, budget, patience)).await
     }
 
@@ -120,7 +121,7 @@ impl State {
         self.users.entry(user).or_insert_with(new)
     }
 
-    /// Takes a slot, unless the user has a full share. A user who waits has a full share, or would have been served.
+    /// Takes a slot, unless the user has used up their share. A waiting user has, or would have been served.
     fn try_take(&mut self, user: usize, budget: &Arc<UserBudget>) -> bool {
         let free = self.free;
         if free == 0 {
@@ -151,7 +152,7 @@ impl State {
         Ok((number, granted))
     }
 
-    /// Leaves the queue; false if the request waits no more, because it was granted a slot.
+    /// Leaves the queue; false if the request is no longer waiting because it was granted a slot.
     fn leave(&mut self, user: usize, number: u64) -> bool {
         let Some(tally) = self.users.get_mut(&user) else { return false };
         let Some(at) = tally.waiting.iter().position(|(other, _)| *other == number) else { return false };
@@ -173,7 +174,7 @@ impl State {
         while self.grant_next() {}
     }
 
-    /// Grants a slot to the user whose turn it is among those without a full share.
+    /// Grants a slot to the next user in turn whose share is not used up.
     fn grant_next(&mut self) -> bool {
         let (users, free) = (&self.users, self.free);
         let is_next = |user: &usize| users.get(user).is_some_and(|tally| tally.held < free);
@@ -186,7 +187,7 @@ impl State {
         }
         self.free -= 1;
         self.room += 1;
-        // A request that leaves in this moment finds that it was granted the slot, and gives it back.
+        // A request that is just leaving finds that it was granted the slot, and returns it.
         let _left = grant.send(());
         true
     }
@@ -221,14 +222,14 @@ mod tests {
         std::array::from_fn(|n| budgets.of(&crate::proxy::budget::tests::principal(n)))
     }
 
-    /// How many slots are free, how many more may wait, how many users are known.
+    /// Returns how many slots are free, how many more requests may wait, and how many users are known.
     fn counts(slots: &FairSlots) -> (usize, usize, usize) {
         let state = slots.lock();
         assert_eq!(state.turns.len(), state.users.values().filter(|tally| !tally.waiting.is_empty()).count());
         (state.free, state.room, state.users.len())
     }
 
-    /// Takes slots until no more are given; how many, and why not more.
+    /// Takes slots until one is refused; returns the slots and the refusal.
     async fn fill(slots: &Arc<FairSlots>, user: &Arc<UserBudget>) -> (Vec<FairSlot>, Rejection) {
         let mut held = Vec::new();
         loop {
@@ -305,7 +306,7 @@ mod tests {
         let mut leaving = Box::pin(slots.take(&leaver, LONG));
         let mut staying = Box::pin(slots.take(&stayer, LONG));
         assert!((&mut leaving).now_or_never().is_none() && (&mut staying).now_or_never().is_none());
-        // Granted to the first, which leaves before it looks.
+        // Granted to the first, which is dropped before it sees that.
         drop(held);
         drop(leaving);
         let slot = staying.await.unwrap();

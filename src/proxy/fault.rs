@@ -1,5 +1,5 @@
-//! `Fault`: what an upstream did wrong, by its cause. The log gets all that is known, the caller a short text that
-//! names nothing behind the gateway (UP-01).
+//! `Fault`: what an upstream did wrong. The log gets all details, the caller a short text that reveals nothing behind
+//! the gateway (UP-01).
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::telemetry::Outcome;
 /// Why an upstream gave no answer that can be passed on. `docs/errors.md` says what to do about each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// Nothing listens at its address.
+    /// Nothing is listening at its address.
     ConnectionRefused,
     /// Its host name cannot be resolved.
     UnknownHost,
@@ -23,30 +23,30 @@ pub(super) enum Cause {
     Unreachable,
     /// The TLS handshake failed: not TLS, or a certificate that is not trusted.
     Tls,
-    /// Connections have just failed in a row, so that none was tried.
+    /// Several connection attempts have just failed, so none was made.
     Resting,
     /// The connection ended before the answer did.
     ClosedEarly,
-    /// No connection, or no answer, in time.
+    /// No connection or no answer within the time limit.
     TooSlow,
     /// The answer's head, or one event, is larger than allowed.
     TooLarge,
-    /// What came is not HTTP.
+    /// The answer is not HTTP.
     NotHttp,
-    /// The answer is HTTP, and neither JSON nor a stream of events.
+    /// The answer is HTTP, but neither JSON nor a stream of events.
     NotMcp,
     /// A redirect that is not followed.
     Redirect,
     /// A stream of events with a content coding.
     CompressedStream,
-    /// It wants a credential, or another one.
+    /// It requires a credential, or another one.
     CredentialRefused,
-    /// A session id that cannot be passed on.
+    /// A session id that cannot be forwarded.
     SessionId,
 }
 
 impl Cause {
-    /// Returns the row of the table: a new cause is a row here and one in `docs/errors.md`.
+    /// Returns the cause's row in the table. A new cause needs a row here and one in `docs/errors.md`.
     #[rustfmt::skip] // Two lines a row, so that the table can be read as one.
     pub(super) const fn row(self) -> Row {
         match self {
@@ -86,20 +86,20 @@ impl Cause {
 /// An error of the HTTP library in an exchange with an upstream.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
-    /// On a connection that serves one request at a time, or one that is being made.
+    /// On an HTTP/1.1 connection, or during a handshake.
     #[error(transparent)]
     Http1(#[from] hyper::Error),
-    /// On a connection that several requests share.
+    /// On a shared HTTP/2 connection.
     #[error(transparent)]
     Http2(#[from] h2::Error),
 }
 
-/// A cause, and what is known about it, for the log only: it may name addresses.
+/// A cause with its details, which are for the log only and may contain addresses.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) cause: Cause,
     pub(super) detail: String,
-    /// The key of the configuration whose limit it is.
+    /// The configuration key of the limit that was exceeded.
     pub(super) key: Option<&'static str>,
 }
 
@@ -108,19 +108,19 @@ impl Fault {
         Self { cause, detail: detail.into(), key: None }
     }
 
-    /// Names the key of the configuration whose limit it is.
+    /// Adds the configuration key of the limit that was exceeded.
     pub(super) fn by(self, key: &'static str) -> Self {
         Self { key: Some(key), ..self }
     }
 
-    /// An error of a TCP connection that is being made.
+    /// Makes the fault of a failed TCP connect.
     pub(super) fn of_connect(authority: &Authority, error: &io::Error) -> Self {
         let cause =
             if error.kind() == ErrorKind::ConnectionRefused { Cause::ConnectionRefused } else { Cause::Unreachable };
         Self::new(cause, format!("connecting to {authority}: {}", whole(error)))
     }
 
-    /// An error of an exchange that is not the client's doing.
+    /// Makes the fault of an exchange that failed for a reason other than the client.
     pub(super) fn of_exchange(error: &ExchangeError) -> Self {
         let (is_too_large, is_other) = match error {
             ExchangeError::Http1(error) => (error.is_parse_too_large(), error.is_parse()),
@@ -136,13 +136,13 @@ impl Fault {
         Self::new(cause, whole(error))
     }
 
-    /// Writes it to the log.
+    /// Logs the fault.
     pub(super) fn log(&self, upstream: &str, request_id: &HeaderValue) {
         let (row, detail) = (self.cause.row(), &*self.detail);
         let cause = row.reason;
         let (key, request_id) = (self.key, request_id.to_str().unwrap_or_default());
         if self.cause == Cause::Resting {
-            // The failures before it are in the log.
+            // The preceding failures were already logged.
             tracing::debug!(upstream, cause, detail, key, request_id, "{}", row.text);
         } else {
             tracing::warn!(upstream, cause, detail, key, request_id, "{}", row.text);
@@ -151,7 +151,7 @@ impl Fault {
 }
 
 impl ExchangeError {
-    /// The kind of the system's error behind it.
+    /// Returns the kind of the system's error behind it.
     fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Http1(error) => error.source().and_then(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind),
@@ -160,13 +160,13 @@ impl ExchangeError {
     }
 }
 
-/// An error with everything that it was caused by.
+/// Formats an error with its chain of causes.
 pub(super) fn whole(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
         let said = source.to_string();
-        // Some errors repeat their source in their own words.
+        // Some errors already contain the text of their source.
         if !text.ends_with(&said) {
             // Writing to a string cannot fail.
             let _infallible = write!(text, ": {said}");

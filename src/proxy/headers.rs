@@ -1,5 +1,5 @@
-//! The egress builder: heads of requests to upstreams, from an empty one. Nothing takes a client's head whole: fields
-//! are copied if they are on a list, then ours come, so that no field of a client's can stand where ours belongs.
+//! Builds the heads of requests to upstreams, starting from an empty one. A client's head is never taken as a whole:
+//! listed fields are copied, then ours are set, so that no client field can take the place of ours.
 
 use http::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING,
@@ -25,25 +25,25 @@ const SCOPES: HeaderName = HeaderName::from_static("x-mcpgate-scopes");
 const TENANT: HeaderName = HeaderName::from_static("x-mcpgate-tenant");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-mcpgate-request-id");
 
-/// What servers of every revision ask for, whatever the client wrote.
+/// The `Accept` value that servers of every revision require, whatever the client sent.
 pub(super) const BOTH_TYPES: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-/// An encoder holds events back.
+/// No content coding, because an encoder would buffer events.
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
-/// Fields of an ordinary request to an upstream; more make the map grow.
+/// Capacity for the fields of an ordinary request to an upstream; more make the map grow.
 const USUAL_FIELDS: usize = 24;
 
-/// What of MCP's own fields may go upstream, since it was checked.
+/// MCP's own fields that were checked and may be sent upstream.
 #[derive(Default)]
 pub(super) struct CheckedRequest {
     /// The upstream's own id of a legacy session.
     pub(super) session: Option<HeaderValue>,
-    /// Where a broken stream of this session is to go on.
+    /// Where to resume a broken stream of this session.
     pub(super) last_event: Option<HeaderValue>,
     /// Whether the request is of a revision in which routing headers agree with the body.
     pub(super) routing: bool,
 }
 
-/// Builds the head of a request to the upstream of this exchange; `to` is a map whose memory can be used.
+/// Builds the head of a request to the upstream of this exchange; `to` is a map whose memory is reused.
 pub(super) fn build(
     mut to: HeaderMap,
     exchange: &Exchange<'_>,
@@ -86,7 +86,7 @@ pub(super) fn build(
     to.insert(FORWARDED_FOR, peer.forwarded_for.clone());
     to.insert(FORWARDED_PROTO, table.public_scheme.clone());
     to.insert(FORWARDED_HOST, table.public_host.clone());
-    // HD-01: ours come last, after everything that a client could have removed or doubled.
+    // HD-01: ours are set last, after everything that a client could have removed or duplicated.
     for (name, value) in &route.static_headers {
         to.insert(name.clone(), value.clone());
     }
@@ -101,8 +101,8 @@ pub(super) fn build(
     to
 }
 
-/// RFC 9110 7.6.3: a gateway says to the upstream that it is there, and how it was asked. What clients write into `Via` could
-/// be anything and goes no further.
+/// RFC 9110 7.6.3: a gateway tells the upstream that it exists, and by which protocol it was called. A client's own
+/// `Via` is not forwarded.
 pub(super) const fn via(version: Version) -> HeaderValue {
     match version {
         Version::HTTP_2 => HeaderValue::from_static("2.0 mcpgate"),
@@ -110,31 +110,31 @@ pub(super) const fn via(version: Version) -> HeaderValue {
     }
 }
 
-/// Fields that say something about the content, and those that MCP defines. HD-04: no name in these lists has an
-/// underscore, which CGI and its heirs read as a hyphen, so no `X_User` of a client's can speak as our `X-User`. `Mcp-Session-Id` and `Last-Event-ID` are
-/// not among them: they go through the session's check.
+/// Returns whether a field is passed to an MCP server: fields about the content, and those that MCP defines. HD-04: no
+/// listed name has an underscore, which CGI and its successors read as a hyphen, so a client's `X_User` cannot pass as
+/// our `X-User`. `Mcp-Session-Id` and `Last-Event-ID` are not listed, because they are checked with the session.
 fn passes_to_mcp(name: &HeaderName) -> bool {
     static LISTED: [HeaderName; 4] = [CONTENT_TYPE, ACCEPT_LANGUAGE, USER_AGENT, MCP_PROTOCOL_VERSION];
     LISTED.contains(name)
 }
 
-/// RFC 9110 7.6.1: what `Connection` names is for the next hop alone. Whatever the gateway writes itself, or has judged the
-/// request by, is not asked (HD-02).
+/// RFC 9110 7.6.1: fields named in `Connection` are for the next hop only. This does not apply to fields that the
+/// gateway sets itself or has already used (HD-02).
 fn is_of_connection(name: &HeaderName, from: &HeaderMap) -> bool {
     let options = from.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
     options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
-/// MC-04: what programs behind us may route by, unless nobody has promised that it is what the body says.
+/// MC-04: fields by which upstreams may route, only passed if they are known to match the body.
 fn is_routing(name: &HeaderName) -> bool {
-    // MCP 2026-07-28, Custom headers: parameters that only the upstream's tool definitions explain, and it checks. Behind this prefix an underscore
-    // may stand: it can be taken for another parameter only.
+    // MCP 2026-07-28, Custom headers: parameters from the upstream's tool definitions, which it checks itself. After
+    // this prefix an underscore is allowed: it can only be confused with another parameter.
     *name == MCP_METHOD || *name == MCP_NAME || name.as_str().starts_with("mcp-param-")
 }
 
-/// What a plain HTTP interface may need; credentials, cookies and everything about the connection are not among it. What is
-/// said of a part or of a condition must pass, or the upstream would take the part for the whole (RFC 9110 14.5). An
-/// event's id is the interface's own, and it is told whose the request is.
+/// Returns whether a field is passed to a plain HTTP service; credentials, cookies and connection fields are not.
+/// Ranges and conditions must be passed, or the upstream would take a part for the whole (RFC 9110 14.5). Event ids are
+/// the service's own, and it learns whose request it is.
 fn passes_to_http(name: &HeaderName) -> bool {
     static LISTED: [HeaderName; 19] = [
         ACCEPT,
@@ -167,7 +167,7 @@ fn passes_to_http(name: &HeaderName) -> bool {
                 | "want-content-digest"
                 | "want-repr-digest"
                 | "x-requested-with"
-                // RFC 4918 10 and RFC 5023 9.7: how deep a method goes, and whether it may replace something.
+                // RFC 4918 10 and RFC 5023 9.7: the depth of a method, and whether it may overwrite.
                 | "depth"
                 | "if"
                 | "lock-token"
@@ -177,14 +177,14 @@ fn passes_to_http(name: &HeaderName) -> bool {
         )
 }
 
-/// Checks that a request to a plain HTTP interface has no field that names a place by its address at the gateway. It means
-/// nothing to the upstream, and without it the request would mean something else.
+/// Checks that a request to a plain HTTP service has no field with an address at the gateway. The upstream could not
+/// interpret it, and without it the request would mean something else.
 pub(super) fn check_addresses(from: &HeaderMap) -> Result<(), Rejection> {
-    // RFC 4918 10.3: the whole address of where COPY and MOVE put things.
+    // RFC 4918 10.3: the full target address of COPY and MOVE.
     if from.contains_key("destination") {
         return Err(Rejection::AddressInField("Destination is not supported: it names an address of the gateway"));
     }
-    // RFC 4918 10.4.2: a list of conditions for another place begins with the address of that in angle brackets.
+    // RFC 4918 10.4.2: a list of conditions for another resource begins with its address in angle brackets.
     if from.get_all("if").iter().any(|value| value.as_bytes().trim_ascii_start().starts_with(b"<")) {
         return Err(Rejection::AddressInField(
             "If with an address is not supported: send the conditions of the requested address, without it",

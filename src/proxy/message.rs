@@ -1,4 +1,4 @@
-//! The request's body: its type and size, and for MCP the envelope and its agreement with the headers.
+//! Checks the request's body: its type and size, and for MCP the envelope and its agreement with the headers.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -28,14 +28,15 @@ use crate::mcp::{
 };
 use crate::web::{Pace, Paced, RequestBody};
 
-/// The work on a message after which others get their turn, see [`EnvelopeReader::step`]: tens of microseconds.
+/// The amount of work on a message after which other tasks get their turn, see [`EnvelopeReader::step`]: tens of
+/// microseconds.
 const PIECE: usize = 16 << 10;
-/// Bytes of a large body that are read at a time, for the same reason.
+/// Bytes of a large body that are parsed at a time, for the same reason.
 const PORTION: usize = 256 << 10;
-/// How long one waits until it is read.
+/// How long a large body waits for a slot.
 const SLOT_WAIT: Duration = Duration::from_secs(5);
 
-/// What a message is judged by besides its body.
+/// What a message is checked against besides its body.
 #[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
     pub(super) route: &'a Route,
@@ -45,33 +46,33 @@ pub(super) struct Head<'a> {
     pub(super) config: &'a Config,
 }
 
-/// The slots for bodies beyond `limits.inspect_body`, and the user whose body may need one.
+/// The slots for bodies beyond `limits.inspect_body`, and the user who may need one.
 #[derive(Clone, Copy)]
 pub(super) struct LargeBodies<'a> {
     pub(super) slots: &'a Arc<FairSlots>,
     pub(super) user: &'a Arc<UserBudget>,
 }
 
-/// How large a body may be, and how long it may take.
+/// Limits on the size of a body and the time that it may take.
 #[derive(Clone, Copy)]
 struct Limit {
     bytes: usize,
     time: Duration,
 }
 
-/// What is to be sent, and what was read of it.
+/// The body to be sent, and what was read from it.
 pub(super) struct Message {
     pub(super) body: Outgoing,
-    /// The requests in it.
+    /// The ids of the requests in it.
     pub(super) ids: Ids,
     /// Whether its answer begins a session.
     pub(super) is_initialize: bool,
     pub(super) again: KeptRequest,
-    /// For the access line.
+    /// What it asks for, for the access log.
     pub(super) asked: RpcCall,
 }
 
-/// A large body, which keeps its slot until it is sent or given up.
+/// A large body, which keeps its slot until it is sent or dropped.
 struct BodyInSlot {
     body: Bytes,
     _slot: FairSlot,
@@ -83,23 +84,23 @@ impl AsRef<[u8]> for BodyInSlot {
     }
 }
 
-/// Checks the method by the era of the request.
+/// Checks the method against the protocol version of the request.
 pub(super) fn check_method(kind: UpstreamKind, version: ProtocolVersion, method: &Method) -> Result<(), Rejection> {
     let (allowed, list) = match kind {
         UpstreamKind::Mcp if version.is_modern() => (*method == Method::POST, "POST, OPTIONS"),
         UpstreamKind::Mcp => {
             ([Method::GET, Method::POST, Method::DELETE].contains(method), "GET, POST, DELETE, OPTIONS")
         }
-        // What nothing behind a gateway should see has been refused before (HS-11).
+        // Methods that must not reach an upstream were already refused (HS-11).
         UpstreamKind::Http => return Ok(()),
     };
     if allowed { Ok(()) } else { Err(Rejection::MethodNotAllowed(list)) }
 }
 
-/// Checks what the headers say of the body (400, 413, 415), before a byte of it is read.
+/// Checks the headers about the body (400, 413, 415), before a byte of it is read.
 pub(super) fn check_headers(head: Head<'_>, body: &RequestBody) -> Result<(), Rejection> {
     let Head { route, method, headers, config, .. } = head;
-    // Two versions are two eras: which one the upstream would believe cannot be known.
+    // With two versions, there is no telling which one the upstream would use.
     if route.kind == UpstreamKind::Mcp && headers.get_all(MCP_PROTOCOL_VERSION).iter().nth(1).is_some() {
         return Err(Rejection::HeaderMismatch(HeaderMismatch { message: "MCP-Protocol-Version occurs twice" }));
     }
@@ -114,7 +115,7 @@ pub(super) fn check_headers(head: Head<'_>, body: &RequestBody) -> Result<(), Re
         UpstreamKind::Http => *method == Method::GET || *method == Method::HEAD,
     };
     if bodiless {
-        // HS-07: what one program skips, another takes for the next request.
+        // HS-07: a body that one program ignores, another takes for the next request.
         return if body.is_end_stream() { Ok(()) } else { Err(Rejection::BadBody("the method takes no body")) };
     }
     if route.kind == UpstreamKind::Http {
@@ -142,8 +143,8 @@ pub(super) fn essence(content_type: &[u8]) -> &[u8] {
     content_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii()
 }
 
-/// Reads and checks the message of an MCP request; anything else becomes a stream. A refusal comes with the id of the
-/// request.
+/// Reads and checks the message of an MCP request; any other body becomes a stream. A rejection comes with the id of
+/// the request.
 pub(super) async fn read(
     head: Head<'_>,
     body: RequestBody,
@@ -175,13 +176,13 @@ pub(super) async fn read(
     }
 }
 
-/// Looks into a message, piece by piece, so that nobody waits for somebody else's large one.
+/// Parses a message piece by piece, so that a large one does not delay other requests.
 async fn look_into(body: &[u8], batch: bool) -> Result<Vec<Envelope<'_>>, EnvelopeError> {
     let mut reader = EnvelopeReader::new(body, batch)?;
     if let Some(read) = reader.step(PIECE) {
         return read;
     }
-    // Boxed: rare, and of some size.
+    // Boxed, because it is rare and large.
     let rest = async move {
         loop {
             tokio::task::yield_now().await;
@@ -193,7 +194,7 @@ async fn look_into(body: &[u8], batch: bool) -> Result<Vec<Envelope<'_>>, Envelo
     Box::pin(rest).await
 }
 
-/// Returns the ids of the requests in a body: as parts of a small body, else as copies, if they are small themselves.
+/// Returns the ids of the requests in a body: slices of a small body, or copies if the ids are small themselves.
 fn ids_of(body: &Bytes, messages: &[Envelope<'_>]) -> Ids {
     let mut requests = messages.iter().filter(|message| message.kind == MessageKind::Request);
     let mut ids = requests.by_ref().filter_map(|message| message.id).filter_map(|id| {
@@ -225,14 +226,15 @@ fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMa
         let routing = RoutingHeaders { version: version_header, ..RoutingHeaders::default() };
         for message in messages {
             routing.agrees_on_the_version(message).map_err(Rejection::HeaderMismatch)?;
-            // `initialize` negotiates: the upstream answers with a version of its own (lifecycle of all older revisions).
+            // `initialize` negotiates the version: the upstream answers with its own (lifecycle of all older
+            // revisions).
             if modern || message.method.as_deref() != Some("initialize") {
                 check_version(version, headers)?;
             }
         }
     }
     if !version.is_modern() {
-        // MC-04: older revisions do not promise that the headers agree with the body, so nobody may rely on them.
+        // MC-04: older revisions do not require the headers to agree with the body, so they cannot be relied on.
         return Ok(());
     }
     let one = |name: HeaderName| {
@@ -254,7 +256,7 @@ fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMa
     Ok(())
 }
 
-/// Reads a body within `limit`. Beyond `small` bytes, it waits for one of a few slots.
+/// Reads a body within `limit`. Beyond `small` bytes, it waits for a slot.
 async fn read_whole(
     mut body: RequestBody,
     limit: Limit,
@@ -263,7 +265,7 @@ async fn read_whole(
 ) -> Result<Bytes, Rejection> {
     let mut read = BufferedBody::default();
     let enough = small.min(limit.bytes).saturating_add(1);
-    // One look without a timer: a small body has come with its head.
+    // First without a timer: a small body usually arrives with its head.
     let (stop, slot) = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
         Poll::Ready(stop @ (Stop::End | Stop::Broken(_))) => (stop, None),
         Poll::Ready(Stop::Full) | Poll::Pending => {
@@ -281,7 +283,7 @@ async fn read_whole(
     }
 }
 
-/// Reads on where the first look ended: up to `enough` bytes, then with the slot that it returns.
+/// Continues reading: up to `enough` bytes, then with a slot, which is returned.
 async fn read_rest(
     read: &mut BufferedBody,
     body: &mut RequestBody,
@@ -293,12 +295,12 @@ async fn read_rest(
     if !matches!(stop, Stop::Full) {
         return Ok((stop, None));
     }
-    // MC-12: a message that has not begun by now is not waited for.
+    // MC-12: do not wait for a message that has not begun by now.
     if read.is_blank() {
         return Err(Rejection::Envelope(EnvelopeError { code: -32700, message: "the body is not JSON", id: None }));
     }
     let slot = large.slots.take(large.user, SLOT_WAIT).await?;
-    // DS-02: nobody keeps a slot that others wait for by sending next to nothing.
+    // DS-02: nobody may hold a slot that others need by sending very slowly.
     let mut paced = Paced::new(Pace { total: limit.time, grace: Pace::CLIENTS_GRACE });
     loop {
         let enough = read.len().saturating_add(PORTION).min(limit.bytes.saturating_add(1));
@@ -310,7 +312,7 @@ async fn read_rest(
     }
 }
 
-/// Reads on, as long as the body keeps its pace.
+/// Continues reading as long as the body keeps its pace.
 fn poll_paced(
     read: &mut BufferedBody,
     body: &mut RequestBody,

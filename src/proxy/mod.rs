@@ -1,8 +1,8 @@
-//! The data path: one function of named stages. Knows neither issuer nor store.
+//! The data path: one function with named stages. It knows neither issuer nor store.
 //!
-//! Each stage returns a value that a later one needs, or a `Rejection`, which one table turns
-//! into an answer. It parses no more of a message than it must and changes none. Start at
-//! [`Proxy::serve`], then `permit.rs`, `headers.rs` and `rejection.rs`.
+//! Each stage returns a value that a later one needs, or a `Rejection`, which one table turns into an answer. It parses
+//! no more of a message than necessary and changes none. Start at [`Proxy::serve`], then `permit.rs`, `headers.rs` and
+//! `rejection.rs`.
 
 use http::header::{ORIGIN, VIA};
 use http::uri::PathAndQuery;
@@ -59,7 +59,7 @@ use upstream::pool::{ConnectionChoice, Permitted, UpstreamRequest};
 use upstream::resend::{KeptRequest, Next, ResendStep};
 use upstream::waiting::{Unanswered, Wait};
 
-/// With what a request is sent, the first time and again.
+/// What is needed to send a request, the first time or again.
 struct Sending<'a> {
     pool: &'a Permitted<'a>,
     slot: &'a FairSlot,
@@ -73,7 +73,7 @@ impl Proxy {
         let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
         let worker = self.worker(table);
         let (parts, body) = request.into_parts();
-        // MCP transports, Security: before authentication, so that a page that may not call learns nothing.
+        // MCP transports, Security: before authentication, so that a page from a forbidden origin learns nothing.
         let origin = table.origins.check(&parts.headers);
         let mut exchange = Exchange {
             worker: &worker,
@@ -115,7 +115,7 @@ impl Proxy {
         response
     }
 
-    /// The stages, in the order of their cost and of what each may give away.
+    /// The stages, ordered by their cost and by what each may reveal.
     async fn answer(&self, exchange: &mut Exchange<'_>, body: RequestBody) -> Result<(Response, Outcome), Rejection> {
         let Exchange { worker, route, config, ref parts, peer, version, .. } = *exchange;
         let (method, fields) = (&parts.method, &parts.headers);
@@ -123,7 +123,8 @@ impl Proxy {
         if *method == Method::OPTIONS {
             return Ok((origin::preflight(&route.pass_headers, fields), Outcome::Preflight));
         }
-        // RFC 6750 3: before anything that depends on what is asked, so that probes of every kind see the same 401.
+        // RFC 6750 3: before anything that depends on the request, so that all unauthenticated requests see the same
+        // 401.
         let generation = self.cache.generation();
         let token = self.authenticated(worker, route, parts, peer).await?;
         exchange.has_good_token = true;
@@ -187,7 +188,7 @@ impl Proxy {
         head
     }
 
-    /// Sends a request once more where that is safe, or returns what it came to.
+    /// Sends a request once more if that is safe, or returns the first outcome.
     async fn send_again(
         &self,
         exchange: &Exchange<'_>,
@@ -222,7 +223,7 @@ impl Proxy {
             (None, _) => Ok(CheckedRequest::default()),
             (Some(id), None) => {
                 let id = self.sessions.unwrap(route, caller.principal(), id)?;
-                // MCP 2025-11-25, Resumability: events are replayed only to whom they were first sent.
+                // MCP 2025-11-25, Resumability: events are replayed only to the client that they were first sent to.
                 Ok(CheckedRequest { session: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned(), routing: false })
             }
             (Some(_), Some(_)) => Err(Rejection::UnknownSession),

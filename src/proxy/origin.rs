@@ -1,4 +1,4 @@
-//! Web pages as callers: which origins may call, the preflight, and the fields that let a page read the answer.
+//! Requests from web pages: which origins may call, preflights, and the fields that let a page read the answer.
 
 use std::collections::HashSet;
 
@@ -13,30 +13,30 @@ use crate::config::Config;
 use crate::web::{Response, reply};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
-/// A wildcard would not cover `Authorization` (Fetch: CORS-preflight), so the fields are listed.
+/// Allowed request fields, listed because a wildcard would not include `Authorization` (Fetch: CORS-preflight).
 const FIELDS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, \
                       Mcp-Name, Last-Event-ID, traceparent, tracestate, baggage, DPoP";
-/// Without these a page sees neither the challenge nor its legacy session.
+/// Response fields that a page may read: without these it sees neither the challenge nor its legacy session.
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce");
-/// A day; browsers cap it at their own, lower figures.
+/// A day; browsers cap it at lower values.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
-/// Mirrored parameters in one preflight at most.
+/// The most mirrored parameters in one preflight.
 const MOST_PARAMETERS: usize = 32;
 
-/// The origins whose pages may call.
+/// The origins whose pages may call upstreams.
 pub(super) struct Origins {
     allowed: HashSet<Vec<u8>>,
 }
 
 impl Origins {
     pub(super) fn new(config: &Config) -> Self {
-        // Both are spelt as browsers send them: what is compared is bytes.
+        // Both are in the form that browsers send, so they are compared as bytes.
         let all = config.allowed_origins.iter().chain([&config.public_url]);
         Self { allowed: all.map(|origin| origin.clone().into_bytes()).collect() }
     }
 
-    /// Returns the origin to be named in the answer; `None` when no page is calling.
+    /// Returns the origin to be named in the answer; `None` when the request is not from a page.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Rejection> {
         let mut origins = headers.get_all(ORIGIN).iter();
         match (origins.next(), origins.next()) {
@@ -58,7 +58,7 @@ pub(super) fn preflight(passed: &[HeaderName], request: &HeaderMap) -> Response 
     response
 }
 
-/// The fixed list, those that pass to this upstream besides, and those `Mcp-Param-*` that were asked for.
+/// Returns the fixed list, the fields configured for this upstream, and the requested `Mcp-Param-*` fields.
 fn allowed_fields(passed: &[HeaderName], request: &HeaderMap) -> HeaderValue {
     let wanted = request.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let parameters = wanted
@@ -71,7 +71,7 @@ fn allowed_fields(passed: &[HeaderName], request: &HeaderMap) -> HeaderValue {
     HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static(FIELDS))
 }
 
-/// Lets the page at `origin` read the answer. Never with credentials: cookies mean nothing here.
+/// Lets the page at `origin` read the answer. Never with credentials, since cookies are not used here.
 pub(super) fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);

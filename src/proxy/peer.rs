@@ -1,18 +1,18 @@
-//! `Peer`: who is at the other end of a connection.
+//! `Peer`: the client at the other end of a connection.
 
 use std::net::IpAddr;
 
 use http::HeaderValue;
 
-/// Who is at the other end of the connection.
+/// The client at the other end of the connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// The client's address, as far as trusted proxies tell.
+    /// The client's address, as reported by trusted proxies.
     pub address: IpAddr,
-    /// X-Forwarded-For as this gateway sends it on.
+    /// The value of X-Forwarded-For for upstreams.
     pub forwarded_for: HeaderValue,
     /// The request id.
     pub request_id: HeaderValue,
-    /// Set by [`super::Proxy::serve`] when the request came with a good access token for its upstream.
+    /// Set by [`super::Proxy::serve`] when the request had a valid access token for its upstream.
     pub has_good_token: bool,
 }

@@ -1,4 +1,4 @@
-//! `Permit`: the proof that a caller has the scopes that an upstream asks for. Sending takes one.
+//! `Permit`: proof that a caller has the scopes that an upstream requires. Sending a request needs one.
 
 use std::sync::Arc;
 
@@ -6,8 +6,7 @@ use super::cached_principal::CachedPrincipal;
 use super::rejection::Rejection;
 use super::route::Route;
 
-/// Made only by [`Permit::grant`]. It is for the route that the caller's token was checked for, and for no other: nobody says
-/// which one.
+/// Permission to use the route that the caller's token was checked for, and no other. Made only by [`Permit::grant`].
 pub(super) struct Permit(Arc<CachedPrincipal>);
 
 impl Permit {

@@ -1,5 +1,5 @@
-//! One record per request, made when its answer is handed over whole or its stream has ended: counters, and a line in
-//! the log. Never a token.
+//! One record per request, written when its answer was handed over completely or its stream has ended: counters, and a
+//! line in the log. Never a token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,25 +19,25 @@ use crate::config::UpstreamKind;
 use crate::oauth::show;
 use crate::telemetry::{Outcome, WorkerMetrics};
 
-/// nginx's word for a client that left before its answer; there is no registered one.
+/// nginx's status for a client that left before its answer; there is no registered one.
 const CLIENT_LEFT: StatusCode = match StatusCode::from_u16(499) {
     Ok(status) => status,
     Err(_) => StatusCode::BAD_REQUEST,
 };
 
-/// Why a request was refused, or its answer not passed on.
+/// Why a request was refused, or its answer not forwarded.
 #[derive(Default)]
 struct RecordedRefusal {
     reason: Option<&'static str>,
-    /// What exactly, where the reason has many forms.
+    /// Details, where the reason has many forms.
     detail: Option<&'static str>,
-    /// What came, as the log may show it.
+    /// The received value, as the log may show it.
     value: Option<Box<str>>,
-    /// The key of the configuration that it comes from.
+    /// The configuration key behind it.
     key: Option<&'static str>,
 }
 
-/// A request under way; dropping it ends it.
+/// The record of a request in progress; dropping it writes the record.
 pub(super) struct Record {
     metrics: WorkerMetrics,
     route: Arc<Route>,
@@ -47,7 +47,7 @@ pub(super) struct Record {
     caller: Option<Arc<CachedPrincipal>>,
     asked: RpcCall,
     error: Option<i64>,
-    /// Of the answer's body, handed over so far.
+    /// Bytes of the answer's body handed over so far.
     bytes: u64,
     is_stream: bool,
     why: Option<Box<RecordedRefusal>>,
@@ -77,30 +77,30 @@ impl Record {
         }
     }
 
-    /// Notes what is answered.
+    /// Records the outcome and status of the answer.
     pub(super) fn answer(&mut self, outcome: Outcome, status: StatusCode) {
         self.outcome = outcome;
         self.status = status;
     }
 
-    /// Notes for whom it is.
+    /// Records the caller.
     pub(super) fn of(&mut self, caller: &Arc<CachedPrincipal>) {
         self.caller = Some(Arc::clone(caller));
     }
 
-    /// Notes what it asks.
+    /// Records what the request asks for.
     pub(super) fn asks(&mut self, asked: RpcCall) {
         self.asked = asked;
     }
 
-    /// Notes that the answer is a stream of events.
+    /// Records that the answer is a stream of events.
     pub(super) fn open_stream(&mut self) {
         if !std::mem::replace(&mut self.is_stream, true) {
             self.metrics.open_stream(self.route.index);
         }
     }
 
-    /// Notes bytes of the answer that are handed over.
+    /// Records bytes of the answer that are handed over.
     pub(super) fn passed(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
     }
@@ -117,12 +117,12 @@ impl Record {
         }
     }
 
-    /// Notes the error that the gateway answers with.
+    /// Records the error that the gateway answers with.
     pub(super) fn error(&mut self, code: i32) {
         self.error = Some(code.into());
     }
 
-    /// Notes why it is refused. `origin` is that of the page that called, if one did.
+    /// Records why the request is refused. `origin` is the calling page's, if there is one.
     pub(super) fn refuse(&mut self, rejection: &Rejection, origin: Option<&HeaderValue>) {
         let row = rejection.row();
         self.error = match (row.word, self.route.kind) {
@@ -143,12 +143,12 @@ impl Record {
         }));
     }
 
-    /// Notes that the answer broke off after its head.
+    /// Records that the answer broke off after its head.
     pub(super) fn break_off(&mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
 
-    /// Notes, here and in the log, that it broke off because of the upstream.
+    /// Records, here and in the log, that the answer broke off because of the upstream.
     pub(super) fn fail(&mut self, fault: &Fault) {
         let row = fault.cause.row();
         self.outcome = row.outcome;
@@ -189,7 +189,7 @@ impl Drop for Record {
     }
 }
 
-/// Milliseconds, to the microsecond.
+/// Returns milliseconds, to the microsecond.
 fn millis(span: Duration) -> f64 {
     (span.as_secs_f64() * 1e6).round() / 1e3
 }

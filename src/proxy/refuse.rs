@@ -1,4 +1,4 @@
-//! The answer to a request that is not forwarded, or whose answer is not passed on.
+//! Makes the answer to a request that is not forwarded, or whose answer is not.
 
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Version};
@@ -11,10 +11,10 @@ use crate::config::UpstreamKind;
 use crate::mcp::{ErrorResponse, UnsupportedVersion};
 use crate::web::{Body, Response};
 
-/// To what a rejection is the answer.
+/// What the answer to a rejected request depends on.
 pub(super) struct RefusalContext<'a> {
     pub(super) route: &'a Route,
-    /// Whether the path came with a trailing slash.
+    /// Whether the path had a trailing slash.
     pub(super) slash: bool,
     pub(super) version: Version,
     pub(super) request_id: &'a HeaderValue,

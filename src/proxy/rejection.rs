@@ -1,5 +1,5 @@
-//! `Rejection`: why a request was not forwarded, or its answer not passed on, with a row of a table for each reason.
-//! `refuse.rs` makes the answer.
+//! `Rejection`: why a request or its answer was not forwarded, with a table row for each reason. `refuse.rs` makes the
+//! answer.
 
 use http::StatusCode;
 
@@ -8,7 +8,7 @@ use super::row::{Challenge, Field, Row, Word};
 use crate::mcp::{EnvelopeError, HeaderMismatch, UnsupportedVersion};
 use crate::telemetry::Outcome;
 
-/// Why. Whose fault each is, and all that is said of it, stands in [`Rejection::row`].
+/// Why a request or its answer was not forwarded. [`Rejection::row`] has everything that is said about each.
 #[derive(Debug)]
 pub(super) enum Rejection {
     /// The path could mean another one to the upstream.
@@ -23,41 +23,41 @@ pub(super) enum Rejection {
     InvalidToken,
     /// Good for another resource.
     WrongAudience,
-    /// Whether the token is good cannot be said now.
+    /// Whether the token is valid cannot be determined at the moment.
     Unprovable,
     /// Too many requests; seconds until the next is allowed.
     RateLimited(u64),
-    /// Too many requests and streams of one user of one client.
+    /// Too many concurrent requests and streams of one user.
     TooManyAtOnce,
-    /// The path does not know the method; those it knows.
+    /// The path does not support the method; the methods that it supports.
     MethodNotAllowed(&'static str),
-    /// A header field names a place by its address at the gateway, and is not rewritten.
+    /// A header field contains an address at the gateway, which is not rewritten.
     AddressInField(&'static str),
-    /// The body is not what the path takes.
+    /// The body does not have the media type that the path accepts.
     UnsupportedMediaType(&'static str),
     /// The body is longer than allowed.
     TooLarge,
-    /// The body came too slowly.
+    /// The body was sent too slowly.
     SlowBody,
-    /// The body broke off, or came where none belongs.
+    /// The body broke off, or none is allowed.
     BadBody(&'static str),
-    /// The body is no message.
+    /// The body is not a JSON-RPC message.
     Envelope(EnvelopeError),
-    /// The routing headers are not those of the message.
+    /// The routing headers do not match the message.
     HeaderMismatch(HeaderMismatch),
-    /// The message is of this protocol version, which the gateway does not know.
+    /// The message has this protocol version, which the gateway does not support.
     UnsupportedVersion(Box<str>),
     /// The session does not exist, or is not the caller's.
     UnknownSession,
     /// The token lacks a scope.
     InsufficientScope,
-    /// No connection is free and too many wait.
+    /// No slot is free, and too many requests are waiting.
     Overloaded,
-    /// The process ends before the upstream has answered.
+    /// The process is ending before the upstream has answered.
     GoingDown,
-    /// The upstream gave no answer that can be passed on.
+    /// The upstream gave no answer that can be forwarded.
     Upstream(Fault),
-    /// A fault of ours.
+    /// A fault of the gateway itself.
     Internal,
 }
 
@@ -67,19 +67,19 @@ impl From<Fault> for Rejection {
     }
 }
 
-/// JSON-RPC 2.0 5.1: the message's fault.
+/// JSON-RPC code for a faulty message (JSON-RPC 2.0 5.1).
 const INVALID_REQUEST: i32 = -32600;
-/// RFC 8628 3.5 has the word.
+/// The error code of RFC 8628 3.5.
 const SLOW_DOWN: Word = Word::OAuth("slow_down");
-/// What SDKs say of a session that is gone; of the range that the revision of 2026-07-28 calls meaningless.
+/// The code that SDKs use for an ended session; in the range without defined meanings of the 2026-07-28 revision.
 pub(super) const SESSION_NOT_FOUND: i32 = -32001;
-/// Words that stand in the body and in the challenge.
+/// The description in the body and in the challenge.
 pub(super) const MALFORMED_CREDENTIALS: &str = "send one bearer token in one Authorization field";
 pub(super) const INVALID_TOKEN: &str = "the token is unknown, expired or revoked, or not for this resource";
 pub(super) const INSUFFICIENT_SCOPE: &str = "the token lacks a scope that this resource needs";
 
 impl Rejection {
-    /// Returns the row of the table: a new reason is a row here and one in `docs/errors.md`.
+    /// Returns the reason's row in the table. A new reason needs a row here and one in `docs/errors.md`.
     #[rustfmt::skip] // Two lines a row, so that the table can be read as one.
     pub(super) fn row(&self) -> Row {
         match self {
@@ -92,7 +92,7 @@ impl Rejection {
                 "a bearer token is needed").field(Field::Challenge(Challenge::Bare)),
             Self::MalformedCredentials => Row::caller(StatusCode::BAD_REQUEST, Outcome::MalformedCredentials, "malformed_credentials",
                 MALFORMED_CREDENTIALS).field(Field::Challenge(Challenge::InvalidRequest)),
-            // RFC 6750 3.1: the same bytes for both, so that a stolen token does not tell where it is good.
+            // RFC 6750 3.1: the same bytes for both, so that a stolen token does not reveal where it is valid.
             Self::InvalidToken => Row::caller(StatusCode::UNAUTHORIZED, Outcome::InvalidToken, "invalid_token",
                 INVALID_TOKEN).word(Word::OAuth("invalid_token")).field(Field::Challenge(Challenge::InvalidToken)),
             Self::WrongAudience => Row::caller(StatusCode::UNAUTHORIZED, Outcome::WrongAudience, "wrong_audience",
@@ -110,7 +110,7 @@ impl Rejection {
                 what).detailed(),
             Self::UnsupportedMediaType(what) => Row::caller(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::UnsupportedMediaType,
                 "unsupported_media_type", what).detailed(),
-            // DS-06, DS-02: what is left of the body is not worth reading; `Connection` does not exist in HTTP/2.
+            // DS-06, DS-02: the rest of the body is not worth reading; `Connection` does not exist in HTTP/2.
             Self::TooLarge => Row::caller(StatusCode::PAYLOAD_TOO_LARGE, Outcome::TooLarge, "body_too_large",
                 "the body is larger than allowed").field(Field::Close).key("limits.mcp_body"),
             Self::SlowBody => Row::caller(StatusCode::REQUEST_TIMEOUT, Outcome::BadRequest, "body_too_slow",

@@ -1,4 +1,4 @@
-//! `RouteTable`: which upstream owns a path, and all of it that can be prepared before a request comes.
+//! `RouteTable`: which upstream owns a path, and everything that can be prepared before a request arrives.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use super::upstream::origin::UpstreamOrigin;
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
 
-/// The route table: built when configuration is loaded, replaced whole.
+/// The route table: built when the configuration is loaded, and replaced as a whole.
 pub struct RouteTable {
     pub(super) routes: Vec<Arc<Route>>,
-    /// Paths that are served whole.
+    /// Paths that must match exactly.
     exact: HashMap<Box<str>, usize>,
     /// Paths below which everything is served, longest first.
     prefixes: Vec<(Box<str>, usize)>,
     pub(super) origins: Origins,
     pub(super) budgets: Arc<UserBudgets>,
-    /// `X-Forwarded-Host` and `X-Forwarded-Proto`: what the client asked for.
+    /// The values of `X-Forwarded-Host` and, below, `X-Forwarded-Proto`.
     pub(super) public_host: HeaderValue,
     pub(super) public_scheme: HeaderValue,
 }
@@ -39,7 +39,7 @@ impl std::fmt::Debug for RouteTable {
     }
 }
 
-/// One upstream.
+/// An upstream with everything prepared for requests to it.
 pub(super) struct Route {
     made_of: UpstreamConfig,
     pub(super) index: usize,
@@ -49,23 +49,23 @@ pub(super) struct Route {
     pub(super) resource: ResourceIndicator,
     pub(super) required_scopes: ScopeSet,
     pub(super) check_envelope: bool,
-    /// Whether what it calls itself is wanted.
+    /// Whether to adopt the name that it gives itself.
     pub(super) takes_title: bool,
     /// The public path.
     pub(super) path: String,
     challenges: [[HeaderValue; 2]; 4],
     pub(super) origin: UpstreamOrigin,
-    /// The upstream's path and query, for a request that names the public path itself.
+    /// The upstream's path and query, for a request to exactly the public path.
     target: PathAndQuery,
     /// The upstream's path without trailing slash, and whether its URL has a query.
     pub(super) base: String,
     pub(super) has_query: bool,
     pub(super) moved: Moved,
     pub(super) health: Health,
-    /// Of streams, for the next request.
+    /// Late refusals of streams, kept for the next request.
     pub(super) refusals: Refusals,
     pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
-    /// Of clients.
+    /// Client headers that are passed in addition.
     pub(super) pass_headers: Vec<HeaderName>,
     pub(super) max_connections: usize,
     pub(super) first_byte_timeout: Duration,
@@ -77,7 +77,7 @@ impl RouteTable {
     /// Builds the table.
     ///
     /// # Errors
-    /// Says why an upstream's CA file or the system's roots could not be read.
+    /// An upstream's CA file or the system's roots could not be read.
     pub fn build(config: &Config) -> Result<Self, String> {
         let mut roots = connect::Roots::default();
         let mut routes = Vec::with_capacity(config.upstreams.len());
@@ -88,7 +88,8 @@ impl RouteTable {
             let path: Box<str> = route.path.as_str().into();
             match route.kind {
                 UpstreamKind::Mcp => {
-                    // Served with and without one trailing slash, never redirected: clients lose their token on the way.
+                    // Served with and without one trailing slash, never redirected, because clients drop their token on
+                    // a redirect.
                     exact.insert(format!("{path}/").into(), index);
                     exact.insert(path, index);
                 }
@@ -110,9 +111,9 @@ impl RouteTable {
         })
     }
 
-    /// Builds the table of a changed configuration. What is counted goes on where the rates are the same, and the
-    /// connections to an upstream where all of it is, its place in the list too (and not of TLS: the roots in its files
-    /// may be others now).
+    /// Builds the table of a changed configuration. Counters are kept where the rates are the same, and connections
+    /// where an upstream is completely unchanged, including its place in the list (but not with TLS, since the roots in
+    /// its files may have changed).
     ///
     /// # Errors
     /// As `build`.
@@ -129,7 +130,7 @@ impl RouteTable {
         Ok(table)
     }
 
-    /// Returns the index of the upstream that owns a raw path (never decoded, never normalised), if one does.
+    /// Returns the index of the upstream that owns a raw path (never decoded or normalised), if there is one.
     #[must_use]
     pub fn find(&self, raw_path: &str) -> Option<usize> {
         self.exact.get(raw_path).copied().or_else(|| {
@@ -138,7 +139,7 @@ impl RouteTable {
         })
     }
 
-    /// Returns whether the resource of a route, of this table or an earlier one, is served.
+    /// Returns whether this table serves the resource of a route from this or an earlier table.
     pub(super) fn serves(&self, route: &Route) -> bool {
         self.routes.iter().any(|own| own.resource == route.resource && own.tenant == route.tenant)
     }
@@ -210,8 +211,8 @@ impl Route {
         })
     }
 
-    /// Returns the challenge of this upstream; the URL in it carries the slash that the request's path had, since
-    /// strict clients compare the document's resource with the URL they called (RFC 9728 3.3).
+    /// Returns this upstream's challenge; the URL in it has a trailing slash if the request's path had one, since
+    /// strict clients compare the document's resource with the URL that they called (RFC 9728 3.3).
     pub(super) fn challenge(&self, which: Challenge, slash: bool) -> HeaderValue {
         let [bare, request, token, scope] = &self.challenges;
         let [plain, slashed] = match which {
@@ -228,12 +229,13 @@ impl Route {
         &self.target
     }
 
-    /// Returns the configured URL with another path, for the operator to read: without its query.
+    /// Returns the configured URL with another path and without its query, to show to the operator.
     pub(super) fn url_with(&self, path: &str) -> String {
         format!("{}://{}{path}", self.origin.scheme, self.origin.authority)
     }
 
-    /// Returns what is asked of the upstream for a request to `uri`; `None` when the path could mean another one there.
+    /// Returns the upstream's request target for a request to `uri`; `None` when the upstream could interpret the path
+    /// as another one.
     pub(super) fn target(&self, uri: &Uri) -> Option<PathAndQuery> {
         let rest = match self.kind {
             UpstreamKind::Mcp => "",
@@ -242,7 +244,7 @@ impl Route {
         let moved = self.moved.to();
         let target = moved.as_deref().unwrap_or(&self.target);
         match (self.kind, uri.query()) {
-            // A query of the operator's own (a key, perhaps) is never joined by the client's.
+            // A query from the configuration (a key, perhaps) is never combined with the client's.
             (UpstreamKind::Mcp, _) if self.has_query => Some(target.clone()),
             (UpstreamKind::Mcp, None) => Some(target.clone()),
             (UpstreamKind::Mcp, Some(query)) => format!("{}?{query}", target.path()).parse().ok(),
@@ -255,8 +257,8 @@ impl Route {
     }
 }
 
-/// HS-14: the prefix was matched on raw bytes, so nothing behind it may lead out of it once somebody decodes it (even
-/// twice), collapses it or cuts path parameters off.
+/// HS-14: Returns whether a path has only one interpretation. The prefix was matched on raw bytes, so the rest must not
+/// lead out of it when it is decoded (even twice), normalized or stripped of path parameters.
 pub(super) fn is_plain(path: &str) -> bool {
     let decoded = path.replace("%25", "%");
     let hides = |text: &str| {

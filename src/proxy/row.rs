@@ -1,13 +1,13 @@
-//! `Row`: all that is said of one kind of rejection, in the access line, the counters and the answer.
+//! `Row`: everything about one kind of rejection: access log, counters and answer.
 
 use http::StatusCode;
 
 use crate::telemetry::Outcome;
 
-/// How long a client waits after 503, in seconds: long enough for a store to come back, short enough for a person.
+/// `Retry-After` of 503 in seconds: long enough for a store to recover, short enough for a person.
 const RETRY_SOON: u64 = 5;
 
-/// JSON-RPC 2.0 5.1: not the message's fault.
+/// JSON-RPC code for a fault that is not in the message (JSON-RPC 2.0 5.1).
 pub(super) const INTERNAL_ERROR: i32 = -32603;
 
 /// One row of the tables of `rejection.rs` and `fault.rs`.
@@ -17,19 +17,19 @@ pub(super) struct Row {
     pub(super) status: StatusCode,
     /// The label of its counters.
     pub(super) outcome: Outcome,
-    /// The word for it in the access line.
+    /// Its word in the access log.
     pub(super) reason: &'static str,
-    /// What exactly, for the access line, where one reason has many forms.
+    /// Details for the access log, where one reason has many forms.
     pub(super) detail: Option<&'static str>,
-    /// The key of the configuration whose limit or rule it is.
+    /// The configuration key of the limit or rule.
     pub(super) key: Option<&'static str>,
     pub(super) word: Word,
-    /// What the caller is told, in words that name neither the caller nor anything behind the gateway.
+    /// The description for the caller, which contains nothing about the caller or what is behind the gateway.
     pub(super) text: &'static str,
     pub(super) field: Field,
 }
 
-/// Whose fault it is.
+/// Who is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
     Caller,
@@ -37,31 +37,31 @@ pub(super) enum Blame {
     Upstream,
 }
 
-/// The code in the body of the answer.
+/// The error code in the body of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
-    /// OAuth's, for whatever is wrong before the message is read.
+    /// An OAuth code, for faults found before the message is read.
     OAuth(&'static str),
-    /// JSON-RPC's. Beside 401, 403 and 429 none of the range that MCP has given meanings of its own: clients would take it
-    /// for a modern server's.
+    /// A JSON-RPC code. With 401, 403 and 429 never from the range to which MCP has given meanings: clients would take
+    /// it for a modern server's answer.
     Rpc(i32),
 }
 
-/// A field that only some answers have.
+/// A header field that only some answers have.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Field {
     None,
-    /// `WWW-Authenticate`.
+    /// `WWW-Authenticate`, with one of the route's challenges.
     Challenge(Challenge),
     /// `Retry-After`, in seconds.
     RetryAfter(u64),
-    /// `Allow`.
+    /// `Allow`, with the supported methods.
     Allow(&'static str),
     /// `Connection: close`, in HTTP/1.1.
     Close,
 }
 
-/// Which challenge of the route.
+/// The kind of challenge.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Challenge {
     Bare,
@@ -71,19 +71,19 @@ pub(super) enum Challenge {
 }
 
 impl Row {
-    /// Of what the caller has to mend.
+    /// Makes the row of a fault that the caller has to correct.
     pub(super) const fn caller(status: StatusCode, outcome: Outcome, reason: &'static str, text: &'static str) -> Self {
         let (blame, word, field) = (Blame::Caller, Word::OAuth("invalid_request"), Field::None);
         Self { blame, status, outcome, reason, detail: None, key: None, word, text, field }
     }
 
-    /// Of what the gateway cannot do just now.
+    /// Makes the row of something that the gateway cannot do at the moment.
     pub(super) const fn unavailable(outcome: Outcome, reason: &'static str, text: &'static str) -> Self {
         let (blame, status, field) = (Blame::Gateway, StatusCode::SERVICE_UNAVAILABLE, Field::RetryAfter(RETRY_SOON));
         Self { blame, status, field, word: Word::Rpc(INTERNAL_ERROR), ..Self::caller(status, outcome, reason, text) }
     }
 
-    /// Of what an upstream did wrong.
+    /// Makes the row of an upstream's fault.
     pub(super) const fn upstream(outcome: Outcome, reason: &'static str, text: &'static str) -> Self {
         let (blame, status, word) = (Blame::Upstream, StatusCode::BAD_GATEWAY, Word::Rpc(INTERNAL_ERROR));
         Self { blame, word, ..Self::caller(status, outcome, reason, text) }
@@ -105,7 +105,7 @@ impl Row {
         Self { field, ..self }
     }
 
-    /// Of a reason with many forms, which the text tells apart.
+    /// Adds the text as detail, for a reason with many forms.
     pub(super) const fn detailed(self) -> Self {
         Self { detail: Some(self.text), ..self }
     }
@@ -114,7 +114,7 @@ impl Row {
         self.field(Field::RetryAfter(RETRY_SOON))
     }
 
-    /// Returns OAuth's word, for a client that does not speak JSON-RPC.
+    /// Returns the OAuth code, for a client that does not speak JSON-RPC.
     pub(super) fn oauth_word(&self) -> &'static str {
         match (self.word, self.blame) {
             (Word::OAuth(word), _) => word,

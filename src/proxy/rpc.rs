@@ -1,4 +1,4 @@
-//! What the access line says of the messages: the method and the tool of a request, the code of an error in its answer.
+//! What the access log says about messages: the method and tool of a request, and the error code in its answer.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -6,12 +6,12 @@ use serde::Deserialize;
 use super::upstream::resend::LARGEST_KEPT;
 use crate::mcp::Envelope;
 
-/// What a line has room for. Methods and tools of a sane server are shorter.
+/// The longest name that is logged, in bytes. Methods and tools are normally shorter.
 const LONGEST: usize = 128;
-/// Where an error is looked for: it comes after version and id, and before anything long.
+/// How many bytes are searched for an error, which comes after version and id, and before anything long.
 const LOOKED_AT: usize = 512;
 
-/// What was asked.
+/// The method and tool of a request.
 #[derive(Default)]
 pub(super) struct RpcCall {
     method: Bytes,
@@ -19,7 +19,7 @@ pub(super) struct RpcCall {
 }
 
 impl RpcCall {
-    /// Notes what the messages of a body ask.
+    /// Reads method and tool from the messages of a body.
     pub(super) fn of(body: &Bytes, messages: &[Envelope<'_>]) -> Self {
         let [message] = messages else {
             return Self { method: Bytes::from_static(b"batch"), tool: Bytes::new() };
@@ -29,7 +29,7 @@ impl RpcCall {
         Self { method: kept(body, method), tool: kept(body, tool) }
     }
 
-    /// Returns the method, if there is one.
+    /// Returns the method, if there was one.
     pub(super) fn method(&self) -> Option<&str> {
         text(&self.method)
     }
@@ -44,12 +44,12 @@ fn text(bytes: &Bytes) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
 }
 
-/// Keeps a word of a message: as a part of a small body, else as a copy, so that no large body is held until its answer has
-/// ended.
+/// Keeps a word of a message: as a slice of a small body, or as a copy, so that a large body is not kept until its
+/// answer has ended.
 fn kept(body: &Bytes, word: &str) -> Bytes {
     let word = word.get(..word.floor_char_boundary(LONGEST)).unwrap_or_default();
     let (begin, end) = (body.as_ptr().addr(), body.as_ptr().addr().saturating_add(body.len()));
-    // One that had escapes in it is not a part of the body.
+    // A word that contained escapes is not a slice of the body.
     let is_part = (begin..end).contains(&word.as_ptr().addr());
     match word {
         "" => Bytes::new(),
@@ -73,7 +73,7 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
     const MARK: &str = "\"error\"";
     let code_of = |message: &[u8]| {
         let beginning = message.get(..message.len().min(LOOKED_AT)).unwrap_or_default();
-        // Nearly all answers are none, and cost no more than this look: texts are searched 16 bytes at a time.
+        // Nearly all answers have none, and cost no more than this search, which covers 16 bytes at a time.
         let text = std::str::from_utf8(beginning)
             .or_else(|cut| std::str::from_utf8(beginning.get(..cut.valid_up_to()).unwrap_or_default()));
         if !text.is_ok_and(|text| text.contains(MARK)) {

@@ -1,6 +1,6 @@
-//! Legacy MCP sessions, bound to upstream, tenant, user and client: the client holds the upstream's id behind a MAC, so
-//! any replica can check it, and another's id is of no use. What is remembered is who was given an id last: an upstream
-//! that counts its sessions gives the same ids to other people after a restart.
+//! Legacy MCP sessions, bound to upstream, tenant, user and client. The client gets the upstream's id with a MAC, so
+//! that any replica can check it and a stolen id is useless to others. Each process also remembers who got an id last,
+//! because an upstream with sequential ids gives the same ids to other users after a restart.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -21,21 +21,21 @@ use crate::oauth::Timestamp;
 use crate::sync::lock;
 use crate::token_cache::Principal;
 
-/// Bytes of the MAC that are kept: 128 bits.
+/// Length of the truncated MAC in bytes (128 bits).
 const TAG: usize = 16;
 /// The longest id of an upstream, in bytes.
 const MAX_ID: usize = 1024;
-/// Nobody can guess an id of so many bytes, if it is random. A shorter one is likely to be given again.
+/// Minimum length in bytes of an id that cannot be guessed, if it is random. A shorter one is likely to be reused.
 const LEAST_UNIQUE: usize = 16;
-/// What random ids have at least of changes between letters and digits and from small letters to capitals. 32 random
-/// hexadecimal digits have fewer in one of a thousand cases, 22 digits of base64 in one of thirty.
+/// Minimum number of changes between letters and digits, or between upper and lower case, in a random id. 32 random
+/// hexadecimal digits have fewer in one of a thousand cases, 22 base64 digits in one of thirty.
 const LEAST_CHANGES: usize = 6;
-/// How many parts the memory has, so that workers seldom wait for each other.
+/// The number of shards, so that workers rarely wait for each other.
 const SHARDS: usize = 16;
-/// Ids that one part of one shard holds; each shard has two parts, and an id takes some 32 bytes. Together 524,288.
+/// Ids per half of a shard; each shard has two halves, and an id takes some 32 bytes. Together 524,288 ids.
 const PART: usize = 16_384;
 
-/// Binds the session ids of upstreams to users; one for all workers of a process.
+/// Binds upstreams' session ids to users; shared by all workers of a process.
 pub struct Sessions {
     key: ArcSwap<hmac::Key>,
     hasher: RandomState,
@@ -49,25 +49,25 @@ impl std::fmt::Debug for Sessions {
     }
 }
 
-/// Who was given an id last, and when.
+/// Who got an id last, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Given {
     owner: u64,
-    /// Milliseconds since the epoch, and never less than for the owner before.
+    /// Milliseconds since the epoch, and always more than for the previous owner.
     since: u64,
 }
 
-/// Some of the ids. Those that nobody has used since `recent` was filled twice are forgotten.
+/// A part of the ids. Those not used while `recent` was filled twice are dropped.
 #[derive(Debug, Default)]
 struct Shard {
     recent: HashMap<u64, Given>,
     older: HashMap<u64, Given>,
-    /// The newest of what was forgotten. An id that is no newer, and not remembered, may be somebody else's by now.
+    /// The newest time among the dropped ids. An unknown id that is not newer may belong to somebody else by now.
     forgotten: u64,
 }
 
 impl Shard {
-    /// Returns what is known of an id, which counts as a use of it.
+    /// Returns the entry of an id, which counts as a use.
     fn get(&mut self, id: u64) -> Option<Given> {
         if let Some(given) = self.recent.get(&id) {
             return Some(*given);
@@ -86,10 +86,10 @@ impl Shard {
         self.recent.insert(id, given);
     }
 
-    /// Gives an id to its owner; returns since when it is this owner's.
+    /// Gives an id to an owner; returns since when it belongs to that owner.
     fn give(&mut self, id: u64, owner: u64, now: u64) -> u64 {
         let since = match self.get(id) {
-            // The same user's clients share it, as they would without a gateway.
+            // The same owner may get it again, as without a gateway.
             Some(given) if given.owner == owner => return given.since,
             Some(given) => now.max(given.since.saturating_add(1)),
             None => now.max(self.forgotten.saturating_add(1)),
@@ -98,8 +98,9 @@ impl Shard {
         since
     }
 
-    /// Returns whether nobody else was given the id after `owner` was at `since`. What this process does not know was
-    /// given before its start, or by another replica, and no earlier than `least`.
+    /// Confirms that nobody else got the id since `owner` got it at `since`, and remembers it if it was unknown: then
+    /// it was given before this process started or by another replica, which is only accepted if that was not before
+    /// `least`.
     fn confirm_owner(&mut self, id: u64, owner: u64, since: u64, least: u64) -> bool {
         match self.get(id) {
             Some(given) if since <= given.since => given == Given { owner, since },
@@ -113,7 +114,7 @@ impl Shard {
 }
 
 impl Sessions {
-    /// Makes an empty memory at `now` over the key of the binding, which is the same on every replica.
+    /// Makes an empty table at `now` with the key for the MACs, which is the same on every replica.
     #[must_use]
     pub fn new(key: &[u8; 32], now: Timestamp) -> Self {
         Self {
@@ -124,7 +125,7 @@ impl Sessions {
         }
     }
 
-    /// Puts another key in force: the sessions of the one before have ended. Returns whether it is another one.
+    /// Replaces the key, which ends all sessions made with the previous one. Returns whether the key has changed.
     pub fn exchange_key(&self, key: &[u8; 32]) -> bool {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let mark = |key: &hmac::Key| hmac::sign(key, b"mark");
@@ -135,11 +136,11 @@ impl Sessions {
         is_other
     }
 
-    /// Reads the session id of an answer: the upstream's own text, or `None` if there is none.
+    /// Reads the session id of an answer in the upstream's own form; `None` if there is none.
     ///
     /// # Errors
-    /// A fault when it is not an id (2025-06-18, session management: visible ASCII only), or too long for a header that
-    /// has to come back: without it every later request of the client would fail.
+    /// A fault when it is not an id (2025-06-18, session management: visible ASCII only), or too long for the header
+    /// that the client has to send back.
     pub(super) fn read(values: GetAll<'_, HeaderValue>) -> Result<Option<String>, Fault> {
         let mut read = None;
         for value in values {
@@ -160,7 +161,7 @@ impl Sessions {
         Ok(read)
     }
 
-    /// Binds an upstream's id to its caller, whom it was given to just now.
+    /// Binds an upstream's new id to the caller who has just got it.
     pub(super) fn wrap(&self, route: &Route, caller: &Principal, id: &str, now: Timestamp) -> Option<HeaderValue> {
         let (key, owner) = self.hashes(route, caller, id);
         let since = lock(self.shard(key)).give(key, owner, now.as_millis());
@@ -168,7 +169,7 @@ impl Sessions {
         HeaderValue::try_from(format!("{tag}.{since:x}.{id}")).ok()
     }
 
-    /// Checks an id that a client sent and returns the upstream's own.
+    /// Checks an id that a client sent and returns the upstream's own id.
     pub(super) fn unwrap(
         &self,
         route: &Route,
@@ -188,7 +189,7 @@ impl Sessions {
         HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
     }
 
-    /// Returns a hash of the id at its upstream, and one of its owner; both are of this process alone.
+    /// Returns a hash of the id at its upstream, and one of its owner; both are only valid in this process.
     fn hashes(&self, route: &Route, caller: &Principal, id: &str) -> (u64, u64) {
         let (tenant, subject, client) = (caller.tenant().as_str(), caller.subject().as_str(), caller.client().as_str());
         (self.hasher.hash_one((&*route.name, tenant, id)), self.hasher.hash_one((tenant, subject, client)))
@@ -205,7 +206,7 @@ impl Sessions {
         let (tenant, subject, client) = (caller.tenant().as_str(), caller.subject().as_str(), caller.client().as_str());
         let since = since.to_be_bytes();
         for part in [route.name.as_bytes(), tenant.as_bytes(), subject.as_bytes(), client.as_bytes(), &since, id] {
-            // Lengths first, so that no two lists of parts give the same bytes.
+            // Each part with its length, so that no two lists of parts give the same bytes.
             mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             mac.update(part);
         }
@@ -213,8 +214,9 @@ impl Sessions {
     }
 }
 
-/// Returns whether an id is unlikely to be given again. A number that counts is short, or has words and zeros before it
-/// (`session-00000001`). In doubt it is not random: its session ends with the process, and the client begins another.
+/// Returns whether an id is unlikely to be reused. A counter is short, or padded with words and zeros
+/// (`session-00000001`). In doubt an id is not random: its session then ends with the process, and the client starts
+/// another.
 fn looks_random(id: &str) -> bool {
     let changes = id.as_bytes().windows(2).filter(|pair| match pair {
         [a, b] if a.is_ascii_alphabetic() => b.is_ascii_digit() || (a.is_ascii_lowercase() && b.is_ascii_uppercase()),
@@ -224,7 +226,7 @@ fn looks_random(id: &str) -> bool {
     id.len() >= LEAST_UNIQUE && changes.count() >= LEAST_CHANGES
 }
 
-/// Returns the upstream's own id in one that a client sent.
+/// Returns the upstream's own id from one that a client sent, unchecked.
 pub(super) fn upstreams_own(wrapped: &HeaderValue) -> Option<&str> {
     parts(wrapped).map(|(_, _, id)| id)
 }
@@ -276,13 +278,13 @@ mod tests {
         // The clock has been set back meanwhile.
         let second = shard.give(1, 20, 400);
         assert!(second == 501 && shard.confirm_owner(1, 20, second, 0) && !shard.confirm_owner(1, 10, first, 0));
-        // What this process did not give itself: the newest that was seen is the one that counts.
+        // Ids that this process did not give: the newest one seen counts.
         assert!(
             shard.confirm_owner(2, 10, 700, 0)
                 && shard.confirm_owner(2, 20, 800, 0)
                 && !shard.confirm_owner(2, 10, 700, 0)
         );
-        // One that is likely to be given again is good since the start only.
+        // One that is likely to be reused is only accepted since the start.
         assert!(!shard.confirm_owner(3, 10, 899, 900) && shard.confirm_owner(3, 10, 900, 900));
     }
 

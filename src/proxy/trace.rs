@@ -1,4 +1,4 @@
-//! W3C Trace Context towards upstreams: a valid parent is passed on, an absent or broken one is made.
+//! W3C Trace Context towards upstreams: a valid parent is forwarded, a missing or malformed one is replaced.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::field::{TRACEPARENT, TRACESTATE};
 
-/// Makes trace ids: unique, not secret. std's hasher has a key from the system's randomness.
+/// Makes trace ids: unique, not secret. std's hasher has a random key.
 #[derive(Default)]
 pub(super) struct Traces {
     key: RandomState,
@@ -15,13 +15,13 @@ pub(super) struct Traces {
 }
 
 impl Traces {
-    /// Puts the trace context of a request into the head that goes upstream. `baggage` stays behind: free text of a
-    /// stranger, which telemetry libraries copy into every request that follows (W3C Baggage, security considerations).
+    /// Adds the trace context of a request to the head for the upstream. `baggage` is not forwarded: it is free text
+    /// from outside, which telemetry libraries copy into all further requests (W3C Baggage, security considerations).
     pub(super) fn forward(&self, from: &HeaderMap, to: &mut HeaderMap) {
         match from.get(TRACEPARENT).filter(|v| is_parent(v.as_bytes())) {
             Some(parent) => {
                 to.insert(TRACEPARENT, parent.clone());
-                // Trace Context 3.3: meaningless without a parent that can be read.
+                // Trace Context 3.3: meaningless without a readable parent.
                 for state in from.get_all(TRACESTATE) {
                     to.append(TRACESTATE, state.clone());
                 }
@@ -48,7 +48,7 @@ impl Traces {
             }
             end.into_iter().for_each(&mut put);
         }
-        // Not sampled: whether to record is the upstream's own decision.
+        // Not sampled: recording is the upstream's decision.
         b"00".iter().for_each(|b| put(*b));
         HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
     }
