@@ -1,4 +1,4 @@
-//! Why an endpoint refuses: of what was sent to it, of a page, of a client. Which answer follows is said in `error_page` and
+//! Why an endpoint refuses a request: unreadable input, a page, a client. The answers are made in `error_page` and
 //! `client_error`.
 
 use http::StatusCode;
@@ -10,22 +10,22 @@ use crate::web::BodyError;
 /// Why a request could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InputRejection {
-    /// Not the media type that the endpoint takes.
+    /// The media type is not the one that the endpoint accepts.
     #[error("the content type is not the one that this endpoint takes")]
     ContentType,
-    /// A compressed body.
+    /// The body is compressed.
     #[error("this endpoint takes no encoded content")]
     ContentEncoding,
-    /// More than one Authorization field.
+    /// There is more than one `Authorization` field.
     #[error("the request has more than one Authorization header")]
     RepeatedAuthorization,
-    /// One field of a page's form with two values.
+    /// A field of a page's form appears twice.
     #[error("a field of the form came twice")]
     RepeatedField,
-    /// The body itself.
+    /// The body could not be received.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// What is in it.
+    /// The content of the form could not be parsed.
     #[error(transparent)]
     Form(#[from] FormError),
 }
@@ -39,16 +39,16 @@ pub(super) enum PageRejection {
     /// The post comes from a page that is not ours.
     #[error("posted from another site")]
     CrossSite,
-    /// The form's token is missing, or for other cookies.
+    /// The form's token is missing, or was made for other cookies.
     #[error("the form token is missing or not this browser's")]
     StaleForm,
-    /// The cookie of the transaction did not come: it has ended, or is another browser's.
+    /// The transaction's cookie was not sent: the transaction has ended, or is another browser's.
     #[error("the transaction's cookie did not come along")]
     NoTransactionCookie,
-    /// One cookie name with two values.
+    /// A cookie was sent twice with different values.
     #[error("a cookie came twice")]
     RepeatedCookie,
-    /// An unknown, used or expired set-password link.
+    /// The set-password link is unknown, used or expired.
     #[error("the set-password link is unknown, used or expired")]
     DeadLink,
     /// The request could not be read.
@@ -62,7 +62,7 @@ pub(super) enum PageRejection {
 /// Why a client gets an OAuth error.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientRejection {
-    /// The request could not be read; `ErrorCode` is the endpoint's word for that.
+    /// The request could not be read; `ErrorCode` is what the endpoint answers then.
     #[error("{0}")]
     Input(InputRejection, ErrorCode),
     /// The use case refused.
@@ -82,7 +82,7 @@ impl From<TokenRejection> for ClientRejection {
     }
 }
 
-/// One row of the table of [`InputRejection`]; the words of each stand where it is declared.
+/// One row of the table of [`InputRejection`]; each variant's text is where it is declared.
 #[derive(Debug, Clone, Copy)]
 struct InputRow {
     /// The rule that was broken, for log and audit trail.
@@ -100,7 +100,7 @@ impl InputRow {
 }
 
 impl InputRejection {
-    /// Returns the row of the table: a new reason is a row here, and its rule one in `docs/errors.md`.
+    /// Returns the reason's row in the table. A new reason needs a row here, and its rule one in `docs/errors.md`.
     const fn row(&self) -> InputRow {
         match self {
             // RFC 6749 5.2: a token request of another media type is `invalid_request` and so 400, not 415.
@@ -119,7 +119,7 @@ impl InputRejection {
         }
     }
 
-    /// Returns the status of a page that says it.
+    /// Returns the status of a page with this reason.
     pub(super) const fn status(&self) -> StatusCode {
         self.row().status
     }
@@ -151,7 +151,7 @@ impl PageRejection {
             Self::RepeatedCookie => Some(Rule::RepeatedCookie),
             Self::DeadLink => Some(Rule::DeadLink),
             Self::Input(cause) => Some(cause.row().rule),
-            // Nothing was tried that was worth a row, or the use case wrote it.
+            // Either not worth an audit row, or the use case has written it.
             Self::NotFound | Self::Issuer(_) => None,
         }
     }

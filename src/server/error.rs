@@ -23,7 +23,7 @@ pub enum RunError {
     /// An upstream's or the outbound CA file, or the system's roots, cannot be read.
     #[error("{0}")]
     Roots(String),
-    /// Others may change the data folder or read what is secret in it.
+    /// Other users may change the data folder or read secrets in it.
     #[error(transparent)]
     DataFolder(#[from] DataFolderError),
     /// The keys cannot be made or read.
@@ -35,22 +35,22 @@ pub enum RunError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An address cannot be listened at.
+    /// The gateway cannot listen on an address.
     #[error("{key}: cannot listen at {address}: {}; change it with {}", reason(.source), either(.option, .key))]
     Listen {
-        /// The key of the configuration.
+        /// The configuration key of the address.
         key: &'static str,
-        /// The option of the command line.
+        /// The command line option for it.
         option: &'static str,
-        /// The address.
+        /// The address that was tried.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The first account could not be made.
     #[error("the account admin: {0}")]
     FirstAccount(AdministrationError),
-    /// A part that the gateway cannot go on without failed while it served.
+    /// An essential part failed while the gateway was serving.
     #[error("stopped serving: {0}")]
     Failed(String),
     /// The system refused threads, signals or randomness.
@@ -59,7 +59,7 @@ pub enum RunError {
 }
 
 impl From<AdministrationError> for RunError {
-    /// Takes why the first account could not be made. A store that fails is no matter of the account's.
+    /// A failure of the store is not a problem of the account, and stays one of the store.
     fn from(error: AdministrationError) -> Self {
         if let AdministrationError::Store(error) = error { Self::Store(error) } else { Self::FirstAccount(error) }
     }

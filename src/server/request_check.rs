@@ -1,4 +1,4 @@
-//! Whether a request is well formed and for us, before anybody looks at what it wants.
+//! Checks that a request is well formed and for us, before it is dispatched.
 
 use std::net::IpAddr;
 
@@ -11,15 +11,15 @@ use super::request_refusal::RequestRefusal;
 use crate::config::{Config, Listener};
 use crate::web::{RequestBody, peer};
 
-/// Where a proxy says which host was asked of it.
+/// The field in which a proxy reports the host that it was asked for.
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// The longest field value: what no token, cookie or trace comes near.
+/// Maximum length of a field value in bytes, far longer than any token, cookie or trace.
 const LONGEST_VALUE: usize = 16 << 10;
 
 /// Checks that a request is well formed, within the limits, and for us.
 ///
 /// # Errors
-/// Why it is refused.
+/// `RequestRefusal` says why the request is refused.
 pub(super) fn check(
     request: &Request<RequestBody>,
     connection: &Connection,
@@ -36,14 +36,14 @@ pub(super) fn check(
     if uri.path().len() + uri.query().map_or(0, |query| query.len() + 1) > limits.request_target {
         return Err(RequestRefusal::TargetTooLong);
     }
-    // RFC 9112 3.2: `*` and a bare authority are for OPTIONS and CONNECT, which have no use for them here.
+    // RFC 9112 3.2: `*` and a bare authority are for OPTIONS and CONNECT, and not used here.
     if !uri.path().starts_with('/') || (uri.authority().is_some() && !is_web(uri.scheme_str())) {
         return Err(RequestRefusal::Target);
     }
     let mut size = 0;
     let (mut named, mut coded) = (None, false);
     for (name, value) in request.headers() {
-        // As on the wire: name, colon, blank, value, line end.
+        // As on the wire: name, colon, space, value, line end.
         size += name.as_str().len() + value.len() + 4;
         if value.len() > LONGEST_VALUE {
             return Err(RequestRefusal::FieldsTooLarge);
@@ -55,7 +55,8 @@ pub(super) fn check(
                 return Err(RequestRefusal::HostMalformed);
             }
         } else if name == TRANSFER_ENCODING {
-            // RFC 9112 6.1: of what hyper lets pass, only one coding is read the same way by everybody behind us.
+            // RFC 9112 6.1: of what hyper accepts, a single coding is the only form that all servers behind us read the
+            // same way.
             if std::mem::replace(&mut coded, true) || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
                 return Err(RequestRefusal::Framing);
             }
@@ -73,7 +74,7 @@ pub(super) fn check(
             return Err(RequestRefusal::HostMalformed);
         }
         (Some(target), None) if request.version() == Version::HTTP_2 => target,
-        // RFC 9112 3.2.2: the target's authority wins; the Host field must be there all the same.
+        // RFC 9112 3.2.2: the target's authority takes precedence, but the Host field must be present.
         (target, Some(host)) => {
             host::split(host).ok_or(RequestRefusal::HostMalformed)?;
             target.unwrap_or(host)
@@ -81,8 +82,8 @@ pub(super) fn check(
         (_, None) => return Err(RequestRefusal::HostMalformed),
     };
     let (name, _) = host::split(authority).ok_or(RequestRefusal::HostMalformed)?;
-    // RFC 9110 7.4: for another host than the certificate was shown for, this connection is the wrong one. An address
-    // cannot stand in SNI (RFC 6066 3), so beside one whatever the client said there tells nothing.
+    // RFC 9110 7.4: a request for another host than the TLS server name belongs on another connection. SNI cannot
+    // contain an address (RFC 6066 3), so for an address it is not compared.
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     let misdirected =
         connection.server_name.as_deref().is_some_and(|sni| !is_address && !sni.eq_ignore_ascii_case(name));
@@ -94,8 +95,8 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Whether a trusted proxy says that what came to it was for us. Proxies name themselves, or their upstream, in Host, or
-/// leave the port out (nginx's `$host`); the port at which they were called is theirs to check.
+/// Returns whether a trusted proxy reports that it was asked for one of our hosts. In `Host` proxies send their own
+/// name or their upstream's, or leave the port out (nginx's `$host`); checking the port is up to them.
 fn is_forwarded_to_us(
     request: &Request<RequestBody>,
     peer: IpAddr,
@@ -111,7 +112,8 @@ fn is_forwarded_to_us(
     let mut fields = request.headers().get_all(&X_FORWARDED_HOST).iter();
     match (fields.next(), fields.next()) {
         (None, _) => is_ours(authority),
-        // A list was added to by each proxy on its right, as X-Forwarded-For is: what the nearest one wrote is believed.
+        // Each proxy appends to the list on the right, as with X-Forwarded-For: only the entry of the nearest one is
+        // trusted.
         (Some(field), None) => {
             field.to_str().is_ok_and(|list| list.rsplit(',').next().is_some_and(|h| is_ours(h.trim())))
         }

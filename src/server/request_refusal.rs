@@ -1,4 +1,5 @@
-//! `RequestRefusal`: why a request is refused before a route is known, with a row of a table for each reason; and the answer.
+//! `RequestRefusal`: why a request is refused before its route is known, with a table row for each reason; and the
+//! answer.
 
 use http::header::{ALLOW, CONNECTION};
 use http::{HeaderValue, StatusCode, Version};
@@ -7,53 +8,53 @@ use crate::config::Config;
 use crate::telemetry::ServerEvent;
 use crate::web::{Response, reply};
 
-/// Why. All that is said of each stands in [`RequestRefusal::row`].
+/// Why a request is refused. [`RequestRefusal::row`] has everything that is said about each reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestRefusal {
-    /// Meant for a forward proxy.
+    /// The request is meant for a forward proxy.
     Connect,
-    /// An `Expect` other than 100-continue.
+    /// It has an `Expect` other than 100-continue.
     Expectation,
-    /// A header field, or all of them, beyond the limits.
+    /// A header field, or all of them together, exceed the limits.
     FieldsTooLarge,
-    /// A body whose end could be found in two ways.
+    /// The end of the body could be determined in two ways.
     Framing,
-    /// For another host.
+    /// It is for another host.
     Host,
-    /// No host, two, or a malformed one.
+    /// It has no host, two hosts, or a malformed one.
     HostMalformed,
-    /// A fault of ours: the handler panicked.
+    /// The handler panicked, which is a fault of the gateway.
     Internal,
-    /// Not a path.
+    /// The target is not a path.
     Target,
-    /// Beyond the limit.
+    /// The target is longer than the limit.
     TargetTooLong,
-    /// TRACE.
+    /// The method is TRACE.
     Trace,
 }
 
-/// One row of the table.
+/// One row of the table of [`RequestRefusal`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Row {
+pub(super) struct RefusalRow {
     status: StatusCode,
-    /// The word for it in the access line.
+    /// Its word in the access log.
     pub(super) reason: &'static str,
     /// The code in the body (RFC 6749 5.2, 4.1.2.1).
     word: &'static str,
-    /// What the caller is told.
+    /// The description for the caller.
     text: &'static str,
-    /// The key of the configuration whose limit or rule it is.
+    /// The configuration key of the limit or rule.
     pub(super) key: Option<&'static str>,
-    /// What is counted.
+    /// The event that is counted.
     pub(super) event: ServerEvent,
-    /// Whether the access line has the host that came: it is the fault.
+    /// Whether the access log shows the host that was sent, because it is the fault.
     pub(super) shows_host: bool,
-    /// The methods that there are, where the method is the fault.
+    /// The supported methods, if the method is the fault.
     allow: Option<&'static str>,
 }
 
-impl Row {
-    /// Of what the caller has to mend.
+impl RefusalRow {
+    /// Makes the row of a fault that the caller has to correct.
     const fn caller(status: StatusCode, reason: &'static str, text: &'static str) -> Self {
         let (word, event) = ("invalid_request", ServerEvent::BadTarget);
         Self { status, reason, word, text, key: None, event, shows_host: false, allow: None }
@@ -81,34 +82,34 @@ impl Row {
 }
 
 impl RequestRefusal {
-    /// Returns the row of the table: a new reason is a row here and one in `docs/errors.md`.
+    /// Returns the reason's row in the table. A new reason needs a row here and one in `docs/errors.md`.
     #[rustfmt::skip] // Two lines a row, so that the table can be read as one.
-    pub(super) const fn row(self) -> Row {
+    pub(super) const fn row(self) -> RefusalRow {
         match self {
-            Self::Connect => Row::caller(StatusCode::NOT_IMPLEMENTED, "connect",
+            Self::Connect => RefusalRow::caller(StatusCode::NOT_IMPLEMENTED, "connect",
                 "this is not a forward proxy"),
-            Self::Expectation => Row::caller(StatusCode::EXPECTATION_FAILED, "expectation",
+            Self::Expectation => RefusalRow::caller(StatusCode::EXPECTATION_FAILED, "expectation",
                 "only 100-continue is known"),
-            Self::FieldsTooLarge => Row::caller(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "fields_too_large",
+            Self::FieldsTooLarge => RefusalRow::caller(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "fields_too_large",
                 "the header fields are too large").key("limits.head_bytes, limits.header_fields"),
-            Self::Framing => Row::caller(StatusCode::BAD_REQUEST, "framing",
+            Self::Framing => RefusalRow::caller(StatusCode::BAD_REQUEST, "framing",
                 "the only transfer coding is chunked, once"),
-            Self::Host => Row::caller(StatusCode::MISDIRECTED_REQUEST, "wrong_host",
+            Self::Host => RefusalRow::caller(StatusCode::MISDIRECTED_REQUEST, "wrong_host",
                 "this host is not served here").key("public_url, extra_hosts").event(ServerEvent::WrongHost).shows_host(),
-            Self::HostMalformed => Row::caller(StatusCode::BAD_REQUEST, "host_malformed",
+            Self::HostMalformed => RefusalRow::caller(StatusCode::BAD_REQUEST, "host_malformed",
                 "exactly one well-formed Host is needed").shows_host(),
-            Self::Internal => Row::caller(StatusCode::INTERNAL_SERVER_ERROR, "internal",
+            Self::Internal => RefusalRow::caller(StatusCode::INTERNAL_SERVER_ERROR, "internal",
                 "something went wrong here").word("server_error").event(ServerEvent::HandlerPanicked),
-            Self::Target => Row::caller(StatusCode::BAD_REQUEST, "target_malformed",
+            Self::Target => RefusalRow::caller(StatusCode::BAD_REQUEST, "target_malformed",
                 "the request target is malformed"),
-            Self::TargetTooLong => Row::caller(StatusCode::URI_TOO_LONG, "target_too_long",
+            Self::TargetTooLong => RefusalRow::caller(StatusCode::URI_TOO_LONG, "target_too_long",
                 "the request target is too long").key("limits.request_target"),
-            Self::Trace => Row::caller(StatusCode::METHOD_NOT_ALLOWED, "trace",
+            Self::Trace => RefusalRow::caller(StatusCode::METHOD_NOT_ALLOWED, "trace",
                 "TRACE is not served").allow("GET, HEAD, POST, DELETE, OPTIONS"),
         }
     }
 
-    /// Makes the answer.
+    /// Makes the answer to the refused request.
     pub(super) fn respond(self, version: Version, config: &Config) -> Response {
         let row = self.row();
         let body = format!(r#"{{"error":"{}","error_description":"{}"}}"#, row.word, row.text);
@@ -118,8 +119,8 @@ impl RequestRefusal {
         if let Some(methods) = row.allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
-        // Whoever is misunderstood here may be misunderstood about where the next request begins. HTTP/2 frames its
-        // streams, and knows no such field (RFC 9113 8.2.2).
+        // If this request was misread, the start of the next one may be too. HTTP/2 frames its streams and has no such
+        // field (RFC 9113 8.2.2).
         if version < Version::HTTP_2 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
