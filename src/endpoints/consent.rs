@@ -20,7 +20,7 @@ pub(super) const NOTHING_APPROVED: &str = "Tick at least one permission, or deny
 /// Shows the form, or the page that the transaction is at by now. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
-    show_or_go_on(visit, &handles, Shown::default()).await
+    show_or_go_on(visit, &handles, ConsentDisplay::default()).await
 }
 
 /// Handles the decision. Only scopes that the transaction holds and that are ticked on the current page are granted;
@@ -48,7 +48,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     };
     let location = match visit.issuer.decide(&handles, decision).await {
         Err(AuthorizeRejection::NothingApproved) => {
-            let again = Shown::again(StatusCode::BAD_REQUEST, &ticked, NOTHING_APPROVED);
+            let again = ConsentDisplay::again(StatusCode::BAD_REQUEST, &ticked, NOTHING_APPROVED);
             return show_or_go_on(visit, &handles, again).await;
         }
         decided => decided?,
@@ -82,7 +82,7 @@ async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -
             visit.record(Face::Page, Rule::FormToken).await;
             let problem = "You have signed in again since this page was opened, or what it asks has changed. Look at it once \
                            more, then decide.";
-            show(visit, handles, &view, Shown::again(StatusCode::FORBIDDEN, ticked, problem))
+            show(visit, handles, &view, ConsentDisplay::again(StatusCode::FORBIDDEN, ticked, problem))
         }
         View::LogIn(_) | View::Account => Err(PageRejection::StaleForm),
     }
@@ -90,7 +90,7 @@ async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -
 
 /// How the page is shown: for the first time unless it says otherwise.
 #[derive(Default)]
-struct Shown<'a> {
+struct ConsentDisplay<'a> {
     status: StatusCode,
     /// What the reader has ticked so far.
     ticked: Option<&'a ScopeSet>,
@@ -98,14 +98,18 @@ struct Shown<'a> {
     problem: Option<&'a str>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ConsentDisplay<'a> {
     /// Once more, as the reader left it.
     const fn again(status: StatusCode, ticked: &'a ScopeSet, problem: &'a str) -> Self {
         Self { status, ticked: Some(ticked), problem: Some(problem) }
     }
 }
 
-async fn show_or_go_on(visit: &Visit<'_>, handles: &Handles, shown: Shown<'_>) -> Result<Response, PageRejection> {
+async fn show_or_go_on(
+    visit: &Visit<'_>,
+    handles: &Handles,
+    shown: ConsentDisplay<'_>,
+) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles).await? {
         View::Consent(view) => show(visit, handles, &view, shown),
         View::LogIn(_) => Ok(go_on(&Step::LogIn, &handles.transaction)),
@@ -113,7 +117,12 @@ async fn show_or_go_on(visit: &Visit<'_>, handles: &Handles, shown: Shown<'_>) -
     }
 }
 
-fn show(visit: &Visit<'_>, handles: &Handles, view: &ConsentView, shown: Shown<'_>) -> Result<Response, PageRejection> {
+fn show(
+    visit: &Visit<'_>,
+    handles: &Handles,
+    view: &ConsentView,
+    shown: ConsentDisplay<'_>,
+) -> Result<Response, PageRejection> {
     let key = consent_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
     let page = ConsentPage {
         frame: Frame::new(visit.config()),

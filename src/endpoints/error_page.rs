@@ -1,4 +1,4 @@
-//! What a person is shown that a page refuses: what is wrong, what to do now, and where a way on leads.
+//! Error pages for people: what is wrong, what to do now, and a link onwards if there is one.
 
 use http::StatusCode;
 
@@ -135,7 +135,7 @@ fn oauth_page(error: &OAuthError, visit: &Visit<'_>) -> Response {
     let words = of_client(error, &text);
     match error.code().blames() {
         Blamed::Server => unavailable(&words, visit),
-        // A page asks no browser for credentials: `invalid_client` is a plain 400 here.
+        // A page never asks a browser for credentials: `invalid_client` is a plain 400 here.
         Blamed::Client | Blamed::Request => words.respond(visit, StatusCode::BAD_REQUEST),
     }
 }
@@ -153,7 +153,7 @@ struct Words<'a> {
     text: &'a str,
     remedy: &'a str,
     code: Option<&'a str>,
-    /// Where a way on leads, and what it is called.
+    /// Target and text of the link onwards.
     link: Option<(&'a str, &'a str)>,
 }
 
@@ -164,7 +164,7 @@ const fn words<'a>(heading: &'a str, text: &'a str, remedy: &'a str) -> Words<'a
     Words { heading, text, remedy, code: None, link: None }
 }
 
-/// The application sent something that may not be answered by a redirect to it.
+/// Makes the words for a fault of the application that must not be answered by a redirect.
 fn of_client<'a>(error: &OAuthError, text: &'a str) -> Words<'a> {
     let (heading, remedy) = match error.code().blames() {
         Blamed::Client => (
@@ -189,13 +189,12 @@ impl Words<'_> {
             link: self.link,
             reference: visit.issuer.caller().request_id.as_deref(),
         };
-        // A client that opened us in a pop-up waits for its window to come back by the link.
+        // A client that opened the page in a pop-up waits for the window to come back through the link.
         pages::respond(status, &page, if self.link.is_some() { FormTarget::Elsewhere } else { FormTarget::Home })
     }
 }
 
-/// Makes a sentence of a description: a capital at its beginning, a full stop at its end. The name of a parameter
-/// has no capital.
+/// Turns a description into a sentence with an initial capital and a full stop. Parameter names are not capitalized.
 fn sentence(description: &str) -> String {
     let stop = if description.ends_with(['.', '!', '?']) { "" } else { "." };
     if description.split(' ').next().is_some_and(|word| word.contains('_')) {

@@ -20,7 +20,7 @@ const REFUSED: &str = "The user name or the password is not right. Check both an
 /// Shows the form, or the page that the transaction is at by now.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
-    show_or_go_on(visit, &handles, Shown::default()).await
+    show_or_go_on(visit, &handles, LoginDisplay::default()).await
 }
 
 /// Handles name and password. Where the browser goes next depends only on the transaction.
@@ -43,12 +43,12 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
             Ok(response)
         }
         LoginOutcome::Refused => {
-            show_or_go_on(visit, &handles, Shown::again(StatusCode::BAD_REQUEST, name, REFUSED)).await
+            show_or_go_on(visit, &handles, LoginDisplay::again(StatusCode::BAD_REQUEST, name, REFUSED)).await
         }
         LoginOutcome::Throttled(pause) => {
             let problem =
                 format!("There were too many attempts to sign in. You can try again in {}.", pages::in_words(pause));
-            let again = Shown::again(StatusCode::TOO_MANY_REQUESTS, name, &problem);
+            let again = LoginDisplay::again(StatusCode::TOO_MANY_REQUESTS, name, &problem);
             let mut response = show_or_go_on(visit, &handles, again).await?;
             reply::retry_after(response.headers_mut(), pause.as_pause());
             Ok(response)
@@ -58,7 +58,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
 
 /// How the page is shown: for the first time unless it says otherwise.
 #[derive(Default)]
-struct Shown<'a> {
+struct LoginDisplay<'a> {
     status: StatusCode,
     /// The name that was typed.
     username: &'a str,
@@ -66,14 +66,18 @@ struct Shown<'a> {
     problem: Option<&'a str>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> LoginDisplay<'a> {
     /// Once more, with the name that was typed.
     const fn again(status: StatusCode, username: &'a str, problem: &'a str) -> Self {
         Self { status, username, problem: Some(problem) }
     }
 }
 
-async fn show_or_go_on(visit: &Visit<'_>, handles: &Handles, shown: Shown<'_>) -> Result<Response, PageRejection> {
+async fn show_or_go_on(
+    visit: &Visit<'_>,
+    handles: &Handles,
+    shown: LoginDisplay<'_>,
+) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles).await? {
         View::LogIn(view) => show(visit, handles, &view, shown),
         View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
@@ -81,7 +85,12 @@ async fn show_or_go_on(visit: &Visit<'_>, handles: &Handles, shown: Shown<'_>) -
     }
 }
 
-fn show(visit: &Visit<'_>, handles: &Handles, view: &LoginView, shown: Shown<'_>) -> Result<Response, PageRejection> {
+fn show(
+    visit: &Visit<'_>,
+    handles: &Handles,
+    view: &LoginView,
+    shown: LoginDisplay<'_>,
+) -> Result<Response, PageRejection> {
     let key = login_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
     let page = LoginPage {
         frame: Frame::new(visit.config()),

@@ -1,4 +1,4 @@
-//! The pages as templates. askama escapes every value; there is no script.
+//! The page templates. askama escapes every value; there are no scripts.
 
 use askama::Template;
 
@@ -20,13 +20,13 @@ pub(super) struct LoginPage<'a> {
     pub(super) problem: Option<&'a str>,
 }
 
-/// How many scopes without a mark are shown at once, so that the buttons are near on a small screen.
+/// How many harmless scopes are shown unfolded, so that the buttons stay near on a small screen.
 const SCOPES_SHOWN: usize = 4;
 
-/// Scopes that stand together on the consent page.
+/// A group of scopes on the consent page.
 struct ScopeGroup<'a> {
     scopes: Vec<(usize, &'a AskedScope)>,
-    /// Whether they are behind a line that opens them.
+    /// Whether the group is folded until it is opened.
     is_folded: bool,
     is_open: bool,
     titles: String,
@@ -49,17 +49,18 @@ pub(super) struct ConsentPage<'a> {
 }
 
 impl<'a> ConsentPage<'a> {
-    /// Returns whether the box of a scope is ticked: as the reader left it, and before that as the client asks.
+    /// Returns whether a scope's box is ticked: as the user left it, or initially as the client asks.
     fn is_ticked(&self, scope: &AskedScope) -> bool {
         self.ticked.map_or(scope.preticked, |ticked| ticked.contains(scope.name.as_str()))
     }
 
-    /// Returns whether a scope is shown that can do harm.
+    /// Returns whether the page shows a scope that can do harm.
     fn has_sensitive(&self) -> bool {
         self.view.scopes.iter().any(|scope| scope.sensitive)
     }
 
-    /// Says how many scopes there are: people who see only the buttons must know that there is more to read.
+    /// Returns the sentence with the number of scopes: people who see only the buttons must know that there is more to
+    /// read.
     fn count(&self) -> String {
         let (all, sensitive) =
             (self.view.scopes.len(), self.view.scopes.iter().filter(|scope| scope.sensitive).count());
@@ -67,11 +68,11 @@ impl<'a> ConsentPage<'a> {
         if sensitive == 0 { all } else { format!("{all}, {sensitive} sensitive") }
     }
 
-    /// Returns the scopes in the order in which they are shown, each with its place in the whole. Those that can do harm come
-    /// first; of many others the last are folded.
+    /// Returns the scopes in display order, each with its index among all. Those that can do harm come first; if there
+    /// are many others, the last ones are folded.
     fn groups(&self) -> Vec<ScopeGroup<'a>> {
         let (sensitive, plain): (Vec<_>, Vec<_>) = self.view.scopes.iter().partition(|scope| scope.sensitive);
-        // Nothing is gained by folding a single one.
+        // Folding a single one would save no space.
         let open = if plain.len() > SCOPES_SHOWN + 1 { SCOPES_SHOWN } else { plain.len() };
         let (shown, folded) = plain.split_at_checked(open).unwrap_or_default();
         let groups = [(sensitive.as_slice(), false), (shown, false), (folded, true)];
@@ -91,7 +92,7 @@ impl<'a> ConsentPage<'a> {
             .map(|(scopes, is_folded)| ScopeGroup {
                 scopes: numbered(scopes),
                 is_folded,
-                // Whoever has ticked or unticked something sees all of it.
+                // A user who has changed the ticks sees all of them.
                 is_open: self.ticked.is_some(),
                 titles: scopes.iter().map(|scope| scope.title.as_str()).collect::<Vec<_>>().join(", "),
             })
@@ -123,7 +124,7 @@ pub(super) struct SetupPage<'a> {
     pub(super) problem: Option<&'a str>,
 }
 
-/// A page that says one thing and offers one way on.
+/// A page with one message and one link.
 #[derive(Template)]
 #[template(path = "welcome.html", config = "src/endpoints/askama.toml")]
 pub(super) struct WelcomePage<'a> {

@@ -7,7 +7,7 @@ use crate::issuer::Face;
 use crate::web::pages;
 
 /// One path, or everything below one.
-pub struct Route {
+pub struct EndpointRoute {
     /// The path. One that ends with a slash (except the root) stands for everything below it.
     pub path: &'static str,
     /// The methods as in `Allow`. OPTIONS comes last where pages of any origin may use the path.
@@ -37,25 +37,25 @@ pub(super) enum Endpoint {
 }
 
 /// All routes. Other paths are not served here, and no upstream may use one of these.
-pub static ROUTES: [Route; 15] = [
-    Route::page("/", "GET, HEAD", Endpoint::Welcome),
-    Route::page("/account", "GET", Endpoint::Account),
-    Route::page("/account/password", "POST", Endpoint::AccountPassword),
-    Route::page("/account/revoke", "POST", Endpoint::AccountRevoke),
-    Route::page("/authorize", "GET, POST", Endpoint::Authorize),
-    Route::page("/consent", "GET, POST", Endpoint::Consent),
-    Route::page("/login", "GET, POST", Endpoint::Login),
-    Route::page("/logout", "POST", Endpoint::Logout),
-    Route::client("/register", Face::Registration, Endpoint::Register),
-    Route::client("/revoke", Face::Token, Endpoint::Revoke),
-    Route::page("/setup", "GET, POST", Endpoint::Setup),
-    Route::page("/switch-account", "POST", Endpoint::SwitchAccount),
-    Route::client("/token", Face::Token, Endpoint::Token),
-    Route::page(metadata::WELL_KNOWN, "GET, HEAD, OPTIONS", Endpoint::Document),
-    Route::page(pages::ASSETS, "GET, HEAD", Endpoint::Asset),
+pub static ROUTES: [EndpointRoute; 15] = [
+    EndpointRoute::page("/", "GET, HEAD", Endpoint::Welcome),
+    EndpointRoute::page("/account", "GET", Endpoint::Account),
+    EndpointRoute::page("/account/password", "POST", Endpoint::AccountPassword),
+    EndpointRoute::page("/account/revoke", "POST", Endpoint::AccountRevoke),
+    EndpointRoute::page("/authorize", "GET, POST", Endpoint::Authorize),
+    EndpointRoute::page("/consent", "GET, POST", Endpoint::Consent),
+    EndpointRoute::page("/login", "GET, POST", Endpoint::Login),
+    EndpointRoute::page("/logout", "POST", Endpoint::Logout),
+    EndpointRoute::client("/register", Face::Registration, Endpoint::Register),
+    EndpointRoute::client("/revoke", Face::Token, Endpoint::Revoke),
+    EndpointRoute::page("/setup", "GET, POST", Endpoint::Setup),
+    EndpointRoute::page("/switch-account", "POST", Endpoint::SwitchAccount),
+    EndpointRoute::client("/token", Face::Token, Endpoint::Token),
+    EndpointRoute::page(metadata::WELL_KNOWN, "GET, HEAD, OPTIONS", Endpoint::Document),
+    EndpointRoute::page(pages::ASSETS, "GET, HEAD", Endpoint::Asset),
 ];
 
-impl Route {
+impl EndpointRoute {
     const fn page(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
         Self { path, methods, face: Face::Page, endpoint }
     }
@@ -82,11 +82,11 @@ impl Route {
 mod tests {
     use http::Method;
 
-    use super::Route;
+    use super::EndpointRoute;
     use crate::oauth::AuthorizationServerMetadata;
 
     fn expect(path: &str, method: &Method, named: &str) {
-        let route = Route::of(path).unwrap_or_else(|| panic!("{named} leads to {path}, which nothing answers"));
+        let route = EndpointRoute::of(path).unwrap_or_else(|| panic!("{named} leads to {path}, which nothing answers"));
         assert!(route.allows(method), "{named} leads to {path}, which has no {method}");
     }
 

@@ -1,5 +1,5 @@
-//! Counters and histograms with fixed labels. Each worker writes its own, so that no cache line travels between cores
-//! on the data path; they are summed when somebody asks.
+//! Counters and histograms with fixed labels. Each worker writes its own, so that no cache line moves between cores on
+//! the data path; they are summed when they are read.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,14 +20,14 @@ pub struct Metrics {
     server: Counters,
 }
 
-/// One worker's own counters: written without contention, summed at exposition.
+/// The counters of one worker: written without contention, summed at exposition.
 #[derive(Debug, Clone)]
 pub struct WorkerMetrics {
     worker: Arc<WorkerCounters>,
     pub(super) upstreams: Arc<[Arc<UpstreamCounters>]>,
 }
 
-/// Aligned so that two workers never share a cache line (two lines, for the prefetcher takes pairs).
+/// Aligned so that two workers never share a cache line, nor a pair of lines, which the prefetcher loads together.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct WorkerCounters {
@@ -54,7 +54,7 @@ impl Metrics {
         Arc::new(Self { upstreams: upstreams.to_vec(), ..Self::default() })
     }
 
-    /// Adds a worker.
+    /// Adds the counters of a worker.
     #[must_use]
     pub fn worker(self: &Arc<Self>) -> WorkerMetrics {
         let worker = Arc::<WorkerCounters>::default();
@@ -112,7 +112,7 @@ impl WorkerMetrics {
         Self { worker, upstreams }
     }
 
-    /// Returns the same worker's metrics for another list of upstreams: counts go on where a name stays.
+    /// Returns the same worker's metrics for another list of upstreams: counts continue for names that stay.
     #[must_use]
     pub fn for_upstreams(&self, upstreams: &[String]) -> Self {
         Self::over(Arc::clone(&self.worker), upstreams)
@@ -125,21 +125,21 @@ impl WorkerMetrics {
         }
     }
 
-    /// Counts a request to an upstream that has begun.
+    /// Counts the start of a request to an upstream.
     pub fn begin_request(&self, upstream: usize) {
         if let Some(upstream) = self.upstreams.get(upstream) {
             upstream.begin_request();
         }
     }
 
-    /// Counts that the answer to a request is a stream of events.
+    /// Counts an answer that is a stream of events.
     pub fn open_stream(&self, upstream: usize) {
         if let Some(upstream) = self.upstreams.get(upstream) {
             upstream.open_stream();
         }
     }
 
-    /// Counts that a request that has begun, and the stream that it was answered by, have ended.
+    /// Counts the end of a request, and of the stream if it was answered by one.
     pub fn end_request(&self, upstream: usize, was_stream: bool) {
         if let Some(upstream) = self.upstreams.get(upstream) {
             upstream.end_request(was_stream);

@@ -1,4 +1,4 @@
-//! `UpstreamConnection`: a connection to an upstream, for the gauge of them.
+//! `UpstreamConnection`: counts a connection to an upstream in its gauge.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,7 +14,7 @@ pub struct UpstreamConnection {
 }
 
 impl UpstreamConnection {
-    /// Counts one that is in use.
+    /// Counts a connection that is in use.
     pub(super) fn new(upstream: Option<Arc<UpstreamCounters>>) -> Self {
         if let Some(upstream) = &upstream {
             upstream.in_use.fetch_add(1, Relaxed);
@@ -22,7 +22,7 @@ impl UpstreamConnection {
         Self { upstream, idle: false }
     }
 
-    /// Says whether it is kept for later, or serves a request.
+    /// Sets whether the connection is idle or serves a request.
     pub fn set_idle(&mut self, idle: bool) {
         let before = std::mem::replace(&mut self.idle, idle);
         if let Some(upstream) = &self.upstream {

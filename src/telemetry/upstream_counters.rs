@@ -1,4 +1,4 @@
-//! What is counted of one upstream: on each worker apart, and summed over them when somebody asks.
+//! Counters of one upstream: kept per worker, and summed when they are read.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -27,12 +27,12 @@ const BOUNDS: [Duration; 16] = [
     Duration::from_secs(60),
 ];
 
-/// The first and the number of the statuses that HTTP knows (RFC 9110 15).
+/// The first HTTP status, and below the number of statuses (RFC 9110 15).
 const FIRST_STATUS: u16 = 100;
 const STATUSES: usize = 500;
 
-/// One worker's counters of one upstream. Aligned so that two workers never share a cache line (two lines, for the
-/// prefetcher takes pairs).
+/// One worker's counters of one upstream. Aligned so that two workers never share a cache line, nor a pair of lines,
+/// which the prefetcher loads together.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct UpstreamCounters {
@@ -70,17 +70,17 @@ impl UpstreamCounters {
         self.micros.fetch_add(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// Counts a request that has begun.
+    /// Counts the start of a request.
     pub(super) fn begin_request(&self) {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
-    /// Counts that the answer to a request is a stream of events.
+    /// Counts an answer that is a stream of events.
     pub(super) fn open_stream(&self) {
         self.streams.fetch_add(1, Relaxed);
     }
 
-    /// Counts that a request that has begun, and the stream that it was answered by, have ended.
+    /// Counts the end of a request, and of the stream if it was answered by one.
     pub(super) fn end_request(&self, was_stream: bool) {
         self.in_flight.fetch_sub(1, Relaxed);
         if was_stream {
@@ -117,7 +117,7 @@ impl Default for UpstreamSum {
 }
 
 impl UpstreamSum {
-    /// Adds one worker's.
+    /// Adds the counters of one worker.
     pub(super) fn add(&mut self, counters: &UpstreamCounters) {
         counters.outcomes.add_to(&mut self.outcomes);
         counters.statuses.add_to(&mut self.statuses);

@@ -35,7 +35,7 @@ impl IssuerRequest<'_> {
             Compared::Wrong => return Ok(PasswordChanged::Wrong),
             Compared::Throttled(wait) => return Ok(PasswordChanged::Throttled(wait)),
         };
-        self.login_limits.succeeded(&attempt);
+        self.login_limits.record_success(&attempt);
         let policy = &self.policy.config.login;
         let phc = match self.hash_new(wish.new, &account, policy).await? {
             Ok(phc) => phc,
@@ -54,7 +54,7 @@ impl IssuerRequest<'_> {
             self.password_was_replaced(account.subject.id()).await;
             return Ok(PasswordChanged::Wrong);
         }
-        self.login_limits.password_was_set(name);
+        self.login_limits.end_pause(name);
         if wish.end_grants {
             self.cache.forget_subject(&self.tenant, account.subject.id());
         }

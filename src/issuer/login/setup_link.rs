@@ -41,7 +41,7 @@ impl IssuerRequest<'_> {
         if set.or_unavailable(self).await? == Update::NotFound {
             return Ok(SetupOutcome::Gone);
         }
-        self.login_limits.password_was_set(name);
+        self.login_limits.end_pause(name);
         self.cache.forget_subject(&self.tenant, account.subject.id());
         let begun = self.begin_session(&account, replaces).await?;
         if begun.is_some() {

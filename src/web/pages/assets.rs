@@ -1,5 +1,5 @@
-//! What lies under /assets/: the style sheet and the logo, under names that change with their content, so that they may be
-//! kept.
+//! The files below /assets/: the style sheet and the logo, under names that change with their content, so that browsers
+//! may cache them for ever.
 
 use std::sync::LazyLock;
 
@@ -13,22 +13,22 @@ use sha2::{Digest, Sha256};
 use crate::config::{Config, LogoKind};
 use crate::web::{Body, Response, reply};
 
-/// Where they all are.
+/// The path that all assets are below.
 pub const ASSETS: &str = "/assets/";
 
-/// A file that is part of the program.
+/// A file that is compiled into the program.
 pub(super) struct Asset {
-    /// Its path, with the beginning of its hash.
+    /// Its path, which contains the beginning of its hash.
     pub(super) path: String,
     content_type: &'static str,
     content: &'static [u8],
 }
 
-/// The look of every page.
+/// The style sheet of every page.
 pub(super) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", include_bytes!("style.css")));
 
-/// The mark on every page and in the browser's tab.
+/// The logo on every page and in the browser's tab.
 pub(super) static LOGO: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("logo", "svg", "image/svg+xml", include_bytes!("logo.svg")));
 
@@ -40,7 +40,8 @@ impl Asset {
     }
 }
 
-/// An operator's logo is a stranger's drawing: opened by itself, it runs nothing and fetches nothing.
+/// Content-Security-Policy of an operator's logo, which is not our own drawing: opened by itself, it must not run or
+/// fetch anything.
 const DRAWING: HeaderValue = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
 
 /// Returns path and media type of the logo on the pages.
@@ -57,7 +58,7 @@ pub(super) fn logo(config: &Config) -> (String, &'static str) {
     }
 }
 
-/// Answers with the asset of this very name, if there is one.
+/// Answers with the asset at exactly this path, if there is one.
 #[must_use]
 pub fn asset(path: &str, config: &Config) -> Option<Response> {
     let own = config.login.logo.as_ref().filter(|_| logo(config).0 == path);

@@ -5,22 +5,22 @@ use crate::config::{Config, PageLinks};
 
 /// What every page shows around its content.
 pub struct Frame<'a> {
-    /// What the operator calls this gateway.
+    /// The operator's name for this gateway.
     pub product: &'a str,
     /// The path of the style sheet.
     pub style: &'static str,
     /// The path of the logo.
     pub logo: String,
-    /// Its media type.
+    /// The media type of the logo.
     pub logo_type: &'static str,
-    /// Whether the logo is the operator's, of whatever width.
+    /// Whether the logo is the operator's, which may have any width.
     pub logo_is_own: bool,
     /// The operator's own pages.
     pub links: &'a PageLinks,
 }
 
 impl<'a> Frame<'a> {
-    /// Takes from the configuration whose pages these are.
+    /// Takes the values from the configuration.
     #[must_use]
     pub fn new(config: &'a Config) -> Self {
         let (logo, logo_type) = assets::logo(config);
@@ -34,7 +34,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Returns the pages of the operator that every page links to, each with its words.
+    /// Returns the operator's pages that every page links to, each with its link text.
     pub fn footer(&self) -> impl Iterator<Item = (&str, &'static str)> {
         let PageLinks { support, privacy, terms } = self.links;
         let links = [(support, "Support"), (privacy, "Privacy"), (terms, "Terms of use")];

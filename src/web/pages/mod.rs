@@ -1,9 +1,8 @@
-//! What pages of every face are made with: the layout around their content, the fields of their responses, style sheet and
-//! logo.
+//! What the pages of every face have in common: layout, response headers, style sheet and logo.
 //!
-//! What a page says and where its forms lead is for the faces to say, in templates that extend `layout.html`; askama escapes
-//! every value, and there is no script. That a form is one of ours is checked by `FormKey` and `is_cross_site` of `web`.
-//! Start with `frame.rs` and `respond.rs`.
+//! The content of a page and the targets of its forms are up to the faces, in templates that extend `layout.html`;
+//! askama escapes every value, and there are no scripts. `FormKey` and `is_cross_site` of `web` check that a form is
+//! ours. Start with `frame.rs` and `respond.rs`.
 
 mod assets;
 mod frame;

@@ -1,4 +1,4 @@
-//! How a page becomes a response.
+//! Turns pages into responses.
 
 use askama::Template;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderName};
@@ -8,16 +8,16 @@ use crate::web::{Response, reply};
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// Where a page's forms lead in the end.
+/// Where the forms of a page lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FormTarget {
-    /// To other pages of ours.
+    /// Only to our own pages.
     Home,
-    /// Perhaps, by a redirect, to another site: to a client.
+    /// Possibly to another site, by a redirect to a client.
     Elsewhere,
 }
 
-/// Makes a response of a page.
+/// Turns a page into a response.
 #[must_use]
 pub fn respond(status: StatusCode, page: &impl Template, leads: FormTarget) -> Response {
     let Ok(html) = page.render() else {
@@ -37,11 +37,11 @@ pub fn respond(status: StatusCode, page: &impl Template, leads: FormTarget) -> R
             );
             headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
         }
-        // No form-action: Chromium and Safari hold it against every hop of the redirect that follows the post. With
-        // 'self' no answer would reach a client, and with the redirect's own origin none that hops on to an app's
-        // scheme from there. No form of these pages names another target than ours, and nothing of a client's goes
-        // into them unescaped.
-        // No Cross-Origin-Opener-Policy: a client that opened us in a pop-up waits for its window to come back.
+        // No form-action: Chromium and Safari apply it to every hop of the redirects after the post. With 'self' no
+        // answer would reach a client, and with the origin of the redirect URI none that is redirected from there to an
+        // app's scheme. The forms of these pages only have our own targets, and nothing from a client goes into them
+        // unescaped. No Cross-Origin-Opener-Policy: a client that opened us in a pop-up waits for the window to come
+        // back.
         FormTarget::Elsewhere => {
             headers.insert(
                 CONTENT_SECURITY_POLICY,

@@ -1,8 +1,8 @@
-//! Spans of time in words.
+//! Writes durations in words.
 
 use crate::time::Lifetime;
 
-/// Writes a span of time in words, rounded up: what is promised as the most must not be less than the truth.
+/// Writes a duration in words, rounded up, since it is shown as a maximum.
 #[must_use]
 pub fn in_words(lifetime: Lifetime) -> String {
     let seconds = lifetime.as_millis().div_ceil(1_000);
