@@ -26,7 +26,7 @@ pub fn system_certificates() -> Vec<CertificateDer<'static>> {
 /// # Errors
 /// No usable root was found.
 pub fn system_roots() -> Result<RootCertStore, String> {
-    let Roots { certificates, faults } = load();
+    let SystemRoots { certificates, faults } = load();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates);
     let first = faults.into_iter().next();
@@ -42,22 +42,22 @@ pub fn system_roots() -> Result<RootCertStore, String> {
 
 /// The system's roots that were read, and the errors met.
 #[derive(Default)]
-struct Roots {
+struct SystemRoots {
     certificates: Vec<CertificateDer<'static>>,
     faults: Vec<String>,
 }
 
 /// Reads the roots named in the environment, as OpenSSL does, or else those in the usual places.
-fn load() -> Roots {
+fn load() -> SystemRoots {
     let (file, folders) = config::roots_of_environment();
     if file.is_some() || folders.is_some() {
-        return Roots::named(file.as_deref(), folders.as_deref());
+        return SystemRoots::named(file.as_deref(), folders.as_deref());
     }
     let read = rustls_native_certs::load_native_certs();
-    Roots { certificates: read.certs, faults: read.errors.iter().map(ToString::to_string).collect() }
+    SystemRoots { certificates: read.certs, faults: read.errors.iter().map(ToString::to_string).collect() }
 }
 
-impl Roots {
+impl SystemRoots {
     /// Reads a file and folders (separated by colons). The names come from outside, so time and memory are bounded
     /// whatever is there.
     fn named(file: Option<&OsStr>, folders: Option<&OsStr>) -> Self {
@@ -164,12 +164,12 @@ mod tests {
             ("folder/huge", "it is larger than 4096 KiB"),
             ("gone", "No such file or directory (os error 2)"),
         ] {
-            let read = Roots::named(Some(at(file).as_os_str()), Some(at("folder").as_os_str()));
+            let read = SystemRoots::named(Some(at(file).as_os_str()), Some(at("folder").as_os_str()));
             assert_eq!(read.certificates.len(), 1, "that of the folder");
             assert_eq!(read.faults, [format!("SSL_CERT_FILE: {}: {fault}", at(file).display())]);
         }
         let folders = std::env::join_paths([at("gone"), at("folder")]).unwrap();
-        let read = Roots::named(Some(at("bundle").as_os_str()), Some(&folders));
+        let read = SystemRoots::named(Some(at("bundle").as_os_str()), Some(&folders));
         assert_eq!((read.certificates.len(), read.faults.len()), (3, 1));
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
@@ -180,7 +180,7 @@ mod tests {
         for n in 0..5 {
             std::fs::write(folder.path().join(n.to_string()), vec![b'x'; 4 << 20]).unwrap();
         }
-        let read = Roots::named(None, Some(folder.path().as_os_str()));
+        let read = SystemRoots::named(None, Some(folder.path().as_os_str()));
         assert_eq!(read.faults, [format!("SSL_CERT_DIR: {}: it has more than 16 MiB", folder.path().display())]);
     }
 }

@@ -25,15 +25,15 @@ pub(super) struct DemoTransport {
     stopped: watch::Receiver<bool>,
 }
 
-type Answer = Response<DemoBody>;
+type DemoAnswer = Response<DemoBody>;
 
-fn empty(status: StatusCode) -> Answer {
+fn empty(status: StatusCode) -> DemoAnswer {
     let mut response = Response::new(DemoBody::Full(None));
     *response.status_mut() = status;
     response
 }
 
-fn refusal(error: &RpcError, id: Option<&Value>) -> Answer {
+fn refusal(error: &RpcError, id: Option<&Value>) -> DemoAnswer {
     json_response(error.status, &error.to_json(id))
 }
 
@@ -63,7 +63,7 @@ impl DemoTransport {
     }
 
     /// Answers any request.
-    pub(super) async fn answer(&self, request: Request<hyper::body::Incoming>) -> Answer {
+    pub(super) async fn answer(&self, request: Request<hyper::body::Incoming>) -> DemoAnswer {
         let (head, body) = request.into_parts();
         if head.uri.path() != "/mcp" && head.uri.path() != "/" {
             return empty(StatusCode::NOT_FOUND);
@@ -106,7 +106,7 @@ impl DemoTransport {
         }
     }
 
-    fn modern(body: &Value, headers: &HeaderMap) -> Answer {
+    fn modern(body: &Value, headers: &HeaderMap) -> DemoAnswer {
         let message = match DemoMessage::read(body) {
             Ok(Some(message)) => message,
             // 2026-07-28: a client posts requests and notifications, never responses.
@@ -136,7 +136,7 @@ impl DemoTransport {
         }
     }
 
-    fn legacy(&self, body: &Value, headers: &HeaderMap) -> Answer {
+    fn legacy(&self, body: &Value, headers: &HeaderMap) -> DemoAnswer {
         if body.get("method").and_then(Value::as_str) == Some("initialize") {
             return self.initialize(body);
         }
@@ -159,7 +159,7 @@ impl DemoTransport {
         }
     }
 
-    fn initialize(&self, body: &Value) -> Answer {
+    fn initialize(&self, body: &Value) -> DemoAnswer {
         let message = match DemoMessage::read(body) {
             Ok(Some(message)) => message,
             Ok(None) => return empty(StatusCode::BAD_REQUEST),
@@ -187,7 +187,7 @@ impl DemoTransport {
         self.sessions.find(id).ok_or(StatusCode::NOT_FOUND)
     }
 
-    fn session_method(&self, method: &Method, headers: &HeaderMap) -> Answer {
+    fn session_method(&self, method: &Method, headers: &HeaderMap) -> DemoAnswer {
         let ended = match self.session(headers) {
             Ok((_, ended)) => ended,
             Err(status) => return empty(status),
@@ -202,7 +202,7 @@ impl DemoTransport {
         event_response(idle_stream(self.stopped.clone(), ended))
     }
 
-    fn single(body: &Value, headers: &HeaderMap) -> Answer {
+    fn single(body: &Value, headers: &HeaderMap) -> DemoAnswer {
         let message = match DemoMessage::read(body) {
             Ok(Some(message)) => message,
             Ok(None) => return empty(StatusCode::ACCEPTED),
@@ -230,7 +230,7 @@ impl DemoTransport {
         }
     }
 
-    fn batch(batch: &[Value], headers: &HeaderMap) -> Answer {
+    fn batch(batch: &[Value], headers: &HeaderMap) -> DemoAnswer {
         let mut replies = Vec::new();
         for member in batch {
             match DemoMessage::read(member) {

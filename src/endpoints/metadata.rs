@@ -32,7 +32,7 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
 );
 
 /// Every document of one configuration, by exact path.
-pub(super) struct Documents {
+pub(super) struct MetadataDocuments {
     config: Arc<Config>,
     by_path: HashMap<String, Document>,
 }
@@ -44,7 +44,7 @@ struct Document {
     policy: Option<HeaderValue>,
 }
 
-impl Documents {
+impl MetadataDocuments {
     /// Builds all documents.
     pub(super) fn build(config: Arc<Config>) -> Self {
         let mut by_path = HashMap::new();

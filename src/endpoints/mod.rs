@@ -37,7 +37,7 @@ use crate::web::{Reason, RequestBody, Response, cors, pages, reply};
 
 pub use routes::{EndpointRoute, ROUTES};
 
-use metadata::Documents;
+use metadata::MetadataDocuments;
 use rejection::{ClientRejection, PageRejection};
 use routes::Endpoint;
 use visit::Visit;
@@ -48,14 +48,14 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Endpoints {
     issuer: Arc<Issuer>,
     /// The metadata documents of the most recent configuration.
-    documents: ArcSwap<Documents>,
+    documents: ArcSwap<MetadataDocuments>,
 }
 
 impl Endpoints {
     /// Makes the endpoints of one issuer.
     #[must_use]
     pub fn new(issuer: Arc<Issuer>) -> Self {
-        let documents = ArcSwap::from_pointee(Documents::build(issuer.services.config.load_full()));
+        let documents = ArcSwap::from_pointee(MetadataDocuments::build(issuer.services.config.load_full()));
         Self { issuer, documents }
     }
 
@@ -113,12 +113,12 @@ impl Endpoints {
     }
 
     /// Returns the documents of this configuration, building them when it is a new one.
-    fn documents(&self, config: &Arc<Config>) -> Arc<Documents> {
+    fn documents(&self, config: &Arc<Config>) -> Arc<MetadataDocuments> {
         let known = self.documents.load_full();
         if known.are_of(config) {
             return known;
         }
-        let built = Arc::new(Documents::build(Arc::clone(config)));
+        let built = Arc::new(MetadataDocuments::build(Arc::clone(config)));
         self.documents.store(Arc::clone(&built));
         built
     }

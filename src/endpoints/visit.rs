@@ -8,7 +8,7 @@ use http::{HeaderMap, request::Parts};
 use crate::config::Config;
 use crate::issuer::{Face, Handles, IssuerRequest, Transaction};
 use crate::oauth::{Form, ReceivedValue, Rule, SessionSecret};
-use crate::web::cookie::{self, CookieScope, Received};
+use crate::web::cookie::{self, CookieScope, ReceivedCookie};
 use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
 
 use super::own_form::UncheckedForm;
@@ -194,9 +194,9 @@ impl Visit<'_> {
 
     fn cookie(&self, name: &str) -> Result<Option<&str>, PageRejection> {
         match cookie::read(&self.head.headers, name) {
-            Received::Absent => Ok(None),
-            Received::Once(value) => Ok(Some(value).filter(|v| !v.is_empty())),
-            Received::Repeated => Err(PageRejection::RepeatedCookie),
+            ReceivedCookie::Absent => Ok(None),
+            ReceivedCookie::Once(value) => Ok(Some(value).filter(|v| !v.is_empty())),
+            ReceivedCookie::Repeated => Err(PageRejection::RepeatedCookie),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::caller::Caller;
 use super::diagnosis::Diagnosis;
 use super::face::Face;
-use super::limits::refusals::{Cause, Counted};
+use super::limits::refusals::{Counted, RefusalSource};
 use super::limits::throttle::source_of;
 use super::rejection::StoreFailed;
 use super::{Issuer, IssuerRequest};
@@ -97,9 +97,11 @@ impl Issuer {
                 ..AuditRow::new(self.services.clock.now(), self.tenant.clone(), event)
             };
             self.append(match cause {
-                Cause::Site(site) => AuditRow { address: Some(site).filter(|site| !site.is_unspecified()), ..row },
-                Cause::User(subject) => AuditRow { subject: Some(subject), ..row },
-                Cause::Several => row,
+                RefusalSource::Site(site) => {
+                    AuditRow { address: Some(site).filter(|site| !site.is_unspecified()), ..row }
+                }
+                RefusalSource::User(subject) => AuditRow { subject: Some(subject), ..row },
+                RefusalSource::Several => row,
             })
             .await;
             tracing::warn!(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::headers::is_mirrored;
 use super::{Envelope, EnvelopeError, MessageKind};
-use crate::strict_json::{JsonFault, Next, Token, Walk, text, unescape};
+use crate::strict_json::{JsonFault, Token, Walk, WalkStep, text, unescape};
 
 /// JSON-RPC code: the text is JSON, but not a message (JSON-RPC 2.0 5.1).
 const INVALID_REQUEST: i32 = -32600;
@@ -91,9 +91,9 @@ impl<'a> EnvelopeReader<'a> {
     pub fn step(&mut self, mut work: usize) -> Option<Result<Vec<Envelope<'a>>, EnvelopeError>> {
         loop {
             let taken = match self.walk.next(&mut work) {
-                Ok(Next::Token(token)) => self.take(token),
-                Ok(Next::Paused) => return None,
-                Ok(Next::End) => return Some(Ok(std::mem::take(&mut self.messages))),
+                Ok(WalkStep::Token(token)) => self.take(token),
+                Ok(WalkStep::Paused) => return None,
+                Ok(WalkStep::End) => return Some(Ok(std::mem::take(&mut self.messages))),
                 Err(fault) => Err(fault),
             };
             if let Err(fault) = taken {

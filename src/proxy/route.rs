@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use super::budget::UserBudgets;
 use super::origin::Origins;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
-use super::response::refusals::Refusals;
+use super::response::refusals::StreamRefusals;
 use super::row::Challenge;
 use super::upstream::connect;
 use super::upstream::health::Health;
@@ -63,7 +63,7 @@ pub(super) struct Route {
     pub(super) moved: Moved,
     pub(super) health: Health,
     /// Late refusals of streams, kept for the next request.
-    pub(super) refusals: Refusals,
+    pub(super) refusals: StreamRefusals,
     pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
     /// Client headers that are passed in addition.
     pub(super) pass_headers: Vec<HeaderName>,
@@ -201,7 +201,7 @@ impl Route {
             has_query: url.query().is_some(),
             moved: Moved::default(),
             health: Health::default(),
-            refusals: Refusals::default(),
+            refusals: StreamRefusals::default(),
             static_headers: upstream.headers.clone(),
             pass_headers: upstream.pass_headers.clone(),
             max_connections: upstream.max_connections,

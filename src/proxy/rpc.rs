@@ -63,11 +63,11 @@ fn kept(body: &Bytes, word: &str) -> Bytes {
 /// Finds the code of a JSON-RPC error in an answer: one message, or the events in a piece of a stream.
 pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
     #[derive(Deserialize)]
-    struct Answer {
-        error: Option<Fault>,
+    struct ErrorAnswer {
+        error: Option<ErrorObject>,
     }
     #[derive(Deserialize)]
-    struct Fault {
+    struct ErrorObject {
         code: i64,
     }
     const MARK: &str = "\"error\"";
@@ -79,7 +79,7 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
         if !text.is_ok_and(|text| text.contains(MARK)) {
             return None;
         }
-        serde_json::from_slice::<Answer>(message).ok()?.error.map(|fault| fault.code)
+        serde_json::from_slice::<ErrorAnswer>(message).ok()?.error.map(|fault| fault.code)
     };
     if !is_events {
         return code_of(answer);

@@ -8,7 +8,7 @@ mod member_names;
 mod walk;
 
 pub(crate) use json_string::{text, unescape};
-pub(crate) use walk::{JsonFault, Next, Token, Walk};
+pub(crate) use walk::{JsonFault, Token, Walk, WalkStep};
 
 /// Checks that a text is one JSON value without repeated names, with at most `depth` levels.
 ///
@@ -18,10 +18,10 @@ pub(crate) fn check(text: &str, depth: usize) -> Result<(), JsonFault> {
     let (mut walk, mut work, mut level) = (Walk::new(text), usize::MAX, 0_usize);
     loop {
         match walk.next(&mut work)? {
-            Next::Token(Token::Object | Token::Array) => level += 1,
-            Next::Token(Token::Close) => level = level.saturating_sub(1),
-            Next::Token(Token::Name(..) | Token::Scalar(_)) => {}
-            Next::End | Next::Paused => return Ok(()),
+            WalkStep::Token(Token::Object | Token::Array) => level += 1,
+            WalkStep::Token(Token::Close) => level = level.saturating_sub(1),
+            WalkStep::Token(Token::Name(..) | Token::Scalar(_)) => {}
+            WalkStep::End | WalkStep::Paused => return Ok(()),
         }
         if level > depth {
             return Err(JsonFault::Rule("objects and arrays are nested too deep"));

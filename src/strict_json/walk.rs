@@ -24,7 +24,7 @@ pub(crate) enum JsonFault {
 
 /// The result of a step of the walk.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next<'a> {
+pub(crate) enum WalkStep<'a> {
     Token(Token<'a>),
     /// The allowed work is used up.
     Paused,
@@ -111,21 +111,25 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns the next token, or pauses when `work`, which it counts down, is used up.
-    pub(crate) fn next(&mut self, work: &mut usize) -> Result<Next<'a>, JsonFault> {
+    pub(crate) fn next(&mut self, work: &mut usize) -> Result<WalkStep<'a>, JsonFault> {
         loop {
             if *work == 0 {
-                return Ok(Next::Paused);
+                return Ok(WalkStep::Paused);
             }
             if self.long.is_none() {
                 let Some(byte) = self.skip_blanks(work) else {
                     if *work == 0 {
-                        return Ok(Next::Paused);
+                        return Ok(WalkStep::Paused);
                     }
-                    return if matches!(self.expects, Expects::End) { Ok(Next::End) } else { Err(JsonFault::NotJson) };
+                    return if matches!(self.expects, Expects::End) {
+                        Ok(WalkStep::End)
+                    } else {
+                        Err(JsonFault::NotJson)
+                    };
                 };
                 *work = work.saturating_sub(TOKEN);
                 if let Some(token) = self.begin(byte)? {
-                    return Ok(Next::Token(token));
+                    return Ok(WalkStep::Token(token));
                 }
             }
             if let Some((long, begin)) = self.long {
@@ -136,7 +140,7 @@ impl<'a> Walk<'a> {
                 if ended {
                     self.long = None;
                     let raw = self.text.get(begin..self.at).unwrap_or_default();
-                    return self.end_long(long, raw).map(Next::Token);
+                    return self.end_long(long, raw).map(WalkStep::Token);
                 }
             }
         }
@@ -297,7 +301,7 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{JsonFault, Next, Token, Walk};
+    use super::{JsonFault, Token, Walk, WalkStep};
 
     /// Returns the tokens of a text, walked in pieces of `piece` work.
     fn walk(text: &str, piece: usize) -> Result<Vec<Token<'_>>, JsonFault> {
@@ -306,9 +310,9 @@ mod tests {
             let mut work = piece;
             loop {
                 match walk.next(&mut work)? {
-                    Next::Token(token) => tokens.push(token),
-                    Next::Paused => break,
-                    Next::End => return Ok(tokens),
+                    WalkStep::Token(token) => tokens.push(token),
+                    WalkStep::Paused => break,
+                    WalkStep::End => return Ok(tokens),
                 }
             }
         }

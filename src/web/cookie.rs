@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 /// The values that a request sent under one cookie name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received<'a> {
+pub enum ReceivedCookie<'a> {
     /// There is no such cookie.
     Absent,
     /// There is exactly one value.
@@ -17,7 +17,7 @@ pub enum Received<'a> {
 
 /// Reads the cookie `name`, compared exactly, from all `Cookie` fields (HTTP/2 may split them, RFC 9113 8.2.3).
 #[must_use]
-pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Received<'a> {
+pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> ReceivedCookie<'a> {
     // Compared as bytes: cookies of others on this host may contain any bytes (RFC 6265bis 5.6 only refuses control
     // characters), and must not hide ours.
     let mut values = headers
@@ -26,10 +26,10 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Received<'a> {
         .flat_map(|field| field.as_bytes().split(|b| *b == b';'))
         .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
     match (values.next(), values.next()) {
-        (None, _) => Received::Absent,
+        (None, _) => ReceivedCookie::Absent,
         // We only set ASCII; anything else under our name is not ours.
-        (Some(value), None) => std::str::from_utf8(value).map_or(Received::Absent, Received::Once),
-        (Some(_), Some(_)) => Received::Repeated,
+        (Some(value), None) => std::str::from_utf8(value).map_or(ReceivedCookie::Absent, ReceivedCookie::Once),
+        (Some(_), Some(_)) => ReceivedCookie::Repeated,
     }
 }
 
@@ -105,7 +105,7 @@ impl CookieScope {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{CookieScope, Received, read};
+    use super::{CookieScope, ReceivedCookie, read};
     use http::{HeaderMap, HeaderValue, header::COOKIE};
 
     fn headers(fields: &[&'static str]) -> HeaderMap {
@@ -115,10 +115,10 @@ mod tests {
     #[test]
     fn one_value_is_found_in_any_field() {
         let headers = headers(&["a=1; __Host-mcp_s=x", "b=2"]);
-        assert_eq!(read(&headers, "__Host-mcp_s"), Received::Once("x"));
-        assert_eq!(read(&headers, "b"), Received::Once("2"));
-        assert_eq!(read(&headers, "__host-mcp_s"), Received::Absent);
-        assert_eq!(read(&headers, "mcp_s"), Received::Absent);
+        assert_eq!(read(&headers, "__Host-mcp_s"), ReceivedCookie::Once("x"));
+        assert_eq!(read(&headers, "b"), ReceivedCookie::Once("2"));
+        assert_eq!(read(&headers, "__host-mcp_s"), ReceivedCookie::Absent);
+        assert_eq!(read(&headers, "mcp_s"), ReceivedCookie::Absent);
     }
 
     #[test]
@@ -127,14 +127,14 @@ mod tests {
             [(COOKIE, HeaderValue::from_bytes(b"lang=\xe9\xff; __Host-mcp_s=x; \xfc=1; t=\xff").unwrap())]
                 .into_iter()
                 .collect();
-        assert_eq!(read(&headers, "__Host-mcp_s"), Received::Once("x"));
-        assert_eq!(read(&headers, "t"), Received::Absent);
+        assert_eq!(read(&headers, "__Host-mcp_s"), ReceivedCookie::Once("x"));
+        assert_eq!(read(&headers, "t"), ReceivedCookie::Absent);
     }
 
     #[test]
     fn two_values_of_one_name_count_for_nothing() {
-        assert_eq!(read(&headers(&["s=1; s=2"]), "s"), Received::Repeated);
-        assert_eq!(read(&headers(&["s=1", "s=1"]), "s"), Received::Repeated);
+        assert_eq!(read(&headers(&["s=1; s=2"]), "s"), ReceivedCookie::Repeated);
+        assert_eq!(read(&headers(&["s=1", "s=1"]), "s"), ReceivedCookie::Repeated);
     }
 
     #[test]

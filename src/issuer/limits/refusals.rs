@@ -41,7 +41,7 @@ const COUNTS_TOLD: usize = 10;
 
 /// Whose rows are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::issuer) enum Cause {
+pub(in crate::issuer) enum RefusalSource {
     /// Somebody at this site.
     Site(IpAddr),
     /// The clients of this user.
@@ -62,14 +62,14 @@ struct Window {
 pub(in crate::issuer) struct Refusals {
     in_all: KeyedLimiter<()>,
     reserved: KeyedLimiter<()>,
-    windows: Mutex<HashMap<(AuditEvent, Cause), Window>>,
+    windows: Mutex<HashMap<(AuditEvent, RefusalSource), Window>>,
 }
 
 /// Refusals of one event that got no row of their own.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::issuer) struct Counted {
     pub(in crate::issuer) event: AuditEvent,
-    pub(in crate::issuer) cause: Cause,
+    pub(in crate::issuer) cause: RefusalSource,
     pub(in crate::issuer) count: u64,
 }
 
@@ -84,7 +84,7 @@ impl Refusals {
 
     /// Returns whether a refusal gets its own row; if not, counts it.
     pub(in crate::issuer) fn admit(&self, event: AuditEvent, source: Source, now: Timestamp) -> bool {
-        self.with(event, Cause::Site(source.site), now, |window| {
+        self.with(event, RefusalSource::Site(source.site), now, |window| {
             let of_host = window.hosts.get(&source.host).copied().unwrap_or_default();
             let admitted = of_host < ROWS_OF_HOST
                 && window.written < ROWS_OF_SITE
@@ -99,19 +99,25 @@ impl Refusals {
 
     /// Counts a refusal that gets no row of its own.
     pub(in crate::issuer) fn count(&self, event: AuditEvent, source: Source, now: Timestamp) {
-        self.with(event, Cause::Site(source.site), now, |_| false);
+        self.with(event, RefusalSource::Site(source.site), now, |_| false);
     }
 
     /// Returns whether an action of a client for a user gets its own row; if not, counts it.
     pub(in crate::issuer) fn admit_of(&self, event: AuditEvent, user: &AccountId, now: Timestamp) -> bool {
-        self.with(event, Cause::User(user.clone()), now, |window| window.written < ROWS_OF_USER)
+        self.with(event, RefusalSource::User(user.clone()), now, |window| window.written < ROWS_OF_USER)
     }
 
-    fn with(&self, event: AuditEvent, cause: Cause, now: Timestamp, admit: impl FnOnce(&mut Window) -> bool) -> bool {
+    fn with(
+        &self,
+        event: AuditEvent,
+        cause: RefusalSource,
+        now: Timestamp,
+        admit: impl FnOnce(&mut Window) -> bool,
+    ) -> bool {
         let mut windows = lock(&self.windows);
         let key = (event, cause);
         let crowded = windows.len() >= MAX_KEYS && !windows.contains_key(&key);
-        let key = if crowded { (event, Cause::Several) } else { key };
+        let key = if crowded { (event, RefusalSource::Several) } else { key };
         let fresh = || Window { began: now, written: 0, hosts: HashMap::new(), counted: 0 };
         let window = windows.entry(key).or_insert_with(fresh);
         let admitted = admit(window);
@@ -152,7 +158,7 @@ impl Refusals {
             let sum = rest.entry(counted.event).or_default();
             *sum = sum.saturating_add(counted.count);
         }
-        finished.extend(rest.into_iter().map(|(event, count)| Counted { event, cause: Cause::Several, count }));
+        finished.extend(rest.into_iter().map(|(event, count)| Counted { event, cause: RefusalSource::Several, count }));
         finished
     }
 }
@@ -198,7 +204,7 @@ mod tests {
         assert!(refusals.admit(EVENT, at([192, 0, 3], 1), START), "another site");
         assert!(refusals.admit(EVENT, at([192, 0, 2], 2), START), "a neighbour");
         let over = START.plus(WINDOW);
-        let counted = Counted { event: EVENT, cause: Cause::Site(here.site), count: 980 };
+        let counted = Counted { event: EVENT, cause: RefusalSource::Site(here.site), count: 980 };
         assert_eq!(refusals.take_finished(over), [counted]);
         assert_eq!(refusals.take_finished(over.plus(WINDOW)), []);
         assert!(refusals.admit(EVENT, here, over), "a new minute");
@@ -218,7 +224,7 @@ mod tests {
         let refreshed = AuditEvent::TokenRefreshed;
         assert_eq!((0..1000).filter(|_| refusals.admit_of(refreshed, &alice, START)).count(), 60);
         assert!(refusals.admit_of(refreshed, &bob, START) && refusals.admit(EVENT, alone(1), START));
-        let counted = Counted { event: refreshed, cause: Cause::User(alice), count: 940 };
+        let counted = Counted { event: refreshed, cause: RefusalSource::User(alice), count: 940 };
         assert_eq!(refusals.take_all(), [counted]);
     }
 
@@ -228,7 +234,7 @@ mod tests {
         let here = alone(1);
         assert_eq!((0..30).filter(|_| refusals.admit(EVENT, here, START)).count(), 20);
         assert_eq!(refusals.take_finished(START), []);
-        let counted = Counted { event: EVENT, cause: Cause::Site(here.site), count: 10 };
+        let counted = Counted { event: EVENT, cause: RefusalSource::Site(here.site), count: 10 };
         assert_eq!(refusals.take_all(), [counted]);
     }
 

@@ -1,4 +1,4 @@
-//! `Refusals`: upstreams' refusals of streams that came too late to be the answer to their own request.
+//! `StreamRefusals`: upstreams' refusals of streams that came too late to be the answer to their own request.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -23,9 +23,9 @@ pub(in crate::proxy) enum StreamRefusal {
 
 /// Refusals of streams that came too late, by whose stream it was.
 #[derive(Debug, Default)]
-pub(in crate::proxy) struct Refusals(Mutex<HashMap<String, (Instant, StreamRefusal)>>);
+pub(in crate::proxy) struct StreamRefusals(Mutex<HashMap<String, (Instant, StreamRefusal)>>);
 
-impl Refusals {
+impl StreamRefusals {
     pub(in crate::proxy) fn put(&self, stream: String, refusal: StreamRefusal) {
         let mut kept = lock(&self.0);
         if kept.len() >= REFUSALS {

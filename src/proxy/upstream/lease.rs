@@ -7,7 +7,7 @@ use http::Response;
 use super::content::Content;
 use super::http1::{Http1Connection, IdleConnections};
 use super::http2::SharedConnection;
-use super::request_body::Progress;
+use super::request_body::UploadProgress;
 
 /// The head of an answer, and the connection that it comes on.
 pub(in crate::proxy) type LeasedResponse = (Response<Content>, Lease);
@@ -19,7 +19,7 @@ pub(in crate::proxy) struct Lease {
     pub(in crate::proxy) line: Option<Http1Connection>,
     pub(in crate::proxy) share: Option<SharedConnection>,
     /// The upload that was still under way when the answer began.
-    pub(in crate::proxy) upload: Option<Arc<Progress>>,
+    pub(in crate::proxy) upload: Option<Arc<UploadProgress>>,
 }
 
 impl Lease {

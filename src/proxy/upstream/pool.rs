@@ -19,7 +19,8 @@ use super::http2::{SharedConnection, SharedConnections};
 use super::lease::{Lease, LeasedResponse};
 use super::request_body::Outgoing;
 use super::waiting::{
-    Failure, SendError, SentRequest, Unanswered, Wait, Waiting, accept, failure, read_meanwhile, until, wait_for,
+    ConnectionFailure, SendError, SentRequest, Unanswered, Wait, Waiting, accept, failure, read_meanwhile, until,
+    wait_for,
 };
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::fair_slots::{FairSlot, FairSlots};
@@ -130,27 +131,27 @@ impl Pool {
         while let Some(line) = (on == ConnectionChoice::Any).then(|| self.idle.take()).flatten() {
             match self.exchange(&mut lease, line, request, wait).await {
                 Ok(response) => return accept(response, lease),
-                Err(Failure::Unsent(again)) => request = *again,
-                Err(Failure::Early(sent, rest)) => return Err(Waiting::go_on(sent, rest, lease)),
-                Err(Failure::Unanswered(why)) => return Err(why),
+                Err(ConnectionFailure::Unsent(again)) => request = *again,
+                Err(ConnectionFailure::Early(sent, rest)) => return Err(Waiting::go_on(sent, rest, lease)),
+                Err(ConnectionFailure::Unanswered(why)) => return Err(why),
             }
         }
         let shared = match (on == ConnectionChoice::Any).then(|| self.shared.take()).flatten() {
             Some(share) => Box::pin(self.exchange_shared(&mut lease, share, true, request, wait)).await,
-            None => Err(Failure::Unsent(Box::new(request))),
+            None => Err(ConnectionFailure::Unsent(Box::new(request))),
         };
         let sent = match shared {
             // Boxed: a handshake's state is large and rare; a request on a kept connection need not carry its room.
-            Err(Failure::Unsent(again)) => Box::pin(self.connect_and_send(&mut lease, *again, wait)).await,
-            Ok(_) | Err(Failure::Unanswered(_) | Failure::Early(..)) => shared,
+            Err(ConnectionFailure::Unsent(again)) => Box::pin(self.connect_and_send(&mut lease, *again, wait)).await,
+            Ok(_) | Err(ConnectionFailure::Unanswered(_) | ConnectionFailure::Early(..)) => shared,
         };
         match sent {
             Ok(response) => accept(response, lease),
-            Err(Failure::Unsent(_)) => {
+            Err(ConnectionFailure::Unsent(_)) => {
                 Err(Fault::new(Cause::ClosedEarly, "a new connection ended before anything was sent").into())
             }
-            Err(Failure::Early(sent, rest)) => Err(Waiting::go_on(sent, rest, lease)),
-            Err(Failure::Unanswered(why)) => Err(why),
+            Err(ConnectionFailure::Early(sent, rest)) => Err(Waiting::go_on(sent, rest, lease)),
+            Err(ConnectionFailure::Unanswered(why)) => Err(why),
         }
     }
 
@@ -246,7 +247,7 @@ impl Pool {
         }
         match wait_for(&self.closing, sent, wait.after(begun.elapsed())).await {
             Ok(answer) => answer.map_err(|error| failure(error, lease.upload.as_deref(), is_reused)),
-            Err(Failure::Early(sent, rest)) => Err(Failure::Early(read_meanwhile(sent), rest)),
+            Err(ConnectionFailure::Early(sent, rest)) => Err(ConnectionFailure::Early(read_meanwhile(sent), rest)),
             Err(failure) => {
                 share.leave();
                 Err(failure)
@@ -255,7 +256,7 @@ impl Pool {
     }
 }
 
-type SendResult = Result<Response<Content>, Failure>;
+type SendResult = Result<Response<Content>, ConnectionFailure>;
 
 fn broken(error: ExchangeError) -> Fault {
     Fault::of_exchange(&error)

@@ -104,25 +104,25 @@ pub(in crate::proxy) struct Upload {
     body: RequestBody,
     left: usize,
     paced: Paced,
-    progress: Arc<Progress>,
+    progress: Arc<UploadProgress>,
     mark: Option<Arc<Mark>>,
 }
 
 /// How far an upload has come, for the task that waits for its answer.
 #[derive(Debug)]
-pub(in crate::proxy) struct Progress {
+pub(in crate::proxy) struct UploadProgress {
     state: AtomicU8,
     has_place: AtomicBool,
 }
 
-/// The states of a `Progress`.
+/// The states of a `UploadProgress`.
 const UNDER_WAY: u8 = 0;
 const ENDED: u8 = 1;
 const TOO_LARGE: u8 = 2;
 const TOO_SLOW: u8 = 3;
 const BROKEN_OFF: u8 = 4;
 
-impl Progress {
+impl UploadProgress {
     /// Returns whether the whole body was handed over to be sent.
     pub(in crate::proxy) fn has_ended(&self) -> bool {
         self.state.load(Relaxed) == ENDED
@@ -147,13 +147,13 @@ impl Progress {
 impl Outgoing {
     /// Passes a body on that is waited for this long in all.
     pub(in crate::proxy) fn stream(body: RequestBody, limit: usize, time: Duration) -> Self {
-        let progress = Progress { state: AtomicU8::new(UNDER_WAY), has_place: AtomicBool::new(true) };
+        let progress = UploadProgress { state: AtomicU8::new(UNDER_WAY), has_place: AtomicBool::new(true) };
         let paced = Paced::new(Pace { total: time, grace: Pace::CLIENTS_GRACE });
         Self::Stream(Box::new(Upload { body, left: limit, paced, progress: Arc::new(progress), mark: None }))
     }
 
     /// Returns how far it has come, unless all of it is here.
-    pub(in crate::proxy) fn progress(&self) -> Option<Arc<Progress>> {
+    pub(in crate::proxy) fn progress(&self) -> Option<Arc<UploadProgress>> {
         match self {
             Self::Empty | Self::Whole(_) => None,
             Self::Stream(upload) => Some(Arc::clone(&upload.progress)),

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::content::Content;
 use super::lease::{Lease, LeasedResponse};
-use super::request_body::{Outgoing, Progress};
+use super::request_body::{Outgoing, UploadProgress};
 use super::sending::SendFailure;
 use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::rejection::Rejection;
@@ -121,10 +121,10 @@ impl Waiting {
             (Err(error), lease) => {
                 let upload = lease.as_ref().and_then(|lease| lease.upload.as_deref());
                 Err(match failure(error, upload, false) {
-                    Failure::Unsent(_) | Failure::Early(..) => {
+                    ConnectionFailure::Unsent(_) | ConnectionFailure::Early(..) => {
                         Fault::new(Cause::ClosedEarly, "the connection ended before anything was sent").into()
                     }
-                    Failure::Unanswered(why) => why.into(),
+                    ConnectionFailure::Unanswered(why) => why.into(),
                 })
             }
         })
@@ -136,7 +136,7 @@ pub(in crate::proxy) async fn wait_for<F>(
     closing: &CancellationToken,
     sent: F,
     wait: Wait,
-) -> Result<F::Output, Failure>
+) -> Result<F::Output, ConnectionFailure>
 where
     F: Future<Output = SentResult> + Send + 'static,
 {
@@ -145,7 +145,7 @@ where
         let mut sent: SentRequest = Box::pin(sent);
         return match until(closing, &mut sent, early).await? {
             Some(answer) => Ok(answer),
-            None => Err(Failure::Early(sent, wait.after(early))),
+            None => Err(ConnectionFailure::Early(sent, wait.after(early))),
         };
     }
     until(closing, std::pin::pin!(sent), wait.limit).await?.ok_or_else(|| too_slow(wait.configured).into())
@@ -156,7 +156,7 @@ pub(in crate::proxy) async fn until<F>(
     closing: &CancellationToken,
     mut sent: F,
     limit: Duration,
-) -> Result<Option<F::Output>, Failure>
+) -> Result<Option<F::Output>, ConnectionFailure>
 where
     F: Future<Output = SentResult> + Unpin,
 {
@@ -204,7 +204,7 @@ impl From<Unanswered> for Rejection {
 }
 
 /// Why one connection has brought no answer.
-pub(in crate::proxy) enum Failure {
+pub(in crate::proxy) enum ConnectionFailure {
     /// Nothing was sent: here is the request again.
     Unsent(Box<Request<Outgoing>>),
     /// It was sent and may be answered later; with the rest of the wait.
@@ -212,13 +212,13 @@ pub(in crate::proxy) enum Failure {
     Unanswered(Unanswered),
 }
 
-impl From<Unanswered> for Failure {
+impl From<Unanswered> for ConnectionFailure {
     fn from(why: Unanswered) -> Self {
         Self::Unanswered(why)
     }
 }
 
-impl From<Fault> for Failure {
+impl From<Fault> for ConnectionFailure {
     fn from(fault: Fault) -> Self {
         Self::Unanswered(fault.into())
     }
@@ -226,12 +226,16 @@ impl From<Fault> for Failure {
 
 /// Says what an error means. `is_stale` says that the connection had served before and that nothing of an
 /// answer has come on it.
-pub(in crate::proxy) fn failure(failed: SendError, upload: Option<&Progress>, is_stale: bool) -> Failure {
+pub(in crate::proxy) fn failure(
+    failed: SendError,
+    upload: Option<&UploadProgress>,
+    is_stale: bool,
+) -> ConnectionFailure {
     let SendError { error, unsent } = failed;
     if let Some(request) = unsent {
-        return Failure::Unsent(request);
+        return ConnectionFailure::Unsent(request);
     }
-    if let Some(rejection) = upload.and_then(Progress::fault) {
+    if let Some(rejection) = upload.and_then(UploadProgress::fault) {
         return Unanswered::Refused(rejection).into();
     }
     let fault = Fault::of_exchange(&error);

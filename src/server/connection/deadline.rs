@@ -245,7 +245,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::activity::Activity;
-    use super::super::observed::Observed;
+    use super::super::observed::ObservedStream;
     use super::{End, TimeLimits, run_within};
 
     const STALL: Duration = Duration::from_millis(400);
@@ -257,7 +257,7 @@ mod tests {
         let limits = TimeLimits { head: day, idle: day, stall: STALL, age: day };
         let activity = Arc::new(Activity::new());
         let (near, mut far) = tokio::io::duplex(64);
-        let mut stream = Observed::text(near, Arc::clone(&activity));
+        let mut stream = ObservedStream::text(near, Arc::clone(&activity));
         let connection = async move { while stream.write_all(&[0; 4096]).await.is_ok() {} };
         let reader = async move {
             let mut taken = Instant::now();

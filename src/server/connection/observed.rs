@@ -15,7 +15,7 @@ const FRAMES_AT_A_TIME: u64 = 4096;
 
 /// A stream that reports to `Activity` when a head begins and when a write waits.
 #[derive(Debug)]
-pub(super) struct Observed<S, A> {
+pub(super) struct ObservedStream<S, A> {
     inner: Take<S>,
     activity: A,
     place: TextPosition,
@@ -34,7 +34,7 @@ enum TextPosition {
     Rest,
 }
 
-impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
+impl<S: AsyncRead, A: AsRef<Activity>> ObservedStream<S, A> {
     /// Watches a stream of HTTP/1 text.
     pub(super) fn text(inner: S, activity: A) -> Self {
         Self { inner: inner.take(u64::MAX), activity, place: TextPosition::Rest, frames: None }
@@ -107,7 +107,7 @@ impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
     }
 }
 
-impl<S: AsyncRead + Unpin, A: AsRef<Activity> + Unpin> AsyncRead for Observed<S, A> {
+impl<S: AsyncRead + Unpin, A: AsRef<Activity> + Unpin> AsyncRead for ObservedStream<S, A> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         if self.activity.as_ref().is_flooded() {
             return Poll::Pending;
@@ -128,7 +128,7 @@ impl<S: AsyncRead + Unpin, A: AsRef<Activity> + Unpin> AsyncRead for Observed<S,
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite for Observed<S, A> {
+impl<S: AsyncRead + AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite for ObservedStream<S, A> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         let result = Pin::new(self.inner.get_mut()).poll_write(cx, bytes);
         self.wrote(result)
@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite f
 #[cfg(test)]
 mod tests {
     use super::super::activity::{Activity, Phase};
-    use super::{Observed, TextPosition};
+    use super::{ObservedStream, TextPosition};
     use std::sync::Arc;
     use tokio::io::AsyncReadExt;
 
@@ -181,7 +181,8 @@ mod tests {
             let activity = Arc::new(Activity::new());
             let mut place = TextPosition::Rest;
             for chunk in chunks {
-                let mut observed = Observed { place, ..Observed::text(chunk.as_bytes(), Arc::clone(&activity)) };
+                let mut observed =
+                    ObservedStream { place, ..ObservedStream::text(chunk.as_bytes(), Arc::clone(&activity)) };
                 observed.read_to_end(&mut Vec::new()).await.unwrap();
                 place = observed.place;
             }

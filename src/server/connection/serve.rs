@@ -17,7 +17,7 @@ use super::Connection;
 use super::continuing::Continuing;
 use super::deadline::{End, TimeLimits, run_within, unless_reclaimed};
 use super::hand_over::Accepted;
-use super::observed::Observed;
+use super::observed::ObservedStream;
 use super::proxy_header;
 use super::stream::{Guarded, Progress};
 use crate::config::Config;
@@ -136,7 +136,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let entry = connection.worker.enter(&connection.activity);
-    let io = TokioIo::new(Observed::text(stream, Arc::clone(&connection.activity)));
+    let io = TokioIo::new(ObservedStream::text(stream, Arc::clone(&connection.activity)));
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| dispatch::serve(Arc::clone(&serving), request, None));
     let mut builder = http1::Builder::new();
@@ -184,7 +184,7 @@ where
 {
     let entry = connection.worker.enter(&connection.activity);
     let stream = Continuing::new(stream, Arc::clone(&connection.go_on));
-    let io = TokioIo::new(Observed::frames(stream, Arc::clone(&connection.activity)));
+    let io = TokioIo::new(ObservedStream::frames(stream, Arc::clone(&connection.activity)));
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let progress = Arc::<Progress>::default();

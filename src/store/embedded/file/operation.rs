@@ -59,20 +59,20 @@ pub(super) enum Work<F, G> {
 pub(super) type Plain<T> = fn(&Connection) -> Result<T>;
 
 /// An operation and whom to tell.
-pub(super) struct Pending<T, F, G> {
+pub(super) struct PendingOperation<T, F, G> {
     work: Work<F, G>,
     outcome: Option<Result<T>>,
     /// `None` once it was told.
     caller: Option<oneshot::Sender<Result<T>>>,
 }
 
-impl<T, F, G> Pending<T, F, G> {
+impl<T, F, G> PendingOperation<T, F, G> {
     pub(super) fn new(work: Work<F, G>, caller: oneshot::Sender<Result<T>>) -> Self {
         Self { work, outcome: None, caller: Some(caller) }
     }
 }
 
-impl<T, F, G> Operation for Pending<T, F, G>
+impl<T, F, G> Operation for PendingOperation<T, F, G>
 where
     T: Send,
     F: FnOnce(&Connection) -> Result<T> + Send,

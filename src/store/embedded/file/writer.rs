@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::disk::Disk;
 use super::figures::Figures;
-use super::operation::{EndedBy, Pending, Plain, Work};
+use super::operation::{EndedBy, PendingOperation, Plain, Work};
 use super::readers::job;
 use super::unstored::UnstoredListener;
 use super::worker::{Request, WriterThread};
@@ -76,7 +76,7 @@ impl Writer {
         G: Fn(&Connection) -> Result<T> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let operation = Box::new(Pending::new(work, caller));
+        let operation = Box::new(PendingOperation::new(work, caller));
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(Request::Operation(operation)).is_err()) {
             self.figures.failures.fetch_add(1, Ordering::Relaxed);
             return Err(StoreError::Unavailable("too many operations wait for the disk".to_owned()));

@@ -108,7 +108,7 @@ fn put(db: &Connection, no: Option<i64>, row: &Ephemeral) -> Result<()> {
     let client = row.client.as_ref();
     let client_no = client.map(|client| clients::number(db, &row.key.tenant, client)).transpose()?;
     let place = Place::of(row);
-    let Pool { pool, site, host } = Pool::of(&place.holder);
+    let PoolWords { pool, site, host } = PoolWords::of(&place.holder);
     let known = Some(row.source).filter(|source| *source != Source::UNKNOWN);
     execute_once(
         db,
@@ -140,13 +140,13 @@ fn put(db: &Connection, no: Option<i64>, row: &Ephemeral) -> Result<()> {
 }
 
 /// The words of a holder: pool, site and host. A session is its own site and host.
-struct Pool {
+struct PoolWords {
     pool: String,
     site: String,
     host: String,
 }
 
-impl Pool {
+impl PoolWords {
     fn of(holder: &Holder) -> Self {
         match holder {
             Holder::Stranger(kind, Source { host, site }) => {
@@ -162,7 +162,7 @@ impl Pool {
 
 /// Removes as many as are too many for one more to stay within its limits.
 fn make_room(db: &Connection, place: &Place, limits: &EphemeralLimits) -> Result<()> {
-    let Pool { pool, site, host } = Pool::of(&place.holder);
+    let PoolWords { pool, site, host } = PoolWords::of(&place.holder);
     let fits = |site: &str, host: &str, limit: u64| {
         let sql = "SELECT weight FROM ephemeral_weight WHERE pool = ?1 AND site = ?2 AND host = ?3";
         let held = row::one(db, sql, params![pool, site, host], |c| c.number())?.unwrap_or_default();
