@@ -13,46 +13,46 @@ use super::{
 pub struct AccessTokenRecord {
     /// SHA-256 of the token.
     pub hash: TokenHash,
-    /// Whose.
+    /// The tenant that the token belongs to.
     pub tenant: TenantId,
-    /// The grant it lives on; it dies with it.
+    /// The grant that it was issued under, and ends with.
     pub grant: GrantId,
-    /// Issued to.
+    /// The client that it was issued to.
     pub client: ClientId,
-    /// On behalf of.
+    /// On whose behalf the client acts.
     pub subject: Subject,
-    /// The name that its account had when this was read or made; it decides nothing.
+    /// The account's login name when this record was made or read; for display only.
     pub user: Arc<str>,
-    /// Its one audience.
+    /// The token's only audience.
     pub resource: ResourceIndicator,
-    /// What it allows.
+    /// The scopes that it carries.
     pub scopes: ScopeSet,
-    /// The generation of the refresh token that it was issued with; 0 without one.
+    /// The generation of the refresh token it was issued with; 0 without one.
     pub generation: u32,
-    /// Whether the store has to be told when it is used: as far as it knows, nothing of its generation was used yet.
-    /// Derived when the record is made or read; not stored.
+    /// Whether the first use must be reported to the store, which knows of no use of this generation yet. Computed when
+    /// the record is made or read; not stored.
     pub reports_use: bool,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// A token request whose parameters obey the form rules; the grant is not yet judged.
+/// A token request with well-formed parameters; the grant is not checked yet.
 #[derive(Debug)]
 pub enum TokenRequest {
-    /// RFC 6749 4.1.3.
+    /// Redeems an authorization code (RFC 6749 4.1.3).
     AuthorizationCode(CodeRequest),
-    /// RFC 6749 6.
+    /// Refreshes a token (RFC 6749 6).
     RefreshToken(RefreshRequest),
 }
 
 /// The parameters of a token request with an authorization code (RFC 6749 4.1.3).
 #[derive(Debug)]
 pub struct CodeRequest {
-    /// Recognised by format and MAC, without the store; `None` when it is not one of ours.
+    /// The code, recognised by format and MAC without the store; `None` when it is not one of ours.
     pub code: Option<CodeHash>,
-    /// PKCE: `None` when absent or of the wrong shape.
+    /// The code verifier; `None` when absent or malformed.
     pub verifier: Option<CodeVerifier>,
     /// As sent.
     pub redirect_uri: Option<String>,
@@ -63,21 +63,21 @@ pub struct CodeRequest {
 /// The parameters of a refresh request (RFC 6749 6).
 #[derive(Debug)]
 pub struct RefreshRequest {
-    /// Recognised by HMAC; `None` when it is not one of ours.
+    /// The token's content, verified by its HMAC; `None` when it is not one of ours.
     pub claims: Option<super::RefreshClaims>,
-    /// Narrower scopes, if asked; a surplus `offline_access` is dropped.
+    /// Narrower scopes, if requested; a superfluous `offline_access` is dropped.
     pub scopes: Option<ScopeSet>,
     /// As sent.
     pub resource: Option<ResourceIndicator>,
 }
 
 impl TokenRequest {
-    /// Reads a token request.
+    /// Parses a token request.
     ///
     /// # Errors
     /// `invalid_request`, `unsupported_grant_type`, `invalid_target`, `invalid_scope`.
     pub fn read(form: &Form, keys: &super::TokenKeys) -> Result<Self, OAuthError> {
-        // RFC 6749 3.2: no parameter may come twice.
+        // RFC 6749 3.2: no parameter may appear twice.
         if let Some(name) = form.first_repeated() {
             return Err(repeated(name, "a parameter is repeated"));
         }
@@ -107,7 +107,7 @@ impl TokenRequest {
                 let asked = ScopeSet::of_form(form)?;
                 Ok(Self::RefreshToken(RefreshRequest {
                     claims: RefreshToken::recognise(token, keys),
-                    // rmcp adds offline_access to every refresh; alone it asks for nothing narrower.
+                    // rmcp adds offline_access to every refresh; on its own it does not ask for narrower scopes.
                     scopes: asked.map(|scopes| scopes.without("offline_access")).filter(|scopes| !scopes.is_empty()),
                     resource: resource()?,
                 }))
@@ -130,11 +130,11 @@ impl TokenRequest {
 pub struct TokenResponse {
     /// The access token.
     pub access_token: super::AccessToken,
-    /// Seconds it lives.
+    /// Lifetime of the access token in seconds.
     pub expires_in: u64,
     /// The refresh token, if one was granted.
     pub refresh_token: Option<RefreshToken>,
-    /// What was granted; always stated, unless the resource has no scopes at all.
+    /// The granted scopes; always stated, unless the resource has no scopes at all.
     pub scopes: ScopeSet,
 }
 
@@ -149,7 +149,7 @@ impl TokenResponse {
             expires_in: u64,
             #[serde(skip_serializing_if = "Option::is_none")]
             refresh_token: Option<&'a str>,
-            // RFC 6749 3.3: a scope value has at least one scope, so that an empty set has no value.
+            // RFC 6749 3.3: a scope value has at least one scope, so an empty set is left out.
             #[serde(skip_serializing_if = "String::is_empty")]
             scope: String,
         }
@@ -160,7 +160,7 @@ impl TokenResponse {
             refresh_token: self.refresh_token.as_ref().map(RefreshToken::reveal),
             scope: self.scopes.to_string(),
         };
-        // Strings and a number: writing them into memory cannot fail.
+        // Serializing strings and a number into memory cannot fail.
         serde_json::to_vec(&members).unwrap_or_default()
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::diagnosis::Why;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
@@ -69,7 +69,7 @@ impl IssuerRequest<'_> {
             // It existed a moment ago.
             Redemption::Unknown => (Some((refused, "unknown")), dead(Rule::CodeDead, form)),
         };
-        let why = Why::from(&error).of(client);
+        let why = Diagnosis::from(&error).of(client);
         self.refuse_judged(refusal, row, why).await;
         Err(TokenRejection::because(error))
     }

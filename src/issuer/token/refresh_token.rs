@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::diagnosis::Why;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
@@ -66,7 +66,7 @@ impl IssuerRequest<'_> {
             Err(rule) => rule,
         };
         let error = dead(rule, form);
-        let why = Why::from(&error).of(client);
+        let why = Diagnosis::from(&error).of(client);
         self.refuse_judged(refusal, row, why).await;
         Err(TokenRejection::because(error))
     }
@@ -103,7 +103,7 @@ impl IssuerRequest<'_> {
             access,
             idle: tokens.refresh_idle,
             now: self.now(),
-            record_success: self.is_worth_a_row(AuditEvent::TokenRefreshed, grant.subject.id()),
+            record_success: self.admit_row_of(AuditEvent::TokenRefreshed, grant.subject.id()),
             audit: AuditRow {
                 subject: Some(grant.subject.id().clone()),
                 client: Some(client.id.clone()),
