@@ -1,5 +1,5 @@
-//! `Cache-Control` of upstreams' answers (RFC 9111 5.2). Each needed a token, so no shared cache may keep it; what the
-//! caller's own cache may do, the upstream says.
+//! `Cache-Control` of upstreams' answers (RFC 9111 5.2). Each needed a token, so no shared cache may store it; the
+//! upstream decides what the caller's own cache may do.
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue};
@@ -7,16 +7,16 @@ use http::{HeaderMap, HeaderValue};
 pub(in crate::proxy) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 
-/// Returns the value that an answer with these fields is passed on with.
+/// Returns the `Cache-Control` with which an answer with these fields is forwarded.
 pub(in crate::proxy) fn confine(headers: &HeaderMap) -> HeaderValue {
-    // What cannot be read might forbid anything.
+    // An unreadable directive might forbid anything.
     let Some(said) = directives(headers) else { return NO_STORE };
     let mut kept = String::new();
     let mut is_stored = true;
     for directive in said {
         let name = name(directive);
-        // RFC 9111 3.5: these let a shared cache keep the answer to a request with credentials. `private` with field
-        // names would keep only those fields from it (5.2.2.7), so ours takes its place.
+        // RFC 9111 3.5: these let a shared cache store the answer to a request with credentials. `private` with field
+        // names would only protect those fields (5.2.2.7), so ours replaces it.
         if ["public", "s-maxage", "private"].iter().any(|dropped| name.eq_ignore_ascii_case(dropped)) {
             continue;
         }
@@ -43,7 +43,7 @@ fn name(directive: &str) -> &str {
     directive.split('=').next().unwrap_or_default().trim()
 }
 
-/// Splits all fields into directives; `None` when they are no list of them. A quoted argument may hold commas.
+/// Splits all fields into directives; `None` when they are malformed. A quoted argument may contain commas.
 fn directives(headers: &HeaderMap) -> Option<Vec<&str>> {
     let mut found = Vec::new();
     for value in headers.get_all(CACHE_CONTROL) {

@@ -1,5 +1,5 @@
-//! Passing an answer on: its head judged and rebuilt, its body whole if it is here or will be in a moment, else as a
-//! stream.
+//! Forwards an answer: its head is checked and rebuilt; its body is sent whole if it has arrived or soon will, and
+//! otherwise as a stream.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -30,14 +30,14 @@ use crate::proxy::upstream::lease::Lease;
 use crate::telemetry::Outcome;
 use crate::web::{Body, Response};
 
-/// Answers up to this size that are here with their head, or say their length and come soon after, are passed on whole:
-/// four TLS records.
+/// Maximum size of an answer that is forwarded whole, if it arrives with its head, or declares its length and arrives
+/// soon after: four TLS records.
 const WHOLE: usize = 64 * 1024;
 const SHORT: u64 = 64 * 1024;
-/// How long such an answer is waited for; one that takes longer becomes a stream.
+/// How long to wait for such an answer; a slower one becomes a stream.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// What the head of an answer says of its body.
+/// What the head of an answer says about its body.
 struct Shape {
     status: StatusCode,
     is_events: bool,
@@ -45,7 +45,7 @@ struct Shape {
 }
 
 impl Proxy {
-    /// Passes the upstream's answer on.
+    /// Forwards the upstream's answer.
     #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     pub(in crate::proxy) async fn deliver(
         &self,
@@ -68,16 +68,16 @@ impl Proxy {
             route.health.note_mcp_answer();
         }
         let is_encoded = head::is_encoded(&head.headers);
-        // SS-02: events that are not seen cannot be bounded, and no other coding than identity was asked for.
+        // SS-02: encoded events cannot be bounded, and only identity was requested.
         if route.kind == UpstreamKind::Mcp && form == BodyKind::Events && is_encoded {
             return Err(Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity").into());
         }
-        // Before the body is read: a connection whose answer is not wanted is closed.
+        // Before the body is read, because the connection of a rejected answer is closed.
         let session = self.session(exchange, &head, caller)?;
         let shape = Shape { status: head.status, is_events: form == BodyKind::Events, is_encoded };
         let body = self.whole_or_stream(exchange, shape, body, held, token).await?;
         let is_head = exchange.parts.method == Method::HEAD;
-        // The request's own map has served; its memory goes on.
+        // The memory of the request's header map is reused.
         let emptied = std::mem::take(&mut exchange.parts.headers);
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
@@ -86,7 +86,7 @@ impl Proxy {
         Ok(response)
     }
 
-    /// Returns the session id of an answer as its client will have to send it.
+    /// Returns the session id of an answer in the form that the client has to send.
     fn session(
         &self,
         exchange: &Exchange<'_>,
@@ -98,7 +98,7 @@ impl Proxy {
             return Ok(None);
         }
         let Some(id) = Sessions::read(head.headers.get_all(MCP_SESSION_ID))? else { return Ok(None) };
-        // Many servers name the session in every answer; only another one than the request's is given just now.
+        // Many servers repeat the session id in every answer; only one that differs from the request's is new.
         let asked = exchange.parts.headers.get(MCP_SESSION_ID);
         if let Some(same) = asked.filter(|asked| session::upstreams_own(asked) == Some(&*id)) {
             return Ok(Some(same.clone()));
@@ -106,7 +106,7 @@ impl Proxy {
         Ok(self.sessions.wrap(route, caller.principal(), &id, self.clock.now()))
     }
 
-    /// Makes the body of an answer: whole if it is here or will be in a moment, a stream if not.
+    /// Makes the body of an answer: whole if it has arrived or soon will, otherwise a stream.
     #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     async fn whole_or_stream(
         &self,
@@ -120,7 +120,7 @@ impl Proxy {
         let (route, config) = (exchange.route, exchange.config);
         let mut read = BufferedBody::default();
         let mut stop = poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, WHOLE, cx))).await;
-        // Many servers write head and body one after the other. A stream would cost more than this wait.
+        // Many servers write head and body separately. A stream would cost more than this wait.
         let is_short = !is_events && body.size_hint().exact().is_some_and(|rest| rest <= SHORT);
         if stop.is_pending() && is_short {
             let rest = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
@@ -129,7 +129,7 @@ impl Proxy {
         match stop {
             Poll::Ready(Stop::Broken(error)) => return Err(Fault::of_exchange(&error).into()),
             Poll::Ready(Stop::End) => {
-                // Before the slot is free: the next request to get it finds this connection.
+                // Before the slot is freed, so that the next request to get it finds this connection.
                 lease.finish();
                 self.check_again(exchange, token).await?;
                 let whole = read.take();
@@ -147,7 +147,7 @@ impl Proxy {
         if is_events {
             record.open_stream();
         }
-        // A stream of events may stay open for hours: it is no longer a request under way.
+        // A stream of events may stay open for hours, and no longer counts as a request in progress.
         let slot = Some(slot).filter(|_| !is_events);
         if slot.is_none() {
             lease.give_up_slot();
@@ -174,7 +174,7 @@ impl Proxy {
     }
 }
 
-/// Reads a body that nobody wants, so that its connection can serve again.
+/// Reads and drops a body, so that its connection can be reused.
 pub(in crate::proxy) async fn discard(mut body: Content, lease: Lease) {
     let mut read = BufferedBody::default();
     let stop = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;

@@ -1,4 +1,4 @@
-//! Beginning an answer before the upstream's: when, and with what head.
+//! Starts an answer before the upstream's answer: when, and with which head.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,9 @@ use crate::proxy::upstream::waiting::{Wait, Waiting};
 use crate::telemetry::Outcome;
 use crate::web::{Body, Response};
 
-/// How long a client that opens a stream waits for the upstream's head. SDKs of servers write none before the first event,
-/// and clients take a stream to be open when its head has come; a server without such streams says so (404, 405) at once.
+/// How long to wait for the upstream's head when a client opens a stream. Server SDKs send it only with the first
+/// event, while clients consider the stream open when they get it; a server without such streams answers 404 or 405 at
+/// once.
 const STREAM_HEAD: Duration = Duration::from_secs(2);
 
 impl Exchange<'_> {
@@ -35,8 +36,8 @@ impl Exchange<'_> {
         self.route.kind == UpstreamKind::Mcp && self.parts.method == Method::GET
     }
 
-    /// Returns whether a stream that it is answered with never ends by itself: that of a GET, and of 2026-07-28 that of
-    /// `subscriptions/listen`, which is known by its header where the body is not read.
+    /// Returns whether a stream in answer to this request would never end by itself: for a GET, and in 2026-07-28 for
+    /// `subscriptions/listen`, recognised by its header if the body is not read.
     pub(in crate::proxy) fn is_standing(&self) -> bool {
         let is_named = || {
             self.route.kind == UpstreamKind::Mcp
@@ -46,19 +47,19 @@ impl Exchange<'_> {
         self.parts.method == Method::GET || self.ids.is_subscription() || (self.ids.is_empty() && is_named())
     }
 
-    /// How long the upstream may take. `is_initialize` says that the answer's head may bear a session id.
+    /// Returns how long the upstream may take. `is_initialize` says that the answer's head may contain a session id.
     pub(in crate::proxy) fn patience(&self, is_initialize: bool) -> Wait {
         let route = self.route;
         if self.is_stream() || (self.ids.is_subscription() && accepts_events(&self.parts.headers)) {
             return Wait::new(Some(STREAM_HEAD), route.max_stream);
         }
         let limit = if self.parts.method == Method::POST { route.call_timeout } else { route.first_byte_timeout };
-        // A stream of events is nothing to who does not ask for it, though MCP demands that clients do.
+        // Only if the client accepts a stream of events, as MCP requires of clients.
         let may_stream = !self.ids.is_empty() && !is_initialize && accepts_events(&self.parts.headers);
         Wait::new(may_stream.then_some(self.config.timeouts.sse_keep_alive), limit)
     }
 
-    /// Says whose stream a GET opens: a session's, or, without one, a user's of a client.
+    /// Returns a key for the stream that a GET opens: by its session, or without one by user and client.
     fn stream(&self, caller: &CachedPrincipal) -> String {
         let session = self.parts.headers.get(MCP_SESSION_ID).and_then(|id| id.to_str().ok());
         let principal = caller.principal();
@@ -75,7 +76,8 @@ impl Exchange<'_> {
         )
     }
 
-    /// Returns the upstream's refusal of a stream of this session that came too late to be the answer to its own request.
+    /// Returns the upstream's refusal of an earlier stream of this session, which came too late to be the answer to its
+    /// own request.
     pub(in crate::proxy) fn late_refusal(&self, caller: &CachedPrincipal) -> Option<Result<Response, Rejection>> {
         if !self.is_stream() {
             return None;
@@ -102,7 +104,7 @@ fn accepts_events(headers: &HeaderMap) -> bool {
 }
 
 impl Proxy {
-    /// Answers with a stream of events whose first event the upstream has yet to send.
+    /// Answers with a stream of events before the upstream has sent the first event.
     #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     pub(in crate::proxy) fn answer_early(
         &self,
@@ -115,7 +117,7 @@ impl Proxy {
     ) -> Result<Response, Rejection> {
         let (route, config) = (exchange.route, exchange.config);
         let stream = exchange.is_stream().then(|| exchange.stream(caller));
-        // An open stream is no longer a request under way; a call is.
+        // An open stream no longer counts as a request in progress, unlike a call.
         let is_standing = exchange.is_standing();
         let slot = Some(slot).filter(|_| !is_standing);
         let late = PendingAnswer { waiting, slot, route: Arc::clone(route), asked, stream };

@@ -1,5 +1,5 @@
-//! How a request that is under way is ended before its answer is complete. Nothing that the gateway does may leave a
-//! client waiting for the answer to an id: it gets a JSON-RPC error that says why.
+//! How a request in progress is ended before its answer is complete. The gateway must never leave a client waiting for
+//! the answer to an id: the client gets a JSON-RPC error with the reason.
 
 use bytes::{Bytes, BytesMut};
 
@@ -8,17 +8,17 @@ use crate::mcp::ErrorResponse;
 use crate::proxy::row::INTERNAL_ERROR;
 use crate::telemetry::Outcome;
 
-/// The ids of the requests in a message, as raw JSON: for an answer of our own.
+/// The ids of the requests in a message, as raw JSON, for answers that the gateway makes itself.
 #[derive(Debug, Default)]
 pub(in crate::proxy) enum Ids {
-    /// No request, or nobody has looked.
+    /// No request, or the message was not parsed.
     #[default]
     None,
-    /// The common case, which allocates nothing.
+    /// One request; the common case, which allocates nothing.
     One(Bytes),
     /// One request whose answer is a stream that never ends by itself.
     Subscription(Bytes),
-    /// Those of a batch.
+    /// The requests of a batch.
     Many(Box<[Bytes]>),
 }
 
@@ -40,7 +40,7 @@ impl Ids {
     }
 
     /// Returns the result that ends a subscription, as an event (2026-07-28, SubscriptionsListenResult: sent when the
-    /// stream ends in good order, as when a server goes down; clients tell it from a connection that broke).
+    /// stream ends in an orderly way, as when a server shuts down; clients distinguish it from a broken connection).
     pub(in crate::proxy) fn end_of_subscription(&self) -> Option<String> {
         let Self::Subscription(id) = self else { return None };
         let id = std::str::from_utf8(id).ok()?;
@@ -58,7 +58,7 @@ impl Ids {
         one.into_iter().chain(many).filter_map(|id| std::str::from_utf8(id).ok())
     }
 
-    /// Returns an error for each id as events, after what ends the event that is open.
+    /// Returns an error for each id as events, after `before`, which ends the open event.
     pub(in crate::proxy) fn errors_as_events(&self, before: &[u8], code: i32, message: &str) -> Bytes {
         let mut events = BytesMut::from(before);
         for id in self.each() {
@@ -69,7 +69,7 @@ impl Ids {
         events.freeze()
     }
 
-    /// Returns the error as a body: one message, or a batch of them.
+    /// Returns the error as a body: one message, or a batch.
     pub(in crate::proxy) fn errors_as_json(&self, message: &str) -> Bytes {
         let error = |id| ErrorResponse { code: INTERNAL_ERROR, message, id: Some(id), data: None }.to_json();
         match self {
@@ -83,7 +83,7 @@ impl Ids {
 }
 
 impl StreamSignal {
-    /// Why the answer ends: for the client, in a JSON-RPC error or in a comment of a stream.
+    /// Returns the reason for the client, in a JSON-RPC error or in a comment of a stream.
     pub(in crate::proxy) const fn words(self) -> &'static str {
         match self {
             Self::KeepAlive => "",
@@ -96,7 +96,7 @@ impl StreamSignal {
         }
     }
 
-    /// What stands in the access line.
+    /// Returns the outcome for the access log.
     pub(in crate::proxy) const fn outcome(self) -> Outcome {
         match self {
             Self::KeepAlive => Outcome::Forwarded,

@@ -1,21 +1,22 @@
-//! Where one event of a stream ends and the next begins: enough to put a comment between two, and to bound one.
+//! Finds the boundaries between the events of a stream: enough to insert a comment between two, and to limit the size
+//! of one.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-/// Follows a stream of events (HTML, server-sent events: lines end with LF, CR or CRLF, a blank line ends an event).
+/// Tracks a stream of events (HTML, server-sent events: lines end with LF, CR or CRLF, an empty line ends an event).
 #[derive(Debug, Default, Clone, Copy)]
 pub(in crate::proxy) struct Events {
-    /// The last bytes that passed, for a blank line that is cut in two. Zero before the beginning.
+    /// The last bytes that passed, for an empty line that is split between two pieces. Zero before the beginning.
     tail: [u8; 3],
-    /// Bytes since the last blank line.
+    /// Bytes since the last empty line.
     open: usize,
 }
 
 impl Events {
-    /// Takes note of what passes; false when an event exceeds `limit`.
+    /// Records bytes that pass; false when an event exceeds `limit`.
     pub(in crate::proxy) fn pass(&mut self, data: &[u8], limit: usize) -> bool {
         match self.last_end(data) {
             Some(end) => self.open = data.len() - end,
@@ -28,13 +29,13 @@ impl Events {
         self.open <= limit
     }
 
-    /// Returns whether a comment may stand here.
+    /// Returns whether a comment may be inserted here.
     pub(in crate::proxy) fn is_between(&self) -> bool {
         self.open == 0
     }
 
-    /// Returns what makes clients pass over the event that is open: the last field `event` says its type, and they know
-    /// none of this name (HTML, dispatch the event).
+    /// Returns what makes clients ignore the open event: the last field `event` sets its type, and clients do not know
+    /// this one (HTML, dispatch the event).
     pub(in crate::proxy) fn discard(&self) -> &'static [u8] {
         match self.tail {
             _ if self.is_between() => b"",
@@ -43,7 +44,7 @@ impl Events {
         }
     }
 
-    /// Returns where in `data` the last blank line has ended. Looks from the end: most pieces end with an event.
+    /// Returns where the last empty line in `data` ends. Searches from the end, because most pieces end with an event.
     pub(in crate::proxy) fn last_end(&self, data: &[u8]) -> Option<usize> {
         let line_ends = data.iter().enumerate().rev().filter(|(_, byte)| matches!(byte, b'\n' | b'\r'));
         line_ends.map(|(at, _)| at + 1).find(|end| self.is_blank_line_before(data, *end))
@@ -62,7 +63,7 @@ impl Events {
     }
 }
 
-/// Makes one event of a JSON message while it passes.
+/// Turns a JSON message into one event while it passes.
 #[derive(Debug)]
 pub(in crate::proxy) struct Wrap {
     is_begun: bool,
@@ -71,16 +72,16 @@ pub(in crate::proxy) struct Wrap {
 }
 
 impl Wrap {
-    /// What ends the event.
+    /// The bytes that end the event.
     pub(in crate::proxy) const END: Bytes = Bytes::from_static(b"\n\n");
 
-    /// Begins. `pause` is the longest that the message may make.
+    /// Starts an event. `pause` is the longest pause allowed within the message.
     pub(in crate::proxy) fn new(pause: Duration) -> Self {
         Self { is_begun: false, heard: Instant::now(), pause }
     }
 
-    /// Returns these bytes as a part of the event. Between the tokens of JSON the ends of lines are blanks, and within them
-    /// they cannot occur (RFC 8259 2, 7); in an event each would begin a field.
+    /// Returns these bytes as a part of the event. Line ends, which would start a new field of the event, become
+    /// spaces: in JSON they only occur as white space between tokens (RFC 8259 2, 7).
     pub(in crate::proxy) fn pass(&mut self, data: &[u8]) -> Bytes {
         self.heard = Instant::now();
         let begin: &[u8] = if std::mem::replace(&mut self.is_begun, true) { b"" } else { b"event: message\ndata: " };

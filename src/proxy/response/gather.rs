@@ -1,4 +1,4 @@
-//! Reading a body without waiting: small messages have come whole by the time somebody looks, and need no stream.
+//! Reads a body without waiting: small messages have usually arrived completely by then, and need no stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use http_body::Body;
 /// What has been read of a body.
 #[derive(Default)]
 pub(in crate::proxy) struct BufferedBody {
-    /// One frame, the common case, is kept as it came.
+    /// A single frame, the common case, is kept as received.
     first: Option<Bytes>,
     more: BytesMut,
 }
@@ -19,9 +19,9 @@ pub(in crate::proxy) struct BufferedBody {
 pub(in crate::proxy) enum Stop<E> {
     /// The body has ended.
     End,
-    /// As many bytes as were asked for, or more, are here.
+    /// At least the requested number of bytes has arrived.
     Full,
-    /// The body broke off, and why.
+    /// The body broke off, with the error.
     Broken(E),
 }
 
@@ -45,12 +45,12 @@ impl BufferedBody {
         }
     }
 
-    /// Takes what was read.
+    /// Takes the bytes read so far.
     pub(in crate::proxy) fn take(&mut self) -> Bytes {
         self.first.take().unwrap_or_else(|| self.more.split().freeze())
     }
 
-    /// Reads until `enough` bytes are here; trailers are dropped.
+    /// Reads until `enough` bytes have arrived; trailers are dropped.
     pub(in crate::proxy) fn poll_read<B>(
         &mut self,
         body: &mut B,

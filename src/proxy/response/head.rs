@@ -1,5 +1,5 @@
-//! The egress builder's twin: heads of answers to clients, from an empty one, and the judgement of the upstream's
-//! status. What an upstream says about this origin, its cookies or its logins does not pass.
+//! Builds the heads of answers to clients, starting from an empty one, and checks the upstream's status. What an
+//! upstream says about our origin, cookies or logins is not forwarded.
 
 use http::header::{
     ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
@@ -22,11 +22,11 @@ const NO: HeaderValue = HeaderValue::from_static("no");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
-/// UP-11: whatever it is, it runs no script and is of no origin.
+/// UP-11: whatever the content is, it runs no scripts and has an opaque origin.
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
 
-/// Judges the upstream's answer: what must not reach a client, or would mislead it, becomes a 502. `is_awaited` says
-/// whether it is the answer to an MCP request (and not to a notification, which needs no content).
+/// Checks the upstream's answer: what must not reach a client, or would mislead it, becomes a 502. `is_awaited` says
+/// whether it answers an MCP request (and not a notification, which needs no content).
 pub(in crate::proxy) fn judge(
     route: &Route,
     asked: &PathAndQuery,
@@ -35,23 +35,23 @@ pub(in crate::proxy) fn judge(
     is_awaited: bool,
 ) -> Result<(), Fault> {
     match (route.kind, status) {
-        // UP-07: a client that saw this would log in elsewhere, or here again for ever. The operator must act.
+        // UP-07: a client that saw this would log in elsewhere, or here again and again. The operator must act.
         (_, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
             Err(Fault::new(Cause::CredentialRefused, format!("it answered {status}")))
         }
         (UpstreamKind::Http, StatusCode::NOT_MODIFIED) => Ok(()),
-        // UP-06: passed on where it leads nowhere else than to what this route serves. The client decides.
+        // UP-06: forwarded if it leads to a place that this route serves. The client decides.
         (UpstreamKind::Http, status) if status.is_redirection() => {
             let is_ours = location(route, asked, headers, LOCATION).is_some();
             if is_ours || !headers.contains_key(LOCATION) { Ok(()) } else { Err(redirect::fault(status, headers)) }
         }
-        // UP-06: those that are followed have been followed.
+        // UP-06: redirects that are followed were already followed.
         (UpstreamKind::Mcp, status) if status.is_redirection() => Err(redirect::fault(status, headers)),
         (_, status) if status.is_informational() => {
             Err(Fault::new(Cause::NotHttp, format!("it answered {status} and nothing else")))
         }
-        // MCP, streamable HTTP: a request is answered with JSON or with a stream of events. Pages come from a path that
-        // is not the server's, or from something before it that wants a person to sign in.
+        // MCP, streamable HTTP: a request is answered with JSON or with a stream of events. Pages come from a wrong
+        // path, or from something in front of the server that wants a person to sign in.
         (UpstreamKind::Mcp, StatusCode::OK) if is_awaited && form(headers) == BodyKind::Other => {
             let declared: Vec<_> = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes).collect();
             match *declared {
@@ -59,7 +59,7 @@ pub(in crate::proxy) fn judge(
                     let one = String::from_utf8_lossy(one);
                     Err(Fault::new(Cause::NotMcp, format!("it answered {status} with {one}")))
                 }
-                // Which of several is meant, nobody knows: it passes, inert (UP-11).
+                // With several types there is no telling which is meant: forwarded, but inert (UP-11).
                 _ => Ok(()),
             }
         }
@@ -67,7 +67,7 @@ pub(in crate::proxy) fn judge(
     }
 }
 
-/// Returns a Location or Content-Location of a plain HTTP interface as clients may see it.
+/// Returns a Location or Content-Location of a plain HTTP service as clients may see it.
 fn location(route: &Route, asked: &PathAndQuery, headers: &HeaderMap, name: HeaderName) -> Option<HeaderValue> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -76,7 +76,7 @@ fn location(route: &Route, asked: &PathAndQuery, headers: &HeaderMap, name: Head
     }
 }
 
-/// What kind of body an answer has.
+/// The kind of an answer's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum BodyKind {
     Json,
@@ -84,7 +84,7 @@ pub(in crate::proxy) enum BodyKind {
     Other,
 }
 
-/// Says what an answer declares to be; never looks at it (SS-09).
+/// Returns the kind that an answer declares; never looks at the content (SS-09).
 pub(in crate::proxy) fn form(headers: &HeaderMap) -> BodyKind {
     let mut declared = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
     match (declared.next(), declared.next()) {
@@ -103,7 +103,7 @@ pub(in crate::proxy) fn is_encoded(headers: &HeaderMap) -> bool {
 }
 
 /// Builds the head of an answer to what was `asked`. `session` is the bound form of the upstream's session id; `from`
-/// is left empty; `to` is a map whose memory can be used.
+/// is emptied; `to` is a map whose memory is reused.
 #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
 pub(in crate::proxy) fn build(
     route: &Route,
@@ -133,7 +133,7 @@ pub(in crate::proxy) fn build(
     to.insert(CACHE_CONTROL, caching);
     let mut current = None;
     for (name, value) in from.drain() {
-        // A name is given once for all its values.
+        // The iterator returns a name only with its first value.
         current = name.or(current);
         let Some(name) = &current else { continue };
         if passes(name) || (is_head && *name == CONTENT_LENGTH) {
@@ -149,7 +149,7 @@ pub(in crate::proxy) fn build(
         }
     }
     if form == BodyKind::Events {
-        // Whatever stands between us and the client must not hold events back.
+        // Proxies between us and the client must not buffer events.
         to.insert(X_ACCEL_BUFFERING, NO);
     }
     if let Some(session) = session {
@@ -158,7 +158,8 @@ pub(in crate::proxy) fn build(
     to
 }
 
-/// The head of a stream of events that begins before the upstream has answered; `to` is a map whose memory can be used.
+/// Makes the head of a stream of events that starts before the upstream has answered; `to` is a map whose memory is
+/// reused.
 pub(in crate::proxy) fn of_events(mut to: HeaderMap) -> HeaderMap {
     to.clear();
     to.insert(CONTENT_TYPE, EVENTS);
@@ -168,15 +169,16 @@ pub(in crate::proxy) fn of_events(mut to: HeaderMap) -> HeaderMap {
     to
 }
 
-/// What an answer of every kind may say.
+/// Fields that any answer may have.
 static DESCRIBING: [HeaderName; 6] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, DATE, ALLOW, RETRY_AFTER];
 
-/// What describes the content, what MCP defines, and when to retry.
+/// Returns whether a field of an MCP server's answer is forwarded: those that describe the content, those that MCP
+/// defines, and `Retry-After`.
 fn passes_from_mcp(name: &HeaderName) -> bool {
     DESCRIBING.contains(name) || (name.as_str().starts_with("mcp-") && *name != MCP_SESSION_ID)
 }
 
-/// The same for a plain HTTP interface, and what caching and paging need.
+/// Returns whether a field of a plain HTTP service's answer is forwarded: the same, and those for caching and paging.
 fn passes_from_http(name: &HeaderName) -> bool {
     static LISTED: [HeaderName; 8] =
         [ACCEPT_RANGES, AGE, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EXPIRES, LAST_MODIFIED, VARY];

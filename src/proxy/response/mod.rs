@@ -1,5 +1,5 @@
-//! The way of an answer back to the client: its head judged and rebuilt, its body whole or as a stream that ends when the
-//! token does.
+//! Forwards answers to the client: the head is checked and rebuilt, the body sent whole or as a stream that ends with
+//! the token.
 //!
 //! Not for: answers of the gateway's own (`refuse.rs`). Start with `deliver.rs`, then `relay.rs`.
 

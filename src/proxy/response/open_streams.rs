@@ -1,5 +1,5 @@
-//! Watching over the open answers of one worker: their tokens, their age, their silence. One task looks at all of them
-//! once in a while, so that an idle stream costs no timer of its own.
+//! Monitors the open answers of one worker: their tokens, age and silence. One task checks all of them periodically, so
+//! that an idle stream needs no timer of its own.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -17,20 +17,20 @@ use crate::proxy::route::{Route, RouteTable};
 use crate::sync::lock;
 use crate::token_cache::TokenCache;
 
-/// What a stream is to do.
+/// What a stream is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum StreamSignal {
-    /// Show a sign of life.
+    /// Send a keep-alive comment.
     KeepAlive,
-    /// The token is revoked, or the time of grace is over since it has expired.
+    /// The token was revoked, or has expired and the grace period is over.
     TokenEnded,
-    /// The grace period is over since tokens in memory can no longer be trusted (the change log is too old).
+    /// Cached tokens can no longer be trusted (the change log is too old), and the grace period is over.
     Unprovable,
-    /// What it comes from is no longer configured.
+    /// Its upstream is no longer configured.
     Removed,
-    /// Open for as long as a stream may be.
+    /// It has reached the maximum duration of a stream.
     TooOld,
-    /// Nothing came for as long as an answer may pause.
+    /// The upstream has been silent for longer than an answer may pause.
     TooSilent,
     /// The process ends now.
     GoingDown,
@@ -62,14 +62,14 @@ impl StreamSignal {
     }
 }
 
-/// The part of a watched stream that its response body holds.
+/// The part of a monitored stream that its response body holds.
 pub(in crate::proxy) struct StreamHandle {
     signal: AtomicU8,
     active: AtomicBool,
     waker: AtomicWaker,
     streams: Arc<OpenStreams>,
     hash: TokenHash,
-    /// Of the token cache, when the token was last known to be good.
+    /// The token cache's generation when the token was last known to be valid.
     generation: AtomicU64,
 }
 
@@ -88,13 +88,13 @@ impl StreamHandle {
         self.waker.register(waker);
     }
 
-    /// Notes that data came from the upstream.
+    /// Records that data was received from the upstream.
     pub(in crate::proxy) fn note_data(&self) {
         self.active.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the token is no longer honoured. TV-14: asked before anything of the upstream's is passed on, since
-    /// the next look may be a moment away. Costs one load while nothing is revoked.
+    /// Returns whether the token is no longer valid. TV-14: checked before anything from the upstream is forwarded,
+    /// since the next periodic check may be a moment away. Costs one atomic load while nothing is revoked.
     pub(in crate::proxy) fn is_revoked(&self) -> bool {
         let generation = self.streams.cache.generation();
         if generation == self.generation.load(Ordering::Relaxed) {
@@ -113,14 +113,14 @@ impl StreamHandle {
     }
 }
 
-/// How long an answer may last and pause.
+/// Limits on how long an answer may last and pause.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct StreamLimits {
     pub(in crate::proxy) max_age: Duration,
-    /// Silence after which a sign of life is due (event streams), or the answer is given up (others).
+    /// Silence after which a keep-alive is due (event streams), or the answer is given up (others).
     pub(in crate::proxy) silence: Duration,
     pub(in crate::proxy) on_silence: StreamSignal,
-    /// How long an answer may go on after its token has expired.
+    /// How long an answer may continue after its token has expired.
     pub(in crate::proxy) grace: Duration,
     /// Whether it never ends by itself: the stream of a GET, or of a subscription.
     pub(in crate::proxy) is_standing: bool,
@@ -130,12 +130,12 @@ struct OpenStream {
     handle: Arc<StreamHandle>,
     route: Arc<Route>,
     hash: TokenHash,
-    /// When the token has expired and the time of grace is over.
+    /// When the token has expired and the grace period is over.
     end: Timestamp,
     opened: Instant,
     heard: Instant,
     limits: StreamLimits,
-    /// Whether token and route have not been looked up yet since the answer began.
+    /// Whether token and route were not checked yet since the answer began.
     unseen: bool,
 }
 
@@ -150,19 +150,19 @@ pub(in crate::proxy) struct OpenStreams {
 struct State {
     streams: Vec<OpenStream>,
     running: bool,
-    /// Whether all answers are ended, those that begin from now on too; and whether those are that never end by themselves.
+    /// Whether all answers are ended, including new ones; and below, whether those are that never end by themselves.
     closed: bool,
     is_draining: bool,
-    /// The route table in force, and whether the answers have not been compared with it yet.
+    /// The current route table, and whether the answers were not compared with it yet.
     table: Option<Arc<RouteTable>>,
     is_new: bool,
-    /// Since when the change log is too old for the tokens in memory to be trusted.
+    /// Since when the change log is too old for cached tokens to be trusted.
     unprovable_since: Option<Instant>,
 }
 
 /// How often all streams are checked, unless shorter limits require more.
 const LOOK: Duration = Duration::from_secs(1);
-/// How soon after a look it looks again because something was revoked: storms of revocations are taken together.
+/// Minimum pause between two checks after revocations, so that a burst of revocations is handled together.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl OpenStreams {
@@ -170,7 +170,7 @@ impl OpenStreams {
         Arc::new(Self { cache, clock, state: Mutex::default() })
     }
 
-    /// Watches an answer until its handle is dropped. `generation` is that of the token cache before the token was looked
+    /// Monitors an answer until its handle is dropped. `generation` is the token cache's before the token was looked
     /// up.
     pub(in crate::proxy) fn add(
         self: &Arc<Self>,
@@ -204,14 +204,14 @@ impl OpenStreams {
         handle
     }
 
-    /// Ends the answers of upstreams that a table has no more, at the next look.
+    /// Ends the answers of upstreams that are no longer in the table, at the next check.
     pub(in crate::proxy) fn adopt(&self, table: &Arc<RouteTable>) {
         let mut state = lock(&self.state);
         state.table = Some(Arc::clone(table));
         state.is_new = true;
     }
 
-    /// Ends the answers that never end by themselves, now and from now on.
+    /// Ends the answers that never end by themselves, and all new ones of that kind.
     pub(in crate::proxy) fn drain(&self) {
         let mut state = lock(&self.state);
         state.is_draining = true;
@@ -219,14 +219,14 @@ impl OpenStreams {
         standing.for_each(|stream| stream.handle.send(StreamSignal::GoingDown));
     }
 
-    /// Ends all answers, now and from now on.
+    /// Ends all answers, including new ones.
     pub(in crate::proxy) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
         state.streams.drain(..).for_each(|stream| stream.handle.send(StreamSignal::GoingDown));
     }
 
-    /// Looks after the answers until none is open. A panic must not leave answers open whose tokens are revoked.
+    /// Monitors the answers until none is open. A panic must not leave answers open whose tokens are revoked.
     async fn run(self: Arc<Self>) {
         despite_panics(|| self.look_until_none()).await;
     }
@@ -240,7 +240,7 @@ impl OpenStreams {
         }
     }
 
-    /// Looks at all answers once; returns when to look again, or `None` when there is nothing to look at.
+    /// Checks all answers once; returns when to check again, or `None` when none is open.
     fn look(&self, revoked: bool) -> Option<Duration> {
         let (now, time) = (Instant::now(), self.clock.now());
         let mut state = lock(&self.state);
@@ -251,18 +251,18 @@ impl OpenStreams {
         let State { streams, table, is_new, .. } = &mut *state;
         let is_new = std::mem::take(is_new);
         streams.retain_mut(|stream| {
-            // The other half is held by the answer itself.
+            // The other reference is held by the answer itself.
             if Arc::strong_count(&stream.handle) == 1 {
                 return false;
             }
             pause = pause.min(stream.limits.silence / 4);
-            // TV-14: whatever the token says, there is nothing left that it is good for.
+            // TV-14: the token is useless without its upstream.
             let is_removed =
                 (is_new || stream.unseen) && table.as_ref().is_some_and(|table| !table.serves(&stream.route));
             let signal = if is_removed {
                 Some(StreamSignal::Removed)
             } else if unprovable_for > stream.limits.grace {
-                // TV-23: what nobody can prove to be good is not taken to be for long.
+                // TV-23: a token that cannot be checked stays valid only for a while.
                 Some(StreamSignal::Unprovable)
             } else {
                 stream.judge(now, time, revoked, &self.cache)
@@ -280,12 +280,12 @@ impl OpenStreams {
 
 impl OpenStream {
     fn judge(&mut self, now: Instant, time: Timestamp, revoked: bool, cache: &TokenCache) -> Option<StreamSignal> {
-        // TV-15: a token that expires in the middle of an answer lets it end in peace, for a while.
+        // TV-15: an answer may continue for a while after its token has expired.
         if time >= self.end {
             return Some(StreamSignal::TokenEnded);
         }
-        // TV-14, SS-06. A token that is no longer in memory may be revoked: closing is right, for a client that comes
-        // again is checked against the store. Expired ones stay in memory for longer than the grace.
+        // TV-14, SS-06. A token that is no longer in the cache may be revoked, so the stream is closed: a client that
+        // reconnects is checked against the store. Expired tokens stay in the cache for longer than the grace period.
         if (std::mem::take(&mut self.unseen) || revoked) && cache.is_forgotten(&self.hash, time) {
             return Some(StreamSignal::TokenEnded);
         }
@@ -302,7 +302,7 @@ impl OpenStream {
     }
 }
 
-/// Runs a task to its end; again when it panics.
+/// Runs a task to its end, and again when it panics.
 async fn despite_panics<F: Future<Output = ()>>(task: impl Fn() -> F) {
     while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
         tracing::error!("watching open answers failed; it begins again");

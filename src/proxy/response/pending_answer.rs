@@ -1,5 +1,5 @@
-//! Answers that begin before the upstream's does. A client, and all that stands between, sees a head and signs of life
-//! while a call takes minutes, or a stream has nothing to say yet; the upstream's answer follows as events.
+//! Answers that start before the upstream's. The client, and every proxy in between, gets a head and keep-alives while
+//! a call takes minutes or a stream has no event yet; the upstream's answer follows as events.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -22,40 +22,40 @@ use crate::proxy::upstream::content::Content;
 use crate::proxy::upstream::lease::Lease;
 use crate::proxy::upstream::waiting::Waiting;
 
-/// How a late answer's body is passed on.
+/// How the body of a late answer is forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum Flow {
-    /// As it comes.
+    /// Unchanged, as a stream of events.
     Events,
-    /// A JSON message as the one event of a stream that began before it; with its longest pause.
+    /// As the only event of a stream that started earlier; the longest pause within the JSON message.
     Wrapped(Duration),
 }
 
-/// A request whose client has a head already, and whose upstream has said nothing yet.
+/// A request whose client already got a head, and whose upstream has not answered yet.
 pub(in crate::proxy) struct PendingAnswer {
     pub(in crate::proxy) waiting: Waiting,
     pub(in crate::proxy) slot: Option<FairSlot>,
     pub(in crate::proxy) route: Arc<Route>,
     pub(in crate::proxy) asked: PathAndQuery,
-    /// For a GET: whose stream it is. `None` for a call.
+    /// The key of the stream, for a GET; `None` for a call.
     pub(in crate::proxy) stream: Option<String>,
 }
 
-/// What has become of it.
+/// The outcome of a pending answer.
 pub(in crate::proxy) enum PendingOutcome {
-    /// The answer is coming.
+    /// The answer is arriving.
     Answer(Content, Lease, Option<FairSlot>, Flow),
-    /// It cannot be passed on.
+    /// The answer cannot be forwarded.
     NoAnswer(NoAnswer),
-    /// There is no stream.
+    /// The upstream refuses the stream.
     NoStream(Option<Fault>),
 }
 
 /// What a client gets instead of an answer.
 pub(in crate::proxy) enum NoAnswer {
-    /// This error.
+    /// This JSON-RPC error.
     Error(i32, String),
-    /// The upstream's fault.
+    /// An error for this fault of the upstream.
     Fault(Fault),
 }
 
@@ -82,7 +82,7 @@ impl PendingAnswer {
         })
     }
 
-    /// Judges the head, which the client does not get any more.
+    /// Checks the head, which can no longer be sent to the client.
     fn judge(&self, head: &Parts) -> Result<Flow, NoAnswer> {
         head::judge(&self.route, &self.asked, head.status, &head.headers, true).map_err(NoAnswer::Fault)?;
         let form = head::form(&head.headers);
@@ -100,7 +100,7 @@ impl PendingAnswer {
         }
     }
 
-    /// Keeps a refusal for the next GET: this one has been answered.
+    /// Keeps a refusal for the next GET, since this one was already answered.
     fn refuse_stream(&self, stream: &str, head: &Parts, nothing: NoAnswer) -> PendingOutcome {
         let fault = if let NoAnswer::Fault(fault) = nothing { Some(fault) } else { None };
         let kept = match &fault {

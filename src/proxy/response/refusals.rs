@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::proxy::fault::Cause;
 use crate::sync::lock;
 
-/// Refusals that came after a stream was answered are kept for so long, and so many of them for one upstream.
+/// How long a late refusal is kept, and below how many of them per upstream.
 const REFUSAL: Duration = Duration::from_secs(300);
 const REFUSALS: usize = 1024;
 

@@ -1,5 +1,5 @@
-//! The answer's body on its way to the client: a short one whole, a long one as it comes. Frames that are ready are
-//! joined, since each costs a chunk, a TLS record and a system call; nothing waits for more to come.
+//! Relays the body of an answer to the client: a short one whole, a long one as it arrives. Frames that are ready are
+//! joined, since each costs a chunk, a TLS record and a system call; nothing waits for more.
 
 use std::io;
 use std::pin::Pin;
@@ -24,36 +24,36 @@ use crate::proxy::upstream::lease::Lease;
 use crate::proxy::upstream::waiting::ANSWER_TIMES;
 use crate::web::detached;
 
-/// One TLS record.
+/// Size to which frames are joined: one TLS record.
 const JOINED: usize = 16 * 1024;
-/// The server looks twice at a body before it lets other tasks run; after a third look without data they have run.
+/// The server polls a body twice before it lets other tasks run; after a third poll without data they have run.
 const ENOUGH_LOOKS: u8 = 2;
-/// A line that every client ignores.
+/// A comment line, which every client ignores.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
-/// What a client reads whose stream the upstream refuses late; its next attempt is refused at once.
+/// A comment for a client whose stream the upstream refuses late; the next attempt is refused at once.
 const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream\n\n");
 
 /// The upstream's body, its connection, and its slot among the requests in progress unless it is a stream of events.
 type RelaySource = (Content, (Lease, Option<FairSlot>));
 
-/// A body that is relayed. It holds what must last as long as it does.
+/// A relayed body, with everything that must live as long as it does.
 pub(in crate::proxy) struct Relay {
-    /// What the upstream has yet to answer.
+    /// The pending answer, before the upstream has answered.
     late: Option<PendingAnswer>,
     upstream: Option<RelaySource>,
-    /// What comes before and after the upstream's bytes.
+    /// Bytes to send before the upstream's, and below those to send after them.
     first: Option<Bytes>,
     last: Option<io::Result<Bytes>>,
     wrap: Option<Wrap>,
     read: BufferedBody,
-    /// Whether the upstream's body broke off; its last bytes may still be here.
+    /// Whether the upstream's body broke off; its last bytes may still have to be forwarded.
     broken: bool,
-    /// How often nothing new was found since the upstream's task was last given a chance to bring more.
+    /// How many polls found nothing new since the upstream's task last had a chance to run.
     idle_looks: u8,
     events: Option<(Events, usize)>,
-    /// The requests that this is the answer to.
+    /// The ids of the requests that this answers.
     ids: Ids,
-    /// Whether an error can still be the whole body: nothing was passed on, and no length was said.
+    /// Whether an error can still be sent as the whole body: nothing was forwarded, and no length was declared.
     is_open: bool,
     handle: Arc<StreamHandle>,
     record: Record,
@@ -61,7 +61,8 @@ pub(in crate::proxy) struct Relay {
 }
 
 impl Relay {
-    /// Relays `body`, of which `read` was read already. `events` bounds one event, if it is a stream of them.
+    /// Relays `body`, of which `read` was already read. `events` limits the size of an event, if it is a stream of
+    /// events.
     #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     pub(in crate::proxy) fn new(
         body: Content,
@@ -90,7 +91,7 @@ impl Relay {
         }
     }
 
-    /// Relays as a stream of events what the upstream has yet to answer. `limit` bounds one event.
+    /// Relays a pending answer as a stream of events. `limit` is the maximum size of an event.
     #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     pub(in crate::proxy) fn early(
         late: PendingAnswer,
@@ -103,7 +104,7 @@ impl Relay {
         Self {
             late: Some(late),
             upstream: None,
-            // Some of what stands between passes a head on with the first bytes of its body.
+            // Some proxies forward a head only with the first bytes of the body.
             first: Some(KEEP_ALIVE),
             last: None,
             wrap: None,
@@ -148,7 +149,7 @@ impl Relay {
         self.record.break_off(signal.outcome());
         if let (StreamSignal::GoingDown | StreamSignal::TooOld, Some((events, _))) = (signal, &self.events) {
             let end = match self.ids.end_of_subscription() {
-                // The client reconnects and asks for what it has not seen (Last-Event-ID).
+                // The client reconnects and requests the events that it has missed (Last-Event-ID).
                 None if self.ids.is_empty() && signal == StreamSignal::GoingDown => {
                     Some(format!(": {}\n\n", signal.words()))
                 }
@@ -176,14 +177,14 @@ impl Relay {
         self.record.fail(fault);
     }
 
-    /// Ends it so, and says it to the client.
+    /// Ends the answer because of the upstream, and tells the client.
     fn give_up(&mut self, fault: &Fault) -> io::Result<Bytes> {
         self.stop();
         self.record.fail(fault);
         self.last_frame(INTERNAL_ERROR, fault.cause.row().text)
     }
 
-    /// The last bytes of an answer that is not complete: an error for each request that it is the answer to.
+    /// Returns the last bytes of an incomplete answer: an error for each request that it answers.
     fn last_frame(&mut self, code: i32, why: &str) -> io::Result<Bytes> {
         if !self.ids.is_empty() {
             self.record.error(code);
@@ -192,14 +193,14 @@ impl Relay {
             Some((events, _)) if !self.ids.is_empty() => Ok(self.ids.errors_as_events(events.discard(), code, why)),
             Some((events, _)) if events.is_between() => Ok(Bytes::from(format!(": {why}\n\n"))),
             None if self.is_open && !self.ids.is_empty() => Ok(self.ids.errors_as_json(why)),
-            // In the middle of something: the client must not take it for the whole.
+            // In the middle of a message: the client must not take it for complete.
             Some(_) | None => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 
-    /// Gives away what was read.
+    /// Returns the bytes read so far.
     fn pass(&mut self) -> io::Result<Bytes> {
-        // The client may take its time: what waits for it must not be a read buffer for each event.
+        // The client may be slow, so waiting data must not keep a read buffer per event.
         let data = detached(self.read.take());
         let data = match &mut self.wrap {
             Some(wrap) => wrap.pass(&data),
@@ -208,7 +209,7 @@ impl Relay {
         self.idle_looks = 0;
         self.handle.note_data();
         self.is_open = false;
-        // Of an answer that is one message only its first piece, which is the whole of a short one.
+        // For an answer with one message, only the first piece, which is all of a short one.
         if self.events.is_some() || self.record.is_untouched() {
             self.record.look(&data, self.events.is_some());
         }
@@ -217,7 +218,7 @@ impl Relay {
         if events.pass(&data, limit) {
             return Ok(data);
         }
-        // What was complete before the event that is too large is passed on.
+        // Complete events before the one that is too large are forwarded.
         let whole = before.last_end(&data).unwrap_or(0);
         *events = before;
         events.pass(data.get(..whole).unwrap_or_default(), limit);
@@ -240,7 +241,7 @@ impl Relay {
                 self.handle.register(cx.waker());
                 return Poll::Pending;
             }
-            // The upstream's task hands over one frame at a time. Let it run: it may have the next.
+            // The upstream's task hands over one frame at a time, so let it run: it may have the next.
             Poll::Pending => {
                 self.idle_looks = if self.read.len() > before { 0 } else { self.idle_looks.saturating_add(1) };
                 if self.idle_looks < ENOUGH_LOOKS {
@@ -249,7 +250,7 @@ impl Relay {
                 }
             }
         }
-        // The end of a message makes it the upstream's answer.
+        // With the end of the message the upstream has answered.
         let is_end = self.wrap.is_some() && self.last.is_some();
         if (self.read.len() > 0 || is_end) && self.handle.is_revoked() {
             return Poll::Ready(self.act_on(StreamSignal::TokenEnded));
@@ -260,16 +261,16 @@ impl Relay {
         if let Some(last) = self.last.take() {
             return Poll::Ready(Some(last));
         }
-        // UP-03: a part must not look like the whole.
+        // UP-03: a partial body must not look complete.
         let broken = std::mem::take(&mut self.broken);
         Poll::Ready(broken.then(|| Err(io::ErrorKind::UnexpectedEof.into())))
     }
 
-    /// Reads what is ready; ready itself when that is enough, or all there will be.
+    /// Reads what has arrived; returns ready when that is enough, or everything.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(late) = &mut self.late {
             let begun = ready!(late.poll(cx));
-            // What the upstream says about it is no longer for this client either.
+            // An error from the upstream is no longer for this client either.
             if self.handle.is_revoked() {
                 self.last = self.act_on(StreamSignal::TokenEnded);
             } else {
@@ -280,7 +281,7 @@ impl Relay {
         match self.read.poll_read(body, JOINED, cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Stop::Full) => {}
-            // At once, not at the next look: who knows the length of a body does not look again after its last byte.
+            // At once and not at the next poll: a body of known length is not polled again after its last byte.
             Poll::Ready(Stop::End) => {
                 if let Some((_, (lease, slot))) = self.upstream.take() {
                     lease.finish();
@@ -293,7 +294,8 @@ impl Relay {
                 if self.wrap.is_some() {
                     self.last = Some(self.give_up(&fault));
                 } else {
-                    // A client may ask for the rest of a stream of events (Last-Event-ID), so no error ends it here.
+                    // A client may request the rest of a stream of events (Last-Event-ID), so it does not end with an
+                    // error here.
                     self.broken = true;
                     self.fail(&fault);
                 }
@@ -302,7 +304,7 @@ impl Relay {
         Poll::Ready(())
     }
 
-    /// Goes on with what the upstream has answered at last.
+    /// Continues with the upstream's late answer.
     fn begin(&mut self, begun: PendingOutcome) {
         self.late = None;
         match begun {
@@ -346,7 +348,7 @@ impl Body for Relay {
     fn size_hint(&self) -> SizeHint {
         let rest = match (&self.upstream, &self.events) {
             (Some((body, _)), None) => body.size_hint().exact(),
-            // A comment may be added to a stream of events, and one that broke off has no length.
+            // A comment may be added to a stream of events, and a broken one has no length.
             (Some(_), Some(_)) => None,
             (None, _) if self.late.is_some() || self.last.is_some() => None,
             (None, _) => (!self.broken).then_some(0),

@@ -1,4 +1,4 @@
-//! `Breaker`: an upstream that cannot be connected to is left alone for a moment, then tried by one request at a time.
+//! `Breaker`: after failed connects an upstream is left alone for a moment, and then tried by one request at a time.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::sync::lock;
 
-/// Failures in a row after which it rests: more than a restart between two requests brings about.
+/// Consecutive failures that open the breaker: more than a restart between two requests causes.
 const ENOUGH: u32 = 5;
-/// Failures longer apart than this are not in a row.
+/// Failures further apart than this are not consecutive.
 const IN_A_ROW: Duration = Duration::from_secs(10);
-/// How long it rests, and what those are told who ask meanwhile.
+/// How long the breaker stays open; also the `Retry-After` of requests meanwhile.
 pub(in crate::proxy) const REST: Duration = Duration::from_secs(1);
 
-/// What the last connects to one upstream came to.
+/// The outcomes of the last connects to one upstream.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Breaker(Mutex<State>);
 
@@ -25,7 +25,7 @@ struct State {
     is_probed: bool,
 }
 
-/// One connect that is tried. Dropping it says nothing about the upstream: its request was given up.
+/// One attempt to connect. Dropping it says nothing about the upstream, because its request was given up.
 #[derive(Debug)]
 pub(in crate::proxy) struct Attempt<'a> {
     breaker: &'a Breaker,
@@ -33,7 +33,7 @@ pub(in crate::proxy) struct Attempt<'a> {
 }
 
 impl Breaker {
-    /// Returns the leave to connect; `None` while the upstream rests or another request tries it.
+    /// Returns the permission to connect; `None` while the breaker is open or another request is trying.
     pub(in crate::proxy) fn attempt(&self, now: Instant) -> Option<Attempt<'_>> {
         let mut state = self.lock();
         let is_probe = state.failures >= ENOUGH;
@@ -50,7 +50,7 @@ impl Breaker {
 }
 
 impl Attempt<'_> {
-    /// Takes note of how it ended.
+    /// Records how the attempt ended.
     pub(in crate::proxy) fn end(self, is_connected: bool, now: Instant) {
         let mut state = self.breaker.lock();
         let in_a_row = state.failed_at.is_some_and(|at| now.saturating_duration_since(at) < IN_A_ROW);

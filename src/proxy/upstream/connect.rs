@@ -1,4 +1,4 @@
-//! Dialling a configured upstream: name, TCP, and TLS where its URL says https.
+//! Connects to a configured upstream: name resolution, TCP, and TLS if its URL is https.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(60);
 const PROBE: Duration = Duration::from_secs(20);
 const PROBES: u32 = 3;
 
-/// A connection, before HTTP.
+/// An established connection, before HTTP.
 pub(in crate::proxy) enum Dialled {
     Plain(Interim<TcpStream>),
     Tls(Interim<TlsStream<TcpStream>>),
@@ -63,7 +63,7 @@ async fn dial_unbounded(origin: &UpstreamOrigin) -> Result<Dialled, Fault> {
 async fn connect(origin: &UpstreamOrigin) -> Result<TcpStream, Fault> {
     let connected = match &origin.host {
         url::Host::Domain(name) => {
-            // Resolved in a step of its own: nothing in an error of the system's tells this step from the next.
+            // Resolved separately, because the system's errors do not distinguish this step from the next.
             let found = tokio::net::lookup_host((name.as_str(), origin.port)).await;
             let unknown = |error: std::io::Error| Fault::new(Cause::UnknownHost, format!("{name}: {error}"));
             let addresses: Vec<_> = found.map_err(unknown)?.collect();
@@ -76,16 +76,17 @@ async fn connect(origin: &UpstreamOrigin) -> Result<TcpStream, Fault> {
 }
 
 fn prepare(tcp: &TcpStream) -> std::io::Result<()> {
-    // Requests and events are small and must not wait for each other.
+    // Small requests and events must not be delayed by Nagle's algorithm.
     tcp.set_nodelay(true)?;
-    // Who waits for an event sends nothing and would not see that the other side is gone (RFC 1122 4.2.3.6).
+    // A connection that waits for events sends nothing and would not notice that the other side is gone (RFC 1122
+    // 4.2.3.6).
     sockopt::set_tcp_keepidle(tcp, QUIET)?;
     sockopt::set_tcp_keepintvl(tcp, PROBE)?;
     sockopt::set_tcp_keepcnt(tcp, PROBES)?;
     Ok(sockopt::set_socket_keepalive(tcp, true)?)
 }
 
-/// TLS configurations while a route table is built: the system's roots are read once, and only if somebody needs them.
+/// TLS configurations while a route table is built: the system's roots are read once, and only if needed.
 #[derive(Default)]
 pub(in crate::proxy) struct Roots {
     system: Option<RootCertStore>,

@@ -1,4 +1,4 @@
-//! `Content`: the body of an upstream's answer, whichever version of HTTP it comes by.
+//! `Content`: the body of an upstream's answer, over either version of HTTP.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,17 +10,16 @@ use hyper::body::Incoming;
 use super::received::Received;
 use crate::proxy::fault::ExchangeError;
 
-/// The body of an answer.
+/// The body of an upstream's answer.
 pub(in crate::proxy) enum Content {
-    /// Of a connection that serves one request at a time.
+    /// On an HTTP/1.1 connection.
     Http1(Incoming),
-    /// Of a connection that others share.
+    /// On a shared HTTP/2 connection.
     Http2(Received),
 }
 
 impl Content {
-    /// Reads on from now on, whether or not somebody asks: what is not read of an answer on a shared connection burdens
-    /// all that it serves.
+    /// Reads on without being polled: unread data on a shared connection would burden all its requests.
     pub(in crate::proxy) fn read_ahead(self) -> Self {
         match self {
             Self::Http1(body) => Self::Http1(body),

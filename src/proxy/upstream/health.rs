@@ -1,4 +1,4 @@
-//! `Health`: whether an upstream could be reached when that was last tried, and what is wrong with what it answers.
+//! `Health`: whether an upstream could be reached at the last attempt, and what is wrong with its answers.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard};
 use crate::proxy::fault::Cause;
 use crate::sync::lock;
 
-/// What is known of one upstream, by probes and by requests.
+/// The state of one upstream, as seen by probes and requests.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Health {
     state: Mutex<State>,
-    /// Whether `State::doubt` is set, so that requests need not look.
+    /// Whether `State::doubt` is set, so that requests need not take the lock.
     is_doubted: AtomicBool,
 }
 
@@ -18,12 +18,12 @@ pub(in crate::proxy) struct Health {
 pub(in crate::proxy) struct State {
     /// How the last attempt to connect ended; `None` before the first.
     pub(in crate::proxy) last: Option<Result<(), Cause>>,
-    /// Why it seems to be no MCP server.
+    /// Why it does not seem to be an MCP server.
     pub(in crate::proxy) doubt: Option<String>,
 }
 
 impl Health {
-    /// Notes how an attempt to connect ended. Returns how the one before did.
+    /// Records how an attempt to connect ended. Returns how the previous one ended.
     pub(in crate::proxy) fn tried(&self, end: Result<(), Cause>) -> Option<Result<(), Cause>> {
         self.lock().last.replace(end)
     }
@@ -33,13 +33,13 @@ impl Health {
         matches!(self.lock().last, Some(Err(_)))
     }
 
-    /// Notes why it seems to be no MCP server.
+    /// Records why it does not seem to be an MCP server.
     pub(in crate::proxy) fn doubt(&self, why: Option<String>) {
         self.is_doubted.store(why.is_some(), Relaxed);
         self.lock().doubt = why;
     }
 
-    /// Notes that it has answered a request as an MCP server does.
+    /// Records that it has answered a request as an MCP server does.
     pub(in crate::proxy) fn note_mcp_answer(&self) {
         if self.is_doubted.load(Relaxed) {
             self.doubt(None);

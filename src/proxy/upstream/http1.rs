@@ -1,4 +1,4 @@
-//! The HTTP/1.1 connections of one worker to one upstream: one request at a time each, last used first used again.
+//! The HTTP/1.1 connections of one worker to one upstream: one request at a time on each, most recently used first.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -15,15 +15,15 @@ use super::request_body::Outgoing;
 use crate::sync::lock;
 use crate::telemetry::UpstreamConnection;
 
-/// Common servers close a connection that was idle for 5 s without saying so; one second less avoids the race that
-/// ends in a 502, and a new connection costs a loopback or data-centre upstream next to nothing.
+/// How long an idle connection is kept. Common servers close one after 5 s without notice; one second less avoids the
+/// race that ends in a 502, and a new connection to a loopback or data-centre upstream costs next to nothing.
 const IDLE: Duration = Duration::from_secs(4);
-/// The longest answer head.
+/// Maximum size of an answer's head in bytes.
 pub(in crate::proxy) const MAX_HEAD: usize = 32 * 1024;
-/// The read buffer of a connection at most: four TLS records.
+/// Maximum size of a connection's read buffer: four TLS records.
 const MAX_BUFFER: usize = 64 * 1024;
 
-/// A connection.
+/// An open HTTP/1.1 connection.
 pub(in crate::proxy) struct Http1Connection {
     pub(in crate::proxy) sender: SendRequest<Outgoing>,
     progress: Arc<ReadProgress>,
@@ -32,7 +32,7 @@ pub(in crate::proxy) struct Http1Connection {
 }
 
 impl Http1Connection {
-    /// Begins to speak HTTP/1.1.
+    /// Starts HTTP/1.1 on a connection.
     pub(in crate::proxy) async fn open<T>(io: Interim<T>, counted: UpstreamConnection) -> hyper::Result<Self>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -49,23 +49,23 @@ impl Http1Connection {
         Ok(Self { sender, progress, counted, task: task.abort_handle() })
     }
 
-    /// What its bytes tell.
+    /// Returns what its bytes have shown.
     pub(in crate::proxy) fn progress(&self) -> &ReadProgress {
         &self.progress
     }
 
-    /// Returns whether it can serve another request. HS-19: one that still sends, or has sent on after the answer began,
-    /// cannot: its upstream may take what it did not wait for as another request.
+    /// Returns whether it can be reused. HS-19: not if it is still sending, or was when the answer began: the upstream
+    /// may take the rest for another request.
     fn is_sound(&self) -> bool {
         self.sender.is_ready() && !self.progress.was_early()
     }
 
-    /// Closes the connection now, whatever is still being sent on it.
+    /// Closes the connection at once, whatever is still being sent on it.
     pub(in crate::proxy) fn cut(self) {
         self.task.abort();
     }
 
-    /// Closes the connection: in good order, if it has nothing left to send.
+    /// Closes the connection, gracefully if nothing is left to send.
     fn let_go(self) {
         if !self.is_sound() {
             self.cut();
@@ -73,11 +73,11 @@ impl Http1Connection {
     }
 }
 
-/// The connections that wait for the next request.
+/// Idle connections, waiting for the next request.
 #[derive(Default)]
 pub(in crate::proxy) struct IdleConnections {
     lines: Mutex<Vec<Idle>>,
-    /// Whether a task closes those that nobody uses.
+    /// Whether a task is running that closes unused ones.
     tended: AtomicBool,
 }
 
@@ -87,10 +87,10 @@ struct Idle {
 }
 
 impl IdleConnections {
-    /// Takes one that is ready.
+    /// Takes a connection that is ready.
     pub(in crate::proxy) fn take(&self) -> Option<Http1Connection> {
         let mut lines = lock(&self.lines);
-        // The one used last is the warmest; those below it rest until they are too old.
+        // The most recently used one first; the others stay idle until they are too old.
         while let Some(Idle { mut line, since }) = lines.pop() {
             if line.is_sound() && since.elapsed() < IDLE {
                 line.counted.set_idle(false);
@@ -101,7 +101,7 @@ impl IdleConnections {
         None
     }
 
-    /// Keeps one whose answer was read to the end.
+    /// Keeps a connection whose answer was read to the end.
     pub(in crate::proxy) fn put_back(self: &Arc<Self>, mut line: Http1Connection) {
         if line.sender.is_closed() {
             return;
@@ -116,7 +116,7 @@ impl IdleConnections {
         }
     }
 
-    /// Closes connections that nobody has used for long; ends when there are none.
+    /// Closes connections that were idle for too long; ends when there are none.
     async fn close_old(self: Arc<Self>) {
         loop {
             tokio::time::sleep(IDLE).await;
@@ -124,7 +124,7 @@ impl IdleConnections {
             let is_old = |idle: &mut Idle| !idle.line.is_sound() || idle.since.elapsed() >= IDLE;
             lines.extract_if(.., is_old).for_each(|idle| idle.line.let_go());
             if lines.is_empty() {
-                // Told while the list is locked, so that who adds to it next starts another.
+                // Cleared while the list is locked, so that the next one to be added starts another task.
                 self.tended.store(false, Relaxed);
                 return;
             }

@@ -1,5 +1,5 @@
-//! The HTTP/2 connections of one worker to one upstream, each shared by many requests: by no more than the upstream
-//! allows, and by none that are new once it has gone quiet or failed one.
+//! The HTTP/2 connections of one worker to one upstream, each shared by as many requests as the upstream allows. A
+//! connection that has gone silent or has failed a request gets no new ones.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -23,44 +23,44 @@ use super::sending::SendFailure;
 use crate::sync::lock;
 use crate::telemetry::UpstreamConnection;
 
-/// Requests under way on one connection at most, streams of events among them, whatever the upstream allows.
+/// Maximum number of requests in progress on one connection, including streams of events, whatever the upstream allows.
 const STREAMS: usize = 100;
-/// What an upstream may send before its clients take it: of one answer, and of all, so that those which nobody takes
-/// leave the others theirs. Frames are read as they come all the same, see `received.rs`.
+/// What an upstream may send before clients read it: per answer, and below for all, so that unread answers leave room
+/// for others. Frames are nevertheless read as they arrive, see `received.rs`.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
-/// Streams that were given up and are remembered, and for how long, so that what still comes on them is ignored.
+/// How many cancelled streams are remembered, and below for how long, so that what still arrives on them is ignored.
 const REMEMBERED: usize = 1024;
 const REMEMBER: Duration = Duration::from_secs(10);
-/// A connection whose peer leaves a ping unanswered for so long is closed, with every request on it. A server that
-/// computes may be silent for a while, so this is patient; new requests are not: see `Http2Connection::is_quiet`.
+/// How long a peer may leave a ping unanswered before the connection is closed with all its requests. A busy server may
+/// be silent for a while, so this is long; new requests are stricter, see `Http2Connection::is_quiet`.
 const GIVE_UP: Duration = Duration::from_secs(40);
-/// How long a connection is kept that no request uses: shorter than what proxies and address translators forget.
+/// How long an unused connection is kept: shorter than the timeouts of proxies and NAT.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// The open connections; none but the first with room is kept without a request.
+/// The open connections. Of the unused ones only the first with room is kept.
 pub(in crate::proxy) struct SharedConnections {
     connections: Mutex<Vec<Arc<Http2Connection>>>,
-    /// A peer with requests under way is asked this often for a sign of life, and has as long to give it.
+    /// Interval of pings while requests are in progress, and how long a peer has to answer one.
     ping: Duration,
 }
 
-/// One connection.
+/// An open HTTP/2 connection.
 struct Http2Connection {
     sender: SendRequest<Piece>,
     peer: Arc<PeerState>,
     requests: Arc<AtomicUsize>,
-    /// When it last went from no request to one.
+    /// When it last became busy after being idle.
     busy_since: Mutex<Instant>,
-    /// Takes no new requests.
+    /// Whether it takes no new requests any more.
     left: AtomicBool,
-    /// Ends all its tasks, or has ended with it.
+    /// Ends all its tasks; cancelled when the connection has ended.
     stop: CancellationToken,
-    /// Tells the connection when nobody can send on it any more, which h2 does not see by itself.
+    /// Tells the connection when nobody can send on it any more, which h2 does not detect.
     _users: oneshot::Sender<Infallible>,
 }
 
-/// One request's share of a connection.
+/// A request's share of a connection.
 pub(in crate::proxy) struct SharedConnection {
     connection: Arc<Http2Connection>,
 }
@@ -73,19 +73,19 @@ impl Http2Connection {
         SharedConnection { connection: Arc::clone(self) }
     }
 
-    /// Returns whether a request can be sent at once, and is likely to be answered.
+    /// Returns whether a request can be sent at once and is likely to be answered.
     fn has_room(&self, now: Instant, ping: Duration) -> bool {
         self.requests.load(Relaxed) < STREAMS.min(self.peer.limit()) && !self.is_quiet(now, ping)
     }
 
-    /// Returns whether a ping must have been answered by now and was not.
+    /// Returns whether a ping should have been answered by now and was not.
     fn is_quiet(&self, now: Instant, ping: Duration) -> bool {
         let busy_since = *lock(&self.busy_since);
         let since = self.peer.heard().max(busy_since);
         self.requests.load(Relaxed) > 0 && now.saturating_duration_since(since) > ping * 2
     }
 
-    /// Returns whether it goes on with what it has, or rests for a short while.
+    /// Returns whether it is in use, or has only been idle for a short while.
     fn is_kept(&self, now: Instant) -> bool {
         self.requests.load(Relaxed) > 0 || now.saturating_duration_since(self.peer.heard()) < IDLE
     }
@@ -101,14 +101,14 @@ impl SharedConnection {
         async move {
             let sent = sending::send(connection.sender.clone(), request, connection.stop.clone()).await;
             if matches!(sent, Err(SendFailure::Unsent(..))) {
-                // It may go on for as long as the answers take that it has yet to bring.
+                // The connection stays open until its remaining answers have arrived.
                 connection.left.store(true, Relaxed);
             }
             sent
         }
     }
 
-    /// Takes no new requests: one has waited on it without an answer. Those under way go on.
+    /// Takes no new requests, because one has waited without an answer. Those in progress continue.
     pub(in crate::proxy) fn leave(&self) {
         self.connection.left.store(true, Relaxed);
     }
@@ -117,8 +117,8 @@ impl SharedConnection {
 impl Drop for SharedConnection {
     fn drop(&mut self) {
         let was_last = self.connection.requests.fetch_sub(1, Relaxed) == 1;
-        // Without senders a sound connection sends GOAWAY and closes. One that was left may hold bodies that its peer
-        // never takes, and its tasks would wait with them.
+        // Without senders a healthy connection sends GOAWAY and closes. An abandoned one may have bodies that its peer
+        // never reads, and its tasks would wait for them.
         if was_last && self.connection.left.load(Relaxed) {
             self.connection.stop.cancel();
         }
@@ -126,7 +126,7 @@ impl Drop for SharedConnection {
 }
 
 impl SharedConnections {
-    /// `ping` is how long a sign of life may take.
+    /// Makes an empty list. `ping` is how long a peer has to answer a ping.
     pub(in crate::proxy) fn new(ping: Duration) -> Self {
         Self { connections: Mutex::default(), ping }
     }
@@ -151,7 +151,7 @@ impl SharedConnections {
         taken
     }
 
-    /// Begins to speak HTTP/2 and shares the connection. It counts as in use until it ends.
+    /// Starts HTTP/2 on a connection and shares it. It counts as in use until it ends.
     pub(in crate::proxy) async fn open<T>(
         &self,
         io: Observed<T>,
@@ -167,8 +167,8 @@ impl SharedConnections {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
-            // What still comes on a stream that its client has left is nobody's fault, and others share the connection. Floods of
-            // control frames are counted by `Observed`, and small frames are read as they come.
+            // Data that still arrives on a cancelled stream is normal, and others share the connection. Floods of
+            // control frames are counted by `Observed`, and small frames are read as they arrive.
             .data_frame_budget(usize::MAX)
             .max_concurrent_reset_streams(REMEMBERED)
             .reset_stream_duration(REMEMBER)
@@ -202,7 +202,7 @@ impl SharedConnections {
     }
 }
 
-/// Reads and writes until the connection has ended, or until it is silent. Once its users have gone it says farewell.
+/// Drives the connection until it has ended or gone silent. Once its users have gone it is closed gracefully.
 async fn drive<T>(
     mut connection: Connection<T, Piece>,
     mut gone: oneshot::Receiver<Infallible>,
@@ -223,12 +223,11 @@ where
     }
 }
 
-/// Asks a peer that has requests in progress and says nothing for a sign of life, from time to time; ends when it gives
-/// none.
+/// Pings a peer that is silent while requests are in progress; ends when a ping is not answered.
 async fn until_silent(pings: Option<PingPong>, peer: Arc<PeerState>, requests: Arc<AtomicUsize>, interval: Duration) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     loop {
-        // So that a ping is sent at the latest one interval after something came.
+        // So that a ping is sent at most one interval after the last data.
         sleep(interval / 2).await;
         if requests.load(Relaxed) == 0 || peer.heard().elapsed() < interval / 2 {
             continue;
@@ -236,7 +235,7 @@ async fn until_silent(pings: Option<PingPong>, peer: Arc<PeerState>, requests: A
         match timeout(GIVE_UP, pings.ping(Ping::opaque())).await {
             Ok(Ok(_)) => {}
             Err(_) => return,
-            // It has ended, as its own future says.
+            // It has ended, which its own future reports.
             Ok(Err(_)) => std::future::pending().await,
         }
     }

@@ -1,5 +1,5 @@
-//! A connection to an HTTP/1.1 upstream, watched from below: it breaks when too many interim answers come for one request
-//! (hyper skips them, however many), and tells whether an answer has begun, and whether one began too early.
+//! Observes the bytes of a connection to an HTTP/1.1 upstream: breaks the connection after too many interim responses
+//! to one request (hyper skips any number), and reports whether an answer has begun, and whether one began too early.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,44 +9,44 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// UP-05: the most interim answers to one request (RFC 9110 15.2); real ones are one or two.
+/// UP-05: the most interim responses to one request (RFC 9110 15.2); normally there are one or two.
 pub(in crate::proxy) const MOST_INTERIM: u8 = 7;
-/// How the head of one begins, whatever the minor version.
+/// The beginning of an interim response's head, with any minor version.
 const BEGINNING: [u8; 10] = *b"HTTP/1.? 1";
 
-/// Follows the heads that are read on one connection.
+/// Tracks the heads that are read on one connection.
 #[derive(Debug, Default)]
 struct Heads {
     place: HeadPosition,
     count: u8,
 }
 
-/// What the next byte belongs to.
+/// The position of the next byte.
 #[derive(Debug, Clone, Copy, Default)]
 enum HeadPosition {
-    /// The beginning of a head, of which so many bytes were those of an interim one.
+    /// At the beginning of a head; how many bytes matched an interim response.
     Beginning(usize),
-    /// An interim head, so many line ends after its last visible byte.
+    /// In an interim head; the number of line ends since its last visible byte.
     Interim(usize),
-    /// The final answer, until a request is written.
+    /// In the final answer, until the next request is written.
     #[default]
     Final,
 }
 
 impl Heads {
-    /// A request is written: the answer to it begins with a head.
+    /// Records that a request is written, whose answer will begin with a head.
     fn asked(&mut self) {
         *self = Self { place: HeadPosition::Beginning(0), count: 0 };
     }
 
-    /// Takes note of what was read; false when there were too many.
+    /// Records bytes that were read; false when there were too many interim responses.
     fn read(&mut self, data: &[u8]) -> bool {
         for byte in data {
             self.place = match self.place {
                 HeadPosition::Final => break,
                 HeadPosition::Beginning(matched) => match BEGINNING.get(matched) {
                     Some(wished) if wished == byte || *wished == b'?' => HeadPosition::Beginning(matched + 1),
-                    // RFC 9112 2.2: empty lines may come before a head.
+                    // RFC 9112 2.2: empty lines may precede a head.
                     Some(_) if matched == 0 && matches!(byte, b'\r' | b'\n') => HeadPosition::Beginning(0),
                     Some(_) => HeadPosition::Final,
                     // The second digit of the status.
@@ -67,34 +67,34 @@ impl Heads {
     }
 }
 
-/// What the bytes of a connection have shown; shared with its user.
+/// What the bytes of a connection have shown; shared with the user of the connection.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct ReadProgress {
-    /// A request is about to be written.
+    /// Whether the next request is about to be written.
     begins: AtomicBool,
     heard: AtomicBool,
     early: AtomicBool,
 }
 
 impl ReadProgress {
-    /// Says that the next bytes written are those of another request.
+    /// Announces that the next bytes written belong to another request.
     pub(in crate::proxy) fn begin(&self) {
         self.begins.store(true, Relaxed);
         self.heard.store(false, Relaxed);
     }
 
-    /// Returns whether anything has come since the last request began.
+    /// Returns whether anything was received since the last request began.
     pub(in crate::proxy) fn has_heard(&self) -> bool {
         self.heard.load(Relaxed)
     }
 
-    /// Returns whether an answer has ever begun before its request was written to the end.
+    /// Returns whether an answer has ever begun before its request was fully written.
     pub(in crate::proxy) fn was_early(&self) -> bool {
         self.early.load(Relaxed)
     }
 }
 
-/// The connection.
+/// The observed connection.
 #[derive(Debug)]
 pub(in crate::proxy) struct Interim<T> {
     io: T,
@@ -111,7 +111,7 @@ impl<T> Interim<T> {
         Arc::clone(&self.progress)
     }
 
-    /// Something is written: of a new request, or of one that is answered already.
+    /// Records that something is written: of a new request, or of one that was already answered.
     fn writes(&mut self) {
         if self.progress.begins.load(Relaxed) {
             self.progress.begins.store(false, Relaxed);

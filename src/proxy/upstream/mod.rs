@@ -1,7 +1,7 @@
-//! The way to an upstream: connections, what goes over them, what is done when one fails, and what is known of the server.
+//! Sending to upstreams: connections, requests on them, handling of failures, and the state of each server.
 //!
-//! For: sending a request that is permitted and bringing the head of its answer. Not for: judging the caller, or passing the
-//! answer on (`response`). Start with `pool.rs`, then `waiting.rs`.
+//! For: sending a permitted request and receiving the head of its answer. Not for: checking the caller, or forwarding
+//! the answer (`response`). Start with `pool.rs`, then `waiting.rs`.
 
 pub(super) mod breaker;
 pub(super) mod connect;

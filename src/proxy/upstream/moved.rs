@@ -1,4 +1,4 @@
-//! `Moved`: what redirects have told of where an upstream is.
+//! `Moved`: where redirects say that an upstream is.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -7,17 +7,17 @@ use http::uri::PathAndQuery;
 
 use crate::sync::lock;
 
-/// What redirects have told of a route.
+/// What is known of a route from redirects.
 #[derive(Default)]
 pub(in crate::proxy) struct Moved {
-    /// Where a 308 said that everything is; RFC 9110 15.4.9: for good.
+    /// The path that a 308 has named, which is permanent (RFC 9110 15.4.9).
     pub(in crate::proxy) to: ArcSwapOption<PathAndQuery>,
-    /// The URL that the operator was last told to write.
+    /// The URL that the log last told the operator to configure.
     told: Mutex<Option<String>>,
 }
 
 impl Moved {
-    /// Returns the path and query that stand for those of the configured URL.
+    /// Returns the path and query that replace those of the configured URL.
     pub(in crate::proxy) fn to(&self) -> Option<Arc<PathAndQuery>> {
         self.to.load_full()
     }

@@ -1,5 +1,5 @@
-//! A connection to an HTTP/2 upstream, watched from below: how many requests it takes at once, when something last came,
-//! and whether it sends frames without end. h2 tells none of these.
+//! Observes the bytes of a connection to an HTTP/2 upstream: how many concurrent requests it allows, when something was
+//! last received, and whether it sends floods of frames. h2 reports none of these.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -16,38 +16,38 @@ use super::interim::MOST_INTERIM;
 use crate::web::ControlFrames;
 use crate::web::frames::{DATA, END_STREAM, FrameHead, FrameReader, HEADERS, Part, RST_STREAM, Settings};
 
-/// RFC 9113 6.5.2.
+/// The setting's number (RFC 9113 6.5.2).
 const MAX_CONCURRENT_STREAMS: u16 = 3;
-/// Answers that are followed at once; more than there are requests on a connection.
+/// The most answers tracked at once; more than there can be requests on a connection.
 const FOLLOWED: usize = 128;
 
-/// Bytes that are read in a row before those run whose frames they are: h2 keeps frames until they are read, and small
-/// ones take many times their size.
+/// Bytes read in a row before the readers of the frames may run: h2 keeps frames until they are read, and small ones
+/// take many times their size.
 const IN_A_ROW: usize = 16 * 1024;
 
-/// What is known of a connection; shared with its users.
+/// The state of a connection's peer; shared with the users of the connection.
 #[derive(Debug)]
 pub(in crate::proxy) struct PeerState {
     begun: Instant,
-    /// 0 until the peer's first SETTINGS.
+    /// The allowed number of requests; 0 until the peer's first SETTINGS.
     limit: AtomicUsize,
-    /// Milliseconds from `begun` to the last bytes that came.
+    /// When bytes were last received, in milliseconds after `begun`.
     heard: AtomicU64,
 }
 
 impl PeerState {
-    /// Returns how many requests the peer allows at once: none beyond the first before it has said so.
+    /// Returns how many concurrent requests the peer allows: only one until it has sent its settings.
     pub(in crate::proxy) fn limit(&self) -> usize {
         self.limit.load(Relaxed)
     }
 
-    /// Returns when something came last.
+    /// Returns when something was last received.
     pub(in crate::proxy) fn heard(&self) -> Instant {
         self.begun + Duration::from_millis(self.heard.load(Relaxed))
     }
 }
 
-/// The connection.
+/// The observed connection.
 #[derive(Debug)]
 pub(in crate::proxy) struct Observed<T> {
     io: T,
@@ -55,11 +55,11 @@ pub(in crate::proxy) struct Observed<T> {
     frames: FrameReader,
     control: ControlFrames,
     settings: Settings,
-    /// Whether any of them has named the limit.
+    /// Whether any settings frame has contained the limit.
     is_limited: bool,
-    /// Streams whose answer has begun and not ended, with the heads that have come.
+    /// Streams whose answer has begun and not ended, with the number of heads received.
     answers: VecDeque<(u32, u8)>,
-    /// Bytes read since others were last let run.
+    /// Bytes read since other tasks last had a chance to run.
     in_a_row: usize,
 }
 
@@ -82,7 +82,7 @@ impl<T> Observed<T> {
         Arc::clone(&self.peer)
     }
 
-    /// Follows bytes that came; says what is wrong with them.
+    /// Tracks received bytes; the error says what is wrong with them.
     fn hear(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
         let now = u64::try_from(self.peer.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.peer.heard.store(now, Relaxed);
@@ -139,7 +139,7 @@ impl<T> Observed<T> {
         }
     }
 
-    /// RFC 9113 6.5.2: without the setting there is no limit.
+    /// Ends a settings frame. Without the setting there is no limit (RFC 9113 6.5.2).
     fn end_settings(&self) {
         if !self.is_limited {
             self.peer.limit.store(usize::MAX, Relaxed);

@@ -1,5 +1,5 @@
-//! The way of one worker to one upstream. A bounded number of requests is under way, a bounded number waits; each gets
-//! a connection of HTTP/1.1 to itself, or a share of one of HTTP/2 where ALPN offers it.
+//! The connections of one worker to one upstream. The numbers of requests in progress and of waiting ones are limited;
+//! each request gets an HTTP/1.1 connection to itself, or a share of an HTTP/2 connection if ALPN offers it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +30,9 @@ use crate::proxy::rejection::Rejection;
 use crate::proxy::route::Route;
 use crate::telemetry::WorkerMetrics;
 
-/// Requests that wait for a connection, as a multiple of the connections.
+/// Maximum number of waiting requests, as a multiple of the connections.
 const WAITING_PER_CONNECTION: usize = 4;
-/// How long one waits.
+/// How long a request waits for a slot.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// One worker's connections to one upstream.
@@ -46,7 +46,7 @@ pub(in crate::proxy) struct Pool {
     closing: CancellationToken,
 }
 
-/// What is asked of an upstream.
+/// A request to an upstream.
 pub(in crate::proxy) struct UpstreamRequest {
     pub(in crate::proxy) method: Method,
     pub(in crate::proxy) target: PathAndQuery,
@@ -55,28 +55,28 @@ pub(in crate::proxy) struct UpstreamRequest {
     pub(in crate::proxy) wait: Wait,
 }
 
-/// On which connections a request may go.
+/// Which connections a request may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum ConnectionChoice {
-    /// One that is open, or else a new one.
+    /// An open one, or otherwise a new one.
     Any,
-    /// A new one.
+    /// Only a new one.
     New,
 }
 
-/// The connections to an upstream, in the hands of somebody who may use them. Made only by [`Pool::permit`].
+/// The connections to an upstream, for a caller who may use them. Made only by [`Pool::permit`].
 pub(in crate::proxy) struct Permitted<'p> {
     pool: &'p Pool,
     permit: Permit,
 }
 
 impl Permitted<'_> {
-    /// Takes one of the slots for requests in progress, of which no user holds more than are left for others.
+    /// Takes a slot for a request in progress; no user may hold more slots than are left for others.
     pub(in crate::proxy) async fn enter(&self) -> Result<FairSlot, Rejection> {
         self.pool.slots.take(self.permit.caller().budget(), MAX_WAIT).await
     }
 
-    /// Sends a request that has its slot, and returns the head of the answer.
+    /// Sends a request that holds a slot, and returns the head of the answer.
     pub(in crate::proxy) async fn send(
         &self,
         _place: &FairSlot,
@@ -92,7 +92,7 @@ impl Permitted<'_> {
 }
 
 impl Pool {
-    /// Makes the connections of one worker. `closing` ends the waits for answers.
+    /// Makes the pool of one worker. `closing` ends all waits for answers.
     pub(in crate::proxy) fn new(route: &Arc<Route>, metrics: WorkerMetrics, closing: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             route: Arc::clone(route),
@@ -110,12 +110,12 @@ impl Pool {
         Arc::ptr_eq(&self.route, route)
     }
 
-    /// Lets a caller use the connections, if they are those of its permit's route.
+    /// Lets a caller use the connections, if they belong to the route of its permit.
     pub(in crate::proxy) fn permit(&self, permit: Permit) -> Result<Permitted<'_>, Rejection> {
         if self.is_for(permit.route()) { Ok(Permitted { pool: self, permit }) } else { Err(Rejection::Internal) }
     }
 
-    /// Sends a request of the gateway's own, which speaks for nobody.
+    /// Sends a request of the gateway itself, without a user.
     pub(in crate::proxy) async fn send_our_own(&self, ask: UpstreamRequest) -> Result<LeasedResponse, Unanswered> {
         self.exchange_on(ConnectionChoice::Any, ask).await
     }
@@ -127,7 +127,7 @@ impl Pool {
         *request.method_mut() = ask.method;
         *request.headers_mut() = ask.headers;
         *request.uri_mut() = Uri::from(ask.target);
-        // A connection that was closed while idle gives the request back unsent.
+        // A connection that was closed while idle returns the request unsent.
         while let Some(line) = (on == ConnectionChoice::Any).then(|| self.idle.take()).flatten() {
             match self.exchange(&mut lease, line, request, wait).await {
                 Ok(response) => return accept(response, lease),
@@ -141,7 +141,8 @@ impl Pool {
             None => Err(ConnectionFailure::Unsent(Box::new(request))),
         };
         let sent = match shared {
-            // Boxed: a handshake's state is large and rare; a request on a kept connection need not carry its room.
+            // Boxed, because a handshake's state is large and rare, and a request on a kept connection does not need
+            // the space.
             Err(ConnectionFailure::Unsent(again)) => Box::pin(self.connect_and_send(&mut lease, *again, wait)).await,
             Ok(_) | Err(ConnectionFailure::Unanswered(_) | ConnectionFailure::Early(..)) => shared,
         };
@@ -173,7 +174,7 @@ impl Pool {
         };
         let line = opened.map_err(|e| broken(e.into()))?;
         if request.version() == Version::HTTP_2 {
-            // It was meant for a shared connection that has gone.
+            // The request was prepared for a shared connection, which is gone.
             let target = request.uri().path_and_query().cloned().map(Uri::from);
             *request.uri_mut() = target.unwrap_or_default();
             *request.version_mut() = Version::HTTP_11;
@@ -213,7 +214,7 @@ impl Pool {
         wait: Wait,
     ) -> SendResult {
         let origin = &self.route.origin;
-        // RFC 9113 8.3.1: the authority stands in its pseudo-field.
+        // RFC 9113 8.3.1: the authority is in a pseudo-header field.
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         parts.scheme = Some(origin.scheme.clone());
         parts.authority = Some(origin.named.clone());
@@ -238,7 +239,7 @@ impl Pool {
             if mark.is_stuck() {
                 share.leave();
             }
-            // What the peer's window has let nothing through of, the peer cannot have acted on.
+            // If the peer's window has let no byte through, the peer cannot have acted on the body.
             if let Some(body) = mark.untouched() {
                 let detail = format!("it has let nothing of a request through in {:?}", origin.connect_timeout);
                 let fault = Fault::new(Cause::TooSlow, detail).by("upstream.connect_timeout");

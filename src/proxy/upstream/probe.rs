@@ -1,5 +1,5 @@
-//! Probes: each upstream is tried once when it is configured, so that a wrong URL is told to the operator and not to the
-//! first user. One that is down is tried again until it can be reached.
+//! Probes: each upstream is tried once when it is configured, so that the operator learns of a wrong URL before the
+//! first user does. One that is down is tried again until it can be reached.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -31,25 +31,25 @@ use crate::proxy::response::head::BodyKind;
 use crate::proxy::route::{Route, RouteTable};
 use crate::telemetry::WorkerMetrics;
 
-/// How often one that is down is tried again.
+/// How often an upstream that is down is tried again.
 const AGAIN: Duration = Duration::from_secs(15);
-/// How long an answer is waited for, and how much of it is looked at.
+/// How long to wait for an answer, and below how much of it is read.
 const PATIENCE: Duration = Duration::from_secs(5);
 const WAIT: Wait = Wait::new(None, PATIENCE);
 const ENOUGH: usize = 16 * 1024;
-/// How long the events of an answer are waited for.
+/// How long to wait for the events of an answer.
 const FIRST_EVENTS: Duration = Duration::from_secs(1);
-/// A request that every revision knows and that changes nothing.
+/// A request that all revisions support and that changes nothing.
 const PING: &str = r#"{"jsonrpc":"2.0","id":"mcpgate","method":"ping"}"#;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("mcpgate/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Takes what an upstream, by its name in the configuration, calls itself.
+/// Receives the title that an upstream (given by its configured name) gives itself.
 pub type OnTitle = dyn Fn(&str, &str) + Send + Sync;
 
 impl RouteTable {
-    /// Tries every upstream once, and then those that are down until they can be reached. Ends never.
-    /// Those that the operator has given no name are asked for theirs.
+    /// Tries every upstream once, and then those that are down until they can be reached. Never ends. Upstreams without
+    /// a configured display name are asked for their title.
     pub async fn watch_upstreams(&self, metrics: &WorkerMetrics, learnt: &OnTitle) {
         join_all(self.probes(metrics, learnt).map(Probe::watch)).await;
     }
@@ -73,19 +73,19 @@ impl RouteTable {
 
 /// How an upstream answers a ping.
 pub(in crate::proxy) enum PingReply {
-    /// What an MCP server says.
+    /// The answer of an MCP server.
     Mcp,
     /// A redirect that is followed.
     Moved(PathAndQuery),
-    /// Something else.
+    /// Any other answer, described for the log.
     Other(String),
 }
 
-/// Looks after one upstream.
+/// Probes one upstream.
 pub(in crate::proxy) struct Probe<'a> {
     route: Arc<Route>,
     pool: Arc<Pool>,
-    /// Whether it has been reached and has said what it is.
+    /// Whether it was reached and asked already.
     was_asked: bool,
     learnt: &'a OnTitle,
 }
@@ -101,7 +101,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Tries to connect, and asks what it is if nobody has yet.
+    /// Tries to connect, and asks what it is unless that was done before.
     async fn run(&mut self) {
         let name = &*self.route.name;
         let dialled = connect::dial(&self.route.origin).await;
@@ -122,7 +122,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Sends a ping, and tells the operator if what comes back is not from an MCP server.
+    /// Sends a ping, and logs if the answer is not from an MCP server.
     async fn ask_what_it_is(&self) {
         let route = &*self.route;
         if route.kind != UpstreamKind::Mcp {
@@ -157,7 +157,7 @@ impl Probe<'_> {
         route.health.doubt(Some(other));
     }
 
-    /// Says what to write instead of the URL.
+    /// Returns what to configure instead of the URL.
     async fn cure(&self) -> String {
         let route = &*self.route;
         let path = &*route.base;
@@ -183,7 +183,7 @@ impl Probe<'_> {
         self.send(target, PING, &[]).await.map(|(heard, _)| heard)
     }
 
-    /// Sends a message to this path; returns the reply and its beginning, or why there was none.
+    /// Sends a message to this path; returns the head and the beginning of the reply, or why there was none.
     pub(in crate::proxy) async fn send(
         &self,
         target: &PathAndQuery,
@@ -204,7 +204,7 @@ impl Probe<'_> {
             }
             let content = match head::form(&head.headers) {
                 BodyKind::Json => read(body, lease, PATIENCE).await,
-                // A stream of events may never end, and that it is one stands in its head.
+                // A stream of events may never end; its head is enough to recognise it.
                 BodyKind::Events if message != PING => read(body, lease, FIRST_EVENTS).await,
                 BodyKind::Events | BodyKind::Other => Bytes::new(),
             };
@@ -216,7 +216,7 @@ impl Probe<'_> {
         timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("there was no answer in {PATIENCE:?}")))
     }
 
-    /// Some servers begin a session for any request; nobody will use this one.
+    /// Ends the session that some servers start for any request, since it will not be used.
     async fn end_session(&self, target: &PathAndQuery, session: &HeaderValue) {
         let headers = self.head(Some(session));
         let ask = UpstreamRequest {
@@ -248,7 +248,7 @@ impl Probe<'_> {
     }
 }
 
-/// Says why there is no answer.
+/// Returns why there is no answer, in words.
 fn words(why: Unanswered) -> String {
     let rejection = Rejection::from(why);
     if let Rejection::Upstream(fault) = &rejection {
@@ -258,7 +258,7 @@ fn words(why: Unanswered) -> String {
     }
 }
 
-/// Reads the beginning of an answer, as far as it comes in time; its connection can serve again if that was all.
+/// Reads the beginning of an answer within the time limit; the connection is reused if that was all.
 async fn read(mut body: Content, lease: Lease, limit: Duration) -> Bytes {
     let mut read = BufferedBody::default();
     if let Ok(Stop::End) = timeout(limit, poll_fn(|cx| read.poll_read(&mut body, ENOUGH, cx))).await {
@@ -267,7 +267,8 @@ async fn read(mut body: Content, lease: Lease, limit: Duration) -> Bytes {
     read.take()
 }
 
-/// Says whether an answer to a ping is that of an MCP server: a JSON-RPC message, an error too, or a stream of events.
+/// Decides whether an answer to a ping comes from an MCP server: a JSON-RPC message, even an error, or a stream of
+/// events.
 fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PingReply {
     let is_rpc = || body.windows(9).any(|part| part == b"\"jsonrpc\"");
     let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -289,7 +290,7 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PingReply {
     }
 }
 
-/// What to do when no connection can be made.
+/// Returns what to do when no connection can be made.
 fn remedy(cause: Cause) -> &'static str {
     match cause {
         Cause::ConnectionRefused => "start it, or correct host and port in upstream.url",

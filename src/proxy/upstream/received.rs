@@ -1,9 +1,9 @@
 //! `Received`: the body of an answer on a shared HTTP/2 connection.
 //!
-//! h2 keeps some 250 bytes for each frame that nobody has read, however small it is, and ends a connection on which
-//! that becomes too much, with the requests of everybody who shares it. So the frames of an answer that goes to a client
-//! as a stream are read as they come and joined, while the peer's window opens only as the client takes them: a client
-//! that does not read holds up its own answer, and costs no more than the window.
+//! h2 keeps some 250 bytes for each unread frame, however small, and closes a connection when that becomes too much,
+//! with everybody's requests. So the frames of a streamed answer are read as they arrive and joined, while the peer's
+//! window only opens as the client reads: a client that does not read delays only its own answer, and costs no more
+//! than the window.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -18,37 +18,37 @@ use tokio_util::task::AbortOnDropHandle;
 use super::unsent::Unsent;
 use crate::sync::lock;
 
-/// What is given away at once: one TLS record.
+/// The most bytes returned at once: one TLS record.
 const PIECE: usize = 16 * 1024;
-/// Frames from this size on are kept as they came, unless they must wait.
+/// Frames from this size on are kept as received, unless they must wait.
 const LARGE: usize = 4096;
 
-/// The body of an answer.
+/// The body of an answer on a shared connection.
 pub(in crate::proxy) struct Received {
     source: BodySource,
-    /// How many bytes are to come, if that is known.
+    /// How many bytes are still to come, if known.
     left: Option<u64>,
     _unsent: Option<Unsent>,
 }
 
 enum BodySource {
-    /// Read when somebody asks.
+    /// Read when polled.
     Asked(RecvStream),
-    /// Read as it comes.
+    /// Read as it arrives.
     Ahead(Ahead),
 }
 
-/// What was read of an answer, and how its peer is told that there is room again.
+/// What was read of an answer, and the window that tells the peer that there is room again.
 struct Ahead {
     read: Arc<Mutex<Read>>,
     window: FlowControl,
     _reader: AbortOnDropHandle<()>,
 }
 
-/// Never more than the window of the stream.
+/// Data that was read, never more than the stream's window.
 #[derive(Default)]
 struct Read {
-    /// One large frame, if it is all there is.
+    /// A single large frame, if there is nothing else.
     whole: Option<Bytes>,
     joined: BytesMut,
     end: Option<Result<(), h2::Error>>,
@@ -56,15 +56,15 @@ struct Read {
 }
 
 impl Received {
-    /// The body of an answer with such a head, and what is yet to be sent of its request.
+    /// Makes the body of an answer with this head; `unsent` is the rest of its request.
     pub(super) fn new(stream: RecvStream, head: &HeaderMap, unsent: Option<Unsent>) -> Self {
-        // h2 holds it to the length that it says (RFC 9113 8.1.1).
+        // h2 enforces the declared length (RFC 9113 8.1.1).
         let said = head.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let left = said.or_else(|| stream.is_end_stream().then_some(0));
         Self { source: BodySource::Asked(stream), left, _unsent: unsent }
     }
 
-    /// Reads on from now on, as far as the window of the stream lets the peer send.
+    /// Reads on without being polled, as far as the stream's window lets the peer send.
     pub(in crate::proxy) fn read_ahead(self) -> Self {
         let BodySource::Asked(mut stream) = self.source else { return self };
         let window = stream.flow_control().clone();
@@ -73,12 +73,12 @@ impl Received {
         Self { source: BodySource::Ahead(Ahead { read, window, _reader: AbortOnDropHandle::new(task) }), ..self }
     }
 
-    /// Returns how many bytes are to come, if that is known.
+    /// Returns how many bytes are still to come, if known.
     pub(in crate::proxy) fn left(&self) -> Option<u64> {
         self.left
     }
 
-    /// Returns whether all of it has been given away.
+    /// Returns whether everything was returned.
     pub(in crate::proxy) fn is_end(&self) -> bool {
         match &self.source {
             BodySource::Asked(stream) => stream.is_end_stream(),
@@ -89,7 +89,7 @@ impl Received {
         }
     }
 
-    /// Gives away what has come; trailers are dropped.
+    /// Returns received data; trailers are dropped.
     pub(in crate::proxy) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
         let data = match &mut self.source {
             BodySource::Asked(stream) => {
@@ -132,7 +132,7 @@ impl Read {
         self.whole.is_none() && self.joined.is_empty()
     }
 
-    /// Adds a frame. A small one is copied: it is a part of a read buffer, and would keep all of that.
+    /// Adds a frame. A small one is copied, because it would keep a whole read buffer in memory.
     fn push(&mut self, data: Bytes) {
         if self.is_empty() && data.len() >= LARGE {
             self.whole = Some(data);
@@ -149,7 +149,7 @@ impl Read {
             return whole;
         }
         if self.joined.len() <= PIECE {
-            // Nothing is kept for a stream that may be silent now for hours.
+            // The stream may now be silent for hours, so no buffer is kept.
             return std::mem::take(&mut self.joined).freeze();
         }
         self.joined.split_to(PIECE).freeze()
@@ -182,8 +182,8 @@ async fn read_on(mut stream: RecvStream, read: Arc<Mutex<Read>>) {
     .await;
 }
 
-/// Tells the peer that there is room for so many more bytes.
+/// Tells the peer that there is room for more bytes.
 fn release(window: &mut FlowControl, taken: usize) {
-    // It fails for more bytes than have come, which these are not, and for a stream that has ended.
+    // It only fails for more bytes than were received, and for a stream that has ended.
     let _ended = window.release_capacity(taken);
 }

@@ -1,4 +1,4 @@
-//! `Outgoing`: the body of a request towards an upstream.
+//! `Outgoing`: the body of a request to an upstream.
 
 use std::io;
 use std::pin::Pin;
@@ -14,21 +14,21 @@ use crate::proxy::rejection::Rejection;
 use crate::sync::lock;
 use crate::web::{Pace, Paced, RequestBody, detached};
 
-/// What is sent.
+/// The body to be sent.
 pub(in crate::proxy) enum Outgoing {
-    /// Nothing.
+    /// No body at all.
     Empty,
-    /// Bytes that were read and looked at; sent as they came.
+    /// Bytes that were read and checked; sent unchanged.
     Whole(Option<Piece>),
-    /// The client's body while it comes.
+    /// The client's body, forwarded as it arrives.
     Stream(Box<Upload>),
 }
 
-/// Bytes that are handed over to be sent.
+/// Bytes handed over for sending.
 pub(in crate::proxy) struct Piece {
     bytes: Bytes,
     mark: Option<Arc<Mark>>,
-    /// Tells whoever has it too that this is not sent yet.
+    /// Shared with the sender, which sees by it that this is not sent yet.
     _queued: Option<Arc<()>>,
 }
 
@@ -45,8 +45,8 @@ impl Buf for Piece {
     }
 
     fn chunk(&self) -> &[u8] {
-        // Only what the peer's window lets through is looked at. From then on the library holds it: it may be sent later
-        // although it waits for the socket now.
+        // Only called for what the peer's window lets through. From then on the library holds it, and may send it
+        // although it is still waiting for the socket.
         if let Some(mark) = self.mark.as_ref().filter(|_| !self.bytes.is_empty()) {
             mark.begin();
         }
@@ -67,13 +67,13 @@ impl From<Bytes> for Piece {
     }
 }
 
-/// Tells the sender of a body whether any of it was sent.
+/// Tracks whether any part of a body was sent.
 #[derive(Default)]
 pub(in crate::proxy) struct Mark {
-    /// Whether there is something to be sent: a client that uploads may take its time.
+    /// Whether there is something to be sent, since a client may upload slowly.
     offered: AtomicBool,
     begun: AtomicBool,
-    /// The body until then, if all of it is here. No longer, so that a large one gives its slot back once it is sent.
+    /// The whole body, if available, until something was sent; then dropped, so that a large one frees its slot.
     bytes: Mutex<Option<Bytes>>,
 }
 
@@ -93,13 +93,13 @@ impl Mark {
         self.offered.load(Relaxed) && !self.has_begun()
     }
 
-    /// Returns the body if all of it is here and nothing of it was sent.
+    /// Returns the body if it is complete and nothing of it was sent.
     pub(in crate::proxy) fn untouched(&self) -> Option<Bytes> {
         lock(&self.bytes).take()
     }
 }
 
-/// A body that is passed on unseen: of at most so many bytes, and no slower than it may come.
+/// A body that is forwarded unread, within limits on its size and speed.
 pub(in crate::proxy) struct Upload {
     body: RequestBody,
     left: usize,
@@ -108,7 +108,7 @@ pub(in crate::proxy) struct Upload {
     mark: Option<Arc<Mark>>,
 }
 
-/// How far an upload has come, for the task that waits for its answer.
+/// Progress of an upload, for the task that waits for its answer.
 #[derive(Debug)]
 pub(in crate::proxy) struct UploadProgress {
     state: AtomicU8,
@@ -138,21 +138,21 @@ impl UploadProgress {
         }
     }
 
-    /// Takes note that the request no longer holds a slot of its upstream, for which a client must send at a rate.
+    /// Records that the request no longer holds a slot, so that the client need not keep a minimum rate.
     pub(in crate::proxy) fn give_up_slot(&self) {
         self.has_place.store(false, Relaxed);
     }
 }
 
 impl Outgoing {
-    /// Passes a body on that is waited for this long in all.
+    /// Forwards a body, which may be waited for this long in total.
     pub(in crate::proxy) fn stream(body: RequestBody, limit: usize, time: Duration) -> Self {
         let progress = UploadProgress { state: AtomicU8::new(UNDER_WAY), has_place: AtomicBool::new(true) };
         let paced = Paced::new(Pace { total: time, grace: Pace::CLIENTS_GRACE });
         Self::Stream(Box::new(Upload { body, left: limit, paced, progress: Arc::new(progress), mark: None }))
     }
 
-    /// Returns how far it has come, unless all of it is here.
+    /// Returns the progress of an upload; `None` if the body is complete.
     pub(in crate::proxy) fn progress(&self) -> Option<Arc<UploadProgress>> {
         match self {
             Self::Empty | Self::Whole(_) => None,
@@ -160,7 +160,7 @@ impl Outgoing {
         }
     }
 
-    /// Returns what tells whether any of it was sent; `None` if there is nothing to be sent.
+    /// Returns the mark that shows whether any of it was sent; `None` if there is nothing to send.
     pub(in crate::proxy) fn mark(&mut self) -> Option<Arc<Mark>> {
         match self {
             Self::Whole(Some(piece)) if !piece.bytes.is_empty() => {
@@ -208,18 +208,18 @@ impl Upload {
         loop {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    // HS-18: trailers are dropped, whatever they hold.
+                    // HS-18: trailers are dropped, whatever they contain.
                     let Ok(data) = frame.into_data() else { continue };
                     let Some(left) = self.left.checked_sub(data.len()) else {
                         return self.fail(TOO_LARGE, io::ErrorKind::FileTooLarge);
                     };
                     self.left = left;
                     self.paced.received(data.len());
-                    // Nobody asks again after the last byte of a known length.
+                    // A body of known length is not polled again after its last byte.
                     if self.body.is_end_stream() || self.body.size_hint().exact() == Some(0) {
                         self.progress.state.store(ENDED, Relaxed);
                     }
-                    // The upstream may take its time: what waits for it must not be a read buffer for each byte.
+                    // The upstream may be slow, so waiting data must not keep a whole read buffer.
                     let mark = self.mark.take_if(|_| !data.is_empty());
                     if let Some(mark) = &mark {
                         mark.offered.store(true, Relaxed);
@@ -232,8 +232,8 @@ impl Upload {
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
-                    // DS-02: nobody keeps a slot that others wait for by sending next to nothing. The time in which the
-                    // upstream takes nothing does not count, since nothing is asked of the client then.
+                    // DS-02: nobody may hold a slot that others need by sending very slowly. Time during which the
+                    // upstream accepts nothing does not count, since the client is not polled then.
                     if !self.progress.has_place.load(Relaxed) {
                         self.paced.waive_rate();
                     }

@@ -1,4 +1,4 @@
-//! Sending a request a second time: where that is safe, and what must be kept for it.
+//! Resending a request: when that is safe, and what must be kept for it.
 
 use bytes::Bytes;
 use http::Method;
@@ -12,35 +12,35 @@ use super::waiting::Unanswered;
 use crate::config::UpstreamKind;
 use crate::proxy::route::Route;
 
-/// Bodies up to this size are kept until the head of the answer has come; they are small beside what a request needs
-/// anyway. Of an upstream that is known to redirect, all are.
+/// Bodies up to this size are kept until the head of the answer has arrived; they are small compared with what a
+/// request needs anyway. For an upstream that is known to redirect, all bodies are kept.
 pub(in crate::proxy) const LARGEST_KEPT: usize = 4 * 1024;
 
 /// What is kept of a request.
 pub(in crate::proxy) struct KeptRequest {
     body: Kept,
-    /// Whether a second one changes nothing (RFC 9110 9.2.2).
+    /// Whether the request is idempotent (RFC 9110 9.2.2).
     is_idempotent: bool,
     redirects: u8,
     retries: u8,
 }
 
 enum Kept {
-    /// It has no body.
+    /// The request has no body.
     Empty,
     Whole(Bytes),
-    /// It has one that is not here any more.
+    /// The request had a body, which is no longer available.
     Gone,
 }
 
 impl KeptRequest {
-    /// Keeps a message that was read. `only_reads` says that none in it changes anything.
+    /// Keeps a message that was read. `only_reads` says that nothing in it changes anything.
     pub(in crate::proxy) fn of_message(route: &Route, body: &Bytes, only_reads: bool) -> Self {
         let is_kept = body.len() <= LARGEST_KEPT || route.moved.has_happened();
         Self::new(if is_kept { Kept::Whole(body.clone()) } else { Kept::Gone }, only_reads)
     }
 
-    /// Keeps a request that was not looked at.
+    /// Keeps a request whose body was not read.
     pub(in crate::proxy) fn of_request(method: &Method, body: &Outgoing) -> Self {
         let body = if matches!(body, Outgoing::Empty) { Kept::Empty } else { Kept::Gone };
         Self::new(body, method.is_idempotent())
@@ -50,7 +50,7 @@ impl KeptRequest {
         Self { body, is_idempotent, redirects: 1, retries: 1 }
     }
 
-    /// Returns how to send a request for `asked` once more, or what it came to.
+    /// Returns how to send a request for `asked` once more, or the first outcome.
     pub(in crate::proxy) fn next(
         &mut self,
         route: &Route,
@@ -106,7 +106,7 @@ fn whole(bytes: Bytes) -> Outgoing {
     Outgoing::Whole(Some(bytes.into()))
 }
 
-/// What is done next.
+/// What to do next.
 pub(in crate::proxy) enum ResendStep {
     Send(Next),
     Done(Result<LeasedResponse, Unanswered>),
@@ -117,6 +117,6 @@ pub(in crate::proxy) struct Next {
     pub(in crate::proxy) on: ConnectionChoice,
     pub(in crate::proxy) target: PathAndQuery,
     pub(in crate::proxy) body: Outgoing,
-    /// The redirect that is followed, whose connection can serve again.
+    /// The redirect that is followed, whose connection can be reused.
     pub(in crate::proxy) before: Option<LeasedResponse>,
 }

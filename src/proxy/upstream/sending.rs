@@ -1,4 +1,4 @@
-//! Sending one request on a shared HTTP/2 connection.
+//! Sends one request on a shared HTTP/2 connection.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -20,13 +20,13 @@ use super::unsent::{Sent, Unsent};
 
 /// Why there is no answer.
 pub(in crate::proxy) enum SendFailure {
-    /// The connection takes no more requests; here is this one again.
+    /// The connection takes no more requests; the request is returned.
     Unsent(h2::Error, Box<Request<Outgoing>>),
-    /// It was sent, or a part of it.
+    /// At least a part of the request was sent.
     Broken(h2::Error),
 }
 
-/// Sends a request and waits for the head of its answer. Dropping this gives the request up. `stop` ends what is still
+/// Sends a request and waits for the head of its answer. Dropping this cancels the request. `stop` ends what is still
 /// being sent then.
 pub(in crate::proxy) async fn send(
     sender: SendRequest<Piece>,
@@ -46,7 +46,7 @@ pub(in crate::proxy) async fn send(
     let (answer, stream) = sender.send_request(Request::from_parts(head, ()), is_whole).map_err(SendFailure::Broken)?;
     drop(sender);
     let mut sending = BodyInFlight { sent: Sent::new(stream), body, offered: None };
-    // Most are given to h2 at once.
+    // Most bodies can be passed to h2 at once.
     let unsent = if is_whole || (&mut sending).now_or_never().is_some() {
         Unsent::Queued(sending.end())
     } else {
@@ -60,16 +60,17 @@ pub(in crate::proxy) async fn send(
     Ok(Response::from_parts(head, body))
 }
 
-/// Returns whether a request with such a method is expected to have content, so that none is said (RFC 9110 8.6).
+/// Returns whether a request with this method is expected to have content, so that an empty body needs `Content-Length:
+/// 0` (RFC 9110 8.6).
 fn has_content(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::DELETE].contains(method)
 }
 
-/// A body on its way; ends when it is sent, or when there is no use in sending the rest.
+/// A body that is being sent; ends when it is sent, or when sending the rest is useless.
 struct BodyInFlight {
     sent: Sent,
     body: Outgoing,
-    /// A part that waits for the peer's window, and whether it is the last.
+    /// A part that is waiting for the peer's window, and whether it is the last.
     offered: Option<(Piece, bool)>,
 }
 
@@ -78,7 +79,7 @@ impl BodyInFlight {
         self.sent
     }
 
-    /// Sends it, unless nobody has a use for the answer any more.
+    /// Sends the body until the answer is no longer needed.
     async fn unless_given_up(mut self, mut dropped: oneshot::Receiver<Infallible>) {
         tokio::select! {
             biased;
@@ -99,7 +100,7 @@ impl Future for BodyInFlight {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { sent, body, offered } = self.get_mut();
         loop {
-            // The peer wants no more of it.
+            // The peer does not want the rest.
             if sent.stream.poll_reset(cx).is_ready() {
                 return Poll::Ready(());
             }
@@ -115,8 +116,8 @@ impl Future for BodyInFlight {
                         let Ok(piece) = frame.into_data() else { continue };
                         let is_last = body.is_end_stream();
                         if piece.has_remaining() {
-                            // One byte's room and no more: who has all that is left of the window of the connection
-                            // would hold up the others. h2 asks for the rest.
+                            // Reserve only one byte: reserving all that is left of the connection's window would block
+                            // other streams. h2 requests the rest.
                             sent.stream.reserve_capacity(1);
                             *offered = Some((piece, is_last));
                             continue;

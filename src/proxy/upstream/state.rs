@@ -1,22 +1,22 @@
-//! `UpstreamState`: what operators are told of an upstream.
+//! `UpstreamState`: the state of an upstream, for operators.
 
 use std::sync::Arc;
 
 use crate::proxy::route::{Route, RouteTable};
 
-/// What is known of an upstream, for operators.
+/// The state of an upstream, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamState {
     /// Its name in the configuration.
     pub name: String,
     /// Whether the last attempt to connect to it succeeded; `None` before the first.
     pub is_up: Option<bool>,
-    /// The same in words, and what is wrong with its answers.
+    /// The state in words, and what is wrong with its answers.
     pub detail: String,
 }
 
 impl RouteTable {
-    /// Returns what is known of each upstream, in the order of the configuration.
+    /// Returns the state of each upstream, in the order of the configuration.
     #[must_use]
     pub fn states(&self) -> Vec<UpstreamState> {
         let of = |route: &Arc<Route>| {

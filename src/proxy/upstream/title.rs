@@ -1,5 +1,5 @@
-//! What an MCP server calls itself. Asked of an upstream that the operator has given no name, so that people read a name
-//! and not an address.
+//! Asks an MCP server for its title, if the operator has not configured a display name, so that users see a name and
+//! not an address.
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::probe::{PingReply, Probe};
 use crate::oauth::clean_name;
 
-/// For revisions with a handshake.
+/// The request for revisions with a handshake.
 const INITIALIZE: &str = concat!(
     r#"{"jsonrpc":"2.0","id":"mcpgate","method":"initialize","params":{"protocolVersion":"2025-11-25","#,
     r#""capabilities":{},"clientInfo":{"name":"mcpgate","version":""#,
     env!("CARGO_PKG_VERSION"),
     r#""}}}"#
 );
-/// For servers that know only 2026-07-28 and later.
+/// The request for servers that only support 2026-07-28 and later.
 const DISCOVER: &str = concat!(
     r#"{"jsonrpc":"2.0","id":"mcpgate","method":"server/discover","params":{"_meta":{"#,
     r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"#,

@@ -1,4 +1,4 @@
-//! `Unsent`: what is yet to be sent of a request while its answer comes.
+//! `Unsent`: the rest of a request that is still being sent while its answer arrives.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use tokio::sync::oneshot;
 
 use super::request_body::Piece;
 
-/// What may not be sent yet of a request. Dropping it gives that up: while the answer comes the upload goes on
-/// (RFC 9113 8.1), and after that nobody has a use for it.
+/// The part of a request that may not be sent yet. The upload continues while the answer arrives (RFC 9113 8.1);
+/// dropping this stops it, because the rest is useless after that.
 pub(super) enum Unsent {
     /// h2 has all of it.
     Queued(Sent),
-    /// A task has a part of it, which ends when this is dropped.
+    /// A task is sending it, and ends when this is dropped.
     Waiting { _keep: oneshot::Sender<Infallible> },
 }
 
 impl Unsent {
-    /// Returns it, unless all was sent.
+    /// Returns itself, unless everything was sent.
     pub(super) fn rest(self) -> Option<Self> {
         match self {
             Self::Queued(sent) if sent.is_complete() => None,
@@ -27,10 +27,10 @@ impl Unsent {
     }
 }
 
-/// What was given to h2 of a body, which keeps it until the peer lets it through: for ever, if it never does.
+/// The part of a body that was passed to h2, which keeps it until the peer's window lets it through.
 pub(super) struct Sent {
     pub(super) stream: SendStream<Piece>,
-    /// Every piece holds it.
+    /// Held by every piece that is not sent yet.
     queued: Arc<()>,
 }
 
@@ -39,12 +39,12 @@ impl Sent {
         Self { stream, queued: Arc::default() }
     }
 
-    /// Gives h2 a piece; `is_last` ends the request.
+    /// Passes a piece to h2; `is_last` ends the request.
     pub(super) fn give(&mut self, piece: Piece, is_last: bool) -> Result<(), h2::Error> {
         self.stream.send_data(piece.held(&self.queued), is_last)
     }
 
-    /// Returns whether all that was given is sent, or dropped.
+    /// Returns whether all pieces were sent or dropped.
     pub(super) fn is_complete(&self) -> bool {
         Arc::strong_count(&self.queued) == 1
     }

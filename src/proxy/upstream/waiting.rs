@@ -1,4 +1,4 @@
-//! Waiting for the head of an answer: how long, and how a wait goes on whose client has been given a head already.
+//! Waits for the head of an answer: for how long, and how a wait continues after the client was already given a head.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,18 +18,18 @@ use super::sending::SendFailure;
 use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::rejection::Rejection;
 
-/// The keys that say how long an answer is waited for: the answer to a POST, and others.
+/// The configuration keys of the time limits: for answers to POST, and for others.
 pub(in crate::proxy) const ANSWER_TIMES: &str = "upstream.call_timeout, upstream.first_byte_timeout";
 
 /// The most fields of an answer.
 const MAX_FIELDS: usize = 64;
-/// How soon most answers come.
+/// How soon most answers arrive.
 const SOON: Duration = Duration::from_secs(1);
 
 pub(in crate::proxy) type SentResult = Result<Response<Content>, SendError>;
 pub(in crate::proxy) type SentRequest = Pin<Box<dyn Future<Output = SentResult> + Send>>;
 
-/// What has failed, and the request if nothing of it was sent.
+/// What failed, and the request if nothing of it was sent.
 pub(in crate::proxy) struct SendError {
     error: ExchangeError,
     unsent: Option<Box<Request<Outgoing>>>,
@@ -51,41 +51,40 @@ impl From<SendFailure> for SendError {
     }
 }
 
-/// Goes on with a request whose client may not look for the answer: on a connection that others share, it is read all
-/// the same.
+/// Continues a request whose client may not read the answer: on a shared connection it is read nevertheless.
 pub(in crate::proxy) fn read_meanwhile(sent: SentRequest) -> SentRequest {
     let reader = async move { sent.await.map(|answer| answer.map(Content::read_ahead)) };
     let reader = AbortOnDropHandle::new(tokio::spawn(reader));
-    // It is not ended before it is dropped, and does not panic.
+    // The task is not aborted before it is dropped, and does not panic.
     let ended = |_| Err(SendFailure::Broken(h2::Reason::INTERNAL_ERROR.into()).into());
     Box::pin(async move { reader.await.unwrap_or_else(ended) })
 }
 
-/// How long the head of an answer is waited for.
+/// How long to wait for the head of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct Wait {
-    /// When the wait becomes an [`Unanswered::Late`], if it may.
+    /// After how long the wait becomes an [`Unanswered::Late`], if it may.
     pub(in crate::proxy) early: Option<Duration>,
-    /// When the request is given up.
+    /// After how long the request is given up.
     pub(in crate::proxy) limit: Duration,
-    /// The limit that was configured, of which `limit` is what is left.
+    /// The configured limit; `limit` is what is left of it.
     configured: Duration,
 }
 
 impl Wait {
-    /// Makes a wait that nothing is spent of.
+    /// Makes a wait of which no time is spent yet.
     pub(in crate::proxy) const fn new(early: Option<Duration>, limit: Duration) -> Self {
         Self { early, limit, configured: limit }
     }
 
-    /// Returns what is left of it.
+    /// Returns what is left of the wait.
     pub(in crate::proxy) fn after(self, spent: Duration) -> Self {
         let early = self.early.map(|early| early.saturating_sub(spent));
         Self { early, limit: self.limit.saturating_sub(spent), ..self }
     }
 }
 
-/// A request that was sent and is not answered yet. Dropping it gives it up.
+/// A request that was sent and not answered yet. Dropping it cancels the request.
 pub(in crate::proxy) struct Waiting {
     sent: SentRequest,
     lease: Option<Lease>,
@@ -94,7 +93,7 @@ pub(in crate::proxy) struct Waiting {
 }
 
 impl Waiting {
-    /// Goes on with a request that may be answered later.
+    /// Continues a request that may be answered later.
     pub(in crate::proxy) fn go_on(sent: SentRequest, rest: Wait, lease: Lease) -> Unanswered {
         let limit = Box::pin(tokio::time::sleep(rest.limit));
         Unanswered::Late(Box::new(Self { sent, lease: Some(lease), limit, configured: rest.configured }))
@@ -141,7 +140,7 @@ where
     F: Future<Output = SentResult> + Send + 'static,
 {
     if let Some(early) = wait.early.filter(|early| *early < wait.limit) {
-        // Boxed, for it may have to go on in another place.
+        // Boxed, because it may have to continue in another task.
         let mut sent: SentRequest = Box::pin(sent);
         return match until(closing, &mut sent, early).await? {
             Some(answer) => Ok(answer),
@@ -151,7 +150,7 @@ where
     until(closing, std::pin::pin!(sent), wait.limit).await?.ok_or_else(|| too_slow(wait.configured).into())
 }
 
-/// Waits so long, or until the process ends.
+/// Waits up to `limit`, or until the process ends.
 pub(in crate::proxy) async fn until<F>(
     closing: &CancellationToken,
     mut sent: F,
@@ -163,7 +162,7 @@ where
     if let Ok(answer) = timeout(limit.min(SOON), &mut sent).await {
         return Ok(Some(answer));
     }
-    // Most have been answered by now: only those that wait on are woken when the process ends.
+    // Most requests are answered by now; only the remaining ones are woken when the process ends.
     match closing.run_until_cancelled(timeout(limit.saturating_sub(SOON), sent)).await {
         Some(answer) => Ok(answer.ok()),
         None => Err(Unanswered::Refused(Rejection::GoingDown).into()),
@@ -176,13 +175,13 @@ fn too_slow(limit: Duration) -> Fault {
 
 /// Why there is no answer.
 pub(in crate::proxy) enum Unanswered {
-    /// A connection that had served before ended, and nothing of an answer came: the upstream may have acted.
+    /// A reused connection ended without any part of an answer: the upstream may have acted.
     Lost(Fault),
-    /// The upstream has not acted, whatever was asked; with the body, if it is still here.
+    /// The upstream has certainly not acted; with the body, if still available.
     Unprocessed(Fault, Option<Bytes>),
-    /// It has not come yet.
+    /// It has not arrived yet.
     Late(Box<Waiting>),
-    /// Nothing is to be done about it.
+    /// The request is rejected.
     Refused(Rejection),
 }
 
@@ -196,18 +195,18 @@ impl From<Unanswered> for Rejection {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::Lost(fault) | Unanswered::Unprocessed(fault, _) => fault.into(),
-            // Where a wait may become one, it is gone on with.
+            // A wait that may become late is continued.
             Unanswered::Late(waiting) => waiting.too_slow().into(),
             Unanswered::Refused(rejection) => rejection,
         }
     }
 }
 
-/// Why one connection has brought no answer.
+/// Why a connection has produced no answer.
 pub(in crate::proxy) enum ConnectionFailure {
-    /// Nothing was sent: here is the request again.
+    /// Nothing was sent; the request is returned.
     Unsent(Box<Request<Outgoing>>),
-    /// It was sent and may be answered later; with the rest of the wait.
+    /// The request was sent and may be answered later; with the rest of the wait.
     Early(SentRequest, Wait),
     Unanswered(Unanswered),
 }
@@ -224,8 +223,7 @@ impl From<Fault> for ConnectionFailure {
     }
 }
 
-/// Says what an error means. `is_stale` says that the connection had served before and that nothing of an
-/// answer has come on it.
+/// Classifies an error. `is_stale` says that the connection was reused and that no part of an answer has arrived on it.
 pub(in crate::proxy) fn failure(
     failed: SendError,
     upload: Option<&UploadProgress>,
@@ -249,18 +247,19 @@ pub(in crate::proxy) fn failure(
     }
 }
 
-/// RFC 9113 6.8, 8.7: a stream that is refused, or beyond the last one of a GOAWAY, was not looked at.
+/// Returns whether the request was not processed: its stream was refused, or is beyond the last one of a GOAWAY (RFC
+/// 9113 6.8, 8.7).
 fn is_unprocessed(error: &ExchangeError) -> bool {
     let ExchangeError::Http2(error) = error else { return false };
     error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
-/// Whether the upstream gave up one request, and not its connection.
+/// Returns whether the upstream reset one request, and not the connection.
 fn is_reset(error: &ExchangeError) -> bool {
     matches!(error, ExchangeError::Http2(error) if error.is_reset())
 }
 
-/// UP-05: an answer beyond the limits counts as none, and its connection is closed.
+/// Accepts an answer. UP-05: one beyond the limits counts as none, and its connection is closed.
 pub(in crate::proxy) fn accept(response: Response<Content>, mut lease: Lease) -> Result<LeasedResponse, Unanswered> {
     let fields = response.headers().len();
     if fields > MAX_FIELDS {
