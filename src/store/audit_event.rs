@@ -1,10 +1,10 @@
-//! The events of the audit trail: each with its stable name, what it means, and what its rows hold. `docs/events.md` is
-//! made from these declarations.
+//! The events of the audit trail: each with its stable name, meaning, and the fields of its rows. `docs/events.md` is
+//! generated from these declarations.
 
-/// What a row can hold besides its number, time, tenant, event, address and request.
+/// The fields that a row can have besides number, time, tenant, event, address and request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditField {
-    /// Who did it.
+    /// Who caused the event.
     Actor,
     /// The account that it is about.
     Subject,
@@ -18,20 +18,20 @@ pub enum AuditField {
     Target,
 }
 
-/// What kind of event it is, which decides whether each one has a row, and which rows are removed first.
+/// The class of an event, which decides whether each occurrence has a row, and which rows are removed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditClass {
     /// Something was changed. The row is written in the same transaction.
     Deed,
-    /// Something was changed that clients change by themselves many times a day. Rows beyond the limit of a user are
-    /// counted, not written.
+    /// A change that clients make automatically many times a day. Rows beyond a user's limit are only counted.
     Routine,
-    /// What anybody can cause, signed in or not; nearly all of it is refused. Rows beyond the limits are counted, not written.
+    /// Something that anybody can cause, signed in or not; nearly always a refusal. Rows beyond the limits are only
+    /// counted.
     Open,
 }
 
 impl AuditClass {
-    /// Returns its name.
+    /// Returns the field's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,20 +42,20 @@ impl AuditClass {
     }
 }
 
-/// What is declared of an event.
+/// The declaration of an event.
 #[derive(Debug)]
 pub struct AuditEventDescription {
     /// When a row is written, in lines.
     pub about: &'static [&'static str],
-    /// Its kind.
+    /// The event's class.
     pub class: AuditClass,
-    /// What each of its rows holds.
+    /// Fields that each of its rows has.
     pub always: &'static [AuditField],
-    /// What some of its rows hold.
+    /// Fields that some of its rows have.
     pub sometimes: &'static [AuditField],
-    /// The words that can stand in `reason`.
+    /// The words that can be in `reason`.
     pub reasons: &'static [&'static str],
-    /// What else can stand there.
+    /// What else can be in `reason`.
     pub other_reason: Option<&'static str>,
 }
 
@@ -66,14 +66,14 @@ macro_rules! events {
         $event:ident = $name:literal, $class:ident, [$($always:ident)*] [$($sometimes:ident)*] [$($reason:literal)*]
             $(, $other:literal)?;
     )*) => {
-        /// What happened; a closed set, with stable names.
+        /// The events of the audit trail, with stable names.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum AuditEvent {
             $($(#[doc = $about])* $event,)*
         }
 
         impl AuditEvent {
-            /// All of them, in the order of their names.
+            /// All events, in the order of their names.
             pub const ALL: &[Self] = &[$(Self::$event,)*];
 
             /// Returns the stable name.
@@ -84,7 +84,7 @@ macro_rules! events {
                 }
             }
 
-            /// Reads a stable name.
+            /// Parses a stable name.
             #[must_use]
             pub fn parse(name: &str) -> Option<Self> {
                 match name {
@@ -93,7 +93,7 @@ macro_rules! events {
                 }
             }
 
-            /// Returns what is declared of it.
+            /// Returns the declaration of the event.
             #[must_use]
             pub const fn description(self) -> &'static AuditEventDescription {
                 match self {

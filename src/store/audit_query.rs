@@ -1,30 +1,30 @@
-//! What is asked of the audit trail as a whole: which rows are read, and which are kept.
+//! Queries on the audit trail: which rows are read, and which are kept.
 
 use super::{AuditClass, AuditEvent, AuditRow};
 use crate::oauth::{AccountId, ClientId, TenantId, Timestamp};
 
-/// Which rows are wanted; an empty filter wants all.
+/// Selects rows; an empty filter selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Of this tenant.
+    /// Rows of this tenant.
     pub tenant: Option<TenantId>,
-    /// About this account, or by it.
+    /// Rows about this account, or by it.
     pub subject: Option<AccountId>,
-    /// About this client.
+    /// Rows about this client.
     pub client: Option<ClientId>,
-    /// One of these events; when empty: any.
+    /// Rows of these events; of any event when empty.
     pub events: Vec<AuditEvent>,
-    /// From then on.
+    /// Rows from this time on.
     pub since: Option<Timestamp>,
-    /// Before then.
+    /// Rows before this time.
     pub until: Option<Timestamp>,
 }
 
 impl AuditFilter {
-    /// Returns whether a row is wanted.
+    /// Returns whether a row is selected.
     pub(super) fn wants(&self, row: &AuditRow) -> bool {
         let is_about = |subject: &AccountId| {
-            // Rows from before there was a subject name it elsewhere.
+            // Rows of earlier versions name the account elsewhere.
             row.subject.as_ref() == Some(subject)
                 || row.actor.as_deref() == Some(subject.as_str())
                 || row.target.as_deref() == Some(subject.as_str())
@@ -38,43 +38,43 @@ impl AuditFilter {
     }
 }
 
-/// Some of the wanted rows. A page looks at so many rows at most that a reader is soon free again, so it may be empty
-/// although others follow.
+/// Some of the selected rows. The number of rows examined per page is limited, so that a reader is soon free again; a
+/// page may therefore be empty although more rows follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditPage {
-    /// The rows with their positions, in the order in which they were read.
+    /// The rows with their positions, in the order of reading.
     pub rows: Vec<(u64, AuditRow)>,
-    /// The position to go on from; `None` at the end of the trail.
+    /// The position to continue from; `None` at the end of the trail.
     pub next: Option<u64>,
 }
 
-/// Rows that a page looks at, at most: some milliseconds of a reader.
+/// The most rows examined per page: some milliseconds of a reader.
 pub(super) const LOOKED_AT: u32 = 10_000;
 
-/// What the audit trail may keep.
+/// Which rows the audit trail may keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditRetention {
-    /// Older rows go; `None`: none goes for its age.
+    /// Older rows are removed; `None` for no limit on age.
     pub since: Option<Timestamp>,
-    /// Bytes of rows at most. While routine and open events, which come by the thousand, take more than half of it, the oldest
-    /// of them go first; otherwise the oldest rows of all.
+    /// Maximum size of all rows in bytes. While routine and open events, which can be very many, take more than half of
+    /// it, the oldest of them are removed first; otherwise the oldest rows of all.
     pub max_bytes: u64,
 }
 
-/// What a step of pruning did.
+/// The result of a step of pruning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pruned {
-    /// Rows that went.
+    /// How many rows were removed.
     pub rows: u64,
     /// Whether there is more to do.
     pub more: bool,
 }
 
-/// Rows that a step of pruning looks at, at most: some milliseconds of the writer.
+/// The most rows examined per step of pruning: some milliseconds of the writer.
 pub(super) const PRUNED_AT_ONCE: u32 = 1000;
 
 impl AuditRow {
-    /// Returns about how many bytes it takes in a store.
+    /// Returns approximately how many bytes the row takes in a store.
     pub(super) fn size(&self) -> u64 {
         let of = |text: Option<&str>| text.map_or(0, str::len);
         let texts = self.tenant.as_str().len()
@@ -91,17 +91,17 @@ impl AuditRow {
         ROW_BYTES.saturating_add(u64::try_from(texts).unwrap_or(u64::MAX))
     }
 
-    /// Returns whether its event is routine or open.
+    /// Returns whether the row's event is routine or open.
     pub(super) fn is_routine(&self) -> bool {
         self.event.is_routine()
     }
 }
 
-/// What a row takes besides its texts: numbers, lengths, its part of a page.
+/// The size of a row besides its texts: numbers, lengths, its share of a page.
 pub(super) const ROW_BYTES: u64 = 40;
 
 impl AuditEvent {
-    /// Returns whether it is routine or open.
+    /// Returns whether the event is routine or open.
     pub(super) const fn is_routine(self) -> bool {
         match self.description().class {
             AuditClass::Deed => false,

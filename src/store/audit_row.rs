@@ -3,17 +3,17 @@
 use super::AuditEvent;
 use crate::oauth::{AccountId, ClientId, ResourceIndicator, ScopeSet, TenantId, Timestamp};
 
-/// One row of the audit trail. Never holds a secret.
+/// One row of the audit trail. Never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRow {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// Whose; what is done with the row is done to this tenant.
+    /// The tenant that it belongs to, and that the operation with this row is about.
     pub tenant: TenantId,
-    /// What.
+    /// The event that happened.
     pub event: AuditEvent,
-    /// Who did it: the subject of a person who is signed in, or `operator` for the command line. `None` when a client did
-    /// it, the gateway itself, or nobody knows who.
+    /// Who did it: the subject of a person who is signed in, or `operator` for the command line. `None` when a client
+    /// or the gateway itself did it, or nobody knows who.
     pub actor: Option<String>,
     /// The account that it is about.
     pub subject: Option<AccountId>,
@@ -27,17 +27,17 @@ pub struct AuditRow {
     pub address: Option<std::net::IpAddr>,
     /// The grant that it is about; at most 256 characters.
     pub target: Option<String>,
-    /// Why it was refused, in registered words.
+    /// Why it was refused: one of the event's reasons.
     pub reason: Option<String>,
-    /// The request.
+    /// The id of the request.
     pub request_id: Option<String>,
 }
 
 impl AuditRow {
-    /// The actor of what operators do by the command line. No subject of a person is this word: they begin with `user_`.
+    /// The actor of commands. No person's subject equals this word: those begin with `user_`.
     pub const OPERATOR: &str = "operator";
 
-    /// Begins a row; what it is about is added by its maker.
+    /// Starts a row; the caller adds what it is about.
     #[must_use]
     pub const fn new(at: Timestamp, tenant: TenantId, event: AuditEvent) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl AuditRow {
         }
     }
 
-    /// Returns the row of a client that was removed because nobody used it.
+    /// Returns the row for a client that was removed because it was unused.
     pub(super) fn unused_client(tenant: &TenantId, client: &ClientId, at: Timestamp) -> Self {
         let reason = Some("unused".to_owned());
         Self { client: Some(client.clone()), reason, ..Self::new(at, tenant.clone(), AuditEvent::ClientDeleted) }

@@ -1,28 +1,28 @@
-//! `Change`: what other processes must learn of, in the order of the `change_log` table.
+//! `Change`: what other processes must learn of through the `change_log` table.
 
 use crate::oauth::{AccountId, ClientId, GrantId, TenantId, TokenHash};
 
-/// A position in the change log of one store: what has been read of it. Its content is private to the store; a follower of the
-/// log is given positions and hands them back, and neither compares them nor makes any.
+/// A position in the change log of one store. Its content is private to the store; a follower only passes positions
+/// back, and neither compares nor creates them.
 #[derive(Debug, Clone)]
 pub struct ChangePosition(pub(super) u64);
 
-/// Called with a change that is in force and not stored; never waits.
+/// Called with a change that is in force but not stored; must never block.
 pub type TellUnstored = Box<dyn Fn(&Change) + Send + Sync>;
 
-/// What the change log says after a position.
+/// The changes after a position.
 #[derive(Debug, Clone)]
 pub enum Changes {
-    /// The next changes, oldest first, at most 1000, and the position after them; none at the end of the log.
+    /// The next changes, oldest first, at most 1000, and the position after them; empty at the end of the log.
     Next(Vec<Change>, ChangePosition),
-    /// The log no longer holds everything after the position: rows were swept, or the position lies beyond its end because
-    /// an older store was put in place.
+    /// The log no longer contains everything after the position: rows were swept, or the position is beyond the end
+    /// because an older store was restored.
     Incomplete,
 }
 
 impl Changes {
-    /// Judges what a store read that numbers its changes without gaps, so that a gap means that rows were removed: `found`
-    /// are the rows after `after`, at most `limit` of them, and `newest` is the last number that it had given by then.
+    /// Checks rows from a store that numbers its changes without gaps, so that a gap means that rows were removed.
+    /// `found` are up to `limit` rows after `after`, and `newest` is the highest number given so far.
     pub(super) fn checked(after: u64, found: Vec<(u64, Change)>, limit: usize, newest: u64) -> Self {
         let is_whole = found.iter().zip(1..).all(|((number, _), nth)| *number == after.saturating_add(nth));
         let last = found.last().map_or(after, |(number, _)| *number);
@@ -33,25 +33,25 @@ impl Changes {
     }
 }
 
-/// Something after which cached answers may be wrong.
+/// A change after which cached answers may be wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A grant was revoked: forget its tokens.
+    /// A grant was revoked: drop its tokens.
     GrantRevoked(TenantId, GrantId),
     /// One access token was revoked.
     AccessTokenRevoked(TenantId, TokenHash),
-    /// A client was switched off: forget its tokens.
+    /// A client was disabled: drop its tokens.
     ClientDisabled(TenantId, ClientId),
-    /// A client was removed: forget its tokens.
+    /// A client was deleted: drop its tokens.
     ClientDeleted(TenantId, ClientId),
-    /// An account was switched off or removed: forget its tokens.
+    /// An account was disabled or deleted: drop its tokens.
     AccountDisabled(TenantId, AccountId),
-    /// An account was given another login name: read its tokens again.
+    /// An account was renamed: read its tokens again.
     AccountRenamed(TenantId, AccountId),
 }
 
 impl Change {
-    /// Returns whose it is.
+    /// Returns the tenant that it belongs to.
     pub(super) const fn tenant(&self) -> &TenantId {
         match self {
             Self::GrantRevoked(tenant, _)
@@ -63,7 +63,7 @@ impl Change {
         }
     }
 
-    /// Returns its stored word.
+    /// Returns the word for its kind in the store.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::GrantRevoked(..) => "grant_revoked",
@@ -75,7 +75,7 @@ impl Change {
         }
     }
 
-    /// Returns what it is about, as text: ids as they are, hashes in hexadecimal.
+    /// Returns what it is about as text: ids unchanged, hashes in hexadecimal.
     pub(super) fn key(&self) -> String {
         match self {
             Self::GrantRevoked(_, grant) => grant.to_string(),
@@ -85,7 +85,7 @@ impl Change {
         }
     }
 
-    /// Reads what `kind` and `key` wrote.
+    /// Parses the stored `kind` and `key`.
     pub(super) fn parse(tenant: TenantId, kind: &str, key: &str) -> Option<Self> {
         Some(match kind {
             "grant_revoked" => Self::GrantRevoked(tenant, GrantId::parse(key)?),
@@ -125,7 +125,7 @@ mod tests {
             (3, vec![4, 6], 6, None),
             (3, vec![4], 5, None),
             (3, vec![], 4, None),
-            // An older store was put in place.
+            // An older store was restored.
             (3, vec![], 2, None),
         ] {
             let checked = Changes::checked(after, found.iter().copied().map(change).collect(), 3, newest);

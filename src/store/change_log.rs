@@ -1,24 +1,26 @@
-//! How one process learns what others have changed.
+//! The part of a store by which a process learns what others have changed.
 
 use async_trait::async_trait;
 
 use super::{ChangePosition, Changes, Result, TellUnstored};
 
-/// How many changes `changes_after` returns at most: enough to catch up quickly, too few to hold a reader up.
+/// The most changes that `changes_after` returns: enough to catch up quickly, few enough not to occupy a reader.
 pub(super) const CHANGES_AT_ONCE: usize = 1000;
 
 /// The change log, which the token cache follows.
 #[async_trait]
 pub trait ChangeLog {
-    /// A cheap mark that moves whenever anything may have changed, by whichever process (`PRAGMA data_version`).
+    /// Returns a number, cheap to read, that changes whenever any process may have changed anything (`PRAGMA
+    /// data_version`).
     async fn change_mark(&self) -> Result<u64>;
-    /// Reads the change log after `after`, from one state of the store, and whether it holds all that came after.
+    /// Reads the change log after `after` from one state of the store, and whether it is complete from there.
     async fn changes_after(&self, after: &ChangePosition) -> Result<Changes>;
-    /// Has `tell` called with every change that is in force and not stored (`StoreError::NotStored`), before the caller
-    /// for it is answered. A store that never answers so has nothing to tell.
+    /// Sets a function that is called with every change that is in force but not stored (`StoreError::NotStored`),
+    /// before its caller is answered. A store without such changes ignores it.
     fn tell_unstored(&self, tell: TellUnstored) {
         drop(tell);
     }
-    /// Reads the position after the newest change. It stays good after that change was swept: what comes later comes after it.
+    /// Reads the position after the newest change. It stays valid when that change is swept: later changes come after
+    /// it.
     async fn newest_change(&self) -> Result<ChangePosition>;
 }

@@ -1,4 +1,4 @@
-//! What a store does about clients.
+//! The part of a store for clients.
 
 use async_trait::async_trait;
 
@@ -24,38 +24,39 @@ impl SecretRotation {
     }
 }
 
-/// Clients.
+/// Adds, finds and changes clients.
 #[async_trait]
 pub trait ClientStore {
-    /// Adds a client unless its id is taken, or it is a registration and another client has registered the same
-    /// (`ClientMetadata::registration_hash`). When the tenant has `cap` clients of a kind that needs no operator
-    /// (registered, or described by a document), the new one replaces the unused one that registered the longest ago, if
-    /// that was not a moment ago. The audit row is written when it was added.
+    /// Adds a client, unless its id is taken, or another client has registered the same metadata
+    /// (`ClientMetadata::registration_hash`). If the tenant already has `cap` clients that no operator added
+    /// (registered or described by a document), the new one replaces the unused one that registered longest ago, unless
+    /// that was only minutes ago. The audit row is written if the client was added.
     async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion>;
-    /// Finds the public client that has registered the same metadata, and notes the time, so that the sweep does not
-    /// remove it as abandoned; `None` when there is none, or these are the metadata of a client with a secret.
+    /// Finds the public client that has registered the same metadata, and records the time, so that the sweep does not
+    /// remove it as abandoned; `None` if there is none, or the metadata are those of a client with a secret.
     async fn find_registered(
         &self,
         tenant: &TenantId,
         metadata: &ClientMetadata,
         now: Timestamp,
     ) -> Result<Option<Client>>;
-    /// Finds one.
+    /// Finds a client by its id.
     async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>>;
-    /// Lists all of a tenant, oldest first.
+    /// Lists all clients of a tenant, oldest first.
     async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>>;
-    /// Lists those of a tenant that an operator added, oldest first.
+    /// Lists the clients of a tenant that an operator added, oldest first.
     async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>>;
-    /// Stores a client known by its metadata document, new or changed; of a known one only the metadata change.
-    /// `void_consents` drops remembered consent. The audit row is written, if there is one. `StoreError::Conflict` when the
-    /// id belongs to another kind of client.
+    /// Stores a client that is described by a metadata document, new or changed; of an existing one only the metadata
+    /// change. `void_consents` drops remembered consent. Writes the audit row, if there is one. `StoreError::Conflict`
+    /// if the id belongs to another kind of client.
     async fn put_document_client(&self, client: Client, void_consents: bool, audit: Option<AuditRow>) -> Result<()>;
-    /// Remembers that a client's document was fetched and says what it said before.
+    /// Records that a client's document was fetched again and has not changed.
     async fn note_document_age(&self, tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Result<Update>;
-    /// Switches a client off or on; off emits `Change::ClientDisabled`, and its tokens are refused while it is off.
+    /// Disables or enables a client; disabling emits `Change::ClientDisabled`, and its tokens are refused while it is
+    /// disabled.
     async fn set_client_disabled(&self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update>;
     /// Removes a client with its grants, codes, tokens, consents and interactions; emits `Change::ClientDeleted`.
     async fn delete_client(&self, id: &ClientId, audit: AuditRow) -> Result<Update>;
-    /// Puts a new secret in the place of the present one.
+    /// Replaces the current secret by a new one.
     async fn rotate_client_secret(&self, id: &ClientId, by: SecretRotation, audit: AuditRow) -> Result<Update>;
 }

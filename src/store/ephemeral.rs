@@ -1,8 +1,8 @@
-//! What lives for minutes: pending authorizations, and whatever else somebody begins and comes back to. One table, one set
-//! of methods, and room that is shared out by host, by site, and in all, for each kind apart.
+//! Ephemeral records, which live for minutes: pending authorizations, and other things that a browser or client comes
+//! back to. One table and one set of methods; each kind has limits per host, per site and in total.
 //!
-//! When there is no room for one more, the one that goes belongs to the holder with the most, so that nobody who holds one
-//! loses it to somebody who begins many.
+//! When there is no room for one more, a record of the holder with the most is removed, so that nobody with one record
+//! loses it to somebody who creates many.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::{Insertion, Result, SessionHash, Update};
 use crate::oauth::{ClientId, Digest, TenantId, Timestamp};
 
-/// Where a request came from, as far as storage is shared out by it.
+/// Where a request came from, by which storage is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Source {
     /// The host: an IPv4 address, or the first address of an IPv6 /64.
@@ -21,28 +21,28 @@ pub struct Source {
 }
 
 impl Source {
-    /// Stands for all requests whose address is not known.
+    /// Stands for all requests with an unknown address.
     pub const UNKNOWN: Self = Self { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), site: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
 }
 
-/// By which one is found.
+/// The hash that an ephemeral record is found by.
 pub type EphemeralHash = Digest<Ephemeral>;
 
-/// What binds one to the browser that began it: only its digest is kept.
+/// The type of the cookie that binds a record to the browser that created it; only its digest is stored.
 #[derive(Debug)]
 pub enum TransactionCookie {}
 
-/// What it is. Each kind has room of its own.
+/// The kind of an ephemeral record. Each kind has its own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EphemeralKind {
     /// A pending authorization, or a visit to the account page.
     Interaction,
-    /// An authorization request that its client sent ahead (RFC 9126). Nothing keeps one yet.
+    /// A pushed authorization request (RFC 9126). Not used yet.
     PushedRequest,
 }
 
 impl EphemeralKind {
-    /// Returns the word under which it is stored.
+    /// Returns the stored word for the kind.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Interaction => "interaction",
@@ -55,90 +55,91 @@ impl EphemeralKind {
     }
 }
 
-/// How one is found.
+/// The key of an ephemeral record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EphemeralKey {
-    /// Whose.
+    /// The tenant that it belongs to.
     pub tenant: TenantId,
-    /// What it is.
+    /// The kind of record.
     pub kind: EphemeralKind,
-    /// SHA-256 of the secret by which whoever comes back names it.
+    /// SHA-256 of the secret that identifies it.
     pub hash: EphemeralHash,
 }
 
-/// How far one has come.
+/// The step that a record has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EphemeralStep {
-    /// Nobody has signed in to it.
+    /// Nobody has signed in yet.
     LogIn,
     /// The user of a login session must decide.
     Consent,
-    /// It was decided, or used. It stays until its end, so that a second use is told from one of something unknown.
+    /// It was decided or used. It is kept until it expires, so that a second use can be distinguished from an unknown
+    /// secret.
     Ended,
 }
 
-/// Something that lives for minutes: all of it is here; whoever began it holds only secrets.
+/// An ephemeral record. The server has all of it; its creator only holds secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ephemeral {
-    /// How it is found.
+    /// The key that it is found by.
     pub key: EphemeralKey,
-    /// SHA-256 of the cookie of the browser that began it, if one did.
+    /// SHA-256 of the cookie of the browser that created it, if one did.
     pub browser: Option<Digest<TransactionCookie>>,
-    /// The client that it is about, with which it goes.
+    /// The client that it is about; it is deleted with the client.
     pub client: Option<ClientId>,
-    /// What it is about, as its kind writes it.
+    /// The content, in the form of its kind.
     pub body: Option<String>,
-    /// How far it has come.
+    /// The step that it has reached.
     pub step: EphemeralStep,
-    /// The login session it is bound to, from `Consent` on.
+    /// The login session that it is bound to, from `Consent` on.
     pub session: Option<SessionHash>,
-    /// From where it was begun.
+    /// Where it was created from.
     pub source: Source,
-    /// When it began.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// A step of one.
+/// A transition of a record to its next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
-    /// How far it must have come.
+    /// The step that it must be at.
     pub from: EphemeralStep,
-    /// How far it has come then.
+    /// The step that it moves to.
     pub to: EphemeralStep,
-    /// The login session that it is bound to from then on; `None` leaves it bound as it is.
+    /// The login session that it gets bound to; `None` for no change.
     pub session: Option<SessionHash>,
-    /// What it is about from then on; `None` leaves it as it is.
+    /// The new content; `None` for no change.
     pub body: Option<String>,
 }
 
 impl Advance {
-    /// What its user has decided ends.
+    /// The transition when the user has decided.
     pub(super) const DECIDED: Self =
         Self { from: EphemeralStep::Consent, to: EphemeralStep::Ended, session: None, body: None };
 }
 
 impl Ephemeral {
-    /// Returns it one step on.
+    /// Returns the record after a transition.
     pub(super) fn advanced(&self, by: &Advance) -> Self {
         let (session, body) = (by.session.or(self.session), by.body.clone().or_else(|| self.body.clone()));
         Self { step: by.to, session, body, ..self.clone() }
     }
 }
 
-/// What a store does about what lives for minutes.
+/// The part of a store for ephemeral records.
 #[async_trait]
 pub trait EphemeralStore {
-    /// Keeps one; `Insertion::Exists` when one has its key, ended or not. Where `limits` leave no room for it, others of its
-    /// kind go: of its host; else of the host that holds the most at its site; else of the host that holds the most at the
-    /// site that holds the most. Of a host the oldest that has ended goes first, then the oldest.
+    /// Adds a record; `Insertion::Exists` if its key is taken, by an ended one too. If `limits` leave no room, others
+    /// of its kind are removed: of its host; or of the host with the most at its site; or of the host with the most at
+    /// the site with the most. Of a host the oldest ended record is removed first, then the oldest.
     async fn put_ephemeral(&self, new: Ephemeral, limits: EphemeralLimits) -> Result<Insertion>;
-    /// Finds one that has not expired, ended or not.
+    /// Finds a record that has not expired, even if it has ended.
     async fn find_ephemeral(&self, key: &EphemeralKey, now: Timestamp) -> Result<Option<Ephemeral>>;
-    /// Moves one to its next step (compare and set): of several who do, one gets `Update::Done`, so what may be used once is
-    /// used by whoever ends it. One that comes to wait for the consent of a session's user takes its room from that session;
-    /// others of the session go where `limits` leave none.
+    /// Moves a record to its next step (compare-and-set). Of several concurrent callers one gets `Update::Done`, so a
+    /// single-use record is used by the caller who ends it. A record that moves to `Consent` counts against the
+    /// session's limit; others of the session are removed if `limits` leave no room.
     async fn advance_ephemeral(
         &self,
         key: &EphemeralKey,
@@ -148,40 +149,40 @@ pub trait EphemeralStore {
     ) -> Result<Update>;
 }
 
-/// How much room those of one kind may take. The unit is one whose body is shorter than 1 KiB; each further KiB
-/// counts as one more.
+/// Limits on the records of one kind. The unit is a record with less than 1 KiB of content; each further KiB counts as
+/// one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EphemeralLimits {
-    /// Of one host, while nobody has signed in to them.
+    /// For one host, while nobody has signed in to them.
     pub of_host: u64,
-    /// Of one site, while nobody has signed in to them.
+    /// For one site, while nobody has signed in to them.
     pub of_site: u64,
-    /// Of one login session, while they wait for the consent of its user.
+    /// For one login session, while they wait for the user's consent.
     pub of_session: u64,
-    /// Of all hosts together, and as much again of all login sessions together.
+    /// For all hosts together, and as much again for all login sessions together.
     pub in_all: u64,
 }
 
-/// Who holds one, of which kind. Strangers and sessions do not compete with each other: nobody without an account can
-/// push out what somebody has signed in to.
+/// Who holds a record, and of which kind. Strangers and sessions do not compete: nobody without an account can displace
+/// what somebody has signed in to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Holder {
-    /// Anybody, from there.
+    /// Anybody from this source.
     Stranger(EphemeralKind, Source),
     /// The user of a login session.
     Session(EphemeralKind, SessionHash),
 }
 
-/// Whose room one takes, and how much.
+/// Whose limit a record counts against, and how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) holder: Holder,
-    /// In the unit of `EphemeralLimits`.
+    /// The size in the unit of `EphemeralLimits`.
     pub(super) weight: u64,
 }
 
 impl Place {
-    /// Returns the place of one as it stands.
+    /// Returns the place of a record at its current step.
     pub(super) fn of(one: &Ephemeral) -> Self {
         let length = one.body.as_ref().map_or(0, String::len);
         let weight = u64::try_from(length / 1024).unwrap_or(u64::MAX).saturating_add(1);
@@ -195,7 +196,7 @@ impl Place {
 }
 
 impl Holder {
-    /// Returns whether both compete for room.
+    /// Returns whether two places count against the same total.
     pub(super) fn competes_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Stranger(one, _), Self::Stranger(other, _)) | (Self::Session(one, _), Self::Session(other, _)) => {
@@ -205,12 +206,12 @@ impl Holder {
         }
     }
 
-    /// Returns whether both are of the same site; each session is a site of its own.
+    /// Returns whether two places are at the same site; each session is its own site.
     pub(super) fn is_at_site_of(&self, other: &Self) -> bool {
         self.site() == other.site()
     }
 
-    /// Returns what stands for all of its site.
+    /// Returns the holder that stands for the whole site.
     pub(super) fn site(self) -> Self {
         match self {
             Self::Stranger(kind, source) => Self::Stranger(kind, Source { host: source.site, ..source }),
@@ -218,7 +219,7 @@ impl Holder {
         }
     }
 
-    /// Returns what it may hold.
+    /// Returns the limit of this holder.
     pub(super) const fn limit(&self, limits: &EphemeralLimits) -> u64 {
         match self {
             Self::Stranger(..) => limits.of_host,
@@ -226,7 +227,7 @@ impl Holder {
         }
     }
 
-    /// Returns what its site may hold.
+    /// Returns the limit of its site.
     pub(super) const fn limit_of_site(&self, limits: &EphemeralLimits) -> u64 {
         match self {
             Self::Stranger(..) => limits.of_site,

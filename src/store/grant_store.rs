@@ -1,4 +1,4 @@
-//! What a store does about codes, grants and tokens.
+//! The part of a store for codes, grants and tokens.
 
 use async_trait::async_trait;
 
@@ -36,12 +36,12 @@ impl GrantFilter {
     }
 }
 
-/// Codes, grants, tokens.
+/// Issues and revokes codes, grants and tokens.
 #[async_trait]
 pub trait GrantStore {
-    /// Adds a code, moves its interaction to the end and remembers the consent. `Update::NotFound` when the interaction
-    /// is not at `consent` any more (a double click makes one code), the login session it is bound to has ended or is
-    /// another user's, or client or account is switched off.
+    /// Adds a code, ends its interaction and remembers the consent. `Update::NotFound` if the interaction is no longer
+    /// at `consent` (a double click makes one code), its login session has ended or is another user's, or client or
+    /// account is disabled.
     async fn insert_code(
         &self,
         code: CodeRecord,
@@ -49,28 +49,29 @@ pub trait GrantStore {
         remember: Option<Consent>,
         audit: AuditRow,
     ) -> Result<Update>;
-    /// Reads a code without using it (for the policy that is asked before redemption).
+    /// Reads a code without using it, for the policy check before redemption.
     async fn find_code(&self, tenant: &TenantId, hash: &CodeHash) -> Result<Option<CodeRecord>>;
-    /// Judges and redeems a code in one transaction. An audit row is written when it is redeemed, and when a replay ends its
-    /// grant; the caller records every other refusal. A code whose client or account is switched off is refused as dead.
-    /// A replay ends the grant also where nothing can be written: then that is in force, stored later, and answered alike.
+    /// Checks and redeems a code in one transaction. An audit row is written when it is redeemed, and when a replay
+    /// ends its grant; the caller records every other refusal. A code whose client or account is disabled is refused as
+    /// dead. A replay ends the grant even if nothing can be written: then that is in force, stored later, and answered
+    /// in the same way.
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption>;
     /// Reads a grant.
     async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>>;
     /// Lists grants that stand and are not past their idle end, newest first.
     async fn list_grants(&self, of: &GrantFilter, now: Timestamp) -> Result<Vec<Grant>>;
-    /// Judges and rotates a refresh token in one transaction. An audit row is written when reuse ends its grant and, if the
-    /// request has one, for a success; the caller records every other refusal. A family whose client or account is
-    /// switched off is refused as dead. Reuse ends the family also where nothing can be written, as a replay does.
+    /// Checks and rotates a refresh token in one transaction. An audit row is written when reuse ends its grant and, if
+    /// the request has one, for a success; the caller records every other refusal. A family whose client or account is
+    /// disabled is refused as dead. Reuse ends the family even if nothing can be written, as a replay does.
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation>;
-    /// Marks as used the live generations of which a token was presented, and as unused those that were issued and not
-    /// presented. Ends the families of void tokens that were presented, each with an audit row; returns which. They
-    /// end also where nothing can be written. A row that is damaged is left out.
+    /// Marks current generations as used if one of their tokens was presented, and as unused if they were issued and
+    /// not presented. Ends the families of void tokens that were presented, each with an audit row; returns them. They
+    /// end even if nothing can be written. Damaged rows are skipped.
     async fn record_uses(&self, report: UseReport) -> Result<Recorded>;
-    /// Stores a grant and an access token that an operator issued, without code or refresh. `StoreError::Conflict` when
-    /// client or account are not in the store.
+    /// Stores a grant and an access token that an operator issued, without code or refresh token.
+    /// `StoreError::Conflict` if client or account is not in the store.
     async fn insert_operator_token(&self, grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> Result<()>;
-    /// Finds an access token whose grant stands, whose client and account are enabled. For the cache only.
+    /// Finds an access token whose grant is active and whose client and account are enabled. For the cache only.
     async fn find_access_token(
         &self,
         tenant: &TenantId,
@@ -79,18 +80,18 @@ pub trait GrantStore {
     ) -> Result<Option<AccessTokenRecord>> {
         Ok(self.find_access_tokens(&[(tenant.clone(), *hash)], now).await?.pop().flatten())
     }
-    /// Finds several access tokens, as `find_access_token` finds one, from one state of the store: the answers in the
-    /// order of `wanted`.
+    /// Finds several access tokens like `find_access_token`, from one state of the store; the results are in the order
+    /// of `wanted`.
     async fn find_access_tokens(
         &self,
         wanted: &[(TenantId, TokenHash)],
         now: Timestamp,
     ) -> Result<Vec<Option<AccessTokenRecord>>>;
-    /// Returns, for each of `wanted`, whether it is an access token that came with a lost answer and has not expired. For
-    /// the cache only.
+    /// Returns for each of `wanted` whether it is an unexpired access token that was issued with a lost answer. For the
+    /// cache only.
     async fn find_void_tokens(&self, wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Result<Vec<bool>>;
-    /// Reads all live access tokens after `after` (row order), at most `limit`, for filling the cache at start:
-    /// the records and the position to go on from; `None` at the end.
+    /// Reads up to `limit` valid access tokens after `after` (in row order), to fill the cache at the start: the
+    /// records and the position to continue from; `None` at the end.
     async fn live_access_tokens(
         &self,
         after: u64,

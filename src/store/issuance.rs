@@ -1,53 +1,53 @@
-//! What access that is granted puts into the store: the same for every store.
+//! What is stored when access is granted, the same in every store.
 
 use std::sync::Arc;
 
 use super::AuditRow;
 use crate::oauth::{AccessTokenRecord, FirstUse, Grant, Lifetime, ScopeSet, Timestamp, TokenHash};
 
-/// Access tokens that a grant keeps when it is refreshed, the newest: more than one installation's processes use at a
-/// time, and few enough that nobody fills the memory of all by refreshing in a loop. Those of the grace stay beside
-/// them: each client of a burst of retries was told that its token is good.
+/// How many of the newest access tokens a grant keeps when it is refreshed: more than the processes of one installation
+/// use at a time, and few enough that refreshing in a loop cannot fill everybody's cache. Tokens issued in the grace
+/// period are kept in addition, because each client in a burst of retries was given one.
 pub(super) const TOKENS_PER_GRANT: u16 = 128;
 
-/// Access tokens of a grant with those of the grace: no honest burst has so many, and a client that retries from ever new
-/// addresses gets no further.
+/// Maximum number of a grant's access tokens including those of the grace period: no legitimate burst has so many, and
+/// it stops a client that retries from ever new addresses.
 pub(super) const TOKENS_WITH_GRACE: u16 = 1024;
 
-/// A new access token that is asked for.
+/// A new access token to be issued.
 #[derive(Debug, Clone)]
 pub struct NewAccessToken {
     /// SHA-256 of the token.
     pub hash: TokenHash,
-    /// How long it lives at most (never beyond the grant).
+    /// Its maximum lifetime; it never outlives the grant.
     pub lifetime: Lifetime,
-    /// Its scopes; `None`: all of the grant.
+    /// Its scopes; `None` for all of the grant's.
     pub scopes: Option<ScopeSet>,
-    /// The name of the grant's account.
+    /// The login name of the grant's account.
     pub user: Arc<str>,
 }
 
-/// What goes into the store when access is granted.
+/// What is stored when access is granted.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// The grant as it stands then.
+    /// The grant as stored.
     pub grant: Box<Grant>,
-    /// An access token of it.
+    /// The access token issued under it.
     pub token: Box<AccessTokenRecord>,
-    /// The row of the audit trail, if there is to be one.
+    /// The audit row, if there is one.
     pub audit: Option<AuditRow>,
 }
 
 impl NewAccessToken {
-    /// Issues the token on a grant; the row, if there is to be one, comes to say what it is good for.
+    /// Issues the token under a grant; the audit row, if there is one, gets the token's resource and scopes.
     pub(super) fn issue(&self, grant: Grant, now: Timestamp, audit: Option<&AuditRow>) -> Issued {
         let token = self.record(&grant, now);
         let audit = audit.map(|row| of_token(row, &token));
         Issued { grant: Box::new(grant), token: Box::new(token), audit }
     }
 
-    /// Returns the token as stored on `grant`. It never outlives the grant's idle end, which is never after the
-    /// absolute end, and never allows more than the grant: so a grant that is past its idle end has no live token.
+    /// Returns the token to store under `grant`. It never outlives the grant's idle end (which is never after the
+    /// absolute end) and never allows more than the grant, so a grant past its idle end has no valid token.
     fn record(&self, grant: &Grant, now: Timestamp) -> AccessTokenRecord {
         AccessTokenRecord {
             hash: self.hash,
@@ -59,7 +59,7 @@ impl NewAccessToken {
             resource: grant.resource.clone(),
             scopes: self.scopes.as_ref().map_or_else(|| grant.scopes.clone(), |s| s.intersection(&grant.scopes)),
             generation: grant.generation,
-            // The first generation has no predecessor that could be presented again.
+            // Generation 0 has no predecessor that could be presented again, so its use does not matter.
             reports_use: grant.generation > 0 && grant.first_use != FirstUse::Used,
             issued_at: now,
             expires_at: now.plus(self.lifetime).min(grant.idle_until),
@@ -67,13 +67,14 @@ impl NewAccessToken {
     }
 }
 
-/// Returns a grant as it is stored: one that cannot refresh has no idle end of its own, and none idles beyond its end.
+/// Returns a grant in its stored form: without refresh it has no idle end of its own, and the idle end is never after
+/// the absolute end.
 pub(super) fn settled(grant: Grant) -> Grant {
     let idle_until = if grant.may_refresh { grant.idle_until.min(grant.expires_at) } else { grant.expires_at };
     Grant { idle_until, ..grant }
 }
 
-/// Adds what a token is good for.
+/// Adds a token's resource and scopes to an audit row.
 fn of_token(row: &AuditRow, token: &AccessTokenRecord) -> AuditRow {
     AuditRow {
         subject: Some(token.subject.id().clone()),

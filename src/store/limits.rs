@@ -1,26 +1,28 @@
-//! How long a text may be that enters the store. The rules above refuse over-long input long before; these bounds keep
-//! a forgotten check from filling the disk.
+//! Maximum lengths of texts in the store. The layers above refuse over-long input earlier; these limits keep a
+//! forgotten check from filling the disk.
 
 use crate::oauth::{Client, ScopeToken};
 
 use super::{Account, AuditRow, Result, StoreError};
 
-/// An argon2id PHC string needs about 100 bytes.
+/// Maximum length of a password hash; an argon2id PHC string needs about 100 bytes.
 const PASSWORD_HASH: usize = 512;
-/// A resource is the URL of an upstream.
+/// Maximum length of a resource, which is the URL of an upstream.
 const RESOURCE: usize = 2048;
-/// Client metadata, or a pending request: as much as a form body may carry (64 KiB).
+/// Maximum length of client metadata or a pending request: as large as a form body (64 KiB).
 const DOCUMENT: usize = 64 * 1024;
-/// A field of the audit trail; longer ones are cut, because a refusal must be recorded even if its input was monstrous.
+/// Maximum length of a field in the audit trail; longer ones are truncated, because a refusal must be recorded even if
+/// its input was huge.
 const AUDIT_FIELD: usize = 256;
-/// The scopes of a row of the audit trail: more than any upstream has.
+/// Maximum length of the scopes in an audit row: more than any upstream has.
 const AUDIT_SCOPES: usize = 4096;
 
 fn within(what: &str, text: &str, limit: usize) -> Result<()> {
     if text.len() > limit {
         return Err(StoreError::Conflict(format!("{what} has {} bytes, {limit} are allowed", text.len())));
     }
-    // SQL functions and shells stop at a NUL where SQLite's own comparison does not: two names would look equal.
+    // SQL functions and shells stop at a NUL while SQLite's comparison does not, so two different names could look
+    // equal.
     if text.contains('\0') {
         return Err(StoreError::Conflict(format!("{what} has a NUL character")));
     }
@@ -34,7 +36,7 @@ pub(super) fn account(account: &Account) -> Result<()> {
     account.password.as_deref().map_or(Ok(()), password_hash)
 }
 
-/// Returns the client's metadata as stored.
+/// Checks a client and returns its metadata in stored form.
 pub(super) fn client(client: &Client) -> Result<String> {
     let metadata = serde_json::Value::Object(client.metadata.to_json()).to_string();
     within("the client's metadata", &metadata, DOCUMENT)?;
@@ -54,7 +56,7 @@ pub(super) fn body(body: Option<&str>) -> Result<()> {
     body.map_or(Ok(()), |body| within("the body", body, DOCUMENT))
 }
 
-/// Cuts the free texts of an audit row, and the list of scopes between two of them.
+/// Truncates the free texts of an audit row, and the list of scopes at a scope boundary.
 pub(super) fn audit(row: AuditRow) -> AuditRow {
     let cut = |text: Option<String>| text.map(|t| t.chars().filter(|c| *c != '\0').take(AUDIT_FIELD).collect());
     let mut room = AUDIT_SCOPES;

@@ -7,18 +7,18 @@ use super::{Result, StoreError};
 /// One step of the schema.
 #[derive(Debug)]
 pub(super) struct Migration {
-    /// Its place; the first is 1, without gaps.
+    /// Its number, from 1 without gaps.
     pub(super) number: u32,
-    /// The file's name without number and ending.
+    /// The file's name without number and extension.
     pub(super) name: &'static str,
-    /// What it does.
+    /// The SQL of the step.
     pub(super) sql: &'static str,
 }
 
-/// All steps, in order. A released file is never edited again: a change is a new file. What `ALTER TABLE` cannot do is done
-/// by another table: make it, copy the rows, drop the old one, give the new one its name, make its indexes and triggers.
-/// References are not in force meanwhile, and checked at the end. Triggers of all tables go first and come back; a table with
-/// `AUTOINCREMENT` takes its number in `sqlite_sequence` along.
+/// All steps, in order. A released file is never edited again: a change is a new file. What `ALTER TABLE` cannot do
+/// needs a new table: create it, copy the rows, drop the old table, rename the new one, and recreate its indexes and
+/// triggers. Foreign keys are not enforced meanwhile, and checked at the end. First drop the triggers of all tables,
+/// and recreate them at the end; for a table with `AUTOINCREMENT`, also carry over its number in `sqlite_sequence`.
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "core", sql: include_str!("migrations/0001_core.sql") },
     Migration { number: 2, name: "document_age", sql: include_str!("migrations/0002_document_age.sql") },
@@ -39,14 +39,14 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 17, name: "ephemeral", sql: include_str!("migrations/0017_ephemeral.sql") },
 ];
 
-/// A step that a store has taken.
+/// A step that was applied to a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Applied {
-    /// Its place.
+    /// The number of the step.
     pub(super) number: u64,
-    /// Its name.
+    /// The name of the step.
     pub(super) name: String,
-    /// SHA-256 of the SQL at that time.
+    /// SHA-256 of the SQL when it was applied.
     pub(super) checksum: Vec<u8>,
 }
 
@@ -61,10 +61,10 @@ impl Migration {
     }
 }
 
-/// Returns the steps that a store has still to take, given those it has taken, in order.
+/// Returns the steps that still have to be applied to a store, given the applied ones in order.
 ///
 /// # Errors
-/// `Unavailable` when the store was made by a newer program, `Corrupt` when a step it took is not the one known here.
+/// `Unavailable` when the store was made by a newer program, `Corrupt` when an applied step is not the one known here.
 pub(super) fn outstanding<'m>(known: &'m [Migration], applied: &[Applied]) -> Result<&'m [Migration]> {
     if let Some(newer) = applied.get(known.len()) {
         return Err(StoreError::Unavailable(format!(

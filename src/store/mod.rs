@@ -6,13 +6,14 @@
 //! `StoreError::NotStored`: what ends access is in force although the disk did not take it. What is used a second time is
 //! refused alike whether the end of its grant is stored or in force.
 //!
-//! What codes and refresh tokens do is decided once, by `decide` in `redemption.rs` and `rotation.rs`, which ask the rules of
-//! `oauth`: a store loads rows, asks inside its transaction, and writes the effect.
+//! The effect of presenting a code or refresh token is decided in one place, by `decide` in `redemption.rs` and
+//! `rotation.rs`, using the rules of `oauth`: a store loads rows, calls it inside its transaction, and writes the
+//! effect.
 //!
 //! It knows neither HTTP nor the use cases; `embedded` and `memory` do not know each other.
 //!
-//! Start with `GrantStore`, then `migrations/` (the schema), `memory/` (the model) and `embedded/`. `tests/store_contract` holds every store to
-//! the same promises; `docs/storage-schema.md` describes the tables.
+//! Start with `GrantStore`, then `migrations/` (the schema), `memory/` (the model) and `embedded/`.
+//! `tests/store_contract` checks that all stores behave alike; `docs/storage-schema.md` describes the tables.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -88,10 +89,10 @@ pub trait Store:
 {
 }
 
-/// Opens the embedded store of a data folder; `held` is the lock of the server that opens it.
+/// Opens the embedded store of a data folder; `held` is the lock if a server opens it.
 ///
 /// # Errors
-/// `StoreError` when it cannot be opened, is damaged or newer than this program; or older, and a server runs on it.
+/// `StoreError` when it cannot be opened, is damaged or newer than this program, or is older and a server runs on it.
 pub fn open(data_dir: &Path, held: Option<&embedded::ServerLock>, now: Timestamp) -> Result<Arc<dyn Store>> {
     let file = data_dir.join(STORE);
     let named = |error| match error {

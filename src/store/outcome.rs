@@ -1,24 +1,25 @@
-//! What the atomic operations answer: closed enums, matched exhaustively, and the store's one error.
+//! The results of the atomic operations: closed enums, matched exhaustively, and the store's error.
 
 use super::AuditRow;
 
-/// What a store answers.
+/// The result of a store operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Why the store could not do as asked.
+/// Why a store operation failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, is locked, full or read-only; nothing was changed; later it may work.
+    /// The store cannot be reached, is locked, full or read-only; nothing was changed, and a retry may work.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// It contradicts what is stored, or is nothing that a store takes, as a text that is too long; nothing was changed.
+    /// The request contradicts what is stored, or is not acceptable, such as a text that is too long; nothing was
+    /// changed.
     #[error("the store refused a conflicting write: {0}")]
     Conflict(String),
-    /// What should end access is in force in this process, is not stored yet, and is stored when that can be done; a restart
-    /// before then forgets it.
+    /// The end of access is in force in this process but not stored yet. It will be stored when possible; a restart
+    /// before then loses it.
     #[error("in force, but not yet stored")]
     NotStored,
-    /// What was read is not what was written.
+    /// The stored data is damaged.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
 }
@@ -26,9 +27,9 @@ pub enum StoreError {
 /// The result of ending all grants of a person or client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// Grants that stood.
+    /// How many active grants were ended.
     pub(super) grants: u64,
-    /// Whether any grant, code, consent or session was there to end.
+    /// Whether there was any grant, code, consent or session to end.
     pub(super) anything: bool,
 }
 
@@ -43,7 +44,7 @@ impl Ended {
 /// Whether an insertion happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Insertion {
-    /// It did.
+    /// It was inserted.
     Inserted,
     /// The key is taken.
     Exists,
@@ -53,14 +54,14 @@ pub enum Insertion {
     Same,
 }
 
-/// Whether an account has another login name now.
+/// Whether an account was renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renaming {
-    /// It has.
+    /// It was renamed.
     Done,
     /// There is no such account.
     NotFound,
-    /// Another account has the name, or had it once.
+    /// Another account has the name, or had it before.
     Taken,
 }
 

@@ -1,4 +1,4 @@
-//! What is stored, as plain types; secrets only as hashes.
+//! The stored records as plain types; secrets only as hashes.
 
 use std::net::IpAddr;
 
@@ -7,9 +7,9 @@ use crate::oauth::{
     TenantId, Timestamp,
 };
 
-/// By which a browser session is found.
+/// The hash that a browser session is found by.
 pub type SessionHash = Digest<LoginSession>;
-/// By which a link to set a password is found.
+/// The hash that a set-password link is found by.
 pub type LinkHash = Digest<SetupLink>;
 
 /// A person who can log in, or a program that acts for itself.
@@ -17,15 +17,15 @@ pub type LinkHash = Digest<SetupLink>;
 pub struct Account {
     /// Whose.
     pub tenant: TenantId,
-    /// Its kind, and its stable id, never reused.
+    /// Its kind and its stable id, which is never reused.
     pub subject: Subject,
-    /// Login name. A service has one to be told from others by, and nobody logs in with it.
+    /// Login name. A service has one too, as a label; nobody logs in with it.
     pub name: LoginName,
     /// argon2id PHC string; `None` until set. A service never has one.
     pub password: Option<String>,
     /// Whether it may log in.
     pub status: AccountStatus,
-    /// Failed logins since the last success: its owner is told. What pauses a name is counted by name
+    /// Failed logins since the last success, to be shown to the owner. Pauses depend on a count by name
     /// (`LoginStore::record_login_failure`).
     pub failed_logins: u32,
     /// When the last of them failed.
@@ -47,47 +47,47 @@ impl std::fmt::Debug for Account {
 }
 
 impl Account {
-    /// Returns whether a password that was set then may still begin a session.
+    /// Returns whether a password that was set at this time may still start a session.
     pub(super) fn may_sign_in_by(&self, password_set_at: Option<Timestamp>) -> bool {
         self.subject.is_person() && self.status == AccountStatus::Enabled && self.password_set_at == password_set_at
     }
 }
 
-/// Whether an account may log in and its tokens are honoured.
+/// Whether an account may log in and its tokens are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountStatus {
-    /// It may.
+    /// The account may be used.
     Enabled,
-    /// An operator switched it off.
+    /// An operator has disabled it.
     Disabled,
 }
 
-/// A password that takes the place of an account's former one.
+/// A password that replaces an account's previous one.
 #[derive(Clone)]
 pub struct NewPassword {
-    /// argon2id PHC string.
+    /// The argon2id PHC string.
     pub phc: String,
-    /// The account's login name: its count of failures ends.
+    /// The hash of the account's login name, whose count of failures is reset.
     pub name: LoginNameHash,
     /// When it is set.
     pub at: Timestamp,
 }
 
 impl std::fmt::Debug for NewPassword {
-    /// Without the hash.
+    /// Leaves out the password hash.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewPassword").field("at", &self.at).finish_non_exhaustive()
     }
 }
 
-/// A password that the owner of an account sets, having given the present one.
+/// A password that the owner of an account sets after entering the current one.
 #[derive(Debug, Clone)]
 pub struct PasswordChange {
-    /// The hash of the present one, as it was compared.
+    /// The hash of the current password that was compared.
     pub old_phc: zeroize::Zeroizing<String>,
-    /// The new one.
+    /// The new password.
     pub new: NewPassword,
-    /// Whether what applications were granted ends too.
+    /// Whether to end the grants of applications too.
     pub end_grants: bool,
 }
 
@@ -101,7 +101,7 @@ pub enum LoginPlace {
 }
 
 impl LoginPlace {
-    /// Returns the text under which it is stored: the bare address of a network, the address and length of a host.
+    /// Returns the stored text: the bare address for a network, address and prefix length for a host.
     pub(super) fn to_stored(self) -> String {
         match self {
             Self::Host(address @ IpAddr::V4(_)) => format!("{address}/32"),
@@ -111,27 +111,27 @@ impl LoginPlace {
     }
 }
 
-/// An attempt to sign in, as it is counted.
+/// An attempt to sign in, as recorded.
 #[derive(Debug, Clone)]
 pub struct SignIn {
     /// Whose.
     pub tenant: TenantId,
-    /// What was typed as the login name.
+    /// The hash of what was typed as the login name.
     pub hash: LoginNameHash,
-    /// From where.
+    /// The places that it comes from.
     pub places: [LoginPlace; 2],
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What a store knows of a login name when somebody tries to sign in with it.
+/// What a store knows about a login name when somebody tries to sign in with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginHistory {
     /// The account that has the name.
     pub account: Option<Account>,
-    /// How many attempts at the name failed in a row.
+    /// How many attempts with the name failed in a row.
     pub failures: u32,
-    /// When its owner last signed in from each of the places that were asked about.
+    /// When its owner last signed in from each of the requested places.
     pub last_logins: [Option<Timestamp>; 2],
 }
 
@@ -142,11 +142,11 @@ pub struct SetupLink {
     pub hash: LinkHash,
     /// Whose.
     pub tenant: TenantId,
-    /// For which account.
+    /// The account that it is for.
     pub subject: AccountId,
     /// When it was made, if that is known.
     pub made_at: Option<Timestamp>,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
@@ -157,21 +157,21 @@ pub struct LoginSession {
     pub hash: SessionHash,
     /// Whose.
     pub tenant: TenantId,
-    /// Who.
+    /// The account that is logged in.
     pub subject: AccountId,
-    /// When the password was last given.
+    /// When the password was last entered.
     pub authenticated_at: Timestamp,
-    /// Ends when unused until then.
+    /// When it ends if it is not used before.
     pub idle_until: Timestamp,
     /// How long it may stay unused.
     pub idle: Lifetime,
-    /// Ends then in any case.
+    /// When it ends in any case.
     pub expires_at: Timestamp,
-    /// How many logins failed since the one before, and when last.
+    /// How many logins failed since the previous login, and when the last of them did.
     pub failed_before: Option<(u32, Timestamp)>,
 }
 
-/// By how much the idle end of a session moves before that is written.
+/// By how much the idle end of a session must move to be written.
 const WORTH_A_WRITE: Lifetime = Lifetime::from_secs(60);
 
 impl LoginSession {
@@ -180,8 +180,8 @@ impl LoginSession {
         now < self.idle_until && now < self.expires_at
     }
 
-    /// Returns the session after a use: the idle end moves, the absolute end does not. `None` where the idle end would move
-    /// by less than a minute, and by less than a tenth of the idle time: that is not worth a write unless it is the last.
+    /// Returns the session after a use: the idle end moves, the absolute end does not. `None` if the idle end would
+    /// move by less than a minute and less than a tenth of the idle time, which is not worth a write.
     pub(super) fn touched(&self, now: Timestamp) -> Option<Self> {
         let idle_until = now.plus(self.idle).min(self.expires_at);
         let worth_a_write = WORTH_A_WRITE.min(Lifetime::from_millis(self.idle.as_millis() / 10));
@@ -196,82 +196,82 @@ impl LoginSession {
 pub struct ConsentKey {
     /// Whose.
     pub tenant: TenantId,
-    /// By whom.
+    /// The account of the user who gave it.
     pub subject: AccountId,
-    /// For which client.
+    /// The client that it was given to.
     pub client: ClientId,
-    /// At which resource.
+    /// The resource that it is for.
     pub resource: ResourceIndicator,
 }
 
-/// Consent that was remembered.
+/// A remembered consent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consent {
     /// What it is about.
     pub key: ConsentKey,
-    /// For which scopes.
+    /// The scopes that it covers.
     pub scopes: ScopeSet,
-    /// SHA-256 over the client's redirect URIs and name at that time: another set or name asks again.
+    /// SHA-256 over the client's redirect URIs and name at that time: if either changes, the user is asked again.
     pub client_fingerprint: Digest<Client>,
-    /// When.
+    /// When it was given.
     pub given_at: Timestamp,
-    /// Until when.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
 /// How long rows of the change log are kept: longer than any server would run on without reading it.
 pub(super) const CHANGE_KEPT: Lifetime = Lifetime::from_secs(24 * 3600);
 
-/// How long a revoked grant stays, so that reuse of what lived on it is still told apart from invention.
+/// How long a revoked grant is kept, so that reuse of its tokens can still be distinguished from invented ones.
 pub(super) const REVOKED_GRANT_KEPT: Lifetime = Lifetime::from_secs(24 * 3600);
 
-/// How long a client that came by itself stays after its last token: as long as a grant may live.
+/// How long a client that no operator added is kept after its last token: as long as a grant may live.
 pub(super) const CLIENT_KEPT_UNUSED: Lifetime = Lifetime::from_secs(90 * 24 * 3600);
 
-/// How long a registration is left alone that nobody has used yet: its user may be at the login page. After that it
-/// makes room when there are too many.
+/// How long an unused registration is protected, since its user may be at the login page. After that it may be removed
+/// when there are too many.
 pub(super) const CLIENT_SPARED: Lifetime = Lifetime::from_secs(10 * 60);
 
-/// How many unused clients are examined to find one that has neither grants nor codes.
+/// How many unused clients are examined to find one without grants and codes.
 pub(super) const CLIENTS_LOOKED_AT: u32 = 50;
 
-/// How often at most a repeated registration is written down: a stranger must not cause a write with each request.
+/// Minimum interval between writes for repeated registrations: a stranger must not cause a write with each request.
 pub(super) const REGISTERED_AGAIN_EVERY: Lifetime = Lifetime::from_secs(3600);
 
-/// Returns whether `last_used_at` is recent enough to be left alone. A client's row is some kilobytes; writing it with
-/// every token would double the write load, and nobody needs the moment to the second.
+/// Returns whether `last_used_at` is recent enough not to be updated. A client's row is some kilobytes; writing it with
+/// every token would double the write load, and the time need not be exact.
 pub(super) fn was_just_used(last_used_at: Option<Timestamp>, now: Timestamp) -> bool {
     last_used_at.is_some_and(|used| now < used.plus(Lifetime::from_secs(60)))
 }
 
-/// Networks that are remembered of an account, and as many hosts: home, work, a telephone, and those of some journeys.
+/// How many networks are remembered per account, and as many hosts: home, work, a phone, and those of some journeys.
 pub(super) const PLACES_PER_ACCOUNT: usize = 20;
 
-/// How long failed logins of a name are counted after the last of them. What a process lets strangers try in all bounds
-/// how many names that makes: some 170,000 in a day.
+/// How long the failed logins of a name are counted after the last one. The limit on strangers' attempts bounds the
+/// number of names: some 170,000 per day.
 pub(super) const LOGIN_FAILURES_KEPT: Lifetime = Lifetime::from_secs(24 * 3600);
 
-/// Figures of the store for the metrics; all since start.
+/// Figures of the store for the metrics, all since the start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StoreStats {
-    /// Transactions committed.
+    /// The number of committed transactions.
     pub commits: u64,
-    /// Operations in them.
+    /// The number of operations in them.
     pub operations: u64,
-    /// Microseconds spent committing, in all.
+    /// Total time spent committing, in microseconds.
     pub commit_micros: u64,
     /// Commits by duration: at most 1 ms, 5 ms, 25 ms, 100 ms, 500 ms, longer.
     pub commit_buckets: [u64; 6],
-    /// Operations that failed.
+    /// The number of failed operations.
     pub failures: u64,
-    /// Whether the last transaction failed that had anything to write.
+    /// Whether the last transaction that had anything to write failed.
     pub failing: bool,
     /// Whether nothing more is written until a restart.
     pub halted: bool,
     /// Whether a thread of the store has died by a panic.
     pub dead: bool,
-    /// Whether the disk has so little room left that strangers should add nothing more.
+    /// Whether there is so little disk space left that strangers should add nothing more.
     pub scarce: bool,
-    /// Operations that end access, are in force in this process and could not be stored yet.
+    /// The number of operations that end access and are in force in this process, but could not be stored yet.
     pub unstored: usize,
 }

@@ -1,6 +1,7 @@
-//! The code grant: what is asked of a store, what that does to the code that it finds, and what it answers.
+//! The code grant: the request to a store, its effect on the code that the store finds, and the result.
 //!
-//! A store loads the code, asks `RedeemCode::decide` and writes what that says, in one transaction. It decides nothing else.
+//! A store loads the code, calls `RedeemCode::decide` and writes its effect, in one transaction. It decides nothing
+//! else.
 
 use super::issuance::{Issued, NewAccessToken, settled};
 use super::reuse::Ending;
@@ -10,67 +11,68 @@ use crate::oauth::{
     PresentedCode, Subject, TenantId, Timestamp,
 };
 
-/// The one store call of the code grant.
+/// The store request of the code grant.
 #[derive(Debug, Clone)]
 pub struct RedeemCode {
-    /// Whose.
+    /// The tenant that the code belongs to.
     pub tenant: TenantId,
     /// SHA-256 of the code.
     pub code: CodeHash,
-    /// What came with it.
+    /// What was presented with the code.
     pub presented: PresentedCode,
     /// The token to store on success.
     pub access: NewAccessToken,
     /// Whether the grant may refresh.
     pub may_refresh: bool,
-    /// The grant's absolute life.
+    /// The grant's absolute lifetime.
     pub grant_lifetime: Lifetime,
-    /// The grant's idle life.
+    /// The grant's idle lifetime.
     pub idle: Lifetime,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
-    /// The audit row of success. A replay that ends the grant writes `CodeReplayed` with the same context instead.
+    /// The audit row for success. A replay that ends the grant writes `CodeReplayed` with the same context instead.
     pub audit: AuditRow,
 }
 
-/// A code as a store finds it.
+/// A code as found in the store.
 #[derive(Debug, Clone)]
 pub struct FoundCode {
-    /// The code.
+    /// The code's record.
     pub code: CodeRecord,
     /// Whether its client and its account are both enabled.
     pub is_enabled: bool,
-    /// Whether the grant that it made stands.
+    /// Whether the grant that it created is active.
     pub has_grant: bool,
 }
 
-/// What a store does when a code is presented.
+/// The effect of presenting a code on the store.
 #[derive(Debug, Clone)]
 pub enum CodeEffect {
-    /// Puts the code, which is used now, in the place of the one found, adds the grant and its first token, and notes that the
-    /// client was used.
+    /// Replaces the code by one marked as used, adds the grant and its first token, and records that the client was
+    /// used.
     Issue(Box<CodeRecord>, Issued),
-    /// Ends the grant that the code made, unless that had ended before.
+    /// Ends the grant that the code created, unless it has already ended.
     Replay(Option<Ending>),
-    /// Refuses; with a code, which has one more failure, puts that in the place of the one found.
+    /// Refuses; a code, if present, replaces the one found and has one more failure.
     Refuse(CodeRefusal, Option<Box<CodeRecord>>),
 }
 
 /// The outcome of presenting a code.
 #[derive(Debug, Clone)]
 pub enum Redemption {
-    /// The code is now used, the grant stands, the access token is stored.
+    /// The code is now used, and the grant and the access token are stored.
     Redeemed(Box<Grant>, Box<AccessTokenRecord>),
-    /// It was used before and everything else held: the grant that is revoked now, or `None` where it had ended before.
+    /// It was used before and the request was otherwise valid: the grant that is revoked now, or `None` if it had
+    /// already ended.
     Replayed(Option<GrantId>),
     /// Nothing was redeemed, for this reason.
     Refused(CodeRefusal),
-    /// No such code.
+    /// There is no such code.
     Unknown,
 }
 
 impl RedeemCode {
-    /// Decides what becomes of the code that was found.
+    /// Decides the effect on the code that was found.
     #[must_use]
     pub fn decide(&self, found: &FoundCode) -> CodeEffect {
         let code = &found.code;
@@ -80,7 +82,7 @@ impl RedeemCode {
             CodeVerdict::Replayed => CodeEffect::Replay(
                 found.has_grant.then(|| Ending::instead(&self.audit, AuditEvent::CodeReplayed, code.grant, "replayed")),
             ),
-            // A used code has nothing left to lose, so that presenting it costs no write.
+            // A used code cannot be invalidated further, so presenting it causes no write.
             CodeVerdict::Refused(CodeRefusal::WrongVerifier) if code.used_at.is_none() => {
                 let failures = code.failures.saturating_add(1);
                 let counted = CodeRecord { failures, ..code.clone() };

@@ -1,6 +1,6 @@
-//! The refresh grant: what is asked of a store, what that does to the family that it finds, and what it answers.
+//! The refresh grant: the request to a store, its effect on the family that the store finds, and the result.
 //!
-//! A store loads the grant, asks `RotateRefresh::decide` and writes what that says, in one transaction. It decides nothing
+//! A store loads the grant, calls `RotateRefresh::decide` and writes its effect, in one transaction. It decides nothing
 //! else.
 
 use super::issuance::{Issued, NewAccessToken, TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
@@ -11,63 +11,64 @@ use crate::oauth::{
     Timestamp, TokenHash,
 };
 
-/// The one store call of the refresh grant.
+/// The store request of the refresh grant.
 #[derive(Debug, Clone)]
 pub struct RotateRefresh {
     /// Whose.
     pub tenant: TenantId,
-    /// The family.
+    /// The grant, which is the token's family.
     pub grant: GrantId,
-    /// What came with it.
+    /// What was presented with the token.
     pub presented: PresentedRefresh,
     /// The token to store on success.
     pub access: NewAccessToken,
-    /// The idle life that success renews.
+    /// The idle lifetime, which success renews.
     pub idle: Lifetime,
     /// Now.
     pub now: Timestamp,
-    /// The audit row of success. Reuse writes `RefreshReused` with the same context instead.
+    /// The audit row for success. Reuse writes `RefreshReused` with the same context instead.
     pub audit: AuditRow,
-    /// Whether success is to have a row: one of a hundred refreshes in a minute has none.
+    /// Whether success gets an audit row; frequent refreshes are only counted.
     pub record_success: bool,
 }
 
-/// What a store does when a refresh token is presented. Whatever is issued, the oldest tokens of the grant that are too
-/// many go.
+/// The effect of presenting a refresh token on the store. Whenever a token is issued, the grant's oldest surplus tokens
+/// are removed.
 #[derive(Debug, Clone)]
 pub enum RefreshEffect {
-    /// Puts the grant, one generation on, in the place of the one found, adds the token, and notes that the client was used.
+    /// Replaces the grant by its next generation, adds the token, and records that the client was used.
     Rotate(Issued),
-    /// Adds the token; the grant stays as it is.
+    /// Adds the token and leaves the grant unchanged.
     Retry(Issued),
-    /// Makes void the live tokens of the generation, puts the grant in the place of the one found, and adds the token.
+    /// Voids the valid tokens of the generation, replaces the grant, and adds the token.
     RetryLate(Issued),
     /// Ends the family.
     Reuse(Ending),
-    /// Does nothing.
+    /// Refuses and changes nothing.
     Refuse(RefreshRefusal),
 }
 
 /// The outcome of presenting a refresh token.
 #[derive(Debug, Clone)]
 pub enum Rotation {
-    /// The family moved on to the generation in the grant; the access token is stored.
+    /// The family advanced to the generation in the grant; the access token is stored.
     Rotated(Box<Grant>, Box<AccessTokenRecord>),
-    /// A retry within the grace: the same live generation again; the access token is stored.
+    /// A retry within the grace period: the same generation again; the access token is stored.
     Retried(Box<Grant>, Box<AccessTokenRecord>),
-    /// A retry after the answer was lost: the same live generation again; the access token is stored, and these, which
-    /// were given out with that generation before, are void.
+    /// A retry after the answer was lost: the same generation again; the access token is stored, and the listed ones,
+    /// issued with that generation before, are void.
     RetriedLate(Box<Grant>, Box<AccessTokenRecord>, Vec<TokenHash>),
     /// Reuse: the family is now revoked.
     Reused(GrantId),
     /// Nothing was done, for this reason.
     Refused(RefreshRefusal),
-    /// No such family.
+    /// There is no such family.
     Unknown,
 }
 
 impl RotateRefresh {
-    /// Decides what becomes of the family that was found; `is_enabled`: whether its client and its account both are.
+    /// Decides the effect on the family that was found; `is_enabled` says whether its client and account are both
+    /// enabled.
     #[must_use]
     pub fn decide(&self, grant: &Grant, is_enabled: bool) -> RefreshEffect {
         match grant.judge_refresh(&self.presented, self.now) {
@@ -79,9 +80,9 @@ impl RotateRefresh {
                 RefreshEffect::Retry(self.issue(grant.clone(), self.record_success, Some("retried")))
             }
             RefreshVerdict::LateRetry => {
-                // Whether the live generation is used now has to be reported anew.
+                // The use of the current generation has to be reported again.
                 let retried = Grant { first_use: FirstUse::Unknown, retried_at: Some(self.now), ..grant.clone() };
-                // It is rare enough to have a row always.
+                // It is rare enough to always have a row.
                 RefreshEffect::RetryLate(self.issue(retried, true, Some("lost_answer")))
             }
             RefreshVerdict::Reused => {
@@ -108,8 +109,8 @@ impl RotateRefresh {
         self.access.issue(grant, self.now, Some(&row).filter(|_| has_row))
     }
 
-    /// Returns whether an access token of the grant goes, before which `newer` others were issued later. Those of the grace
-    /// stay longer.
+    /// Returns whether an access token is surplus, given that `newer` others were issued later. Those of the grace
+    /// period are kept longer.
     pub(super) fn is_surplus(&self, newer: usize, issued_at: Timestamp) -> bool {
         let grace_began = Timestamp::from_millis(self.now.as_millis().saturating_sub(self.presented.grace.as_millis()));
         newer >= usize::from(if issued_at < grace_began { TOKENS_PER_GRANT } else { TOKENS_WITH_GRACE })

@@ -1,4 +1,4 @@
-//! What statements cost, in steps of SQLite's virtual machine; noted for tests.
+//! Records the cost of statements in steps of SQLite's virtual machine, for tests.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
@@ -8,13 +8,13 @@ use std::sync::Mutex;
 
 use rusqlite::{Connection, Statement, StatementStatus};
 
-/// Steps by statement.
+/// The steps of each statement.
 pub(super) type Costs = BTreeMap<String, i64>;
 
-/// Of each file that is watched.
+/// The costs recorded for each watched file.
 static WATCHED: Mutex<BTreeMap<String, Costs>> = Mutex::new(BTreeMap::new());
 
-/// Adds what a statement has just cost.
+/// Adds the cost of a statement that was just run.
 pub(super) fn note(db: &Connection, sql: &str, statement: &Statement<'_>) {
     let steps = i64::from(statement.reset_status(StatementStatus::VmStep));
     let mut watched = WATCHED.lock().unwrap();
@@ -23,7 +23,7 @@ pub(super) fn note(db: &Connection, sql: &str, statement: &Statement<'_>) {
     }
 }
 
-/// Takes what was noted since the last time, and goes on watching.
+/// Takes the costs since the last call, and continues recording.
 pub(super) fn taken(file: &Path) -> Costs {
     let file = file.to_string_lossy().into_owned();
     WATCHED.lock().unwrap().insert(file, Costs::new()).unwrap_or_default()

@@ -1,5 +1,5 @@
-//! A test of what statements cost: whatever strangers can cause costs as much in a large store as in a small one, and
-//! finds its rows by an index.
+//! Tests of the cost of statements: whatever strangers can cause must cost the same in a large store as in a small one,
+//! and find its rows by an index.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
@@ -33,7 +33,7 @@ fn page(name: &str, source: Source) -> Ephemeral {
     Ephemeral { source, step: EphemeralStep::LogIn, ..interaction(name, START) }
 }
 
-/// Puts a row into every table that grows with what people or strangers do.
+/// Adds a row to every table that grows with the actions of users or strangers.
 async fn add(store: &Arc<dyn Store>, n: u32) {
     let name = format!("old{n}");
     let audit = |event| row(event, START);
@@ -63,7 +63,7 @@ async fn grow(store: &Arc<dyn Store>, size: u32) {
     }
 }
 
-/// A store with rows in every table, and what operations on it cost.
+/// A store with rows in every table, and the costs of operations on it.
 struct Measured {
     store: Arc<dyn Store>,
     file: PathBuf,
@@ -90,14 +90,14 @@ impl Measured {
     }
 }
 
-/// Does what is listed, in this order.
+/// Runs the listed operations in order.
 macro_rules! deeds {
     ($measured:ident, $($what:literal: $deed:expr;)*) => {
         $($measured.done($what, $deed).await;)*
     };
 }
 
-/// `size`: how many sign-ins are pending, and as many have ended.
+/// `size` is the number of pending sign-ins; as many have ended.
 async fn clients_and_sign_ins(m: &mut Measured, size: u32) {
     let (store, of, app, audit) =
         (Arc::clone(&m.store), tenant(), client_id("app"), row(AuditEvent::CodeIssued, START));
@@ -201,7 +201,7 @@ async fn codes_and_tokens(m: &mut Measured) {
     }
 }
 
-/// What each operation cost in a store with `size` rows of everything.
+/// Returns the cost of each operation in a store with `size` rows of everything.
 async fn costs(size: u32) -> BTreeMap<&'static str, Costs> {
     let mut measured = Measured::new(size).await;
     clients_and_sign_ins(&mut measured, size).await;
@@ -211,14 +211,14 @@ async fn costs(size: u32) -> BTreeMap<&'static str, Costs> {
     measured.costs
 }
 
-/// The ways by which SQLite looks through a whole table.
+/// Returns the steps of a query plan in which SQLite scans a whole table.
 fn scans(db: &Connection, sql: &str) -> Vec<String> {
     let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let mut steps = plan.raw_query();
     let mut scans = Vec::new();
     while let Some(step) = steps.next().unwrap() {
         let step: String = step.get(3).unwrap();
-        // The rows that an inner query has found are not a table.
+        // Scanning the results of an inner query does not count.
         if step.starts_with("SCAN")
             && !["SCAN CONSTANT ROW", "SCAN (subquery", "SCAN oldest"].iter().any(|s| step.starts_with(s))
         {

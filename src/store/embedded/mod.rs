@@ -1,8 +1,8 @@
 //! SQLite: one writer thread with group commit, readers beside it, one file.
 //!
-//! It keeps everything in `mcpgate.db` (WAL, every commit flushed before it is acknowledged) and decides nothing: the
-//! rules of `oauth` are asked inside the transaction. Several processes may open the file at once: the command line
-//! does, beside a running server. Start with `rows/codes.rs`, then `file/writer.rs`.
+//! It keeps everything in `mcpgate.db` (WAL, every commit is flushed before it is acknowledged) and decides nothing:
+//! the rules of `oauth` are applied inside the transaction. Several processes may open the file at once, such as a
+//! command while a server is running. Start with `rows/codes.rs`, then `file/writer.rs`.
 //!
 //! `stores` implements the traits on `rows` (the tables) and `file` (connections, transactions and the file as a whole);
 //! `rows` knows neither.
@@ -30,23 +30,23 @@ pub use file::server_lock::ServerLock;
 use file::writer::Writer;
 use file::{connection, creation};
 
-/// Reading threads: one is kept busy by the filling of the cache or a long list, the other answers meanwhile.
+/// The number of reading threads: one may be busy filling the cache or with a long list, while the other serves
+/// requests.
 const READERS: usize = 2;
 
-/// The embedded store.
+/// The embedded store, over one database file.
 #[derive(Debug)]
 pub struct EmbeddedStore {
     file: PathBuf,
     writer: Writer,
     readers: Readers,
-    /// One connection for `PRAGMA data_version`, whose answers compare only on the same connection.
+    /// A connection for `PRAGMA data_version`, whose results can only be compared on the same connection.
     watcher: Readers,
 }
 
 impl EmbeddedStore {
-    /// Opens or makes the database file (mode 0600), brings its schema up to date, and ends what a backup that was put
-    /// back still holds open. `held` is the lock of the server that opens it; without one the schema is changed only
-    /// while no server runs.
+    /// Opens or creates the database file (mode 0600), updates its schema, and ends all access in a restored backup.
+    /// `held` is the lock if a server opens it; without one the schema is only changed while no server runs.
     ///
     /// # Errors
     /// `Unavailable` when the file cannot be opened, is locked, was written by a newer program, or by an older one and a
@@ -72,7 +72,7 @@ impl EmbeddedStore {
         self.writer.run(work).await
     }
 
-    /// The same for what ends access: it has room on a full disk.
+    /// Like `write`, for operations that end access, which have reserved space on a full disk.
     async fn write_urgently<T, F>(&self, by: EndedBy, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -92,7 +92,7 @@ impl EmbeddedStore {
         self.readers.run(work).await
     }
 
-    /// Reads what is stored, whatever is in force beside.
+    /// Reads what is stored, without changes that are only in force.
     async fn read_stored<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,

@@ -1,7 +1,7 @@
-//! A store that was put back from a backup: how it is recognised, and what it ends.
+//! A store restored from a backup: how it is recognised, and what is ended in it.
 //!
-//! Whatever was spent or revoked after the backup was made would come alive again with it: used codes and links, ended
-//! sessions, spent refresh tokens, revoked access. Nothing of it can be told apart, so all of it ends.
+//! Whatever was used or revoked after the backup was made would become valid again: used codes and links, ended
+//! sessions, used refresh tokens, revoked access. These cannot be distinguished from the rest, so everything is ended.
 
 use rusqlite::Connection;
 
@@ -10,11 +10,11 @@ use crate::store::embedded::rows::row::execute;
 use crate::store::embedded::rows::{audit, grants, row};
 use crate::store::{AuditEvent, AuditRow, Result};
 
-/// `PRAGMA user_version` of a copy that nobody has served from yet; 0 in every other file.
+/// `PRAGMA user_version` of a copy that was never served from; 0 in every other file.
 const BACKUP: u32 = 1;
 
-/// Secrets that would be good once more, permissions that may have been taken back, and the hashes of live tokens. Used
-/// codes stay: they tell a replay.
+/// Secrets that would become valid again, permissions that may have been revoked, and the hashes of valid tokens. Used
+/// codes stay, so that a replay is detected.
 const ENDED: [&str; 7] = [
     "DELETE FROM access_token",
     "DELETE FROM void_token",
@@ -25,19 +25,19 @@ const ENDED: [&str; 7] = [
     "DELETE FROM setup_link",
 ];
 
-/// Marks a copy as one.
+/// Marks a file as a backup.
 pub(super) fn mark(copy: &Connection) -> Result<()> {
     Ok(copy.pragma_update(None, "user_version", BACKUP)?)
 }
 
-/// Returns whether a store is a copy that nobody has served from yet.
+/// Returns whether a store is a copy that was never served from.
 pub(super) fn is_marked(db: &Connection) -> Result<bool> {
     Ok(row::number(db, "PRAGMA user_version")? == u64::from(BACKUP))
 }
 
-/// Ends what the backup still holds open, and takes its mark away; in the transaction that opens the store.
+/// Ends all access in the backup, and removes its mark, in the transaction that opens the store.
 pub(super) fn begin_anew(db: &Connection, now: Timestamp) -> Result<()> {
-    // Kept as revoked: a token of a later generation then proves that the store was set back (RT-16).
+    // Kept as revoked, so that a token of a later generation proves that the store was restored (RT-16).
     let grants = grants::end_every(db, now)?;
     for ended in ENDED {
         execute(db, ended, [])?;

@@ -1,4 +1,4 @@
-//! Looking the whole file over, and copying it: slow work, each on a thread and connection of its own.
+//! Checks and copies the whole file: slow work, each on its own thread and connection.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use crate::files::private::take_owner;
 use crate::store::embedded::rows::{accounts, clients, codes, ephemeral, grants, retention, row, sessions, tokens};
 use crate::store::{Result, StoreError};
 
-/// What must never be, counted; and how it is told.
+/// Queries that count violations of invariants, each with its message.
 const INVARIANTS: [(&str, &str); 9] = [
     (
         "SELECT count(*) FROM access_token t LEFT JOIN grants g ON g.no = t.grant_no WHERE g.no IS NULL",
@@ -63,7 +63,7 @@ where
     answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the thread has stopped".to_owned())))
 }
 
-/// Checks the file's structure, its references, its history, every row's seal, and what must never be.
+/// Checks the file's structure, references, schema history, every row's seal, and the invariants.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let mut problems = row::all(db, "PRAGMA integrity_check(20)", [], |c| Ok(c.text()?.to_owned()))?;
     problems.retain(|line| line != "ok");
@@ -91,11 +91,11 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Copies the store into a new file of mode 0600: one consistent state, while others read and write. It gets its name
-/// when it is whole and marked as a copy.
+/// Copies the store into a new file of mode 0600, in one consistent state while others read and write. The file gets
+/// its final name when it is complete and marked as a copy.
 pub(crate) fn backup(db: &Connection, to: &Path) -> Result<()> {
     let part = unfinished(to);
-    // `create_new`: a backup never overwrites, least of all an earlier backup. Whoever makes the same one meets the part.
+    // `create_new`: a backup never overwrites a file, and two processes that write the same backup conflict here.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
     let made = made.map_err(|error| cannot_make(&part, &error))?;
     // A copy beside the store belongs to the store's user; elsewhere it belongs to the user who made it.
@@ -117,7 +117,7 @@ pub(crate) fn backup(db: &Connection, to: &Path) -> Result<()> {
     copied
 }
 
-/// The name of a backup while it is made.
+/// Returns the name of a backup while it is written.
 pub(super) fn unfinished(to: &Path) -> PathBuf {
     let mut name = to.as_os_str().to_owned();
     name.push(".part");
@@ -131,14 +131,14 @@ fn cannot_make(file: &Path, error: &std::io::Error) -> StoreError {
 }
 
 fn copy(db: &Connection, to: &Path) -> Result<()> {
-    // As root: the owner of the folder could put a link in its place and so choose the file.
+    // Without following links: the folder's owner could otherwise choose the file that root writes.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut target = Connection::open_with_flags(paths::resolved(to)?, flags)?;
-    // All pages in one step: in steps, each write from elsewhere would make the copy start again.
+    // All pages in one step, because otherwise each concurrent write would restart the copy.
     if Backup::new(db, &mut target)?.step(-1)? != StepResult::Done {
         return Err(StoreError::Unavailable("the store was locked during the copy".to_owned()));
     }
     backup_mark::mark(&target)?;
-    // A copy is one file: without this it would want a write-ahead log beside it.
+    // A copy is a single file, without a write-ahead log.
     Ok(target.pragma_update(None, "journal_mode", "DELETE")?)
 }

@@ -1,4 +1,4 @@
-//! A connection to the file: how it is set up, and bringing its schema up to date.
+//! Connections to the file: their settings, and updating the schema.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::store::embedded::rows::row;
 use crate::store::migrate::{self, Applied, MIGRATIONS, Migration};
 use crate::store::{Result, StoreError};
 
-/// `mcpg`: tells our file from any other SQLite file.
+/// The application id `mcpg`, which distinguishes our files from other SQLite files.
 pub(super) const APPLICATION_ID: i64 = 0x6d63_7067;
 
-/// How long to wait for another process's write. The command line's transactions take milliseconds; a request that
-/// waited longer than this is better answered with 503 than kept.
+/// How long to wait for another process's write. Commands' transactions take milliseconds; a request that waited longer
+/// is better answered with 503.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// Opens a file for reading only, no matter who owns it.
+/// Opens a file read-only, whoever owns it.
 pub(super) fn open_backup(file: &Path) -> Result<Connection> {
     let connection =
         Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -31,30 +31,30 @@ pub(super) fn open_backup(file: &Path) -> Result<Connection> {
 
 /// Opens one connection.
 pub(crate) fn open(file: &Path) -> Result<Connection> {
-    // Without CREATE: the file was made before, with the right mode. Each connection stays on one thread at a
-    // time, so SQLite's own mutexes are not needed.
+    // Without CREATE, because the file was created before with the right mode. Each connection is used by one thread at
+    // a time, so SQLite's own mutexes are not needed.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(resolved(file)?, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(128);
-    // Without this SQLite replans a query for each set of values wherever a partial index might be used, which doubled
-    // the cost of a refresh.
+    // Without this SQLite replans a query for each set of values if a partial index might be used, which doubled the
+    // cost of a refresh.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let settings: [(&str, &str); 9] = [
         ("journal_mode", "WAL"),
         // Each commit is on the disk before it is acknowledged.
         ("synchronous", "FULL"),
         ("foreign_keys", "ON"),
-        // Nothing in the schema may call functions with side effects, whoever edited it.
+        // The schema must not call functions with side effects, whoever edited it.
         ("trusted_schema", "OFF"),
-        // Notices damaged pages when they are read.
+        // Detects damaged pages when they are read.
         ("cell_size_check", "ON"),
-        // 16 MB between checkpoints; and the log file is cut back to 64 MB after a peak.
+        // 16 MB between checkpoints; below, the log file is truncated to 64 MB after a peak.
         ("wal_autocheckpoint", "4000"),
         ("journal_size_limit", "67108864"),
-        // 16 MB of pages at most: what a full group of operations changes must fit, or it is written twice.
+        // At most 16 MB of pages: the changes of a full group of operations must fit, or they are written twice.
         ("cache_size", "-16384"),
-        // Savepoints spill to memory, never into files beside ours.
+        // Savepoints spill to memory, never into files.
         ("temp_store", "MEMORY"),
     ];
     for (name, value) in settings {
@@ -69,20 +69,20 @@ fn applied(connection: &Connection) -> Result<Vec<Applied>> {
     })
 }
 
-/// Refuses a file that is not ours, brings the schema of one that is up to date, and starts over from a backup. A server
-/// brings its lock along; everybody else holds it while the file is changed, so that no server opens it meanwhile.
+/// Refuses a file that is not ours, updates the schema, and ends all access in a restored backup. A server passes its
+/// lock; all others take the lock while the file is changed, so that no server opens it meanwhile.
 pub(crate) fn migrate(
     connection: &mut Connection,
     file: &Path,
     held: Option<&ServerLock>,
     now: Timestamp,
 ) -> Result<()> {
-    // Another process may hold the lock for writing for as long as the disk is full.
+    // Another process may hold the write lock for as long as the disk is full.
     if is_up_to_date(connection)? {
         return Ok(());
     }
     let _lock = apply(connection, MIGRATIONS, file, held)?;
-    // A transaction of its own, for which references are in force; the mark says until then that it is to be done.
+    // A separate transaction with foreign keys enforced; until it commits, the mark stays.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if backup_mark::is_marked(&transaction)? {
         backup_mark::begin_anew(&transaction, now)?;
@@ -90,15 +90,15 @@ pub(crate) fn migrate(
     Ok(transaction.commit()?)
 }
 
-/// Takes the steps that a store has still to take, all or none; returns the lock that it took for that.
+/// Applies all outstanding steps or none; returns the lock that was taken for it.
 pub(super) fn apply(
     connection: &mut Connection,
     known: &[Migration],
     file: &Path,
     held: Option<&ServerLock>,
 ) -> Result<Option<ServerLock>> {
-    // SQLite, "ALTER TABLE" 7: a table is rebuilt by making another and dropping it, and while references are in force that
-    // deletes all that points to its rows. Within a transaction this setting is ignored.
+    // SQLite, "ALTER TABLE" 7: a table is rebuilt by creating another and dropping the old one, which with foreign keys
+    // enforced would delete all referring rows. Within a transaction this setting is ignored.
     connection.pragma_update(None, "foreign_keys", "OFF")?;
     let applied = apply_all(connection, known, file, held);
     connection.pragma_update(None, "foreign_keys", "ON")?;
@@ -111,7 +111,7 @@ fn apply_all(
     file: &Path,
     held: Option<&ServerLock>,
 ) -> Result<Option<ServerLock>> {
-    // Immediate: two processes that start at once must not both migrate.
+    // Immediate, because two processes that start at once must not both migrate.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let tables = row::number(&transaction, "SELECT count(*) FROM sqlite_schema")?;
     let id: i64 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -125,7 +125,7 @@ fn apply_all(
         )?;
     }
     let outstanding = migrate::outstanding(known, &applied(&transaction)?)?;
-    // A server knows the schema that it started with: an older one would meet tables that it does not understand.
+    // A running server of an older version would find tables that it does not know.
     let lock = match held {
         None if tables > 0 && (!outstanding.is_empty() || backup_mark::is_marked(&transaction)?) => {
             Some(lock_for_change(file)?)
@@ -148,14 +148,14 @@ fn apply_all(
     Ok(lock)
 }
 
-/// Returns what is wrong with the references between rows, a line for each.
+/// Returns the broken references between rows, one line each.
 pub(super) fn dangling(connection: &Connection) -> Result<Vec<String>> {
     row::all(connection, "PRAGMA foreign_key_check", [], |c| {
         Ok(format!("a row of `{}` points to a row that is not there", c.text()?))
     })
 }
 
-/// Returns whether there is nothing to do to a file that is ours; asked without the lock for writing.
+/// Returns whether a file is ours and up to date; does not take the write lock.
 fn is_up_to_date(connection: &Connection) -> Result<bool> {
     let state = connection.unchecked_transaction()?;
     let id: i64 = state.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -165,7 +165,7 @@ fn is_up_to_date(connection: &Connection) -> Result<bool> {
         && !backup_mark::is_marked(&state)?)
 }
 
-/// Returns why this program cannot work with a store, if that was made by a newer one.
+/// Returns why this program cannot use a store, if a newer program made it.
 pub(super) fn newer_schema(connection: &Connection) -> Result<Option<String>> {
     match migrate::outstanding(MIGRATIONS, &applied(connection)?) {
         Err(StoreError::Unavailable(newer)) => Ok(Some(newer)),
@@ -180,7 +180,7 @@ fn lock_for_change(file: &Path) -> Result<ServerLock> {
     })
 }
 
-/// Returns what is wrong with the schema's history; nothing when all is well.
+/// Returns what is wrong with the schema's history, if anything.
 pub(super) fn check_migrations(connection: &Connection) -> Result<Option<String>> {
     let outstanding = migrate::outstanding(MIGRATIONS, &applied(connection)?);
     Ok(match outstanding {

@@ -1,5 +1,5 @@
-//! A new store: made whole under another name first, so that a file of its name that is empty or cut off is always a store
-//! that was damaged, and never one that was about to be made.
+//! Creates a new store under another name first, so that an empty or truncated file with the final name is always a
+//! damaged store, and never one that was being created.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,11 +15,11 @@ use crate::files::private;
 use crate::oauth::Timestamp;
 use crate::store::{Result, StoreError};
 
-/// How many were made in this process, so that each has a name of its own meanwhile.
+/// How many stores were created in this process, so that each has its own temporary name.
 static MADE: AtomicU32 = AtomicU32::new(0);
 
-/// Makes the file and its folder if they are absent, both for the owner alone (ST-07), and looks at the file if it is
-/// there. Returns its path without links.
+/// Creates the file and its folder if they are absent, both accessible to the owner only (ST-07), and checks an
+/// existing file. Returns its path without symbolic links.
 pub(crate) fn prepare(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<PathBuf> {
     make_folder(folder_of(file))?;
     let file = resolved(file)?;
@@ -32,7 +32,7 @@ pub(crate) fn prepare(file: &Path, held: Option<&ServerLock>, now: Timestamp) ->
     Ok(file)
 }
 
-/// Makes an empty store. Of two processes that do so at once the first one's stays.
+/// Creates an empty store. If two processes do so at once, the first one's is kept.
 fn make(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<()> {
     let log = beside(file, "-wal");
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
@@ -41,7 +41,7 @@ fn make(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<()> {
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     let part = beside(file, &format!(".{}-{number}", std::process::id()));
     let parts = ["", "-journal", "-wal", "-shm"].map(|ending| beside(&part, ending));
-    // Left behind by a process of this number that was killed.
+    // Left behind by a killed process with the same id.
     parts.iter().try_for_each(|part| remove(part))?;
     let made = fill(&part, held, now).and_then(|()| match fs::hard_link(&part, file) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -56,11 +56,11 @@ fn fill(part: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<()> {
     drop(private::open_or_create(part).map_err(|e| unavailable("cannot make", part, &e))?);
     let mut db = connection::open(part)?;
     connection::migrate(&mut db, part, held, now)?;
-    // One file, all of it on the disk.
+    // A single file, fully written to disk.
     Ok(db.pragma_update(None, "journal_mode", "DELETE")?)
 }
 
-/// Sees to the mode of the file, and that there is something in it; whether all pages are there SQLite finds out.
+/// Sets the mode of the file and checks that it is not empty; SQLite detects missing pages.
 fn look_at(file: &Path) -> Result<()> {
     let opened = private::open_or_create(file).map_err(|e| unavailable("cannot open", file, &e))?;
     let metadata = opened.metadata().map_err(|e| unavailable("cannot look at", file, &e))?;
@@ -70,7 +70,7 @@ fn look_at(file: &Path) -> Result<()> {
         forced.map_err(|e| unavailable("others can read the store and it belongs to another user:", file, &e))?;
     }
     let length = metadata.len();
-    // With a log beside it, SQLite completes the last page from there.
+    // With a write-ahead log, SQLite completes the last page from there.
     let has_log = fs::metadata(beside(file, "-wal")).is_ok_and(|log| log.len() > 0);
     let Header { page_size, .. } = Header::read(&opened).map_err(|e| unavailable("cannot read", file, &e))?;
     if page_size == 0 || (!has_log && !length.is_multiple_of(page_size)) {

@@ -1,4 +1,5 @@
-//! Room on a disk that fills up: a file that is given up for what ends access, and a reserve that strangers leave alone.
+//! Space on a disk that fills up: a reserve file that is deleted to end access on a full disk, and free space that
+//! strangers may not use.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,20 +12,21 @@ use rustix::io::Errno;
 use super::paths::folder_of;
 use crate::files::private;
 
-/// The name of the file that is given up.
+/// The name of the reserve file.
 const FILE: &str = "reserve";
-/// Its size: revocations that each write some 50 KB, until the log of the store is restarted, and once more after that.
+/// Its size: enough for revocations, which write some 50 KB each, until the store's log is restarted, and as many
+/// again.
 const BALLAST: u64 = 2 << 20;
-/// Where less than this is free, strangers add nothing more. Absolute: others may fill a large disk as well.
+/// Free space below which strangers may add nothing more. An absolute value, since others may fill a large disk too.
 const RESERVE: u64 = 6 << 20;
-/// How often the disk is looked at.
+/// How often the disk is checked.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
-/// What is known of the disk of one store.
+/// The state of the disk of one store.
 #[derive(Debug)]
 pub(crate) struct Disk {
     file: PathBuf,
-    /// Whether this is the server, which keeps the file. Everybody may give it up.
+    /// Whether this is the server, which recreates the file. Any process may delete it.
     keeps: bool,
     is_kept: bool,
     is_scarce: bool,
@@ -32,18 +34,18 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Knows nothing yet of the disk that the store `store` is on.
+    /// Makes the state for the disk of the store `store`, not checked yet.
     pub(crate) fn new(store: &Path, keeps: bool) -> Self {
         Self { file: folder_of(store).join(FILE), keeps, is_kept: false, is_scarce: false, looked: None }
     }
 
-    /// Checks the disk, unless that was done a moment ago, and recreates the file if there is room for it.
+    /// Checks the disk, unless that was just done, and recreates the reserve file if there is room.
     pub(super) fn look(&mut self) {
         if !self.keeps || self.looked.is_some_and(|at| at.elapsed() < LOOK) {
             return;
         }
         let is_first = self.looked.replace(Instant::now()).is_none();
-        // A file system that does not say has room enough.
+        // A file system that does not report free space is assumed to have enough.
         let free =
             statvfs(folder_of(&self.file)).map_or(u64::MAX, |found| found.f_bavail.saturating_mul(found.f_frsize));
         let was_kept = self.is_kept || is_first;
@@ -69,17 +71,18 @@ impl Disk {
         }
     }
 
-    /// Returns whether there is so little room that strangers add nothing more.
+    /// Returns whether there is so little space that strangers may add nothing more.
     pub(super) fn is_scarce(&self) -> bool {
         self.is_scarce
     }
 
-    /// Returns whether the file was given up and could not be recreated: free space is then kept for revocations.
+    /// Returns whether the reserve file was deleted and could not be recreated: free space is then kept for
+    /// revocations.
     pub(super) fn is_given_up(&self) -> bool {
         self.keeps && self.looked.is_some() && !self.is_kept
     }
 
-    /// Returns whether it is the disk of the server, which lives on after this operation.
+    /// Returns whether this is the server, which continues to run after the operation.
     pub(super) const fn is_of_server(&self) -> bool {
         self.keeps
     }
@@ -89,7 +92,7 @@ impl Disk {
         folder_of(&self.file)
     }
 
-    /// Gives the file up.
+    /// Deletes the reserve file.
     pub(super) fn give_up(&mut self) {
         self.is_kept = false;
         match fs::remove_file(&self.file) {
@@ -101,7 +104,7 @@ impl Disk {
         }
     }
 
-    /// Makes the file, all of it on the disk.
+    /// Creates the reserve file, fully allocated on disk.
     fn make(&self) -> bool {
         let made = private::open_or_create(&self.file).and_then(|mut file| {
             match fallocate(&file, FallocateFlags::empty(), 0, BALLAST) {
@@ -111,7 +114,7 @@ impl Disk {
         });
         if let Err(error) = &made {
             tracing::debug!(%error, "no room can be kept free on the disk");
-            // A part of it is of no use.
+            // A partial file is useless.
             let _absent = fs::remove_file(&self.file);
         }
         made.is_ok()

@@ -1,29 +1,29 @@
-//! SQLite's errors as `StoreError`: what happened, and whether a retry can help.
+//! Maps SQLite's errors to `StoreError`: what happened, and whether a retry can help.
 
 use rusqlite::{Error, ffi};
 
 use crate::store::StoreError;
 
-/// What errors begin with that a disk without room gives.
+/// Prefix of errors from a full disk.
 const NO_MORE: &str = "the disk takes no more";
 const FULL: &str = "the disk is full";
 
-/// Returns whether it is for want of room that nothing was written.
+/// Returns whether nothing was written because the disk is full.
 pub(super) fn is_no_room(error: &StoreError) -> bool {
     matches!(error, StoreError::Unavailable(why) if why.starts_with(FULL) || why.starts_with(NO_MORE))
 }
 
-/// What is said of an operation that has to wait until there is room.
+/// The error of an operation that has to wait until there is space.
 pub(super) fn no_room() -> StoreError {
     StoreError::Unavailable(format!("{FULL}, and what is left is kept for those who end access"))
 }
 
-/// What is said of an operation that was not tried because writing failed a moment ago.
+/// The error of an operation that was not tried because writing has just failed.
 pub(super) fn failed_lately() -> StoreError {
     StoreError::Unavailable("writing failed a moment ago, and what ends access is written first".to_owned())
 }
 
-/// What is said of an operation of a command while a running server could not store what ended access.
+/// The error of a command's operation while a running server cannot store the end of some access.
 pub(super) fn held_by_server() -> StoreError {
     StoreError::Unavailable(
         "a running server holds revocations that are not stored yet; they are stored first, so that nothing written now is \
@@ -36,7 +36,7 @@ impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         // The extended code's low byte is the primary code.
         match error.sqlite_error().map(|e| e.extended_code & 0xff) {
-            // What is not ENOSPC but a quota (EDQUOT) or RLIMIT_FSIZE (EFBIG) SQLite tells as a failed write.
+            // SQLite reports a quota (EDQUOT) or RLIMIT_FSIZE (EFBIG), unlike ENOSPC, as a failed write.
             Some(ffi::SQLITE_IOERR) if is_code(&error, ffi::SQLITE_IOERR_WRITE) => {
                 Self::Unavailable(format!("{NO_MORE}: {error}"))
             }
@@ -48,14 +48,14 @@ impl From<Error> for StoreError {
             Some(ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => Self::Corrupt(error.to_string()),
             Some(ffi::SQLITE_CONSTRAINT) => Self::Conflict(error.to_string()),
             Some(_) => Self::Unavailable(error.to_string()),
-            // Not from SQLite but from reading its answer: a value of another type than the schema says.
+            // Not from SQLite but from reading a result: a value of another type than in the schema.
             None => Self::Corrupt(error.to_string()),
         }
     }
 }
 
-/// Returns whether the disk refused to make written data durable. The system may have dropped that data from its
-/// cache and report success next time, so nothing written from then on can be vouched for (ST-06).
+/// Returns whether making written data durable failed. The system may have dropped that data from its cache and report
+/// success next time, so nothing written from then on is certain to be stored (ST-06).
 pub(super) fn is_failed_sync(error: &Error) -> bool {
     is_code(error, ffi::SQLITE_IOERR_FSYNC) || is_code(error, ffi::SQLITE_IOERR_DIR_FSYNC)
 }

@@ -1,4 +1,4 @@
-//! What the writer counts and tells about itself.
+//! Figures of the writer for the metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) struct Figures {
     pub(super) halted: AtomicBool,
     pub(super) dead: AtomicBool,
     pub(super) scarce: AtomicBool,
-    /// Operations that are in force and not yet stored.
+    /// The number of operations that are in force but not stored yet.
     pub(super) unstored: AtomicUsize,
 }
 
@@ -42,7 +42,7 @@ impl Figures {
         });
     }
 
-    /// Returns them as they are now.
+    /// Returns the current figures.
     pub(super) fn stats(&self) -> StoreStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         StoreStats {

@@ -1,11 +1,12 @@
-//! The lock on the folder of a store, held while something is in force that is not stored: SQLite's own lock is lost for a
+//! The lock on the folder of a store, held while something is in force but not stored: SQLite's own lock is lost for a
 //! moment whenever a commit fails.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
-/// How often the server tries to lock the folder, and how long it pauses between: a command looks for microseconds only.
+/// How often the server tries to lock the folder, and below the pause in between: a command holds it only for
+/// microseconds.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -13,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(super) struct FolderLock(File);
 
 impl FolderLock {
-    /// Takes it; `None` if somebody looks at it just now, or the file system does not lock folders.
+    /// Takes the lock; `None` if a command is just checking it, or the file system cannot lock folders.
     pub(super) fn take(folder: &Path) -> Option<Self> {
         let file =
             File::open(folder).inspect_err(|error| tracing::debug!(%error, "the folder cannot be locked")).ok()?;
@@ -30,7 +31,7 @@ impl FolderLock {
         None
     }
 
-    /// Returns whether a server holds it.
+    /// Returns whether a server holds the lock.
     pub(super) fn is_taken(folder: &Path) -> bool {
         File::open(folder).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
@@ -38,7 +39,7 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // flock(2): to close the file is not enough while a child that is just being started still has it open as well.
+        // flock(2): closing the file is not enough while a child process that is just being started still has it open.
         let _let_go = self.0.unlock();
     }
 }

@@ -6,24 +6,24 @@ use std::os::unix::fs::FileExt as _;
 
 use super::connection::APPLICATION_ID;
 
-/// Bytes of the header. A file that is shorter SQLite would take for an empty store.
+/// Length of the header in bytes. SQLite would take a shorter file for an empty store.
 const LENGTH: usize = 100;
 
-/// What a file says of itself.
+/// The content of a file's header.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Header {
-    /// Whether all of it is there, and it is one of SQLite.
+    /// Whether the header is complete and SQLite's.
     pub(super) is_database: bool,
     /// Whether mcpgate has made the file.
     pub(super) is_ours: bool,
-    /// Bytes of a page; 0 where there is no header.
+    /// Page size in bytes; 0 without a header.
     pub(super) page_size: u64,
     /// How many pages the file has.
     pub(super) pages: u64,
 }
 
 impl Header {
-    /// Reads it; of a file that is too short nothing is known.
+    /// Reads the header; all fields are empty for a file that is too short.
     pub(super) fn read(file: &File) -> io::Result<Self> {
         let mut bytes = [0; LENGTH];
         match file.read_exact_at(&mut bytes, 0) {

@@ -1,11 +1,11 @@
-//! What ends access and could not be written: in force at once, and written when that can be done.
+//! Operations that end access and could not be written: in force at once, and written when that is possible.
 //!
-//! It is performed in a transaction that stays open on the writer's connection, and everybody in this process reads from
-//! inside of it: nothing that reads has to know what is not stored. The change log is read from the disk alone, since its
-//! numbers must not be given twice; those who follow it are told here.
+//! They are performed in a transaction that stays open on the writer's connection, and all reads of this process happen
+//! inside it, so that readers need not know what is not stored. The change log is read from the disk only, since its
+//! numbers must not be given twice; its followers are informed here.
 //!
-//! Other processes must not write meanwhile: what they wrote would be undone by what is older and stored after it. SQLite
-//! gives its lock up whenever a commit fails, so the folder of the store is locked as well, and commands look at that.
+//! Other processes must not write meanwhile, because older changes stored later would undo theirs. SQLite releases its
+//! lock whenever a commit fails, so the folder of the store is locked as well, and commands check that.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::store::embedded::rows::row::execute;
 use crate::store::{Result, StoreError};
 
 impl WriterThread {
-    /// Begins a transaction, in place of one that is open, with all that is in force and not stored.
+    /// Begins a transaction, replacing an open one, with everything that is in force but not stored.
     pub(super) fn begin_with_unstored(&mut self) -> Result<()> {
         self.roll_back();
         self.expect_no_lock()?;
@@ -39,7 +39,7 @@ impl WriterThread {
         outcome
     }
 
-    /// Refuses to write beside a server that has something in force which is not stored.
+    /// Refuses to write while a server has something in force that is not stored.
     fn expect_no_lock(&self) -> Result<()> {
         if !self.disk.is_of_server() && FolderLock::is_taken(self.disk.folder()) {
             return Err(fault::held_by_server());
@@ -47,8 +47,8 @@ impl WriterThread {
         Ok(())
     }
 
-    /// Keeps the transaction open, and others from writing, while something is in force that is not stored: a commit that
-    /// fails ends the transaction.
+    /// Keeps the transaction open, and others from writing, while something is in force but not stored: a failed commit
+    /// ends the transaction.
     pub(super) fn hold_unstored(&mut self) {
         if self.unstored.is_empty() {
             return;
@@ -63,22 +63,23 @@ impl WriterThread {
         }
     }
 
-    /// Reads: with what is in force and not stored, or not at all.
+    /// Reads inside the open transaction, or fails.
     pub(super) fn read(&mut self, job: Job) {
         if !self.unstored.is_empty()
             && self.db.is_autocommit()
             && let Err(error) = self.begin_with_unstored()
         {
-            // Who asked learns that nothing can be said; never that what was revoked still stands.
+            // The caller gets an error, and never a revoked grant as active.
             tracing::warn!(%error, "what is in force and not stored could not be read");
             return;
         }
         job(&self.db);
     }
 
-    /// Puts in force those of a group whose transaction failed that end access, and answers them. Returns the others.
+    /// Of a group whose transaction failed, puts the operations that end access in force, and answers them. Returns the
+    /// others.
     pub(super) fn put_in_force(&mut self, group: Vec<Box<dyn Operation>>) -> Vec<Box<dyn Operation>> {
-        // A command ends a moment later, and what it knows with it.
+        // A command ends a moment later, and its unstored changes with it.
         if !self.disk.is_of_server() || !group.iter().any(|operation| operation.is_urgent()) {
             return group;
         }
@@ -95,7 +96,7 @@ impl WriterThread {
         others
     }
 
-    /// Does so for one; returns it if it is not in force.
+    /// Does so for one operation; returns it if it could not be put in force.
     fn put_one_in_force(&mut self, mut operation: Box<dyn Operation>) -> Option<Box<dyn Operation>> {
         if !self.unstored.has_place(operation.ends_access())
             || (self.db.is_autocommit() && self.begin_with_unstored().is_err())
@@ -120,7 +121,7 @@ impl WriterThread {
             return None;
         }
         if !is_change {
-            // What it found ended may be so by what is not stored.
+            // What it found already ended may itself not be stored.
             operation.answer(Some(&StoreError::NotStored));
             return None;
         }
@@ -131,7 +132,7 @@ impl WriterThread {
             self.unstored.tried = Instant::now();
         }
         self.unstored.operations.push(operation);
-        // Before anybody is told that it is in force.
+        // Before the caller is told that it is in force.
         self.hold_unstored();
         self.figures.unstored.store(self.unstored.len(), Ordering::Release);
         if let Some(operation) = self.unstored.operations.last_mut() {
@@ -140,14 +141,14 @@ impl WriterThread {
         None
     }
 
-    /// Tells of the changes after a position.
+    /// Reports the changes after a position to the followers.
     fn tell(&self, after: u64) -> Result<()> {
         let Some(tell) = self.unstored.listener.get() else { return Ok(()) };
         audit::changes_since(&self.db, after)?.iter().for_each(tell);
         Ok(())
     }
 
-    /// Tries once a second to store what is in force.
+    /// Tries to store what is in force, once a second.
     pub(super) fn store_unstored_when_due(&mut self) {
         if !self.unstored.is_empty() && self.unstored.tried.elapsed() >= disk::LOOK {
             self.store_unstored();
@@ -167,7 +168,7 @@ impl WriterThread {
         }
     }
 
-    /// Forgets what has been committed.
+    /// Drops what was committed.
     pub(super) fn forget_stored(&mut self) {
         if self.unstored.is_empty() {
             return;
@@ -181,7 +182,7 @@ impl WriterThread {
         self.figures.unstored.store(0, Ordering::Release);
     }
 
-    /// Tries a last time, and reports what is lost.
+    /// Tries a last time, and logs what is lost.
     pub(super) fn end_unstored(&mut self) {
         if self.unstored.is_empty() {
             return;

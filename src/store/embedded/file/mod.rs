@@ -1,7 +1,7 @@
-//! The database file: who may open it, the threads that write and read, and what is done to it as a whole.
+//! The database file: opening it, the threads that write and read, and operations on the whole file.
 //!
-//! For: connections, transactions, a disk that is full, backup, check and restore. It knows `rows`, which do not know it.
-//! Start with `connection.rs`, then `writer.rs` and `worker.rs`.
+//! For: connections, transactions, full disks, backup, check and restore. It uses `rows`, which do not use it. Start
+//! with `connection.rs`, then `writer.rs` and `worker.rs`.
 
 pub(super) mod backup_mark;
 pub(super) mod check;

@@ -1,4 +1,4 @@
-//! What a caller wants the writer to do, and how the caller is told.
+//! Operations for the writer, and how their callers get the result.
 
 use std::panic::AssertUnwindSafe;
 
@@ -8,20 +8,20 @@ use tokio::sync::oneshot;
 use crate::oauth::AccountId;
 use crate::store::{AuditRow, Result, StoreError};
 
-/// What is said of an operation that panicked; where is in the log.
+/// The error of an operation that panicked; the log says where.
 pub(super) const DEFECT: &str = "a defect of the program";
 
-/// Who ends access: no kind of requester may take all the room for changes that are in force and not stored.
+/// Who ends access: no kind of requester may use all the room for changes that are in force but not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EndedBy {
     /// An operator.
     Operator,
-    /// Anybody else, who ended access of this account, if of one.
+    /// Ended by anybody else, for this account if it is about one.
     Account(Option<AccountId>),
 }
 
 impl EndedBy {
-    /// Reads it from the row of the action.
+    /// Reads it from the action's audit row.
     pub(crate) fn of(row: &AuditRow) -> Self {
         if row.actor.as_deref() == Some(AuditRow::OPERATOR) {
             return Self::Operator;
@@ -30,39 +30,39 @@ impl EndedBy {
     }
 }
 
-/// What one caller wants done.
+/// An operation of one caller.
 pub(super) trait Operation: Send {
-    /// Does it inside a savepoint; whether its changes are to stay.
+    /// Performs the operation inside a savepoint; returns whether to keep its changes.
     fn perform(&mut self, db: &Connection) -> bool;
-    /// Returns why it failed by itself, if it did.
+    /// Returns the operation's own error, if it failed.
     fn failure(&self) -> Option<&StoreError>;
-    /// Returns by whom access is ended, if it ends access: then it can be performed again, and what room is left on the
-    /// disk is for it.
+    /// Returns who ends access, if the operation does: then it can be performed again, and may use the space reserved
+    /// on the disk.
     fn ends_access(&self) -> Option<&EndedBy>;
-    /// Returns whether it ends access.
+    /// Returns whether the operation ends access.
     fn is_urgent(&self) -> bool {
         self.ends_access().is_some()
     }
-    /// Tells the caller, after the commit or after its failure; the first time that it is called.
+    /// Sends the result to the caller, after the commit or its failure; only the first call has an effect.
     fn answer(&mut self, failure: Option<&StoreError>);
 }
 
-/// What is to be done.
+/// The work of an operation.
 pub(super) enum Work<F, G> {
-    /// At most once.
+    /// Performed at most once.
     Once(Option<F>),
-    /// As often as it takes, for it ends access.
+    /// Performed as often as necessary, because it ends access.
     Urgent(EndedBy, G),
 }
 
-/// The type of the kind of work that an operation is not.
+/// A placeholder for the type of the other kind of work.
 pub(super) type Plain<T> = fn(&Connection) -> Result<T>;
 
-/// An operation and whom to tell.
+/// An operation and its caller.
 pub(super) struct PendingOperation<T, F, G> {
     work: Work<F, G>,
     outcome: Option<Result<T>>,
-    /// `None` once it was told.
+    /// The caller; `None` once it was answered.
     caller: Option<oneshot::Sender<Result<T>>>,
 }
 
@@ -79,7 +79,7 @@ where
     G: Fn(&Connection) -> Result<T> + Send,
 {
     fn perform(&mut self, db: &Connection) -> bool {
-        // A defect of one operation is that operation's failure: the writer and the others go on.
+        // A panic of one operation is only that operation's failure: the writer and the others continue.
         let done = match &mut self.work {
             Work::Once(work) => work.take().map(|work| std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
             Work::Urgent(_, work) => Some(std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
@@ -104,7 +104,7 @@ where
     fn answer(&mut self, failure: Option<&StoreError>) {
         let Some(caller) = self.caller.take() else { return };
         let outcome = match (self.outcome.take(), failure) {
-            // What the operation itself found wrong is nearer to the cause than the failure of its group.
+            // The operation's own error is closer to the cause than the failure of its group.
             (Some(Err(own)), _) => Err(own),
             (_, Some(failure)) => Err(failure.clone()),
             (Some(done), None) => done,

@@ -1,4 +1,4 @@
-//! The names of the store's files, and what is done to files by their names.
+//! The names of the store's files, and operations on files by name.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ pub(super) fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> St
     StoreError::Unavailable(format!("{what} {}: {error}", path.display()))
 }
 
-/// Makes a folder, with those above it, for the owner alone. One that is there stays as it is.
+/// Makes a folder and its parents, accessible to the owner only. An existing one is left as it is.
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
     private::make_folder(folder).map_err(|e| unavailable("cannot make the folder", folder, &e))
 }
@@ -20,21 +20,21 @@ pub(super) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
-/// Follows links to the folder, so that none is left that SQLite would have to refuse.
+/// Resolves links to the folder, because SQLite refuses paths with links.
 pub(super) fn resolved(file: &Path) -> Result<PathBuf> {
     let folder = folder_of(file);
     let folder = folder.canonicalize().map_err(|e| unavailable("cannot find", folder, &e))?;
     Ok(folder.join(file.file_name().unwrap_or_default()))
 }
 
-/// The file beside another one whose name goes on with `ending`.
+/// Returns the path of a file with `ending` appended to its name.
 pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub(super) fn remove(file: &Path) -> Result<()> {
     match fs::remove_file(file) {
         Ok(()) => Ok(()),

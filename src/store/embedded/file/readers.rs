@@ -1,4 +1,5 @@
-//! Readers: threads with a connection each. WAL lets them read beside the writer, each from one consistent state.
+//! Readers: threads with a connection each. WAL lets them read concurrently with the writer, each from one consistent
+//! state.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +14,13 @@ use super::operation::DEFECT;
 use crate::store::{Result, StoreError};
 use crate::sync::lock;
 
-/// Reads that may wait; beyond that the caller is told at once.
+/// The most waiting reads; beyond that the caller gets an error at once.
 const QUEUE: usize = 1024;
 
-/// A read and whom to tell.
+/// A read and its caller.
 pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 
-/// The handle by which reads are handed in.
+/// The handle for submitting reads.
 #[derive(Debug)]
 pub(crate) struct Readers {
     queue: Option<SyncSender<Job>>,
@@ -50,7 +51,7 @@ impl Readers {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Reads from one consistent state of the store.
+    /// Runs a read on one consistent state of the store.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -64,8 +65,8 @@ impl Readers {
     }
 }
 
-/// Makes the job of a read, and the end at which its answer comes. On a connection with an open transaction it reads inside
-/// of that.
+/// Makes the job of a read, and the receiver of its result. On a connection with an open transaction it reads inside
+/// that.
 pub(super) fn job<T, F>(work: F) -> (Job, oneshot::Receiver<Result<T>>)
 where
     T: Send + 'static,
@@ -77,11 +78,11 @@ where
             return;
         }
         let read = || {
-            // The transaction is what makes several statements see one state; it ends by being dropped.
+            // The transaction makes several statements see the same state; dropping it ends it.
             let _state = db.is_autocommit().then(|| db.unchecked_transaction()).transpose()?;
             work(db)
         };
-        // A defect of one read is that read's failure: the thread goes on.
+        // A panic of one read is only that read's failure: the thread continues.
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(read));
         let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned())));
         if caller.send(outcome).is_err() {
@@ -91,7 +92,7 @@ where
     (job, answer)
 }
 
-/// Tells when a thread ends by a panic: the other would read more slowly, or nobody any more, and nothing would say why.
+/// Reports a thread that ended by a panic: otherwise reads would become slower or stop without explanation.
 struct ReaderAlarm(Arc<AtomicBool>);
 
 impl Drop for ReaderAlarm {
@@ -105,7 +106,7 @@ impl Drop for ReaderAlarm {
 
 fn run(db: &Connection, waiting: &Mutex<Receiver<Job>>) {
     loop {
-        // Whoever holds the lock waits for the next job; the others wait for the lock.
+        // The thread with the lock waits for the next job; the others wait for the lock.
         let next = lock(waiting).recv();
         let Ok(job) = next else { return };
         job(db);

@@ -1,4 +1,4 @@
-//! Putting a backup in the place of a store, which is kept.
+//! Replaces a store by a backup; the store is kept under another name.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,10 +15,10 @@ use crate::files::{ReadError, name_of};
 use crate::oauth::Timestamp;
 use crate::store::{Result, StoreError};
 
-/// Why a backup was not restored. The store is as it was before.
+/// Why a backup was not restored. The store is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The file is not a whole backup of a store of ours.
+    /// The file is not a complete backup of one of our stores.
     #[error("cannot restore {}: {why}; the store was not changed", file.display())]
     NoBackup {
         /// The file that was to be restored.
@@ -31,8 +31,8 @@ pub enum RestoreError {
     Store(#[from] StoreError),
 }
 
-/// Puts a copy of the backup `from` into a data folder that no server serves, and keeps what was there; returns under
-/// which name, if anything was.
+/// Installs a copy of the backup `from` in a data folder that no server is using, and keeps an existing store; returns
+/// the name under which it is kept, if there was one.
 ///
 /// # Errors
 /// `RestoreError`. Nothing is replaced then.
@@ -41,7 +41,7 @@ pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<Pa
     look_at(from).map_err(no_backup)?;
     let lock = ServerLock::acquire(data_dir)?;
     let (file, copy) = (data_dir.join(STORE), data_dir.join("mcpgate-restoring.db"));
-    // Left over when an earlier restore was killed.
+    // Left over from an earlier restore that was killed.
     remove(&copy)?;
     remove(&check::unfinished(&copy))?;
     let placed = make_ready(from, &copy, &lock, now).map_err(|error| match error {
@@ -56,7 +56,7 @@ pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<Pa
     placed
 }
 
-/// Renames the copy to `file`, and keeps what was there; returns under which name.
+/// Renames the copy to `file`, and keeps an existing store; returns the name under which it is kept.
 fn put_in_place(copy: &Path, file: &Path, now: Timestamp) -> Result<Option<PathBuf>> {
     let kept = if file.exists() { Some(keep(file, now)?) } else { None };
     fs::rename(copy, file).map_err(|e| unavailable("cannot put the backup in place as", file, &e))?;
@@ -64,17 +64,16 @@ fn put_in_place(copy: &Path, file: &Path, now: Timestamp) -> Result<Option<PathB
     Ok(kept)
 }
 
-/// Gives the store a second name, under which it stays when another one takes its first.
+/// Gives the store a second name, under which it is kept when another store replaces it.
 fn keep(file: &Path, now: Timestamp) -> Result<PathBuf> {
-    // Whenever this ends, killed or not, the store under its name is a whole one: the old one with all it holds, or the
-    // new.
+    // Even if this is killed, there is always a complete store under the name: the old one or the new one.
     match fold_log(file) {
         Ok(()) => {}
         Err(StoreError::Corrupt(why)) => tracing::warn!(why, "the store that is replaced is damaged"),
         Err(error) => return Err(error),
     }
     let mut seconds = now.as_secs();
-    // Restored twice within a second: the next one is free.
+    // If restored twice within a second, use the next free name.
     let kept = loop {
         let kept = file.with_file_name(format!("mcpgate-replaced-{seconds}.db"));
         match fs::hard_link(file, &kept) {
@@ -82,7 +81,7 @@ fn keep(file: &Path, now: Timestamp) -> Result<PathBuf> {
             linked => break linked.map(|()| kept).map_err(|e| unavailable("cannot keep the store", file, &e))?,
         }
     };
-    // The log of a damaged one belongs to it, and must not be taken for that of the store that comes in its place.
+    // The write-ahead log of a damaged store belongs to it, and must not be used with the new store.
     let log = beside(file, "-wal");
     if log.exists() {
         fs::rename(&log, beside(&kept, "-wal")).map_err(|e| unavailable("cannot move", &log, &e))?;
@@ -91,7 +90,7 @@ fn keep(file: &Path, now: Timestamp) -> Result<PathBuf> {
     Ok(kept)
 }
 
-/// Looks whether a file can be a backup at all; else returns what is wrong with it, and what to do.
+/// Checks whether a file can be a backup; the error says what is wrong with it, and what to do.
 fn look_at(from: &Path) -> Result<(), String> {
     const ANOTHER: &str = "name a file that mcpgate db backup has written";
     let found = fs::metadata(from).map_err(|error| error.to_string())?;
@@ -114,7 +113,7 @@ fn look_at(from: &Path) -> Result<(), String> {
     }
 }
 
-/// Makes a copy of a backup that could be served from, and checks it; returns why this program is too old for it, if it is.
+/// Makes a copy of a backup that a server can use, and checks it; returns the reason if this program is too old for it.
 fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Result<Option<String>> {
     check::backup(&connection::open_backup(from)?, copy)?;
     let mut db = connection::open(copy)?;
@@ -126,14 +125,14 @@ fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Re
     if !problems.is_empty() {
         return Err(StoreError::Corrupt(problems.join("; ")));
     }
-    // One file again, so that renaming it moves all of it.
+    // A single file again, so that renaming it moves everything.
     db.pragma_update(None, "journal_mode", "DELETE")?;
-    // Made by root, it would be closed to the user of the server.
+    // If root has created it, the server's user could not open it.
     give_to_owner(copy).map_err(|e| unavailable("cannot give away", copy, &e))?;
     Ok(None)
 }
 
-/// Brings what is in the write-ahead log into the store itself, which is one file then.
+/// Merges the write-ahead log into the store, which is then a single file.
 fn fold_log(file: &Path) -> Result<()> {
     Ok(connection::open(file)?.pragma_update(None, "journal_mode", "DELETE")?)
 }

@@ -8,24 +8,24 @@ use super::paths::{make_folder, unavailable};
 use crate::files::private;
 use crate::store::{Result, StoreError};
 
-/// Held by the one server of a data folder for as long as it runs. The command line needs it only to change the schema or
-/// to put a backup in place: SQLite lets it write beside the server, and the change log tells the server.
+/// Held by the only server of a data folder for as long as it runs. Commands need it only to change the schema or to
+/// restore a backup: otherwise SQLite lets them write concurrently, and the server learns of it from the change log.
 #[derive(Debug)]
 pub struct ServerLock {
-    /// Locked as long as it is open; the system lets go even after a kill.
+    /// Locked as long as it is open; the system releases it even after a kill.
     file: File,
 }
 
 impl Drop for ServerLock {
     fn drop(&mut self) {
-        // flock(2): to close the file is not enough while a child that is just being started still has it open as well. When
-        // this fails, closing it does what it can.
+        // flock(2): closing the file is not enough while a child process that is just being started still has it open.
+        // If this fails, closing it is all that can be done.
         let _let_go = self.file.unlock();
     }
 }
 
 impl ServerLock {
-    /// Takes the lock of a data folder, which is made if it is absent.
+    /// Takes the lock of a data folder, which is created if it is absent.
     ///
     /// # Errors
     /// `Unavailable` when another server runs on the folder (ST-05), or it cannot be written.
@@ -37,7 +37,7 @@ impl ServerLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Without its number it is told all the same.
+                // The error is reported even without the server's process id.
                 let _unknown = file.take(32).read_to_string(&mut holder);
                 return Err(StoreError::Unavailable(format!(
                     "another mcpgate (process {}) serves {}; stop it, or choose another folder with --data",

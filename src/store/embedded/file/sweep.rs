@@ -1,4 +1,4 @@
-//! The sweep: removes what has ended, a batch at a time, so that no request waits long behind it (ST-17).
+//! The sweep: removes what has expired in batches, so that no request waits long for it (ST-17).
 
 use rusqlite::{Connection, params};
 
@@ -9,13 +9,13 @@ use crate::store::embedded::rows::{clients, row};
 use crate::store::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT};
 use crate::store::{AuditRow, Result};
 
-/// Rows in one batch: some milliseconds of the writer's time.
+/// Rows per batch: some milliseconds of the writer's time.
 const BATCH: u32 = 1000;
 
 const NOTHING: Lifetime = Lifetime::from_millis(0);
 
-/// What goes, and how long after its end. Each statement takes the moment and the batch size; an index serves each. The order keeps
-/// cascades small: tokens go before their grants.
+/// What is removed, and how long after its end. Each statement takes a time and the batch size, and uses an index. The
+/// order keeps cascades small: tokens are removed before their grants.
 const STEPS: [(&str, Lifetime); 11] = [
     (
         "DELETE FROM access_token WHERE no IN
@@ -32,7 +32,7 @@ const STEPS: [(&str, Lifetime); 11] = [
             (SELECT no FROM code WHERE used_at IS NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
         NOTHING,
     ),
-    // ST-18: a used code goes with its grant and not before.
+    // ST-18: a used code is removed with its grant and not before.
     (
         "DELETE FROM grants WHERE no IN
             (SELECT no FROM grants WHERE idle_until <= ?1 ORDER BY idle_until LIMIT ?2)",
@@ -70,8 +70,8 @@ const STEPS: [(&str, Lifetime); 11] = [
     ),
 ];
 
-/// When a client that no operator added is removed, by the time ?1 of its last use or registration: not used for long, and
-/// never used. Two statements, because one with OR would look at every client.
+/// Returns the conditions for removing clients that no operator added, with the time ?1 of the last use or
+/// registration: unused for long, and never used. Two statements, because one with OR would scan all clients.
 const fn abandoned(unused_client_after: Lifetime) -> [(&'static str, Lifetime); 2] {
     [
         ("last_used_at <= ?1 AND registered_at <= ?1", CLIENT_KEPT_UNUSED),
@@ -79,7 +79,7 @@ const fn abandoned(unused_client_after: Lifetime) -> [(&'static str, Lifetime); 
     ]
 }
 
-/// Removes everything that has ended by `now`; how many rows went, not counting what hung on them.
+/// Removes everything that has expired by `now`; returns how many rows, not counting dependent ones.
 pub(crate) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: Lifetime) -> Result<u64> {
     let mut gone = 0;
     for (sql, kept) in STEPS {
@@ -93,8 +93,9 @@ pub(crate) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: 
     Ok(gone)
 }
 
-/// Removes clients that came by themselves, are abandoned, and on which nothing hangs; how many. One that an operator
-/// switched off stays: forgetting it would switch it on again. So does one whose document an operator imported.
+/// Removes clients that no operator added, that are abandoned and have no dependent rows; returns how many. One that an
+/// operator has disabled is kept, because removing it would enable it again. So is one whose document an operator
+/// imported.
 fn remove_abandoned(db: &Connection, is_abandoned: &str, before: i64, now: Timestamp) -> Result<usize> {
     let sql = format!(
         "SELECT tenant, client_id FROM client c WHERE origin <> 'manual' AND status = 'enabled' AND {is_abandoned}
@@ -111,12 +112,12 @@ fn remove_abandoned(db: &Connection, is_abandoned: &str, before: i64, now: Times
     Ok(abandoned.len())
 }
 
-/// The stored moment `span` before `now`; below zero where the clock has not come that far.
+/// Returns the stored time `span` before `now`; negative if the clock is not that far yet.
 fn earlier(now: Timestamp, span: Lifetime) -> i64 {
     storable(now.as_millis()).saturating_sub(storable(span.as_millis()))
 }
 
-/// Repeats `batch`, each time in a transaction that others can share, until it finds less than a full batch.
+/// Repeats `batch`, each time in a transaction shared with other operations, until a batch is not full.
 async fn in_batches<F>(writer: &Writer, batch: F) -> Result<u64>
 where
     F: Fn(&Connection) -> Result<usize> + Copy + Send + 'static,

@@ -1,4 +1,4 @@
-//! The operations that are in force and not stored, and how many of them there may be.
+//! The operations that are in force but not stored, and limits on their number.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -7,14 +7,14 @@ use super::folder_lock::FolderLock;
 use super::operation::{EndedBy, Operation};
 use crate::store::TellUnstored;
 
-/// The most operations that are kept. Beyond that a revocation is not in force, and that is what is answered.
+/// The most operations kept. Beyond that a revocation fails, and its caller is told so.
 const MOST: usize = 1024;
-/// How many of them may come from others than operators, so that nobody uses up the operators' share.
+/// How many of them may come from anybody but operators, so that operators always have room.
 const MOST_OF_OTHERS: usize = 768;
-/// How many of those may be of one account: one who has many grants and tokens does not keep others from ending theirs.
+/// How many of those may be about one account, so that an account with many grants and tokens leaves room for others.
 const MOST_OF_ACCOUNT: usize = 64;
 
-/// Who is told of changes that are in force and not stored.
+/// Receives changes that are in force but not stored.
 #[derive(Default)]
 pub(super) struct UnstoredListener(OnceLock<TellUnstored>);
 
@@ -26,7 +26,7 @@ impl std::fmt::Debug for UnstoredListener {
 
 impl UnstoredListener {
     pub(super) fn set(&self, tell: TellUnstored) {
-        // There is one token cache in a process.
+        // There is only one token cache in a process.
         let _earlier = self.0.set(tell);
     }
 
@@ -35,7 +35,7 @@ impl UnstoredListener {
     }
 }
 
-/// The operations that are in force and not stored, oldest first.
+/// The operations that are in force but not stored, oldest first.
 pub(super) struct Unstored {
     pub(super) operations: Vec<Box<dyn Operation>>,
     pub(super) listener: Arc<UnstoredListener>,
@@ -53,7 +53,7 @@ impl Unstored {
         self.operations.is_empty()
     }
 
-    /// Returns whether one more is kept for this kind of requester.
+    /// Returns whether there is room for one more from this kind of requester.
     pub(super) fn has_place(&self, by: Option<&EndedBy>) -> bool {
         if self.len() >= MOST {
             return false;

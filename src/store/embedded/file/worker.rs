@@ -16,31 +16,32 @@ use super::unstored::{Unstored, UnstoredListener};
 use crate::store::embedded::rows::row::execute;
 use crate::store::{Result, StoreError};
 
-/// Operations in one transaction at most: beyond this the flush is no longer what costs.
+/// The most operations per transaction: beyond this the flush no longer dominates the cost.
 const GROUP: usize = 256;
 
-/// How long a transaction that has done all that waited goes on taking in what arrives: about as long as a flush takes.
+/// How long a transaction keeps accepting new operations after the waiting ones are done: about as long as a flush
+/// takes.
 const GROUP_TIME: Duration = Duration::from_millis(2);
 
 type CommitGroup = Vec<Box<dyn Operation>>;
 
-/// What the thread is asked for.
+/// A request to the thread.
 pub(super) enum Request {
-    /// To do something in a transaction.
+    /// An operation to perform in a transaction.
     Operation(Box<dyn Operation>),
-    /// To read, while not all that is in force is stored.
+    /// A read, while some changes are in force but not stored.
     Read(Job),
 }
 
-/// The thread's own side.
+/// The state of the writer's thread.
 pub(super) struct WriterThread {
     pub(super) db: Connection,
     pub(super) disk: Disk,
     pub(super) figures: Arc<Figures>,
     pub(super) unstored: Unstored,
-    /// Reads that came in while a transaction was open.
+    /// Reads that arrived while a transaction was open.
     later: Vec<Job>,
-    /// Why nothing more is written in this process's life.
+    /// Why nothing more is written until a restart.
     pub(super) broken: Option<StoreError>,
 }
 
@@ -49,7 +50,7 @@ impl WriterThread {
         Self { db, disk, figures, unstored: Unstored::new(listener), later: Vec::new(), broken: None }
     }
 
-    /// Serves until nobody can ask any more.
+    /// Serves requests until all handles are gone.
     pub(super) fn run(&mut self, waiting: &Receiver<Request>) {
         while let Ok(next) = self.next(waiting) {
             self.disk.look();
@@ -65,7 +66,7 @@ impl WriterThread {
         self.end_unstored();
     }
 
-    /// Waits for a request; not for ever while there is little room, so that it is seen when there is more.
+    /// Waits for a request; with a time limit while the disk is nearly full, so that new space is noticed.
     fn next(&self, waiting: &Receiver<Request>) -> Result<Option<Request>, RecvError> {
         if !self.disk.is_scarce() && !self.disk.is_given_up() && self.unstored.is_empty() {
             return waiting.recv().map(Some);
@@ -77,7 +78,7 @@ impl WriterThread {
         }
     }
 
-    /// Takes operations that wait into a group; reads among them are done later.
+    /// Collects waiting operations into a group; reads among them are done later.
     fn gather(&mut self, group: &mut CommitGroup, waiting: &Receiver<Request>, most: usize) {
         for request in waiting.try_iter().take(most) {
             match request {
@@ -87,7 +88,7 @@ impl WriterThread {
         }
     }
 
-    /// Does what one caller wants, with what waits behind.
+    /// Performs one operation together with those waiting behind it.
     fn serve(&mut self, first: Box<dyn Operation>, waiting: &Receiver<Request>) {
         let mut group = vec![first];
         self.gather(&mut group, waiting, GROUP - 1);
@@ -106,7 +107,7 @@ impl WriterThread {
         let changed = self.db.total_changes();
         let mut outcome = match &self.broken {
             Some(broken) => Err(broken.clone()),
-            // It was tried within the last second. Changes in force are not written again for each new request.
+            // It was tried within the last second; changes in force are not written again for each new request.
             None if !self.unstored.is_empty() => Err(fault::failed_lately()),
             None => self.commit_group(&mut group, Some(waiting)),
         };
@@ -121,7 +122,7 @@ impl WriterThread {
         self.note(outcome.as_ref().err(), changed);
         if let Err(failure) = &outcome {
             tracing::error!(%failure, operations = group.len(), "a group of store operations was not committed");
-            // Those behind have waited as long and would meet the same fault, each after its own timeout.
+            // Those behind have waited as long and would get the same error, each after its own timeout.
             self.gather(&mut group, waiting, usize::MAX);
             group = self.put_in_force(group);
             self.figures.failures.fetch_add(u64::try_from(group.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -129,15 +130,15 @@ impl WriterThread {
         group.iter_mut().for_each(|operation| operation.answer(outcome.as_ref().err()));
     }
 
-    /// Notes whether writing works, if there was anything to write since `changed`.
+    /// Records whether writing works, if there was anything to write since `changed`.
     pub(super) fn note(&self, failure: Option<&StoreError>, changed: u64) {
-        // What had nothing to write says nothing of whether writing works again.
+        // A transaction without changes does not show whether writing works again.
         if failure.is_some() || self.db.total_changes() != changed {
             self.figures.failing.store(failure.is_some(), Ordering::Relaxed);
         }
     }
 
-    /// Tells those who do not end access that there is no room; returns the others.
+    /// Answers the operations that do not end access with the error; returns the others.
     fn refuse_others(&self, group: CommitGroup, failure: &StoreError) -> CommitGroup {
         let (urgent, mut others): (CommitGroup, CommitGroup) =
             group.into_iter().partition(|operation| operation.is_urgent());
@@ -146,15 +147,16 @@ impl WriterThread {
         urgent
     }
 
-    /// Commits what ends access on a full disk: in the room that is there, and then in the room that the log has.
+    /// Commits operations that end access on a full disk: in the remaining space, and then in the space of the
+    /// write-ahead log.
     pub(super) fn commit_with_less_room(&mut self, group: &mut CommitGroup) -> Result<()> {
         let outcome = self.commit_group(group, None);
         if !outcome.as_ref().is_err_and(fault::is_no_room) {
             return outcome;
         }
-        // When all that is in the log is in the store as well, the log is written from its beginning again.
+        // Once the log is fully merged into the store, it is written from the beginning again.
         if let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(RESTART)") {
-            // Of what is in force already it is tried every second.
+            // For what is already in force this is tried every second.
             if self.unstored.is_empty() {
                 tracing::warn!(%error, "the log could not be brought into the store");
             }
@@ -162,7 +164,7 @@ impl WriterThread {
         self.commit_group(group, None)
     }
 
-    /// One transaction: what is in force and not stored, the group, and what arrives meanwhile.
+    /// Commits one transaction: what is in force but not stored, the group, and what arrives meanwhile.
     fn commit_group(&mut self, group: &mut CommitGroup, waiting: Option<&Receiver<Request>>) -> Result<()> {
         self.begin_with_unstored()?;
         let began = Instant::now();
@@ -189,13 +191,13 @@ impl WriterThread {
         Ok(())
     }
 
-    /// Each operation has its own savepoint, so that one which fails leaves the others unharmed. An error is one of the
-    /// transaction as a whole.
+    /// Performs an operation in its own savepoint, so that a failure does not affect the others. An error concerns the
+    /// whole transaction.
     pub(super) fn perform(&self, operation: &mut dyn Operation) -> Result<()> {
         execute(&self.db, "SAVEPOINT operation", [])?;
         if !operation.perform(&self.db) {
             self.figures.failures.fetch_add(1, Ordering::Relaxed);
-            // A full disk makes SQLite roll the whole transaction back by itself; what was done before is lost too.
+            // On a full disk SQLite rolls back the whole transaction itself, including earlier operations.
             if self.db.is_autocommit() {
                 let rolled_back = || StoreError::Unavailable("the transaction was rolled back".to_owned());
                 return Err(operation.failure().cloned().unwrap_or_else(rolled_back));

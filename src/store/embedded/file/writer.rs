@@ -1,7 +1,7 @@
-//! The one writer: a thread that gathers what waits into one transaction, commits it, and only then answers.
+//! The only writer: a thread that collects waiting operations into one transaction, commits it, and only then answers.
 //!
-//! A commit costs one flush of the disk however many operations it carries, so under load the cost is shared; a lone
-//! operation never waits for company.
+//! A commit costs one disk flush however many operations it contains, so under load the cost is shared; a single
+//! operation never waits for others.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,10 +19,10 @@ use super::unstored::UnstoredListener;
 use super::worker::{Request, WriterThread};
 use crate::store::{Result, StoreError, StoreStats, TellUnstored};
 
-/// Operations that may wait: some seconds' worth on a slow disk. Beyond that the caller is told at once.
+/// The most waiting operations: some seconds' worth on a slow disk. Beyond that the caller gets an error at once.
 const QUEUE: usize = 4096;
 
-/// The handle by which operations are handed in.
+/// The handle for submitting operations.
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: Option<SyncSender<Request>>,
@@ -32,7 +32,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which owns the connection from now on.
+    /// Starts the thread, which then owns the connection.
     pub(crate) fn start(db: Connection, mut disk: Disk) -> Result<Self> {
         disk.look();
         let (queue, waiting) = sync_channel(QUEUE);
@@ -48,7 +48,7 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread), figures, listener })
     }
 
-    /// Does `work` in a transaction. The answer comes after the commit; an error means that nothing was changed.
+    /// Runs `work` in a transaction. Returns after the commit; an error means that nothing was changed.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -58,8 +58,8 @@ impl Writer {
         self.hand_in(work).await
     }
 
-    /// The same for `work` that ends access. What is kept free on a full disk is given up for it; what cannot be written all
-    /// the same is in force until it can be (`StoreError::NotStored`).
+    /// Like `run`, for `work` that ends access. It may use the space reserved on a full disk; if it still cannot be
+    /// written, it is in force until it can (`StoreError::NotStored`).
     pub(crate) async fn run_urgent<T, F>(&self, by: EndedBy, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -84,12 +84,12 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the writer has stopped".to_owned())))
     }
 
-    /// Returns whether something is in force that is not stored: then only `read` knows of it.
+    /// Returns whether something is in force but not stored: then only `read` sees it.
     pub(crate) fn has_unstored(&self) -> bool {
         self.figures.unstored.load(Ordering::Acquire) > 0
     }
 
-    /// Reads from the store as it will be once all that is in force is stored.
+    /// Reads the store as it will be once everything in force is stored.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -103,7 +103,7 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable(lost.to_owned())))
     }
 
-    /// Sets who is notified of changes that are in force and not stored.
+    /// Sets who is notified of changes that are in force but not stored.
     pub(crate) fn tell_unstored(&self, tell: TellUnstored) {
         self.listener.set(tell);
     }
@@ -114,7 +114,7 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Lets what waits be done, and the file be closed, before the process goes on.
+    /// Waits until pending operations are done and the file is closed.
     fn drop(&mut self) {
         drop(self.queue.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
@@ -123,7 +123,7 @@ impl Drop for Writer {
     }
 }
 
-/// Tells when the thread ends by a panic: reads go on, so nothing else would.
+/// Reports a thread that ended by a panic: reads continue, so nothing else would show it.
 struct WriterAlarm(Arc<Figures>);
 
 impl Drop for WriterAlarm {
