@@ -15,7 +15,7 @@ pub type LinkHash = Digest<SetupLink>;
 /// A person who can log in, or a program that acts for itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Whose.
+    /// The tenant that it belongs to.
     pub tenant: TenantId,
     /// Its kind and its stable id, which is never reused.
     pub subject: Subject,
@@ -114,7 +114,7 @@ impl LoginPlace {
 /// An attempt to sign in, as recorded.
 #[derive(Debug, Clone)]
 pub struct SignIn {
-    /// Whose.
+    /// The tenant that it belongs to.
     pub tenant: TenantId,
     /// The hash of what was typed as the login name.
     pub hash: LoginNameHash,
@@ -140,7 +140,7 @@ pub struct LoginHistory {
 pub struct SetupLink {
     /// SHA-256 of the secret in the link.
     pub hash: LinkHash,
-    /// Whose.
+    /// The tenant that it belongs to.
     pub tenant: TenantId,
     /// The account that it is for.
     pub subject: AccountId,
@@ -155,7 +155,7 @@ pub struct SetupLink {
 pub struct LoginSession {
     /// SHA-256 of the cookie.
     pub hash: SessionHash,
-    /// Whose.
+    /// The tenant that it belongs to.
     pub tenant: TenantId,
     /// The account that is logged in.
     pub subject: AccountId,
@@ -194,7 +194,7 @@ impl LoginSession {
 /// What a consent is about: at most one is remembered about the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsentKey {
-    /// Whose.
+    /// The tenant that it belongs to.
     pub tenant: TenantId,
     /// The account of the user who gave it.
     pub subject: AccountId,

@@ -39,7 +39,7 @@ pub struct UseReport {
     pub presented: Vec<(TenantId, TokenHash)>,
     /// Families with the generation that this process has issued: those not presented are unused.
     pub issued: Vec<(TenantId, GrantId, u32)>,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 

@@ -14,7 +14,7 @@ use crate::oauth::{
 /// The store request of the refresh grant.
 #[derive(Debug, Clone)]
 pub struct RotateRefresh {
-    /// Whose.
+    /// The tenant that it belongs to.
     pub tenant: TenantId,
     /// The grant, which is the token's family.
     pub grant: GrantId,
@@ -24,7 +24,7 @@ pub struct RotateRefresh {
     pub access: NewAccessToken,
     /// The idle lifetime, which success renews.
     pub idle: Lifetime,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
     /// The audit row for success. Reuse writes `RefreshReused` with the same context instead.
     pub audit: AuditRow,

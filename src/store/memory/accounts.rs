@@ -14,7 +14,7 @@ impl State {
         self.accounts.iter_mut().find(|a| a.tenant == *tenant && a.subject.id() == subject)
     }
 
-    /// Sets the password and ends what the old one gave rise to.
+    /// Sets the password and ends everything that the old one has opened.
     fn put_password(&mut self, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Result<Update> {
         let at = new.at;
         let is_person = self.account(&audit.tenant, subject).is_some_and(|a| a.subject.is_person());
@@ -35,7 +35,7 @@ impl State {
         Ok(Update::Done)
     }
 
-    /// Whether somebody else than `subject` has a login name, or had it once.
+    /// Returns whether an account other than `subject` has a login name or had it before.
     fn is_name_of_another(&self, tenant: &TenantId, name: &LoginName, subject: &AccountId) -> bool {
         let now = self.accounts.iter().map(|a| (&a.tenant, &a.name, a.subject.id()));
         let before = self.former_names.iter().map(|(t, n, s)| (t, n, s));

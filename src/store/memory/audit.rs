@@ -6,7 +6,7 @@ use super::super::{AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore,
 use super::MemoryStore;
 use crate::oauth::Timestamp;
 
-/// Makes a page of those of the rows that a filter wants.
+/// Makes a page of the rows that match a filter.
 fn page<'r>(rows: impl Iterator<Item = &'r (u64, AuditRow)>, filter: &AuditFilter, limit: u32) -> AuditPage {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let rows: Vec<_> = rows.filter(|(_, row)| filter.wants(row)).take(limit).cloned().collect();

@@ -7,7 +7,7 @@ use super::{MemoryStore, State};
 use crate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, Digest, DocumentAge, TenantId, Timestamp};
 
 impl State {
-    /// Finds the client that has registered this.
+    /// Finds the client with this registration.
     fn registered(&self, tenant: &TenantId, registration: Option<Digest<ClientMetadata>>) -> Option<&Client> {
         let registered = self.clients.iter().filter(|c| c.tenant == *tenant && c.origin == ClientOrigin::Registered);
         registered.filter(|_| registration.is_some()).find(|c| c.metadata.registration_hash() == registration)
@@ -74,7 +74,7 @@ impl ClientStore for MemoryStore {
             state.consents.retain(|c| c.key.tenant != client.tenant || c.key.client != client.id);
         }
         match state.client_mut(&client.tenant, &client.id) {
-            // What an operator decided about a client (disabled, bound to a resource) outlives its document.
+            // An operator's decisions about a client (disabled, bound to a resource) survive a new document.
             Some(known) => (known.metadata, known.document) = (client.metadata, client.document),
             None => state.clients.push(client),
         }

@@ -1,4 +1,4 @@
-//! What is noted of the time, in memory.
+//! The recorded time in memory.
 
 use async_trait::async_trait;
 
@@ -7,7 +7,7 @@ use super::super::{AuditRow, Change, ClockNote, ClockStore, Result};
 use super::{MemoryStore, prune};
 use crate::oauth::{Client, DocumentAge, Timestamp};
 
-/// Moves a time that is later than `latest` to `now`; how many, 0 or 1.
+/// Moves a time later than `latest` to `now`; returns how many it moved, 0 or 1.
 fn move_back(time: &mut Option<Timestamp>, latest: Timestamp, now: Timestamp) -> usize {
     let is_later = time.is_some_and(|time| time > latest);
     if is_later {

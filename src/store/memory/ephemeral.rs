@@ -1,4 +1,4 @@
-//! What lives for minutes, in memory.
+//! Ephemeral records, which live for minutes, in memory.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use super::{MemoryStore, State};
 use crate::oauth::Timestamp;
 
 impl State {
-    /// Removes as many of what lives for minutes as are too many for one more to stay within its limits.
+    /// Removes as many ephemeral records as needed for one more to stay within the limits.
     fn make_room(&mut self, place: &Place, limits: &EphemeralLimits) {
         let Place { holder, weight } = *place;
         let at_host = |other: &Holder| *other == holder;
@@ -32,8 +32,8 @@ impl State {
         places.filter(|place| is_meant(&place.holder)).map(|place| place.weight).sum()
     }
 
-    /// Returns who holds the most of those that are meant, told apart by `key`; among equals the one that has begun none
-    /// for the longest.
+    /// Returns who holds the most of the records that `is_meant` selects, grouped by `key`; among equals, the one whose
+    /// newest record is oldest.
     fn heaviest(&self, is_meant: impl Fn(&Holder) -> bool, key: impl Fn(Holder) -> Holder) -> Option<Holder> {
         let mut held: HashMap<Holder, (u64, Reverse<usize>)> = HashMap::new();
         for (no, place) in self.ephemerals.iter().map(Place::of).enumerate().filter(|(_, p)| is_meant(&p.holder)) {
@@ -43,13 +43,13 @@ impl State {
         held.into_iter().max_by_key(|(_, held)| *held).map(|(holder, _)| holder)
     }
 
-    /// Removes one of the host that holds the most of those that are meant; whether there is one.
+    /// Removes one record of the host that holds the most of those selected; returns whether there was one.
     fn remove_of_heaviest(&mut self, is_meant: &impl Fn(&Holder) -> bool) -> bool {
         let heaviest = self.heaviest(is_meant, |holder| holder);
         heaviest.is_some_and(|heaviest| self.remove_first(&|other: &Holder| *other == heaviest))
     }
 
-    /// Removes the oldest that has ended, else the oldest; whether there is one.
+    /// Removes the oldest ended record, else the oldest; returns whether there was one.
     fn remove_first(&mut self, is_meant: &impl Fn(&Holder) -> bool) -> bool {
         let theirs = self.ephemerals.iter().enumerate().filter(|(_, i)| is_meant(&Place::of(i).holder));
         let first = theirs.min_by_key(|(no, i)| (i.step != EphemeralStep::Ended, *no)).map(|(no, _)| no);
@@ -60,7 +60,8 @@ impl State {
         self.ephemerals.iter_mut().find(|one| one.key == *key && now < one.expires_at)
     }
 
-    /// Moves one to its next step, if it stands where it must. With `limits`, it has to find room where it moves to.
+    /// Moves a record to its next step, if it is at the expected one. With `limits`, there must be room for it in its
+    /// new place.
     pub(super) fn advance_ephemeral(
         &mut self,
         key: &EphemeralKey,
@@ -77,7 +78,7 @@ impl State {
         if let Some(limits) = limits.filter(|_| by.to == EphemeralStep::Consent && moved.holder != place.holder) {
             self.make_room(&moved, limits);
         }
-        // It may have been in the way itself.
+        // The record itself may have taken the room.
         let Some(one) = self.ephemeral(key, now) else { return Ok(Update::NotFound) };
         *one = advanced;
         Ok(Update::Done)

@@ -1,4 +1,4 @@
-//! Codes, grants and tokens in memory. The lock stands for the transaction.
+//! Codes, grants and tokens in memory. The lock takes the place of the transaction.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use crate::oauth::{
 };
 
 impl State {
-    /// Remembers when the client was last used, at most once a minute.
+    /// Records when the client was last used, at most once a minute.
     fn used(&mut self, tenant: &TenantId, id: &ClientId, now: Timestamp) {
         if let Some(client) = self.client_mut(tenant, id).filter(|c| !was_just_used(c.last_used_at, now)) {
             client.last_used_at = Some(now);
         }
     }
 
-    /// Removes all but the newest tokens of a grant and those of the grace, and tells.
+    /// Removes all but the newest tokens of a grant and those in their grace period, and announces that.
     fn remove_oldest_tokens(&mut self, request: &RotateRefresh) {
         let theirs = |t: &AccessTokenRecord| t.tenant == request.tenant && t.grant == request.grant;
         let newest_first = self.tokens.iter().rev().map(|(_, t)| t).filter(|t| theirs(t));
@@ -42,7 +42,7 @@ impl State {
         found.filter(|t| self.is_live(t, now)).map(|t| self.as_it_stands(t))
     }
 
-    /// Makes the live tokens of a grant's generation void, appends the changes, and returns their hashes.
+    /// Makes the live tokens of a grant's generation void, announces the changes, and returns the hashes.
     fn make_void(&mut self, grant: &Grant, now: Timestamp) -> Vec<TokenHash> {
         let same = |t: &AccessTokenRecord| t.tenant == grant.tenant && t.grant == grant.id;
         let goes = |t: &AccessTokenRecord| same(t) && t.generation == grant.generation && now < t.expires_at;
@@ -67,7 +67,7 @@ impl State {
         }
     }
 
-    /// Marks the generation of an access token as used, if it is the live one.
+    /// Marks the generation of an access token as used, if it is the current one.
     fn mark_used(&mut self, tenant: &TenantId, hash: &TokenHash) {
         let found = self.tokens.iter().find(|(_, t)| t.tenant == *tenant && t.hash == *hash);
         if let Some((grant, generation)) = found.map(|(_, t)| (t.grant, t.generation)) {
@@ -75,7 +75,7 @@ impl State {
         }
     }
 
-    /// Returns a token with `reports_use` as it stands now.
+    /// Returns a token with its present value of `reports_use`.
     fn as_it_stands(&self, token: &AccessTokenRecord) -> AccessTokenRecord {
         let grant = self.grant(&token.tenant, token.grant);
         let is_unused = grant.is_some_and(|g| g.takes_mark(token.generation, FirstUse::Used));
@@ -94,7 +94,7 @@ impl State {
         same.for_each(|g| *g = grant.clone());
     }
 
-    /// Adds the token that is issued, with the row that says so.
+    /// Adds an issued token and its audit row.
     fn add_issued(&mut self, issued: &Issued) {
         self.add_token(AccessTokenRecord::clone(&issued.token));
         issued.audit.iter().for_each(|row| self.record(row.clone()));
@@ -125,7 +125,7 @@ impl GrantStore for MemoryStore {
         let key = EphemeralKey { tenant: code.tenant.clone(), kind: EphemeralKind::Interaction, hash: interaction };
         let waiting = state.ephemeral(&key, code.issued_at).filter(|i| i.step == EphemeralStep::Consent);
         let Some(session) = waiting.map(|i| i.session) else { return Ok(Update::NotFound) };
-        // Logging out or a new password between showing the page and approving it takes the approval back.
+        // A logout or a new password between showing the page and approving it invalidates the approval.
         let same = |s: &LoginSession, hash| s.tenant == code.tenant && s.hash == hash && s.subject == code.subject;
         if session.is_some_and(|hash| !state.sessions.iter().any(|s| same(s, hash))) {
             return Ok(Update::NotFound);
@@ -282,7 +282,7 @@ impl GrantStore for MemoryStore {
 
     async fn revoke_access_token(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update> {
         let (mut state, tenant) = (self.write(), &audit.tenant);
-        // A client that revokes a token has received it.
+        // A client that revokes a token must have received it.
         state.mark_used(tenant, hash);
         if prune(&mut state.tokens, |(_, t)| t.tenant != *tenant || t.hash != *hash) == 0 {
             return Ok(Update::NotFound);

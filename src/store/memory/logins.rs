@@ -1,4 +1,4 @@
-//! What is known of attempts to sign in, in memory.
+//! The history of attempts to sign in, in memory.
 
 use std::mem::discriminant;
 

@@ -1,8 +1,8 @@
-//! The model: a store in memory, behind one lock, whose behaviour the others must equal.
+//! The model: a store in memory behind one lock, whose behaviour every other store must match.
 //!
-//! It is the executable specification for the contract suite and serves the tests of the modules above. It keeps
-//! plain lists and walks them, because being obviously right is its only purpose; it is not for production. Start
-//! with `State`, then `grants.rs`.
+//! It is the executable specification of the contract suite and serves the tests of the modules above. It keeps plain
+//! lists and scans them, because it must above all be obviously correct; it is not for production. Start with `State`,
+//! then `grants.rs`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -45,24 +45,24 @@ impl std::fmt::Debug for MemoryStore {
 #[derive(Default)]
 struct State {
     clients: Vec<Client>,
-    /// When clients registered again.
+    /// When each client last registered again.
     registered_again: HashMap<(TenantId, ClientId), Timestamp>,
     accounts: Vec<Account>,
-    /// Login names that accounts had before, and whose they were.
+    /// Former login names, each with the account that had it.
     former_names: Vec<(TenantId, LoginName, AccountId)>,
     codes: Vec<CodeRecord>,
     grants: Vec<Grant>,
     /// Each with its number, from 1.
     tokens: Vec<(u64, AccessTokenRecord)>,
     last_token: u64,
-    /// Access tokens that came with a lost answer.
+    /// Access tokens issued with a lost answer.
     void: Vec<AccessTokenRecord>,
     consents: Vec<Consent>,
     sessions: Vec<LoginSession>,
     ephemerals: Vec<Ephemeral>,
-    /// Whose, from where, and when last, in the order of the last logins.
+    /// Tenant, account, place and time of each last login, in the order of these times.
     places: Vec<(TenantId, AccountId, LoginPlace, Timestamp)>,
-    /// Failures in a row of each login name, and when the last was.
+    /// Consecutive failures of each login name, and the time of the last.
     login_failures: Vec<(TenantId, LoginNameHash, u32, Timestamp)>,
     links: Vec<SetupLink>,
     /// Each with its number, from 1.
@@ -70,7 +70,7 @@ struct State {
     changes: Vec<(u64, Timestamp, Change)>,
     last_change: u64,
     clock: Option<ClockNote>,
-    /// Operations so far, which is also the change mark.
+    /// The number of operations so far, which is also the change mark.
     operations: u64,
 }
 
@@ -94,7 +94,7 @@ impl MemoryStore {
 
 impl Store for MemoryStore {}
 
-/// Keeps what `keep` says; how many went.
+/// Removes the rows for which `keep` is false; returns how many.
 fn prune<T>(rows: &mut Vec<T>, keep: impl FnMut(&T) -> bool) -> usize {
     let before = rows.len();
     rows.retain(keep);
@@ -107,7 +107,7 @@ impl State {
         self.audit.push((number, limits::audit(row)));
     }
 
-    /// Records what was done to something that was there.
+    /// Records a change to something that was found, and answers that it was done.
     fn done(&mut self, row: AuditRow) -> Result<Update> {
         self.record(row);
         Ok(Update::Done)
@@ -134,13 +134,13 @@ impl State {
         self.grants.iter().find(|g| g.tenant == *tenant && g.id == id)
     }
 
-    /// Whether both parties of a grant or code may act now.
+    /// Returns whether both parties of a grant or code are enabled.
     fn parties_enabled(&self, tenant: &TenantId, client: &ClientId, subject: &AccountId) -> bool {
         self.client(tenant, client).is_some_and(|c| !c.disabled)
             && self.account(tenant, subject).is_some_and(|a| a.status == AccountStatus::Enabled)
     }
 
-    /// Whether both parties of a new grant, code or consent are known (a foreign key, in the other stores).
+    /// Checks that both parties of a new grant, code or consent exist (other stores use a foreign key).
     fn parties_known(&self, tenant: &TenantId, client: &ClientId, subject: &Subject) -> Result<()> {
         let account = self.account(tenant, subject.id()).filter(|a| a.subject == *subject);
         match (self.client(tenant, client), account) {
@@ -155,15 +155,15 @@ impl State {
         self.tokens.push((self.last_token, token));
     }
 
-    /// Whether `/mcp` may honour the token.
+    /// Returns whether `/mcp` may accept the token.
     fn is_live(&self, token: &AccessTokenRecord, now: Timestamp) -> bool {
         now < token.expires_at
             && self.grant(&token.tenant, token.grant).is_some_and(|g| g.is_active(now))
             && self.parties_enabled(&token.tenant, &token.client, token.subject.id())
     }
 
-    /// Marks a grant revoked and removes its tokens; whether it stood. The row stays for a while, so that reuse of
-    /// its code and refresh tokens is still recognised.
+    /// Marks a grant as revoked and removes its tokens; returns whether it was unrevoked. The row stays for a while, so
+    /// that reuse of its code and refresh tokens is still recognised.
     fn end_grant(&mut self, tenant: &TenantId, id: GrantId, at: Timestamp) -> bool {
         let stood = self.grants.iter_mut().find(|g| g.tenant == *tenant && g.id == id && g.revoked_at.is_none());
         let Some(grant) = stood else { return false };
@@ -177,8 +177,8 @@ impl State {
         true
     }
 
-    /// Ends all grants that are meant, and the codes and consents that would become grants. Without a client in particular
-    /// the browsers are signed out too.
+    /// Ends all grants that match a filter, and removes the codes and consents that would become grants. If the filter
+    /// names no client, browsers are signed out too.
     fn end_grants(&mut self, of: &GrantFilter, at: Timestamp) -> Ended {
         let mut others = prune(&mut self.codes, |c| c.used_at.is_some() || !of.wants(&c.tenant, &c.subject, &c.client));
         others += prune(&mut self.consents, |c| !of.wants(&c.key.tenant, &c.key.subject, &c.key.client));
@@ -195,13 +195,13 @@ impl State {
         Ended { grants, anything: grants > 0 || others > 0 }
     }
 
-    /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes.
+    /// Ends everything that a person's password has opened: sessions, set-password links, grants and codes.
     fn end_access(&mut self, tenant: &TenantId, subject: &AccountId, at: Timestamp) {
         self.links.retain(|l| l.tenant != *tenant || l.subject != *subject);
         self.end_grants(&GrantFilter::of_account(tenant, subject), at);
     }
 
-    /// Removes a client and everything that hangs on it.
+    /// Removes a client and everything that depends on it.
     fn remove_client(&mut self, tenant: &TenantId, id: &ClientId, at: Timestamp) {
         let other = |t: &TenantId, c: &ClientId| t != tenant || c != id;
         self.clients.retain(|c| other(&c.tenant, &c.id));

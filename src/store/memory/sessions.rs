@@ -10,7 +10,7 @@ use super::{MemoryStore, State, prune};
 use crate::oauth::{TenantId, Timestamp};
 
 impl State {
-    /// Finds a session that has not ended, of an enabled account.
+    /// Finds a session of an enabled account that has not ended.
     fn live_session(&self, tenant: &TenantId, hash: &SessionHash, now: Timestamp) -> Option<LoginSession> {
         let session = self.sessions.iter().find(|s| s.tenant == *tenant && s.hash == *hash && s.is_live(now))?;
         let account = self.account(&session.tenant, &session.subject)?;
@@ -48,7 +48,7 @@ impl SessionStore for MemoryStore {
             return Ok(Some(session));
         }
         let mut state = self.write();
-        // It may have ended, or been used, since it was read.
+        // The session may have ended or been used since it was read.
         let Some(session) = state.live_session(tenant, hash, now) else { return Ok(None) };
         let Some(touched) = session.touched(now) else { return Ok(Some(session)) };
         let same = |s: &&mut LoginSession| s.tenant == *tenant && s.hash == *hash;

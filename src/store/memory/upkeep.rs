@@ -1,4 +1,4 @@
-//! What goes from the store in memory, and its figures.
+//! Sweeping and figures of the store in memory.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::{MemoryStore, State, prune};
 use crate::oauth::{Client, ClientOrigin, DocumentSource, Lifetime, TenantId, Timestamp};
 
 impl State {
-    /// When a client registered, for the last time.
+    /// Returns when a client last registered.
     fn registered_at(&self, client: &Client) -> Timestamp {
         let again = self.registered_again.get(&(client.tenant.clone(), client.id.clone()));
         again.copied().unwrap_or(client.created_at)
@@ -28,7 +28,7 @@ impl State {
         self.ephemerals.iter().any(|i| i.key.tenant == client.tenant && i.client.as_ref() == Some(&client.id))
     }
 
-    /// Whether a client that came by itself may be forgotten: unused for long, and nothing hangs on it.
+    /// Returns whether a client that registered itself may be removed: unused for long, and nothing depends on it.
     fn is_abandoned(&self, client: &Client, now: Timestamp, unused_client_after: Lifetime) -> bool {
         let registered_at = self.registered_at(client);
         let forgotten_at = match client.last_used_at {
@@ -43,7 +43,7 @@ impl State {
             && !self.has_pending(client)
     }
 
-    /// Makes room for one more client, if there is none; whether there is room then.
+    /// Makes room for one more client, if needed; returns whether there is room.
     pub(super) fn make_room_for_client(
         &mut self,
         tenant: &TenantId,
@@ -55,7 +55,7 @@ impl State {
         if u64::try_from(self.clients.iter().filter(alike).count()).is_ok_and(|count| count < cap) {
             return true;
         }
-        // Nobody goes on the word of a clock that was set ahead.
+        // A clock that was set ahead must not remove any client.
         let sure = borne_out(now, self.clock.map(|note| note.seen_at));
         let unused =
             |c: &&Client| c.last_used_at.is_none() && !c.disabled && self.registered_at(c).plus(CLIENT_SPARED) <= sure;
@@ -83,7 +83,7 @@ impl State {
     }
 }
 
-/// Whether an operator imported the document that describes a client.
+/// Returns whether an operator imported the document that describes a client.
 fn is_imported(client: &Client) -> bool {
     client.document.is_some_and(|age| age.source == DocumentSource::Imported)
 }

@@ -14,7 +14,7 @@ pub(super) const DEFECT: &str = "a defect of the program";
 /// Who ends access: no kind of requester may use all the room for changes that are in force but not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EndedBy {
-    /// An operator.
+    /// Ended by an operator.
     Operator,
     /// Ended by anybody else, for this account if it is about one.
     Account(Option<AccountId>),

@@ -49,7 +49,7 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, subject: &AccountId) -> R
     row::one(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 AND subject = ?2"), params![tenant, subject], read)
 }
 
-/// Returns the number of the account that a new row is about.
+/// Returns the row number of the account that a new row refers to.
 pub(crate) fn number(db: &Connection, tenant: &TenantId, subject: &Subject) -> Result<i64> {
     let sql = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2 AND kind = ?3";
     row::one(db, sql, params![tenant, subject.id(), subject.kind()], |c| c.no())?
@@ -73,7 +73,7 @@ fn save(db: &Connection, no: i64, account: &Account) -> Result<()> {
     )
 }
 
-/// Ends what a person's password gave rise to: sessions, set-password links, grants and codes (RT-14).
+/// Ends everything that a person's password has opened: sessions, set-password links, grants and codes (RT-14).
 fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Result<()> {
     execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
     grants::end_all(db, &GrantFilter::of_account(&account.tenant, account.subject.id()), at).map(drop)
@@ -113,16 +113,16 @@ pub(crate) fn change_password(
     } else {
         execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
         sessions::end_all(db, &row.tenant, Some(subject))?;
-        // What another browser may still fetch a token with that its owner has not seen yet.
+        // Another browser could still redeem these for a token of which the owner knows nothing yet.
         execute(db, "DELETE FROM code WHERE account_no = ?1 AND used_at IS NULL", [no])?;
     }
     audit::done(db, row)
 }
 
-/// Removes an account; what hangs on it goes with it.
+/// Removes an account together with its dependent rows.
 pub(crate) fn delete(db: &Connection, subject: &AccountId, row: &AuditRow) -> Result<Update> {
     let Some((no, account)) = find(db, &row.tenant, subject)? else { return Ok(Update::NotFound) };
-    // First, so that each grant that stood is announced.
+    // Done first, so that the end of each active grant is announced.
     end_access(db, no, &account, row.at)?;
     names::reserve(db, &account)?;
     execute_once(db, "DELETE FROM account WHERE no = ?1", [no])?;
@@ -184,7 +184,7 @@ pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Account>> {
     row::all(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no"), [tenant], |c| Ok(read(c)?.1))
 }
 
-/// Switches an account off or on; off ends what it holds open.
+/// Disables or enables an account; disabling ends its sessions, grants and codes.
 pub(crate) fn set_disabled(db: &Connection, subject: &AccountId, disabled: bool, row: &AuditRow) -> Result<Update> {
     let Some((no, account)) = find(db, &row.tenant, subject)? else { return Ok(Update::NotFound) };
     let status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
@@ -200,7 +200,7 @@ pub(crate) fn set_disabled(db: &Connection, subject: &AccountId, disabled: bool,
     audit::done(db, row)
 }
 
-/// Gives an account another name, if it is free for it.
+/// Renames an account, if the name is free for it.
 pub(crate) fn rename(db: &Connection, subject: &AccountId, name: LoginName, row: &AuditRow) -> Result<Renaming> {
     let Some((no, account)) = find(db, &row.tenant, subject)? else { return Ok(Renaming::NotFound) };
     if names::is_of_another(db, &row.tenant, &name, subject)? {
@@ -216,7 +216,7 @@ pub(crate) fn rename(db: &Connection, subject: &AccountId, name: LoginName, row:
     Ok(Renaming::Done)
 }
 
-/// Puts another hash of the same password in the place of the one that it was read with.
+/// Replaces a password hash by a new hash of the same password, if it is still the one that was read.
 pub(crate) fn rehash(
     db: &Connection,
     tenant: &TenantId,
@@ -231,7 +231,7 @@ pub(crate) fn rehash(
     Ok(Update::Done)
 }
 
-/// Puts a link in the place of those that its account had.
+/// Stores a link and removes the earlier ones of its account.
 pub(crate) fn put_link(db: &Connection, link: &SetupLink, row: &AuditRow) -> Result<()> {
     let account_no = number(db, &link.tenant, &Subject::Person(link.subject.clone()))?;
     execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [account_no])?;
@@ -243,7 +243,7 @@ pub(crate) fn put_link(db: &Connection, link: &SetupLink, row: &AuditRow) -> Res
     audit::append(db, row)
 }
 
-/// Reads every account and link, to see whether it can be read.
+/// Reads every account and link, and reports those that cannot be read.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let mut found = row::unreadable(db, &format!("SELECT {COLUMNS}"), "account", |c| read(c).map(drop))?;
     found.extend(row::unreadable(db, SELECT_LINK, "set-password link", |c| read_link(c).map(drop))?);

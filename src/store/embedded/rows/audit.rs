@@ -13,7 +13,7 @@ use crate::store::{
     limits,
 };
 
-/// Adds a row, in the transaction of its action.
+/// Adds a row in the transaction of the action that it records.
 pub(crate) fn append(db: &Connection, row: &AuditRow) -> Result<()> {
     let row = limits::audit(row.clone());
     execute_once(
@@ -39,12 +39,12 @@ pub(crate) fn append(db: &Connection, row: &AuditRow) -> Result<()> {
     retention::count(db, &row)
 }
 
-/// Adds the row of what was done to a row that was there.
+/// Records a change to a row that was found, and answers that it was done.
 pub(crate) fn done(db: &Connection, row: &AuditRow) -> Result<Update> {
     append(db, row).map(|()| Update::Done)
 }
 
-/// Adds a change, in the transaction of its cause.
+/// Adds a change in the transaction that causes it.
 pub(crate) fn announce(db: &Connection, at: Timestamp, change: &Change) -> Result<()> {
     execute_once(
         db,
@@ -75,20 +75,20 @@ fn read(c: &mut Columns<'_>) -> Result<(u64, AuditRow)> {
     Ok((number, row))
 }
 
-/// In which order the trail is read.
+/// The order in which the trail is read.
 #[derive(Clone, Copy)]
 pub(crate) enum Order {
     OldestFirst,
     NewestFirst,
 }
 
-/// Reads a page of the rows that a filter wants.
+/// Reads a page of the rows that match a filter.
 pub(crate) fn page(db: &Connection, filter: &AuditFilter, order: Order, from: u64, limit: u32) -> Result<AuditPage> {
     let (beyond, direction) = match order {
         Order::OldestFirst => (">", "ASC"),
         Order::NewestFirst => ("<", "DESC"),
     };
-    // Names of events are ours, so they may stand in the text.
+    // Event names are constants of this crate, so they need no parameters.
     let events = filter.events.iter().map(|event| format!("'{}'", event.as_str())).collect::<Vec<_>>().join(", ");
     let of_events = if events.is_empty() { "true".to_owned() } else { format!("event IN ({events})") };
     let sql = format!(
@@ -123,14 +123,14 @@ pub(crate) fn newest(db: &Connection) -> Result<u64> {
     row::number(db, "SELECT coalesce(max(no), 0) FROM audit")
 }
 
-/// Reads of a stretch of rows before a position the first one's position and the newest time.
+/// Reads a run of rows before a position; returns the position of its first row and its latest time.
 pub(crate) fn stretch_before(db: &Connection, before: i64) -> Result<Option<(u64, Timestamp)>> {
     let sql = "SELECT min(no), max(at) FROM (SELECT no, at FROM audit WHERE no < ?1 ORDER BY no DESC LIMIT ?2)";
     let found = row::one(db, sql, params![before, LOOKED_AT], |c| Ok(c.optional_number()?.zip(c.optional_moment()?)))?;
     Ok(found.flatten())
 }
 
-/// Does one step of pruning; `row` is written when it removes anything.
+/// Does one step of pruning; writes `row` if anything was removed.
 pub(crate) fn prune(db: &Connection, keep: &AuditRetention, row: Option<&AuditRow>) -> Result<Pruned> {
     let pruned = retention::step(db, keep)?;
     if pruned.rows > 0 {
@@ -145,7 +145,8 @@ fn read_change(c: &mut Columns<'_>) -> Result<(u64, Change)> {
     Ok((seq, change.ok_or_else(|| StoreError::Corrupt(format!("change {seq} cannot be read")))?))
 }
 
-/// Not max(seq): the newest rows may have been swept, and the number must not go back.
+/// Reads the number of the newest change. Not `max(seq)`: the newest rows may have been swept, and the number must
+/// never decrease.
 pub(crate) fn newest_change(db: &Connection) -> Result<u64> {
     row::number(db, "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'change_log'")
 }

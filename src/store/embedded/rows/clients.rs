@@ -18,7 +18,8 @@ pub(super) const COLUMNS: &str =
     "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, document_fetched_at,
         document_fresh_until, document_source, seal FROM client";
 
-/// NULL for a document that was fetched, as all were before there were copies.
+/// Returns the word for the source of a document: NULL for a fetched one, as in rows from before documents could be
+/// imported.
 const fn source_word(document: Option<DocumentAge>) -> Option<&'static str> {
     match document {
         Some(DocumentAge { source: DocumentSource::Shipped, .. }) => Some("shipped"),
@@ -36,7 +37,7 @@ fn parse_source(word: Option<&str>) -> Result<DocumentSource> {
     }
 }
 
-/// A client and its row.
+/// A client and its row number.
 pub(crate) struct ClientRow {
     pub(crate) no: i64,
     pub(crate) client: Client,
@@ -83,26 +84,26 @@ pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>> {
     row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
 }
 
-/// Lists those that an operator added, oldest first.
+/// Lists the clients that an operator added, oldest first.
 pub(crate) fn list_of_operators(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>> {
-    // The word itself, not a parameter: an index holds the operators' clients alone.
+    // A literal instead of a parameter, so that the partial index on operators' clients applies.
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = 'manual' ORDER BY no");
     row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
 }
 
-/// Reads every client, to see whether it can be read.
+/// Reads every client, and reports those that cannot be read.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, &format!("SELECT {COLUMNS}"), "client", |c| read(db, c).map(drop))
 }
 
-/// Returns the number of the client that a new row is about.
+/// Returns the row number of the client that a new row refers to.
 pub(crate) fn number(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<i64> {
     let sql = "SELECT no FROM client WHERE tenant = ?1 AND client_id = ?2";
     row::one(db, sql, params![tenant, id], |c| c.no())?
         .ok_or_else(|| StoreError::Conflict("the client is not in the store".to_owned()))
 }
 
-/// Remembers when the client was last used, at most once a minute.
+/// Records when the client was last used, at most once a minute.
 pub(crate) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<()> {
     let last = row::one(db, "SELECT last_used_at FROM client WHERE no = ?1", [no], |c| c.optional_moment())?;
     if !was_just_used(last.flatten(), now) {
@@ -111,7 +112,7 @@ pub(crate) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Returns what identifies the registration of a public client that registered by itself.
+/// Returns the hash that identifies the registration of a public client that registered itself.
 pub(crate) fn registration(client: &Client) -> Option<Digest<ClientMetadata>> {
     client.metadata.registration_hash().filter(|_| client.origin == ClientOrigin::Registered)
 }
@@ -119,7 +120,7 @@ pub(crate) fn registration(client: &Client) -> Option<Digest<ClientMetadata>> {
 pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<()> {
     let registration = registration(client);
     if let Some(hash) = &registration {
-        // Only a hash that `registrations::find_registered` did not believe can still be there.
+        // The hash can only be taken by a row that `registrations::find_registered` rejected.
         let sql = "UPDATE client SET registration = NULL WHERE tenant = ?1 AND registration = ?2";
         execute(db, sql, params![client.tenant, hash])?;
     }
@@ -185,18 +186,18 @@ pub(crate) fn put_document(db: &Connection, client: Client, metadata: &str, void
     if void_consents {
         execute(db, "DELETE FROM consent WHERE client_no = ?1", [found.no])?;
     }
-    // What an operator decided about a client (disabled, bound to a resource) outlives its document.
+    // An operator's decisions about a client (disabled, bound to a resource) survive a new document.
     update(db, found.no, &Client { metadata: client.metadata, document: client.document, ..found.client }, metadata)
 }
 
-/// Remembers that a client's document was fetched and says what it said before.
+/// Records that a client's document was fetched again and is unchanged.
 pub(crate) fn note_age(db: &Connection, tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Result<Update> {
     let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
     update(db, found.no, &Client { document: Some(age), ..found.client }, &found.metadata)?;
     Ok(Update::Done)
 }
 
-/// Switches a client off or on.
+/// Disables or enables a client.
 pub(crate) fn set_disabled(db: &Connection, id: &ClientId, disabled: bool, row: &AuditRow) -> Result<Update> {
     let Some(found) = find(db, &row.tenant, id)? else { return Ok(Update::NotFound) };
     if !disabled && !found.client.disabled {
@@ -209,21 +210,21 @@ pub(crate) fn set_disabled(db: &Connection, id: &ClientId, disabled: bool, row: 
     audit::done(db, row)
 }
 
-/// Puts a new secret first.
+/// Adds a new secret, which becomes the current one.
 pub(crate) fn rotate_secret(db: &Connection, id: &ClientId, by: SecretRotation, row: &AuditRow) -> Result<Update> {
     let Some(found) = find(db, &row.tenant, id)? else { return Ok(Update::NotFound) };
     update_secrets(db, found, |secrets| *secrets = by.applied_to(secrets, row.at))?;
     audit::done(db, row)
 }
 
-/// Removes the secrets that have ended by `now`; how many clients had one.
+/// Removes the secrets that have expired by `now`; returns how many clients had one.
 pub(super) fn remove_ended_secrets(db: &Connection, now: Timestamp) -> Result<usize> {
     change_secrets(db, "s.until <= ?1", now, |secrets| {
         secrets.retain(|secret| secret.until.is_none_or(|until| now < until));
     })
 }
 
-/// Lets secrets that would work for long after `latest` end then; how many clients had one.
+/// Lets secrets that would be valid long after `latest` end at `latest`; returns how many clients had one.
 pub(crate) fn shorten_secrets(db: &Connection, latest: Timestamp) -> Result<u64> {
     let bound = latest.plus(AHEAD);
     let changed = change_secrets(db, "s.until > ?1", bound, |secrets| {
@@ -232,7 +233,7 @@ pub(crate) fn shorten_secrets(db: &Connection, latest: Timestamp) -> Result<u64>
     Ok(u64::try_from(changed?).unwrap_or(u64::MAX))
 }
 
-/// Changes the secrets of the clients that have one which meets a condition on ?1; how many.
+/// Changes the secrets of clients of which one secret meets a condition on ?1; returns how many clients.
 fn change_secrets(
     db: &Connection,
     condition: &str,
@@ -257,8 +258,7 @@ fn update_secrets(db: &Connection, found: ClientRow, change: impl FnOnce(&mut Ve
     update(db, found.no, &client, &found.metadata)
 }
 
-/// Makes metadata documents that were fetched after `latest` as old as if they had been fetched at `now`, and no longer
-/// fresh; how many.
+/// Treats metadata documents fetched after `latest` as fetched at `now` and no longer fresh; returns how many.
 pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Timestamp) -> Result<usize> {
     let sql = "SELECT tenant, client_id FROM client WHERE document_fetched_at > ?1";
     let clients = row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.client()?)))?;
@@ -270,7 +270,7 @@ pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Times
     Ok(clients.len())
 }
 
-/// Removes a client; its grants, codes, tokens, consents and what lives for minutes go with it by foreign key.
+/// Removes a client; foreign keys remove its grants, codes, tokens, consents and ephemeral records.
 pub(crate) fn remove(db: &Connection, id: &ClientId, row: &AuditRow) -> Result<Update> {
     let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
     if execute(db, sql, params![row.tenant, id])? == 0 {

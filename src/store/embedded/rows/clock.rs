@@ -1,4 +1,4 @@
-//! What is noted of the time, and what has to be done when it turns out that the clock was wrong.
+//! The recorded time, and the corrections for when the clock turns out to have been wrong.
 
 use rusqlite::Connection;
 
@@ -8,7 +8,7 @@ use crate::oauth::Timestamp;
 use crate::store::clock::{AHEAD, put_back};
 use crate::store::{AuditRow, Change, ClockNote, Result};
 
-/// What was made later than ?1 and need not be kept.
+/// Statements that remove dispensable rows created after ?1.
 const MADE_AFTER: [&str; 5] = [
     "DELETE FROM code WHERE used_at IS NULL AND issued_at > ?1",
     "DELETE FROM ephemeral WHERE created_at > ?1",
@@ -17,8 +17,8 @@ const MADE_AFTER: [&str; 5] = [
     "DELETE FROM setup_link WHERE made_at > ?1",
 ];
 
-/// Times that say nothing about who may do what, but for how long something is remembered or believed: what is later than
-/// ?1 becomes ?2.
+/// Statements that replace times later than ?1 by ?2, where a time decides only how long something is kept or trusted,
+/// not who may do what.
 const MOVED_BACK: [&str; 5] = [
     "UPDATE account SET last_failed_at = ?2 WHERE last_failed_at > ?1",
     "UPDATE client SET last_used_at = ?2 WHERE last_used_at > ?1",
@@ -27,7 +27,7 @@ const MOVED_BACK: [&str; 5] = [
     "UPDATE login_failure SET last_failed_at = ?2 WHERE last_failed_at > ?1",
 ];
 
-/// Does what has to be done when the clock turns out to have been ahead; how many rows that changed.
+/// Corrects the rows for a clock that turned out to have been ahead; returns how many rows changed.
 pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64> {
     let latest = now.plus(AHEAD);
     let mut changed = clients::remove_ended_secrets(db, told)?;
@@ -38,7 +38,7 @@ pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Res
         changed += 1;
     }
     if told > latest {
-        // Nobody can tell any more which of them were too old to go on with.
+        // It can no longer be told which of them had expired.
         changed += execute(db, "DELETE FROM ephemeral", [])?;
     }
     for sql in MADE_AFTER {
@@ -58,20 +58,20 @@ pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Res
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
-/// Reads what is noted; in a store that has no note yet, the time of its newest audit row.
+/// Reads the recorded time; in a store without one, the time of the newest audit row.
 pub(crate) fn note(db: &Connection) -> Result<Option<ClockNote>> {
     let sql = "SELECT seen_at, accepted_at FROM clock UNION ALL
         SELECT * FROM (SELECT at, NULL FROM audit ORDER BY no DESC LIMIT 1) LIMIT 1";
     row::one(db, sql, [], |c| Ok(ClockNote { seen_at: c.moment()?, accepted_at: c.optional_moment()? }))
 }
 
-/// Notes the time.
+/// Records the time that was last seen.
 pub(crate) fn note_seen(db: &Connection, seen: Timestamp) -> Result<()> {
     let sql = "INSERT INTO clock (one, seen_at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET seen_at = ?1";
     execute_once(db, sql, [seen])
 }
 
-/// Notes the time as one that an operator has accepted.
+/// Records the time as accepted by an operator.
 pub(crate) fn accept(db: &Connection, row: &AuditRow) -> Result<()> {
     let sql = "INSERT INTO clock (one, seen_at, accepted_at) VALUES (1, ?1, ?1)
         ON CONFLICT (one) DO UPDATE SET seen_at = ?1, accepted_at = ?1";

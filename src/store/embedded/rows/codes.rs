@@ -1,4 +1,4 @@
-//! Authorization codes: issued by moving an interaction to its end, redeemed in one transaction with the verdict.
+//! Authorization codes: issued as the last step of an interaction, redeemed in the transaction that decides on them.
 
 use rusqlite::{Connection, params};
 
@@ -11,7 +11,7 @@ use crate::store::{
     FoundCode, RedeemCode, Redemption, Result, StoreError, Update, limits,
 };
 
-/// RFC 7636 4.3: the only method this server knows.
+/// The only challenge method that this server supports (RFC 7636 4.3).
 const METHOD: &str = "S256";
 
 const SELECT: &str = "SELECT k.no, k.client_no, k.account_no, c.status = 'enabled' AND a.status = 'enabled',
@@ -20,7 +20,7 @@ const SELECT: &str = "SELECT k.no, k.client_no, k.account_no, c.status = 'enable
     FROM code k JOIN client c ON c.no = k.client_no JOIN account a ON a.no = k.account_no
         LEFT JOIN grants g ON g.no = k.grant_no";
 
-/// A code and its row.
+/// A code and its row number.
 pub(crate) struct CodeRow {
     no: i64,
     client_no: i64,
@@ -49,8 +49,8 @@ fn read(c: &mut Columns<'_>) -> Result<CodeRow> {
         used_at: c.optional_moment()?,
         failures: c.small()?,
     };
-    // RFC 9700 4.8.2: a row that was edited or damaged must never fall to a weaker check. A code without a challenge is
-    // never honoured, so that is what a broken seal makes of it.
+    // RFC 9700 4.8.2: an edited or damaged row must never be subject to a weaker check. A code without a challenge is
+    // never accepted, so a broken seal removes the challenge.
     let intact = u64::from(code.seal()) == c.number()?;
     if !intact || code.challenge.is_none() {
         tracing::error!(no, "an authorization code is damaged and will not be honoured");
@@ -65,7 +65,7 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &CodeHash) -> Resul
     row::one(db, &sql, params![tenant, hash], read)
 }
 
-/// Reads every code, to see whether it can be read.
+/// Reads every code, and reports those that cannot be read.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, SELECT, "authorization code", |c| {
         let intact = read(c)?.found.code.challenge.is_some();
@@ -73,7 +73,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     })
 }
 
-/// Adds a code, ends its interaction, and remembers the consent.
+/// Adds a code, ends its interaction, and stores the consent.
 pub(crate) fn insert(
     db: &Connection,
     code: &CodeRecord,
@@ -85,7 +85,7 @@ pub(crate) fn insert(
     let key = EphemeralKey { tenant: code.tenant.clone(), kind: EphemeralKind::Interaction, hash: *interaction };
     let waiting = ephemeral::find(db, &key, code.issued_at)?;
     let Some(waiting) = waiting.filter(|i| i.step == EphemeralStep::Consent) else { return Ok(Update::NotFound) };
-    // Logging out or a new password between showing the page and approving it takes the approval back.
+    // A logout or a new password between showing the page and approving it invalidates the approval.
     if let Some(session) = &waiting.session
         && sessions::find(db, &code.tenant, session)?.is_none_or(|s| s.subject != code.subject)
     {
@@ -134,7 +134,7 @@ pub(crate) fn insert(
     audit::done(db, row)
 }
 
-/// Does what is decided of a code.
+/// Carries out the decision on a code.
 pub(crate) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption> {
     let Some(found) = find(db, &request.tenant, &request.code)? else { return Ok(Redemption::Unknown) };
     Ok(match request.decide(&found.found) {
@@ -156,7 +156,7 @@ pub(crate) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption
     })
 }
 
-/// Returns what ends because a code was used before.
+/// Returns what ends because a code was used a second time.
 pub(crate) fn ending(db: &Connection, request: &RedeemCode) -> Result<Option<Ending>> {
     let found = find(db, &request.tenant, &request.code)?;
     Ok(match found.map(|found| request.decide(&found.found)) {
@@ -165,8 +165,8 @@ pub(crate) fn ending(db: &Connection, request: &RedeemCode) -> Result<Option<End
     })
 }
 
-/// Puts a code in the place of the one that was found, which was not used. That was read in this transaction and no other
-/// writer can be inside; the condition is the second lock.
+/// Replaces the unused code that was found. It was read in this transaction, in which there is no other writer; the
+/// condition is a second safeguard.
 fn put(db: &Connection, found: &CodeRow, code: &CodeRecord, grant_no: Option<i64>) -> Result<()> {
     let sql = "UPDATE code SET used_at = ?2, grant_no = ?3, failures = ?4, seal = ?5 WHERE no = ?1 AND used_at IS NULL";
     execute_once(db, sql, params![found.no, code.used_at, grant_no, code.failures, code.seal()])

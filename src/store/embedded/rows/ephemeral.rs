@@ -1,4 +1,4 @@
-//! What lives for minutes: each step is a compare-and-set.
+//! Ephemeral records, which live for minutes: each step is a compare-and-set.
 
 use rusqlite::{Connection, params};
 
@@ -35,7 +35,7 @@ fn read(c: &mut Columns<'_>) -> Result<Ephemeral> {
     opened(found, c.number()?, "what lives for minutes")
 }
 
-/// Rows from before hosts were stored have none.
+/// Returns the source of a record; rows from before hosts were stored have no host.
 fn source(site: &str, host: &str) -> Result<Source> {
     match (host.parse(), site.parse()) {
         (Ok(host), Ok(site)) => Ok(Source { host, site }),
@@ -43,13 +43,13 @@ fn source(site: &str, host: &str) -> Result<Source> {
     }
 }
 
-/// Finds one that has not expired, whichever step it is at.
+/// Finds a record that has not expired, at whatever step.
 pub(crate) fn find(db: &Connection, key: &EphemeralKey, now: Timestamp) -> Result<Option<Ephemeral>> {
     let sql = format!("{SELECT} WHERE e.tenant = ?1 AND e.kind = ?2 AND e.key = ?3 AND e.expires_at > ?4");
     row::one(db, &sql, params![key.tenant, key.kind.as_str(), key.hash, now], read)
 }
 
-/// Reads every one, to see whether it can be read.
+/// Reads every record, and reports those that cannot be read.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let mut found = row::unreadable(db, SELECT, "what lives for minutes", |c| read(c).map(drop))?;
     let counted =
@@ -79,7 +79,8 @@ pub(crate) fn insert(db: &Connection, new: &Ephemeral, limits: &EphemeralLimits)
     Ok(Insertion::Inserted)
 }
 
-/// Moves one to its next step, if it stands where it must. With `limits`, it has to find room where it moves to.
+/// Moves a record to its next step, if it is at the expected one. With `limits`, there must be room for it in its new
+/// place.
 pub(crate) fn advance(
     db: &Connection,
     key: &EphemeralKey,
@@ -95,7 +96,8 @@ pub(crate) fn advance(
     {
         make_room(db, &place, limits)?;
     }
-    // It may have been in the way itself. A row is replaced whole, so that the sums are kept in one place.
+    // The record itself may have taken the room. A row is replaced as a whole, so that the sums are updated in one
+    // place.
     let sql = "DELETE FROM ephemeral WHERE tenant = ?1 AND kind = ?2 AND key = ?3 AND step = ?4 RETURNING no";
     let from = params![key.tenant, key.kind.as_str(), key.hash, step_word(by.from)];
     let Some(no) = row::one(db, sql, from, |c| c.no())? else { return Ok(Update::NotFound) };
@@ -103,7 +105,7 @@ pub(crate) fn advance(
     Ok(Update::Done)
 }
 
-/// Writes a row, with the number that it had if it had one.
+/// Writes a row, under its former number if it had one.
 fn put(db: &Connection, no: Option<i64>, row: &Ephemeral) -> Result<()> {
     let client = row.client.as_ref();
     let client_no = client.map(|client| clients::number(db, &row.key.tenant, client)).transpose()?;
@@ -139,7 +141,7 @@ fn put(db: &Connection, no: Option<i64>, row: &Ephemeral) -> Result<()> {
     )
 }
 
-/// The words of a holder: pool, site and host. A session is its own site and host.
+/// A holder as columns: pool, site and host. A session is its own site and host.
 struct PoolWords {
     pool: String,
     site: String,
@@ -160,7 +162,7 @@ impl PoolWords {
     }
 }
 
-/// Removes as many as are too many for one more to stay within its limits.
+/// Removes as many records as needed for one more to stay within the limits.
 fn make_room(db: &Connection, place: &Place, limits: &EphemeralLimits) -> Result<()> {
     let PoolWords { pool, site, host } = PoolWords::of(&place.holder);
     let fits = |site: &str, host: &str, limit: u64| {
@@ -175,7 +177,7 @@ fn make_room(db: &Connection, place: &Place, limits: &EphemeralLimits) -> Result
         remove_at_site(db, &pool, &site)?;
     }
     while !fits("", "", limits.in_all)? {
-        // Among equals the one that has begun none for the longest.
+        // Among equals, the site whose newest record is oldest.
         let heaviest = "SELECT site FROM ephemeral_weight
             WHERE pool = ?1 AND site <> '' AND host = '' ORDER BY weight DESC, newest LIMIT 1";
         match row::one(db, heaviest, [&pool], |c| Ok(c.text()?.to_owned()))? {
@@ -186,7 +188,7 @@ fn make_room(db: &Connection, place: &Place, limits: &EphemeralLimits) -> Result
     Ok(())
 }
 
-/// Removes one of the host that holds the most at a site.
+/// Removes one record of the host that holds the most at a site.
 fn remove_at_site(db: &Connection, pool: &str, site: &str) -> Result<()> {
     let heaviest = "SELECT host FROM ephemeral_weight
         WHERE pool = ?1 AND site = ?2 AND host <> '' ORDER BY weight DESC, newest LIMIT 1";
@@ -196,7 +198,7 @@ fn remove_at_site(db: &Connection, pool: &str, site: &str) -> Result<()> {
     }
 }
 
-/// Removes one of a host: the oldest that has ended, else the oldest.
+/// Removes one record of a host: the oldest that has ended, else the oldest.
 fn remove_first(db: &Connection, pool: &str, site: &str, host: &str) -> Result<()> {
     let first = "SELECT no FROM ephemeral
         WHERE pool = ?1 AND pool_site = ?2 AND pool_host = ?3 ORDER BY ended DESC, no LIMIT 1";

@@ -14,7 +14,7 @@ const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.statu
         g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
-/// A grant and its row.
+/// A grant and its row number.
 pub(crate) struct GrantRow {
     pub(crate) no: i64,
     pub(crate) client_no: i64,
@@ -50,7 +50,7 @@ fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
     Ok(GrantRow { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
 }
 
-/// The mark as its column holds it.
+/// Returns a first-use mark as its column holds it.
 const fn stored_mark(first_use: FirstUse) -> Option<u8> {
     match first_use {
         FirstUse::Unknown => None,
@@ -63,7 +63,7 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Op
     row::one(db, &format!("{SELECT} WHERE g.tenant = ?1 AND g.id = ?2"), params![tenant, id], read)
 }
 
-/// Lists the grants of a filter that stand and are not past their end, newest first.
+/// Lists the active grants that match a filter, newest first.
 pub(crate) fn list(db: &Connection, of: &GrantFilter, now: Timestamp) -> Result<Vec<Grant>> {
     let parties = of_parties(of);
     let sql = format!(
@@ -73,12 +73,12 @@ pub(crate) fn list(db: &Connection, of: &GrantFilter, now: Timestamp) -> Result<
     row::all(db, &sql, params![of.tenant, of.subject, of.client, now], |c| Ok(read(c)?.grant))
 }
 
-/// Reads every grant, to see whether it can be read.
+/// Reads every grant, and reports those that cannot be read.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, SELECT, "grant", |c| read(c).map(drop))
 }
 
-/// Adds a grant; its number.
+/// Adds a grant; returns its row number.
 pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no: i64) -> Result<i64> {
     execute_once(
         db,
@@ -108,8 +108,8 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
     Ok(db.last_insert_rowid())
 }
 
-/// Puts a grant in the place of the one that was found, which stood. That was read in this transaction and no other writer
-/// can be inside; the condition is the second lock.
+/// Replaces the unrevoked grant that was found. It was read in this transaction, in which there is no other writer; the
+/// condition is a second safeguard.
 pub(super) fn put(db: &Connection, found: &GrantRow, grant: &Grant) -> Result<()> {
     execute_once(
         db,
@@ -137,12 +137,12 @@ fn put_revoked(db: &Connection, found: &GrantRow, at: Timestamp) -> Result<()> {
     put(db, found, &Grant { revoked_at: Some(at), ..found.grant.clone() })
 }
 
-/// Revokes a grant that was just read and not yet revoked: tokens out, change out.
+/// Revokes a grant that was just read as unrevoked: removes its tokens and announces the change.
 fn end_found(db: &Connection, found: GrantRow, at: Timestamp) -> Result<()> {
     put_revoked(db, &found, at)?;
     execute(db, "DELETE FROM access_token WHERE grant_no = ?1", [found.no])?;
     execute(db, "DELETE FROM void_token WHERE grant_no = ?1", [found.no])?;
-    // Access that was taken back must be asked for again: remembered consent would give it back in silence.
+    // Revoked access must be asked for again: remembered consent would silently restore it.
     execute(
         db,
         "DELETE FROM consent WHERE (account_no, client_no, resource) =
@@ -152,13 +152,13 @@ fn end_found(db: &Connection, found: GrantRow, at: Timestamp) -> Result<()> {
     audit::announce(db, at, &Change::GrantRevoked(found.grant.tenant, found.grant.id))
 }
 
-/// Revokes a grant of which something was used a second time.
+/// Revokes a grant whose code or token was used a second time.
 pub(crate) fn end_by(db: &Connection, ending: &Ending) -> Result<()> {
     end(db, &ending.audit.tenant, ending.grant, ending.audit.at)?;
     audit::append(db, &ending.audit)
 }
 
-/// Revokes a grant; whether it stood.
+/// Revokes a grant; returns whether it was unrevoked.
 pub(crate) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp) -> Result<bool> {
     match find(db, tenant, id)?.filter(|found| found.grant.revoked_at.is_none()) {
         Some(found) => end_found(db, found, at).map(|()| true),
@@ -166,8 +166,8 @@ pub(crate) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp
     }
 }
 
-/// Returns the part of a WHERE clause that selects by ?1 (tenant), ?2 (subject) and ?3 (client), of which the last two may
-/// be NULL: written so that an index serves it, whichever are given.
+/// Returns the part of a WHERE clause that selects by ?1 (tenant), ?2 (subject) and ?3 (client), of which the last two
+/// may be NULL, in a form that an index serves whichever are given.
 const fn of_parties(of: &GrantFilter) -> &'static str {
     match (&of.subject, &of.client) {
         (Some(_), Some(_)) => {
@@ -180,8 +180,8 @@ const fn of_parties(of: &GrantFilter) -> &'static str {
     }
 }
 
-/// Revokes all grants of a filter, and removes the codes and consents that would become grants. Without a
-/// client in particular the browsers are signed out too: they would approve it again.
+/// Revokes all grants of a filter, and removes the codes and consents that would become grants. If the filter names no
+/// client, browsers are signed out too, since they could approve the same again.
 pub(crate) fn end_all(db: &Connection, of: &GrantFilter, at: Timestamp) -> Result<Ended> {
     let parties = of_parties(of);
     let params = params![of.tenant, of.subject, of.client];
@@ -198,8 +198,8 @@ pub(crate) fn end_all(db: &Connection, of: &GrantFilter, at: Timestamp) -> Resul
     Ok(Ended { grants, anything: grants > 0 || others > 0 })
 }
 
-/// Ends every grant of a store that was put back from a backup; how many. Nobody follows such a store yet, so nothing is
-/// announced. A grant that cannot be read goes altogether, or it would stand.
+/// Ends every grant of a store restored from a backup; returns how many. No process reads such a store yet, so nothing
+/// is announced. An unreadable grant is removed, since it would otherwise stay active.
 pub(crate) fn end_every(db: &Connection, at: Timestamp) -> Result<u64> {
     let (mut last, mut count) = (0, 0_u64);
     loop {

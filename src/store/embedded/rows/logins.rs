@@ -1,4 +1,4 @@
-//! Where accounts have signed in from, and failed logins by name.
+//! The places that accounts have signed in from, and failed logins by name.
 
 use rusqlite::{Connection, params};
 
@@ -7,7 +7,7 @@ use crate::oauth::{AccountId, LoginNameHash, TenantId, Timestamp};
 use crate::store::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
 use crate::store::{Account, LoginHistory, LoginPlace, Result, SignIn};
 
-/// Finds what an attempt to sign in is judged by, to an account if one has the name.
+/// Reads the history by which an attempt to sign in is judged; includes the account's if one has the name.
 pub(crate) fn history(db: &Connection, attempt: &SignIn, account: Option<Account>) -> Result<LoginHistory> {
     let subject = account.as_ref().map_or("", |a| a.subject.as_str());
     let [first, second] = attempt.places.map(|place| last_login(db, &attempt.tenant, subject, place));
@@ -15,19 +15,19 @@ pub(crate) fn history(db: &Connection, attempt: &SignIn, account: Option<Account
     Ok(LoginHistory { failures: failures(db, attempt)?, last_logins, account })
 }
 
-/// How many attempts at a name failed in a row.
+/// Returns how many attempts for a name have failed in a row.
 fn failures(db: &Connection, attempt: &SignIn) -> Result<u32> {
     let sql = "SELECT failures, last_failed_at FROM login_failure WHERE tenant = ?1 AND name = ?2";
     let found = row::one(db, sql, params![attempt.tenant, attempt.hash], |c| Ok((c.small()?, c.moment()?)))?;
     Ok(found.filter(|(_, last)| attempt.now < last.plus(LOGIN_FAILURES_KEPT)).map_or(0, |(failures, _)| failures))
 }
 
-/// Ends the count of failures of a name.
+/// Resets the count of failures of a name.
 pub(super) fn forget_failures(db: &Connection, tenant: &TenantId, name: &LoginNameHash) -> Result<()> {
     execute(db, "DELETE FROM login_failure WHERE tenant = ?1 AND name = ?2", params![tenant, name]).map(drop)
 }
 
-/// Remembers a sign-in from a place, and forgets those of its kind that were not used for longest.
+/// Stores a sign-in from a place, and removes the least recently used places of its kind that are too many.
 fn remember(db: &Connection, account_no: i64, tenant: &TenantId, place: LoginPlace, now: Timestamp) -> Result<()> {
     execute(
         db,
@@ -46,14 +46,14 @@ fn remember(db: &Connection, account_no: i64, tenant: &TenantId, place: LoginPla
     .map(drop)
 }
 
-/// Finds when somebody last signed in from a place.
+/// Finds when an account last signed in from a place.
 fn last_login(db: &Connection, tenant: &TenantId, subject: &str, place: LoginPlace) -> Result<Option<Timestamp>> {
     let sql = "SELECT n.last_login_at FROM login_network n JOIN account a ON a.no = n.account_no
         WHERE a.tenant = ?1 AND a.subject = ?2 AND n.network = ?3";
     row::one(db, sql, params![tenant, subject, place.to_stored()], |c| c.moment())
 }
 
-/// Counts an attempt at a name that failed; how many have failed in a row.
+/// Counts a failed attempt for a name; returns how many have failed in a row.
 pub(crate) fn record_failure(db: &Connection, attempt: &SignIn, subject: Option<&AccountId>) -> Result<u32> {
     let failures = failures(db, attempt)?.saturating_add(1);
     let SignIn { tenant, hash, now, .. } = attempt;
@@ -62,7 +62,7 @@ pub(crate) fn record_failure(db: &Connection, attempt: &SignIn, subject: Option<
         "INSERT OR REPLACE INTO login_failure (tenant, name, failures, last_failed_at) VALUES (?1, ?2, ?3, ?4)",
         params![tenant, hash, failures, now],
     )?;
-    // The same statement, and no row, where no account has the name. The seal leaves both counts out.
+    // Without an account of that name, the same statement runs and changes no row. The seal covers neither count.
     execute(
         db,
         "UPDATE account SET failed_logins = min(failed_logins + 1, 4294967295), last_failed_at = ?3
@@ -72,7 +72,7 @@ pub(crate) fn record_failure(db: &Connection, attempt: &SignIn, subject: Option<
     Ok(failures)
 }
 
-/// Ends the count of failures, and remembers from where somebody has signed in.
+/// Resets the count of failures, and stores the place that an account has signed in from.
 pub(crate) fn record_success(db: &Connection, attempt: &SignIn, subject: &AccountId) -> Result<()> {
     let SignIn { tenant, hash, places, now } = attempt;
     forget_failures(db, tenant, hash)?;
@@ -82,7 +82,7 @@ pub(crate) fn record_success(db: &Connection, attempt: &SignIn, subject: &Accoun
     places.iter().try_for_each(|place| remember(db, no, tenant, *place, *now))
 }
 
-/// Forgets places that an account has signed in from.
+/// Removes places that an account has signed in from.
 pub(crate) fn forget_places(
     db: &Connection,
     tenant: &TenantId,

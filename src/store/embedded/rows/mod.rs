@@ -1,7 +1,7 @@
-//! The tables: how a row is read, sealed and written, a file for each subject.
+//! The tables: how rows are read, sealed and written, with a file for each subject.
 //!
-//! For: SQL, in a transaction that the caller has begun. Not for: when it is committed (`file`), or whether it is a read
-//! or a write (`stores`). Start with `row.rs`, then `codes.rs`.
+//! For: SQL inside a transaction that the caller has begun. Not for: committing (`file`), or choosing between read and
+//! write (`stores`). Start with `row.rs`, then `codes.rs`.
 
 pub(super) mod accounts;
 pub(super) mod audit;

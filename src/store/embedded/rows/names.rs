@@ -1,4 +1,4 @@
-//! Login names: given once, and never to anybody else.
+//! Login names: once given to an account, a name is never given to another.
 
 use rusqlite::{Connection, params};
 
@@ -6,7 +6,7 @@ use super::row::{self, execute, execute_once};
 use crate::oauth::{AccountId, LoginName, TenantId};
 use crate::store::{Account, Result};
 
-/// Returns whether somebody else than `subject` has a name, or had it once.
+/// Returns whether an account other than `subject` has a name or had it before.
 pub(super) fn is_of_another(db: &Connection, tenant: &TenantId, name: &LoginName, subject: &AccountId) -> Result<bool> {
     let sql = "SELECT subject FROM account WHERE tenant = ?1 AND name = ?2 AND subject <> ?3
         UNION ALL SELECT subject FROM former_name WHERE tenant = ?1 AND name = ?2 AND subject <> ?3 LIMIT 1";
@@ -22,12 +22,12 @@ pub(super) fn reserve(db: &Connection, account: &Account) -> Result<()> {
     )
 }
 
-/// Ends the keeping of a name that its former owner takes again.
+/// Releases the reservation of a name that its former owner takes again.
 pub(super) fn release(db: &Connection, tenant: &TenantId, name: &LoginName) -> Result<()> {
     execute(db, "DELETE FROM former_name WHERE tenant = ?1 AND name = ?2", params![tenant, name]).map(drop)
 }
 
-/// Lists the names that accounts of a tenant had, with whose they were.
+/// Lists the former names of a tenant's accounts, each with its account.
 pub(crate) fn former(db: &Connection, tenant: &TenantId) -> Result<Vec<(LoginName, AccountId)>> {
     let sql = "SELECT name, subject FROM former_name WHERE tenant = ?1 ORDER BY name";
     row::all(db, sql, [tenant], |c| Ok((c.word(LoginName::parse)?, c.account()?)))

@@ -1,12 +1,12 @@
-//! Rotation of refresh tokens: a comparison of generations and one conditional update. Of the tokens themselves nothing
-//! is stored, so a family takes the same space after a hundred thousand rotations (RT-17).
+//! Rotation of refresh tokens: a comparison of generations and one conditional update. The tokens themselves are not
+//! stored, so a family needs no more space after a hundred thousand rotations (RT-17).
 
 use rusqlite::Connection;
 
 use super::{clients, grants, tokens};
 use crate::store::{Ending, RefreshEffect, Result, RotateRefresh, Rotation};
 
-/// Does what is decided of a refresh token.
+/// Carries out the decision on a refresh token.
 pub(crate) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotation> {
     let Some(found) = grants::find(db, &request.tenant, request.grant)? else { return Ok(Rotation::Unknown) };
     Ok(match request.decide(&found.grant, found.enabled) {
@@ -34,7 +34,7 @@ pub(crate) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
     })
 }
 
-/// Returns what ends because a refresh token was used before.
+/// Returns what ends because a refresh token was used a second time.
 pub(crate) fn ending(db: &Connection, request: &RotateRefresh) -> Result<Option<Ending>> {
     let found = grants::find(db, &request.tenant, request.grant)?;
     Ok(match found.map(|found| request.decide(&found.grant, found.enabled)) {

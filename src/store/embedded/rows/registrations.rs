@@ -1,4 +1,4 @@
-//! Registrations: which client has registered the same, and room for one more.
+//! Registrations: finding the client of an equal registration, and making room for a new one.
 
 use rusqlite::{Connection, params};
 
@@ -19,7 +19,7 @@ pub(crate) fn find_registered(
 ) -> Result<Option<(ClientRow, Timestamp)>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND registration = ?2");
     let found = row::one(db, &sql, params![tenant, hash], |c| read(db, c))?;
-    // The seal does not cover the hash, and another version may compute it from other members: the metadata decide.
+    // The seal does not cover the hash, and another version may compute it from other members, so the metadata decide.
     let Some(found) = found.filter(|found| registration(&found.client) == Some(*hash)) else { return Ok(None) };
     let registered_at = row::one(db, "SELECT registered_at FROM client WHERE no = ?1", [found.no], |c| c.moment())?;
     Ok(registered_at.map(|registered_at| (found, registered_at)))
@@ -44,18 +44,18 @@ pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str, cap: u64,
     Ok(Insertion::Inserted)
 }
 
-/// Notes that a client has registered again; whether it is still there.
+/// Records that a client has registered again; returns whether it still exists.
 pub(crate) fn note_again(db: &Connection, no: i64, now: Timestamp) -> Result<bool> {
     Ok(execute(db, "UPDATE client SET registered_at = ?2 WHERE no = ?1", params![no, now])? > 0)
 }
 
-/// Makes room for one more of this origin, if there is none; whether there is room then.
+/// Makes room for one more client of this origin, if needed; returns whether there is room.
 fn make_room(db: &Connection, tenant: &TenantId, origin: ClientOrigin, cap: u64, now: Timestamp) -> Result<bool> {
     let count = "SELECT clients FROM client_count WHERE tenant = ?1 AND origin = ?2";
     if row::one(db, count, params![tenant, origin_word(origin)], |c| c.number())?.is_none_or(|count| count < cap) {
         return Ok(true);
     }
-    // A bounded number of them, since a stranger can leave codes and sign-ins with many clients.
+    // The number of candidates is bounded, since a stranger can leave codes and sign-ins with many clients.
     let unused = "SELECT client_id FROM (SELECT no, client_id, registered_at FROM client
             WHERE tenant = ?1 AND origin = ?3 AND status = 'enabled' AND last_used_at IS NULL AND registered_at <= ?2
                 AND document_source IS NOT 'imported'
@@ -63,7 +63,7 @@ fn make_room(db: &Connection, tenant: &TenantId, origin: ClientOrigin, cap: u64,
         WHERE NOT EXISTS (SELECT 1 FROM grants WHERE client_no = oldest.no)
             AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = oldest.no)
         ORDER BY EXISTS (SELECT 1 FROM ephemeral WHERE client_no = oldest.no), registered_at LIMIT 1";
-    // Nobody goes on the word of a clock that was set ahead.
+    // A clock that was set ahead must not remove any client.
     let seen = row::one(db, "SELECT seen_at FROM clock WHERE one = 1", [], |c| c.moment())?;
     let sure = borne_out(now, seen);
     let registered_before = row::storable(sure.as_millis()).saturating_sub(row::storable(CLIENT_SPARED.as_millis()));

@@ -1,5 +1,5 @@
-//! How large the audit trail is, and which of its rows go. Rows go in steps of a thousand, each in a transaction that
-//! others share, and SQLite uses their pages again.
+//! The size of the audit trail, and the removal of its rows: in steps of a thousand, each in a transaction shared with
+//! other writes. SQLite reuses the freed pages.
 
 use rusqlite::{Connection, Params, params};
 
@@ -16,7 +16,7 @@ pub(super) fn count(db: &Connection, row: &AuditRow) -> Result<()> {
     execute_once(db, sql, [bytes, routine])
 }
 
-/// The size of a row, as `AuditRow::size` has it.
+/// Returns SQL for the size of a row, equal to `AuditRow::size`.
 fn size_of_row() -> String {
     let texts = [
         "tenant",
@@ -37,14 +37,14 @@ fn size_of_row() -> String {
     )
 }
 
-/// Whether the sums know a row as one of those that come by the thousand.
+/// Returns SQL for whether the sums count a row as routine, one of those that come by the thousand.
 fn is_routine() -> String {
     let names = AuditEvent::ALL.iter().filter(|event| event.is_routine()).map(|event| format!("'{}'", event.as_str()));
     let names = names.collect::<Vec<_>>().join(", ");
     format!("(event IN ({names}) AND no > (SELECT counted_after FROM audit_size WHERE only_row = 1))")
 }
 
-/// The sums: bytes, of these of routine rows, and up to where there are no routine rows.
+/// The sums: bytes in total, bytes of routine rows, and the position up to which no routine rows are left.
 struct Sums {
     bytes: u64,
     routine_bytes: u64,
@@ -82,14 +82,14 @@ pub(super) fn step(db: &Connection, keep: &AuditRetention) -> Result<Pruned> {
     Ok(Pruned { rows, more: rows > 0 })
 }
 
-/// Which rows of a stretch go.
+/// Which rows of a range are removed.
 enum Which {
     All,
     From(Timestamp),
     Routine,
 }
 
-/// Removes those of the oldest rows that are from before `since`.
+/// Removes one step of rows from before `since`, oldest first; returns how many.
 fn remove_older(db: &Connection, since: Timestamp) -> Result<u64> {
     let last = "SELECT max(no) FROM (SELECT no FROM audit ORDER BY no LIMIT ?1)";
     match row::one(db, last, [PRUNED_AT_ONCE], |c| c.optional_number())?.flatten() {
@@ -98,8 +98,8 @@ fn remove_older(db: &Connection, since: Timestamp) -> Result<u64> {
     }
 }
 
-/// Removes the oldest routine rows, none of which is up to `gone`, until they make up `surplus` bytes, or one step of
-/// them; `None` when none is left.
+/// Removes the oldest routine rows, all of which come after `gone`: `surplus` bytes of them, but at most one step.
+/// `None` when none is left.
 fn remove_routine(db: &Connection, gone: u64, surplus: u64) -> Result<Option<u64>> {
     let sql = format!(
         "SELECT no, CASE WHEN {} THEN {} ELSE 0 END FROM audit
@@ -113,7 +113,7 @@ fn remove_routine(db: &Connection, gone: u64, surplus: u64) -> Result<Option<u64
     Ok(Some(rows))
 }
 
-/// Removes the oldest rows, until they make up `surplus` bytes, or one step of them.
+/// Removes the oldest rows: `surplus` bytes of them, but at most one step.
 fn remove_oldest(db: &Connection, surplus: u64) -> Result<u64> {
     let sql = format!("SELECT no, {} FROM audit ORDER BY no LIMIT ?1", size_of_row());
     match last_of(db, &sql, [PRUNED_AT_ONCE], surplus)? {
@@ -122,8 +122,8 @@ fn remove_oldest(db: &Connection, surplus: u64) -> Result<u64> {
     }
 }
 
-/// Returns the number of the row with which those that a query finds, each with its bytes, make up `surplus`; of the last
-/// one if they do not; `None` when there are none.
+/// Returns the number of the row at which the rows of a query add up to `surplus` bytes, or of the last row if they
+/// never do; `None` when there are none.
 fn last_of(db: &Connection, sql: &str, params: impl Params, surplus: u64) -> Result<Option<u64>> {
     let (mut freed, mut last) = (0_u64, None);
     row::each(db, sql, params, |c| {
@@ -134,7 +134,7 @@ fn last_of(db: &Connection, sql: &str, params: impl Params, surplus: u64) -> Res
     Ok(last)
 }
 
-/// Removes rows after `after` up to `last`, but never the newest of the trail: its number would be given again.
+/// Removes rows after `after` up to `last`, but never the newest of the trail, whose number would be assigned again.
 fn remove(db: &Connection, after: u64, last: u64, which: &Which) -> Result<u64> {
     let (condition, since) = match which {
         Which::All => ("?3 IS NULL".to_owned(), None),
@@ -151,7 +151,7 @@ fn remove(db: &Connection, after: u64, last: u64, which: &Which) -> Result<u64> 
     Ok(u64::try_from(rows).unwrap_or(u64::MAX))
 }
 
-/// The query that adds up the bytes of rows, and those of the routine ones among them.
+/// Returns the query that adds up the bytes of all rows and of the routine ones.
 fn sum_of(which: &str) -> String {
     format!(
         "SELECT coalesce(sum({size}), 0), coalesce(sum({size}) FILTER (WHERE {routine}), 0) FROM audit WHERE {which}",
@@ -164,7 +164,7 @@ fn read_sums(c: &mut Columns<'_>) -> Result<(u64, u64)> {
     Ok((c.number()?, c.number()?))
 }
 
-/// Adds the trail up and compares with the sums.
+/// Adds up the trail and compares the result with the stored sums.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let counted = row::one(db, &sum_of("true"), [], read_sums)?.unwrap_or_default();
     let Sums { bytes, routine_bytes, routine_gone } = sums(db)?;

@@ -1,4 +1,4 @@
-//! Between SQL values and the types of the rules. What does not parse is damage, never a default.
+//! Conversion between SQL values and the types of the rules. A value that does not parse is damage, never a default.
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Params, Row, ToSql};
@@ -9,7 +9,7 @@ use crate::oauth::{
 };
 use crate::store::{Result, StoreError};
 
-/// Problems told of one table at most: enough to see the extent.
+/// The most problems reported for one table: enough to see the extent.
 const TOLD: usize = 20;
 
 macro_rules! stored_as_text {
@@ -42,7 +42,8 @@ macro_rules! stored_as_millis {
     };
 }
 
-/// Returns a number as SQLite can hold it. Only an end "never" is above its range; it stays "never" for practical purposes.
+/// Returns a number as SQLite can hold it. Only the end "never" exceeds its range, and remains "never" for practical
+/// purposes.
 pub(crate) fn storable(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -63,7 +64,7 @@ impl ToSql for ScopeSet {
     }
 }
 
-/// The columns of one row, read from left to right, so that a reader stands beside its SELECT list.
+/// The columns of one row, read from left to right, in the order of the SELECT list next to the reader.
 pub(crate) struct Columns<'r> {
     row: &'r Row<'r>,
     next: usize,
@@ -122,7 +123,7 @@ impl<'r> Columns<'r> {
         N::try_from(self.number()?).map_err(|_| self.damaged("a small number"))
     }
 
-    /// The number of a row, as it goes back into a query.
+    /// Reads a row number, to be used in another query.
     pub(crate) fn no(&mut self) -> Result<i64> {
         i64::try_from(self.number()?).map_err(|_| self.damaged("a row number"))
     }
@@ -156,7 +157,7 @@ impl<'r> Columns<'r> {
         self.bytes()?.try_into().map(GrantId).map_err(|_| self.damaged("a grant id"))
     }
 
-    /// Reads a text by a parser that answers `None` for what cannot be.
+    /// Reads a text with a parser that returns `None` for invalid values.
     pub(crate) fn word<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
         parse(self.text()?).ok_or_else(|| self.damaged("one of its words"))
     }
@@ -173,7 +174,7 @@ impl<'r> Columns<'r> {
         self.word(AccountId::parse)
     }
 
-    /// Reads two columns, `subject` and `kind` of an account.
+    /// Reads two columns of an account: `subject` and `kind`.
     pub(crate) fn subject(&mut self) -> Result<Subject> {
         let account = self.account()?;
         self.word(|kind| Subject::of_kind(kind, account))
@@ -227,7 +228,7 @@ pub(crate) fn all<T>(
     Ok(found)
 }
 
-/// Reads the rows of a query one after another, for as long as `read` wants more.
+/// Reads the rows of a query one by one, until `read` returns false.
 pub(crate) fn each(
     db: &Connection,
     sql: &str,
@@ -247,7 +248,7 @@ pub(crate) fn each(
     Ok(())
 }
 
-/// Reads every row of a query; what cannot be read is told.
+/// Reads every row of a query, and reports those that cannot be read.
 pub(crate) fn unreadable(
     db: &Connection,
     sql: &str,
@@ -269,12 +270,12 @@ pub(crate) fn unreadable(
     Ok(told)
 }
 
-/// Reads the one number that a query without parameters yields.
+/// Reads the single number that a query without parameters returns.
 pub(crate) fn number(db: &Connection, sql: &str) -> Result<u64> {
     one(db, sql, [], |c| c.number())?.ok_or_else(|| StoreError::Corrupt(format!("no answer to: {sql}")))
 }
 
-/// Changes rows; how many.
+/// Changes rows; returns how many.
 pub(crate) fn execute(db: &Connection, sql: &str, params: impl Params) -> Result<usize> {
     let mut statement = db.prepare_cached(sql)?;
     let changed = statement.execute(params)?;
@@ -283,7 +284,7 @@ pub(crate) fn execute(db: &Connection, sql: &str, params: impl Params) -> Result
     Ok(changed)
 }
 
-/// Changes exactly one row. Another number means that the row is not what was read in this very transaction.
+/// Changes exactly one row. Any other number means that the row differs from what this transaction has read.
 pub(crate) fn execute_once(db: &Connection, sql: &str, params: impl Params) -> Result<()> {
     match execute(db, sql, params)? {
         1 => Ok(()),

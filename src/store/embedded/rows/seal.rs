@@ -1,6 +1,6 @@
-//! Seals: a CRC-32 over each record as the rules see it, so that a flipped bit in the file is an error and not another
-//! scope, owner or end (ST-03). SQLite itself has no checksums over its pages. It guards against accidents, not against
-//! somebody who can write the file.
+//! Seals: a CRC-32 over the fields of each record, so that a flipped bit in the file is an error and not a different
+//! scope, owner or end (ST-03). SQLite itself keeps no checksums of its pages. A seal guards against accidents, not
+//! against somebody who can write the file.
 
 use super::row::storable;
 use super::words::{origin_word, step_word};
@@ -12,11 +12,11 @@ use crate::store::{Account, AccountStatus, Consent, Ephemeral, LoginSession, Res
 
 /// A record that carries a seal.
 pub(super) trait Sealed {
-    /// Returns the seal over everything that decides; counters and times of last use are left out.
+    /// Returns the seal over every field that affects a decision; counters and times of last use are left out.
     fn seal(&self) -> u32;
 }
 
-/// Returns the record when the stored seal is its own.
+/// Returns the record if the stored seal matches it.
 pub(super) fn opened<T: Sealed>(record: T, stored: u64, what: &str) -> Result<T> {
     if u64::from(record.seal()) == stored {
         Ok(record)
@@ -25,7 +25,7 @@ pub(super) fn opened<T: Sealed>(record: T, stored: u64, what: &str) -> Result<T>
     }
 }
 
-/// Feeds the fields one after another, each with its length, so that moving a border between two changes the seal.
+/// A hasher fed field by field, each with its length, so that moving a boundary between two fields changes the seal.
 struct Fields(crc32fast::Hasher);
 
 impl Fields {
@@ -49,7 +49,7 @@ impl Fields {
     fn number(self, number: u64) -> Self {
         self.bytes(&number.to_be_bytes())
     }
-    /// A moment as the row holds it.
+    /// Adds a time as the row holds it.
     fn at(self, moment: Timestamp) -> Self {
         self.bytes(&storable(moment.as_millis()).to_be_bytes())
     }
@@ -59,14 +59,14 @@ impl Fields {
             None => self.bytes(&[0]),
         }
     }
-    /// A moment that may be absent. Nothing for `None`: rows that were sealed before there was such a field keep their seal.
+    /// Adds an optional time. `None` adds nothing, so that rows sealed before the field existed keep their seal.
     fn at_if(self, moment: Option<Timestamp>) -> Self {
         match moment {
             Some(moment) => self.at(moment),
             None => self,
         }
     }
-    /// Nothing for `Unknown`, which rows are that were sealed before there was a mark.
+    /// Adds a first-use mark. `Unknown` adds nothing, so that rows sealed before the mark existed keep their seal.
     fn first_use(self, mark: FirstUse) -> Self {
         match mark {
             FirstUse::Unknown => self,
@@ -74,7 +74,8 @@ impl Fields {
             FirstUse::Used => self.text("used"),
         }
     }
-    /// Nothing for a fetched one, as all were that were sealed before there were copies.
+    /// Adds the source of a document. `Fetched` adds nothing, so that rows sealed before documents could be imported
+    /// keep their seal.
     fn source(self, source: DocumentSource) -> Self {
         match source {
             DocumentSource::Fetched => self,
@@ -82,11 +83,11 @@ impl Fields {
             DocumentSource::Imported => self.text("imported"),
         }
     }
-    /// Nothing for the first, which rows are that were sealed before there was a generation.
+    /// Adds a generation. The first adds nothing, so that rows sealed before generations existed keep their seal.
     fn generation(self, generation: u32) -> Self {
         if generation == 0 { self } else { self.number(generation.into()) }
     }
-    /// Nothing for the kind of a person, which all were that were sealed before there were services.
+    /// Adds a subject. The kind of a person adds nothing, so that rows sealed before services existed keep their seal.
     fn subject(self, subject: &Subject) -> Self {
         let account = self.text(subject.as_str());
         if subject.is_person() { account } else { account.text(subject.kind()) }
@@ -96,7 +97,7 @@ impl Fields {
     }
 }
 
-/// A client with its metadata as they stand in the row.
+/// A client with its metadata as stored in the row.
 pub(super) struct StoredClient<'c>(pub(super) &'c Client, pub(super) &'c str);
 
 impl Sealed for StoredClient<'_> {
@@ -110,7 +111,7 @@ impl Sealed for StoredClient<'_> {
             .optional(client.resource.as_ref().map(|r| r.as_str().as_bytes()))
             .number(client.disabled.into())
             .at(client.created_at);
-        // Nothing for `None`: rows that were sealed before there was an age keep their seal.
+        // `None` adds nothing, so that rows sealed before the age was stored keep their seal.
         let fields = match client.document {
             Some(age) => fields.at(age.fetched_at).at(age.fresh_until).source(age.source),
             None => fields,
@@ -140,7 +141,7 @@ impl Sealed for SetupLink {
             .text(self.tenant.as_str())
             .text(self.subject.as_str())
             .at(self.expires_at);
-        // Nothing for an unknown time: rows that were sealed before it was noted keep their seal.
+        // An unknown time adds nothing, so that rows sealed before it was stored keep their seal.
         match self.made_at {
             Some(at) => fields.at(at),
             None => fields,
@@ -175,8 +176,8 @@ impl Sealed for Ephemeral {
             .optional(self.session.as_ref().map(|s| s.as_bytes().as_slice()))
             .at(self.created_at)
             .at(self.expires_at);
-        // Nothing for an unknown one: rows that were sealed before there was a source keep their seal. The host is left
-        // out, because nothing but the room that it takes hangs on it.
+        // An unknown source adds nothing, so that rows sealed before it was stored keep their seal. The host is left
+        // out, because it affects only the share of room.
         if self.source == Source::UNKNOWN { fields } else { fields.text(&self.source.site.to_string()) }.finish()
     }
 }
@@ -258,7 +259,7 @@ impl Sealed for AccessTokenRecord {
     }
 }
 
-/// An access token that came with a lost answer.
+/// An access token issued with a lost answer.
 pub(super) struct VoidToken {
     pub(super) hash: TokenHash,
     pub(super) tenant: TenantId,

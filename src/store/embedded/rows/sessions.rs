@@ -16,7 +16,7 @@ const SELECT_CONSENT: &str = "SELECT o.tenant, a.subject, c.client_id, o.resourc
         o.given_at, o.expires_at, o.seal
     FROM consent o JOIN account a ON a.no = o.account_no JOIN client c ON c.no = o.client_no";
 
-/// Reads a session, and whether its account is enabled.
+/// Reads a session and whether its account is enabled.
 fn read(c: &mut Columns<'_>) -> Result<(LoginSession, bool)> {
     let session = LoginSession {
         hash: c.hash()?,
@@ -51,7 +51,7 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &SessionHash) -> Re
     Ok(found.and_then(|(session, enabled)| enabled.then_some(session)))
 }
 
-/// Ends all sessions of a subject, or of the tenant; how many.
+/// Ends all sessions of a subject, or of the whole tenant; returns how many.
 pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&AccountId>) -> Result<usize> {
     match subject {
         Some(subject) => execute(
@@ -86,12 +86,12 @@ pub(crate) fn insert(db: &Connection, session: &LoginSession, account_no: i64) -
     )
 }
 
-/// Ends a session; whether it was there.
+/// Ends a session; returns whether it existed.
 pub(crate) fn end(db: &Connection, tenant: &TenantId, hash: &SessionHash) -> Result<bool> {
     Ok(execute(db, "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2", params![tenant, hash])? > 0)
 }
 
-/// Moves the idle end of a session that has not ended, where that is due.
+/// Extends the idle end of a session that has not ended, if that is due.
 pub(crate) fn touch(
     db: &Connection,
     tenant: &TenantId,
@@ -105,7 +105,7 @@ pub(crate) fn touch(
     Ok(Some(touched))
 }
 
-/// Lets sessions that were used after `latest`, by a clock that was ahead, end as if that had been `now`; how many.
+/// Treats sessions that a clock ahead of time recorded as used after `latest` as used at `now`; returns how many.
 pub(super) fn move_uses_back(db: &Connection, latest: Timestamp, now: Timestamp) -> Result<usize> {
     let sessions = row::all(db, &format!("{SELECT} WHERE s.idle_until - s.idle > ?1"), [latest], read)?;
     for (session, _) in &sessions {
@@ -117,7 +117,7 @@ pub(super) fn move_uses_back(db: &Connection, latest: Timestamp, now: Timestamp)
     Ok(sessions.len())
 }
 
-/// Puts a remembered consent in the place of an earlier one about the same.
+/// Stores a consent in place of an earlier one for the same key.
 pub(super) fn put_consent(db: &Connection, consent: &Consent, client_no: i64, account_no: i64) -> Result<()> {
     execute_once(
         db,
@@ -154,7 +154,7 @@ pub(crate) fn forget_consent(db: &Connection, key: &ConsentKey) -> Result<()> {
     execute(db, sql, params![key.tenant, key.subject, key.client, key.resource]).map(drop)
 }
 
-/// Reads every session and consent, to see whether it can be read.
+/// Reads every session and consent, and reports those that cannot be read.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let mut found = row::unreadable(db, SELECT, "login session", |c| read(c).map(drop))?;
     found.extend(row::unreadable(db, SELECT_CONSENT, "consent", |c| read_consent(c).map(drop))?);

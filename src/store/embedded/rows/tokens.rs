@@ -1,4 +1,4 @@
-//! Access token rows: small, in issue order, hanging on their grant.
+//! Access token rows: small, in order of issue, each pointing to its grant.
 
 use rusqlite::{Connection, params};
 
@@ -9,7 +9,7 @@ use crate::oauth::{AccessTokenRecord, Grant, GrantId, TenantId, Timestamp, Token
 use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
 use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, limits};
 
-/// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
+/// The columns of a token. `CROSS JOIN` fixes the join order: from the token to its grant, client and account.
 const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.kind, a.name, g.resource,
         coalesce(t.scopes, g.scopes), t.generation,
         t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
@@ -17,7 +17,7 @@ const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subjec
     FROM access_token t CROSS JOIN grants g ON g.no = t.grant_no
         CROSS JOIN client c ON c.no = g.client_no CROSS JOIN account a ON a.no = g.account_no";
 
-/// What must hold at ?1 for `/mcp` to honour a token.
+/// The condition that must hold at ?1 for `/mcp` to accept a token.
 const LIVE: &str = "t.expires_at > ?1 AND g.revoked_at IS NULL AND g.expires_at > ?1
     AND c.status = 'enabled' AND a.status = 'enabled'";
 
@@ -40,7 +40,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
 }
 
 fn insert(db: &Connection, grant_no: i64, grant: &Grant, token: &AccessTokenRecord) -> Result<()> {
-    // Scopes are written only when they are fewer than the grant's: most rows then need none.
+    // Scopes are stored only if they are fewer than the grant's, so that most rows need none.
     let own_scopes = Some(&token.scopes).filter(|scopes| **scopes != grant.scopes);
     execute_once(
         db,
@@ -59,7 +59,7 @@ fn insert(db: &Connection, grant_no: i64, grant: &Grant, token: &AccessTokenReco
     )
 }
 
-/// Adds a grant and a token that an operator issued.
+/// Adds a token that an operator issued, with its grant.
 pub(crate) fn insert_of_operator(
     db: &Connection,
     grant: Grant,
@@ -75,7 +75,7 @@ pub(crate) fn insert_of_operator(
     audit::append(db, row)
 }
 
-/// Finds those of `wanted` that are live, in the same order.
+/// Finds the live tokens among `wanted`, in the same order.
 pub(crate) fn find_live(
     db: &Connection,
     wanted: &[(TenantId, TokenHash)],
@@ -92,8 +92,8 @@ pub(crate) fn find_live(
     wanted.iter().map(find).collect()
 }
 
-/// One page of live tokens, and where the next begins. A damaged token is left out: it will be refused, and one
-/// flipped bit must not keep the gateway from starting.
+/// Reads a page of live tokens, and returns where the next one begins. A damaged token is skipped: it will be refused,
+/// and one flipped bit must not keep the gateway from starting.
 pub(crate) fn live(
     db: &Connection,
     after: u64,
@@ -119,13 +119,13 @@ pub(crate) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Re
     Ok(execute(db, sql, params![tenant, hash])? > 0)
 }
 
-/// Adds what is issued, with the row that says so.
+/// Adds an issued token and its audit row.
 pub(super) fn add(db: &Connection, grant_no: i64, issued: &Issued) -> Result<()> {
     insert(db, grant_no, &issued.grant, &issued.token)?;
     issued.audit.iter().try_for_each(|row| audit::append(db, row))
 }
 
-/// The same; the oldest tokens of the grant that are too many go, and that is told.
+/// Adds an issued token like `add`; removes the grant's oldest tokens that are too many, and announces that.
 pub(super) fn add_refreshed(db: &Connection, grant_no: i64, request: &RotateRefresh, issued: &Issued) -> Result<()> {
     insert(db, grant_no, &issued.grant, &issued.token)?;
     let sql = "SELECT hash, issued_at FROM access_token WHERE grant_no = ?1 ORDER BY no DESC LIMIT -1 OFFSET ?2";
@@ -147,7 +147,7 @@ fn read_void(c: &mut Columns<'_>) -> Result<VoidToken> {
     opened(token, c.number()?, "a void token")
 }
 
-/// Makes the live tokens of a grant's generation void, appends the changes, and returns their hashes.
+/// Makes the live tokens of a grant's generation void, announces the changes, and returns the hashes.
 pub(super) fn make_void(db: &Connection, grant_no: i64, grant: &Grant, now: Timestamp) -> Result<Vec<TokenHash>> {
     let sql = "SELECT hash, expires_at FROM access_token WHERE grant_no = ?1 AND generation = ?2 AND expires_at > ?3";
     let live = row::all(db, sql, params![grant_no, grant.generation, now], |c| Ok((c.hash()?, c.moment()?)))?;
@@ -167,7 +167,7 @@ pub(super) fn make_void(db: &Connection, grant_no: i64, grant: &Grant, now: Time
     Ok(live.into_iter().map(|(hash, _)| hash).collect())
 }
 
-/// Finds the grant of a void token that is not past its end.
+/// Finds the grant of a void token that has not expired.
 pub(super) fn find_void(
     db: &Connection,
     tenant: &TenantId,
@@ -178,19 +178,19 @@ pub(super) fn find_void(
     Ok(row::one(db, &sql, params![hash, tenant, now], read_void)?.map(|token| token.grant))
 }
 
-/// Finds the grant of a token, and the generation that it was issued with.
+/// Finds the grant of a token and the generation in which it was issued.
 pub(super) fn origin(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<(GrantId, u32)>> {
     let sql = "SELECT g.id, t.generation FROM access_token t CROSS JOIN grants g ON g.no = t.grant_no
         WHERE substr(t.hash, 1, 8) = substr(?1, 1, 8) AND t.hash = ?1 AND t.tenant = ?2";
     row::one(db, sql, params![hash, tenant], |c| Ok((c.grant()?, c.small()?)))
 }
 
-/// Reads every void token, to see whether it can be read.
+/// Reads every void token, and reports those that cannot be read.
 pub(crate) fn check_void(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, SELECT_VOID, "void token", |c| read_void(c).map(drop))
 }
 
-/// Reads every access token, to see whether it can be read.
+/// Reads every access token, and reports those that cannot be read.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, SELECT, "access token", |c| {
         c.no()?;

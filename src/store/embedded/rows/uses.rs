@@ -1,4 +1,4 @@
-//! The marks that tell a lost answer from reuse: whether anything of a grant's live generation was used.
+//! The marks that distinguish a lost answer from reuse: whether any token of a grant's live generation was used.
 
 use rusqlite::Connection;
 
@@ -6,7 +6,7 @@ use super::{grants, tokens};
 use crate::oauth::{FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash};
 use crate::store::{Ending, Result, StoreError, UseReport};
 
-/// Writes down what a process reports; the families that end with it.
+/// Stores the uses that a process reports; returns the families that end because of them.
 pub(crate) fn record(db: &Connection, report: &UseReport) -> Result<Vec<(TenantId, GrantId)>> {
     let mut ended = Vec::new();
     for (tenant, hash) in &report.presented {
@@ -18,14 +18,14 @@ pub(crate) fn record(db: &Connection, report: &UseReport) -> Result<Vec<(TenantI
             ended.push((tenant.clone(), ending.grant));
         }
     }
-    // After those that were used: what is left of them was not.
+    // After the uses: a generation without a mark by now was not used.
     for (tenant, grant, generation) in &report.issued {
         readable(mark(db, tenant, *grant, *generation, FirstUse::Unused))?;
     }
     Ok(ended)
 }
 
-/// Returns which of these tokens are void.
+/// Returns the void tokens among these.
 pub(crate) fn find_void(db: &Connection, wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Result<Vec<bool>> {
     let is_void = |(tenant, hash): &(TenantId, TokenHash)| {
         Ok(readable(tokens::find_void(db, tenant, hash, now))?.flatten().is_some())
@@ -33,7 +33,7 @@ pub(crate) fn find_void(db: &Connection, wanted: &[(TenantId, TokenHash)], now: 
     wanted.iter().map(is_void).collect()
 }
 
-/// A damaged row keeps its own mark from being written, and nothing else.
+/// Turns a damaged row into `None`, so that only its own mark is not written.
 fn readable<T>(outcome: Result<T>) -> Result<Option<T>> {
     match outcome {
         Ok(value) => Ok(Some(value)),
@@ -45,7 +45,7 @@ fn readable<T>(outcome: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// Marks the generation of an access token as used, if it is the live one.
+/// Marks the generation of an access token as used, if it is the current one.
 pub(crate) fn mark_used(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<()> {
     if let Some((grant, generation)) = readable(tokens::origin(db, tenant, hash))?.flatten() {
         readable(mark(db, tenant, grant, generation, FirstUse::Used))?;
@@ -60,14 +60,14 @@ fn mark(db: &Connection, tenant: &TenantId, grant: GrantId, generation: u32, fir
     }
 }
 
-/// A void token that was presented.
+/// A void token that somebody has presented.
 pub(crate) struct VoidUse {
     tenant: TenantId,
     hash: TokenHash,
     now: Timestamp,
 }
 
-/// Returns the void tokens of a report whose families have to end, one of each family, with how they end.
+/// Returns, one for each family that must end, the void tokens of a report with the ending.
 pub(crate) fn void_uses(db: &Connection, report: &UseReport) -> Result<Vec<(VoidUse, Ending)>> {
     let mut found: Vec<(VoidUse, Ending)> = Vec::new();
     for (tenant, hash) in &report.presented {
@@ -80,7 +80,7 @@ pub(crate) fn void_uses(db: &Connection, report: &UseReport) -> Result<Vec<(Void
     Ok(found)
 }
 
-/// Returns how the family of a void token ends, which two parties hold; `None` when it has ended.
+/// Returns how the family of a void token ends, since two parties hold it; `None` when it has already ended.
 pub(crate) fn ending(db: &Connection, void: &VoidUse) -> Result<Option<Ending>> {
     let Some(grant) = tokens::find_void(db, &void.tenant, &void.hash, void.now)? else { return Ok(None) };
     Ok(grants::find(db, &void.tenant, grant)?.and_then(|found| Ending::of_void_token(&found.grant, void.now)))

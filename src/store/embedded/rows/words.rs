@@ -1,4 +1,5 @@
-//! The words by which rows say what they are. Words instead of 0 and 1: no single flipped bit turns one into the other.
+//! The words that rows use for their states. They are words rather than 0 and 1, so that no single flipped bit turns
+//! one into another.
 
 use crate::oauth::ClientOrigin;
 use crate::store::EphemeralStep;

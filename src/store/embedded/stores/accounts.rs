@@ -32,7 +32,7 @@ implement! { AccountStore:
         = |db| accounts::find_link(db, &tenant, &hash, now);
     write redeem_setup_link(hash: &LinkHash, new: NewPassword, audit: AuditRow) -> Update
         = |db| match accounts::find_link(db, &audit.tenant, &hash, new.at)? {
-            // Setting the password removes every link of the account, this one too.
+            // Setting the password removes every link of the account, including this one.
             Some(link) => accounts::put_password(db, &link.subject, new, &audit),
             None => Ok(Update::NotFound),
         };

@@ -18,7 +18,7 @@ implement! { AuditStore:
         let mut before = i64::MAX;
         loop {
             match self.read(move |db| audit::stretch_before(db, before)).await? {
-                // A clock that was set back leaves rows out of order, but not ten thousand of them.
+                // A clock that was set back leaves some rows out of order, but not ten thousand.
                 Some((first, newest)) if since <= newest => before = storable(first),
                 _ if before == i64::MAX => return self.newest_audit().await,
                 _ => return Ok(u64::try_from(before.saturating_sub(1)).unwrap_or_default()),

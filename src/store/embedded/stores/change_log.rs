@@ -1,4 +1,4 @@
-//! `ChangeLog`: what other processes have to learn of.
+//! `ChangeLog`: the changes that other processes must learn of.
 
 use crate::store::embedded::rows::{audit, row};
 use crate::store::{ChangePosition, Changes, Result, TellUnstored};

@@ -33,7 +33,7 @@ implement! { ClientStore:
         let found = self.read(move |db| registrations::find_registered(db, &tenant, &hash)).await?;
         let Some((found, registered_at)) = found else { return Ok(None) };
         let is_due = now >= registered_at.plus(REGISTERED_AGAIN_EVERY);
-        // It may have been removed meanwhile.
+        // The client may have been removed meanwhile.
         if is_due && !self.write(move |db| registrations::note_again(db, found.no, now)).await? {
             return Ok(None);
         }

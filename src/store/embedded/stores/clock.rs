@@ -1,4 +1,4 @@
-//! `ClockStore`: what is noted of the time.
+//! `ClockStore`: the recorded time.
 
 use crate::oauth::Timestamp;
 use crate::store::embedded::rows::{clients, clock};

@@ -1,4 +1,4 @@
-//! `EphemeralStore`: what lives for minutes.
+//! `EphemeralStore`: records that live for minutes.
 
 use crate::oauth::Timestamp;
 use crate::store::embedded::rows::ephemeral;

@@ -10,7 +10,7 @@ use crate::store::{
     Rotation, Update, UseReport,
 };
 
-/// Access tokens, and from where to read on.
+/// Access tokens, and the position of the next page.
 type Page = (Vec<AccessTokenRecord>, Option<u64>);
 
 implement! { GrantStore:
@@ -32,7 +32,7 @@ implement! { GrantStore:
         if grants::end(db, &audit.tenant, id, audit.at)? { audit::done(db, &audit) } else { Ok(Update::NotFound) }
     };
     write_urgently(audit) revoke_access_token(hash: &TokenHash, audit: AuditRow) -> Update = |db| {
-        // A client that revokes a token has received it.
+        // A client that revokes a token must have received it.
         uses::mark_used(db, &audit.tenant, &hash)?;
         if !tokens::remove(db, &audit.tenant, &hash)? {
             return Ok(Update::NotFound);

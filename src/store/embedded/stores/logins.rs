@@ -1,4 +1,4 @@
-//! `LoginStore`: where accounts have signed in from, and failed logins by name.
+//! `LoginStore`: the places that accounts have signed in from, and failed logins by name.
 
 use crate::oauth::{AccountId, LoginName, TenantId};
 use crate::store::embedded::rows::{accounts, logins};

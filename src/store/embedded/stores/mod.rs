@@ -1,14 +1,14 @@
-//! What a store must do, as this one does it: each method is one read or one write of the rows.
+//! This store's implementation of the store traits: each method is one read or one write of the rows.
 //!
-//! For: choosing between a read, a write and an urgent write. Not for SQL and limits, which are beside the columns. A file
-//! for each trait; nobody names them. Start with `grants.rs`, then `reuse.rs`.
+//! For: choosing between a read, a write and an urgent write. Not for: SQL and limits (`rows`). There is a file for
+//! each trait; no other module names them. Start with `grants.rs`, then `reuse.rs`.
 
 use super::EmbeddedStore;
 use crate::store::Store;
 
-/// Implements a trait, a line for each method that is one `read`, one `write`, or one `write_urgently(audit)`: a write that
-/// ends access, with the row that says for whom. `db` is the connection; what a caller lends is copied for the thread that
-/// does the work. Methods that do more follow, each after a `+`.
+/// Implements a trait with a line for each method that is one `read`, one `write`, or one `write_urgently(audit)`: a
+/// write that ends access, with its audit row. `db` is the connection; borrowed arguments are copied for the worker
+/// thread. Methods that do more follow, each after a `+`.
 macro_rules! implement {
     ($trait:ident: $(
         $how:ident $(($by:ident))? $name:ident($($arg:ident: $(&$lent:tt)? $($own:ident $(<$of:ident>)?)?),*) -> $out:ty

@@ -1,7 +1,8 @@
-//! What is used a second time ends its grant on a full disk too: a code, a refresh token, a void access token.
+//! Reuse of a code, a refresh token or a void access token ends its grant, even when the disk is full.
 //!
-//! Each is judged inside an ordinary write, for nearly always it issues something. Where that write fails, what it would
-//! have ended is ended as a revocation is: in the room that is kept for that, or in force at once and stored later.
+//! Each is judged inside an ordinary write, since it nearly always issues something. If that write fails, the grant
+//! that it would have ended is ended like a revocation: in the space reserved for that, or in force at once and stored
+//! later.
 
 use std::sync::Arc;
 
@@ -13,12 +14,12 @@ use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{grants, uses};
 use crate::store::{Ending, Recorded, Result, StoreError, UseReport};
 
-/// Finds what a request ends.
+/// A query for what a request ends.
 type Due<R> = fn(&Connection, &R) -> Result<Option<Ending>>;
 
 impl EmbeddedStore {
-    /// Does what a request asks for in an ordinary write. Where that cannot be written, what the request would have ended
-    /// ends all the same, and `ended` is the answer.
+    /// Carries out a request in an ordinary write. If that write fails, the grant that it would have ended is ended
+    /// nevertheless, and `ended` is the answer.
     pub(super) async fn write_or_end<R, T>(
         &self,
         request: R,
@@ -36,14 +37,14 @@ impl EmbeddedStore {
             Err(error @ StoreError::Unavailable(_)) => error,
             done => return done,
         };
-        // Looked at first: a request that ends nothing must not have the reserve given up.
+        // Checked first: a request that ends nothing must not use up the reserve.
         let looked = Arc::clone(&request);
         let Some(ending) = self.read(move |db| due(db, &looked)).await? else { return Err(error) };
         if self.end_urgently(&ending, request, due).await? { Ok(ended(ending.grant)) } else { Err(error) }
     }
 
-    /// Ends what is due, if it still is; returns whether it was. What is only in force is answered alike: a client that
-    /// presents what is spent is refused either way, and no acknowledgement is due to them.
+    /// Ends what is due, if it still is; returns whether it was. An ending that is in force but not yet stored gets the
+    /// same answer: a client that presents a used code or token is refused either way, and needs no confirmation.
     async fn end_urgently<R>(&self, ending: &Ending, request: Arc<R>, due: Due<R>) -> Result<bool>
     where
         R: Send + Sync + 'static,
@@ -58,7 +59,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// Writes down what is reported; where that cannot be written, ends all the same the families that it ends.
+    /// Stores the reported uses; if that fails, ends the affected families nevertheless.
     pub(super) async fn record(&self, report: Arc<UseReport>) -> Result<Recorded> {
         let recorded = Arc::clone(&report);
         let error = match self.write(move |db| uses::record(db, &recorded)).await {
@@ -73,7 +74,7 @@ impl EmbeddedStore {
             match self.end_urgently(&ending, Arc::new(void), uses::ending).await {
                 Ok(false) => {}
                 Ok(true) => ended.push((ending.audit.tenant, ending.grant)),
-                // It is reported again, and tried again with that.
+                // The process reports it again, which is the next attempt.
                 Err(error) => {
                     tracing::error!(%error, grant = %ending.grant, "the family of a void token could not be ended")
                 }

@@ -43,7 +43,7 @@ implement! { SessionStore:
         if session.touched(now).is_none() {
             return Ok(Some(session));
         }
-        // It may have ended, or been used, since it was read.
+        // The session may have ended or been used since it was read.
         self.write(move |db| sessions::touch(db, &tenant, &hash, now)).await
     }
 }

@@ -1,4 +1,4 @@
-//! `Upkeep`: sweeping, copying and checking.
+//! `Upkeep`: sweeps, copies and checks of the store.
 
 use std::path::Path;
 
