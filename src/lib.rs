@@ -1,8 +1,8 @@
 //! mcpgate: an auth gateway in front of MCP servers.
 //!
 //! The map, lower layers first. A module names only lower layers, those listed before it, and of them only what its row
-//! in `LAYERS` of `tests/tidy/main.rs` allows; `docs/architecture.md` has the reasons, `docs/glossary.md` the words. The
-//! head of each module says what it is for, what it is not for, and where to start in it.
+//! in `LAYERS` of `tests/tidy/layers.rs` allows; `docs/architecture.md` has the reasons, `docs/glossary.md` the words.
+//! The head of each module says what it is for, what it is not for, and where to start in it.
 //!
 //! Values and texts, pure: what the rules work with.
 //! - `time`: moments and lifetimes.

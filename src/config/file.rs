@@ -227,7 +227,7 @@ table! {
         call_timeout: Duration = "10m", "1s" to "24h";
         /// The same for other requests.
         first_byte_timeout: Duration = "60s", "1s" to "1h";
-        /// Longest stream.
+        /// Maximum duration of a stream.
         max_stream: Duration = "24h", "1m" to "30d";
         /// Whether the `Mcp-Method` and `Mcp-Name` headers of modern requests are compared with the body.
         check_envelope: bool = true;
@@ -326,11 +326,11 @@ words! {
 words! {
     /// For what browsers are told to use https alone.
     Hsts {
-        /// The host.
+        /// Only the host itself.
         Host = "host",
         /// The host and all below it.
         Subdomains = "subdomains",
-        /// Nothing.
+        /// For no host.
         Off = "off",
     }
 }
@@ -338,9 +338,9 @@ words! {
 words! {
     /// What speaks behind a path.
     Kind {
-        /// Streamable HTTP.
+        /// MCP over Streamable HTTP.
         Mcp = "mcp",
-        /// Any HTTP.
+        /// Any HTTP service.
         Http = "http",
     }
 }
@@ -348,11 +348,11 @@ words! {
 words! {
     /// What a static answer is.
     ContentKind {
-        /// UTF-8.
+        /// Text in UTF-8.
         Text = "text",
-        /// JSON.
+        /// A JSON document.
         Json = "json",
-        /// Anything.
+        /// Any other bytes.
         Octets = "octets",
     }
 }
@@ -360,9 +360,9 @@ words! {
 words! {
     /// How log lines look.
     LogFormat {
-        /// For people.
+        /// Lines for people.
         Text = "text",
-        /// For machines.
+        /// Lines for machines.
         Json = "json",
     }
 }

@@ -11,9 +11,9 @@ use crate::oauth::Lifetime;
 table! {
     /// Lifetimes of codes and tokens.
     Tokens at "tokens" {
-        /// Access tokens.
+        /// Lifetime of access tokens.
         access: Lifetime = "1h", "1m" to "24h";
-        /// Authorization codes.
+        /// Lifetime of authorization codes.
         code: Lifetime = "60s", "10s" to "600s";
         /// Refresh tokens that are not used.
         refresh_idle: Lifetime = "30d", "1h" to "90d";
@@ -108,7 +108,7 @@ table! {
         /// browser comes from the publisher's own origin (`Referer`). Any other start asks, and so does one that does not
         /// say where it comes from.
         remember_consent: bool = false;
-        /// Largest document.
+        /// Maximum size of a document.
         max_bytes: Bytes = 5120, 1024 to 65536;
         /// A document is kept at least so long, whatever it says.
         min_cache: Lifetime = "5m", "10s" to "24h";
@@ -182,9 +182,9 @@ table! {
 }
 
 table! {
-    /// Timeouts.
+    /// Timeouts of connections, requests and streams.
     Timeouts at "timeouts" {
-        /// TLS handshake.
+        /// Time for a TLS handshake.
         tls_handshake: Duration = "5s", "1s" to "60s";
         /// Head of a request.
         request_head: Duration = "10s", "1s" to "60s";
@@ -224,9 +224,9 @@ words! {
     DocumentMode {
         /// Any public one.
         Open = "open",
-        /// Those named.
+        /// Only those named.
         Allowlist = "allowlist",
-        /// None.
+        /// None at all.
         Off = "off",
     }
 }

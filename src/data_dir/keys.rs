@@ -38,15 +38,15 @@ pub enum KeysError {
     /// The file cannot be made.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The key file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A line is not a number from 0 to 255 and 64 hexadecimal digits, or a number is there twice.
     #[error("{}:{line}: a line holds a number and 64 hexadecimal digits, each number once", path.display())]
     Malformed {
-        /// Which.
+        /// The key file.
         path: PathBuf,
         /// Where, from 1.
         line: usize,
@@ -54,7 +54,7 @@ pub enum KeysError {
     /// The key is a pattern that anybody would try first.
     #[error("{}:{line}: this key is not random", path.display())]
     Guessable {
-        /// Which.
+        /// The key file.
         path: PathBuf,
         /// Where, from 1.
         line: usize,
@@ -62,7 +62,7 @@ pub enum KeysError {
     /// The file contains no key.
     #[error("{}: there is no key in it", path.display())]
     Empty {
-        /// Which.
+        /// The key file.
         path: PathBuf,
     },
     /// The key is missing but there is a store, whose tokens a new key would silently invalidate.
@@ -72,7 +72,7 @@ pub enum KeysError {
         path.display()
     )]
     Lost {
-        /// Which.
+        /// The key file.
         path: PathBuf,
     },
 }

@@ -29,7 +29,7 @@ pub enum PrivateFileError {
     /// Other users may read or change it.
     #[error("{}: other users may {may} it; run: chmod {mode} {}", path.display(), shell(path))]
     Open {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// What they may do.
         may: &'static str,
@@ -44,7 +44,7 @@ pub enum PrivateFileError {
         shell(path)
     )]
     Foreign {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// The user id of its owner.
         owner: u32,
@@ -58,9 +58,9 @@ pub enum PrivateFileError {
     /// It cannot be read.
     #[error("{}: {source}", path.display())]
     Unreadable {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Why it could not be read.
         source: ReadError,
     },
 }

@@ -7,13 +7,13 @@ use crate::oauth::{GrantId, Lifetime, SessionSecret, Timestamp};
 /// One connected application on the account page.
 #[derive(Debug, Clone)]
 pub struct ConnectedApp {
-    /// The grant.
+    /// The id of its grant.
     pub grant: GrantId,
     /// The client's name or id.
     pub client_name: String,
     /// The upstream's display name.
     pub resource_name: String,
-    /// Scope titles.
+    /// The titles of its scopes.
     pub scopes: Vec<String>,
     /// When it was connected.
     pub since: Timestamp,

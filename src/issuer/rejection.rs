@@ -67,7 +67,7 @@ impl fmt::Debug for AuthorizeRejection {
 pub enum TokenRejection {
     /// An OAuth error response.
     Refused {
-        /// Why.
+        /// The error to send.
         error: OAuthError,
         /// Whether the client used HTTP Basic, so that the answer carries a Basic challenge.
         basic: bool,

@@ -13,7 +13,7 @@ use crate::store::Store;
 /// What every use case needs; made once per process and shared.
 #[derive(Clone)]
 pub struct Services {
-    /// The store.
+    /// The store, which all processes share.
     pub store: Arc<dyn Store>,
     /// The clock that all times are read from.
     pub clock: Arc<dyn Clock>,

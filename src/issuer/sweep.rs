@@ -52,7 +52,7 @@ impl Issuer {
         }
     }
 
-    /// Sweeps once.
+    /// Sweeps one time.
     pub async fn sweep_once(&self, watch: &mut ClockWatch) {
         self.record_counted_refusals().await;
         // Before the removal: an expired token is removed together with what it says about its generation.

@@ -200,7 +200,7 @@ pub enum Decision {
 /// A successful registration (RFC 7591 3.2.1).
 #[derive(Debug)]
 pub struct Registered {
-    /// The client.
+    /// The registered client.
     pub client: Client,
     /// Its secret, for a confidential one; shown this once.
     pub secret: Option<ClientSecret>,

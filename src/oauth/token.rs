@@ -54,9 +54,9 @@ pub struct CodeRequest {
     pub code: Option<CodeHash>,
     /// The code verifier; `None` when absent or malformed.
     pub verifier: Option<CodeVerifier>,
-    /// As sent.
+    /// The redirect URI, as sent.
     pub redirect_uri: Option<String>,
-    /// As sent.
+    /// The resource, as sent.
     pub resource: Option<ResourceIndicator>,
 }
 
@@ -67,7 +67,7 @@ pub struct RefreshRequest {
     pub claims: Option<super::RefreshClaims>,
     /// Narrower scopes, if requested; a superfluous `offline_access` is dropped.
     pub scopes: Option<ScopeSet>,
-    /// As sent.
+    /// The resource, as sent.
     pub resource: Option<ResourceIndicator>,
 }
 

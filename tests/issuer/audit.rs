@@ -65,7 +65,7 @@ fn names(fields: &[AuditField]) -> String {
     fields.iter().map(|field| format!("`{}`", name(*field))).collect::<Vec<_>>().join(", ")
 }
 
-/// `docs/events.md`.
+/// Returns what `docs/events.md` must say.
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for event in AuditEvent::ALL {

@@ -72,7 +72,7 @@ impl Home {
         Self { folder, public: free_address(), operator: free_address(), upstream }
     }
 
-    /// The issuer.
+    /// Returns the issuer, with its port.
     pub(crate) fn origin(&self) -> String {
         format!("https://localhost:{}", self.public.port())
     }

@@ -61,7 +61,7 @@ pub(crate) fn forms(html: &str) -> Vec<Form> {
         .collect()
 }
 
-/// The person.
+/// A person's browser, with its cookies.
 pub(crate) struct Browser {
     pub(crate) client: Client,
     pub(crate) origin: String,

@@ -12,7 +12,7 @@ use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// What arrived.
+/// A request that arrived at the upstream server.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) line: String,

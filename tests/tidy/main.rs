@@ -10,6 +10,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod comments;
 mod imports;
 mod layers;
 mod matches;

@@ -12,7 +12,7 @@ const FIRST: &str = "admin";
 
 /// An account that was just added.
 pub struct NewAccount {
-    /// The account.
+    /// The new account.
     pub account: Account,
     /// The one-time URL at which its password is set; `None` when it already has one.
     pub link: Option<String>,
