@@ -1,4 +1,4 @@
-//! The part of a store for people: their accounts, and attempts to sign in.
+//! The part of a store for accounts and for attempts to sign in.
 
 use async_trait::async_trait;
 

@@ -5,18 +5,18 @@ use async_trait::async_trait;
 use super::{AuditRow, Insertion, Result, Update};
 use crate::oauth::{Client, ClientId, ClientMetadata, ClientSecretHash, DocumentAge, TenantId, Timestamp};
 
-/// A secret that takes the place of a client's present one.
+/// A new secret that replaces a client's current one.
 #[derive(Debug, Clone, Copy)]
 pub struct SecretRotation {
-    /// The new one.
+    /// The new secret.
     pub new: ClientSecretHash,
-    /// Until when the one that it replaces is honoured.
+    /// Until when the replaced secret stays valid.
     pub previous_until: Timestamp,
 }
 
 impl SecretRotation {
-    /// Returns a client's secrets after it: the new one, and until its end the one that it replaces. An earlier one that a
-    /// rotation before this has replaced ends now, so that never more than two are honoured.
+    /// Returns a client's secrets after the rotation: the new one, and until its end the replaced one. A secret
+    /// replaced by an earlier rotation ends now, so that never more than two are valid.
     pub(super) fn applied_to(self, secrets: &[ClientSecretHash], now: Timestamp) -> Vec<ClientSecretHash> {
         let replaced = secrets.iter().find(|s| s.until.is_none()).filter(|_| now < self.previous_until);
         let replaced = replaced.map(|s| ClientSecretHash { until: Some(self.previous_until), ..*s });

@@ -10,25 +10,25 @@ use crate::oauth::{
     AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
 };
 
-/// Which grants are meant: those of a tenant, or of one account or client of it.
+/// Selects grants: those of a tenant, or of one account or client of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantFilter {
-    /// Of this tenant.
+    /// Grants of this tenant.
     pub tenant: TenantId,
-    /// Of this account; `None`: of any.
+    /// Grants of this account; `None` for any.
     pub subject: Option<AccountId>,
-    /// Of this client; `None`: of any.
+    /// Grants to this client; `None` for any.
     pub client: Option<ClientId>,
 }
 
 impl GrantFilter {
-    /// Means all that an account has granted.
+    /// Selects everything that an account has granted.
     #[must_use]
     pub fn of_account(tenant: &TenantId, subject: &AccountId) -> Self {
         Self { tenant: tenant.clone(), subject: Some(subject.clone()), client: None }
     }
 
-    /// Returns whether what an account has granted to a client is meant.
+    /// Returns whether the grants of an account to a client are selected.
     pub(super) fn wants(&self, tenant: &TenantId, subject: &AccountId, client: &ClientId) -> bool {
         self.tenant == *tenant
             && self.subject.as_ref().is_none_or(|wanted| wanted == subject)
@@ -39,8 +39,8 @@ impl GrantFilter {
 /// Issues and revokes codes, grants and tokens.
 #[async_trait]
 pub trait GrantStore {
-    /// Adds a code, ends its interaction and remembers the consent. `Update::NotFound` if the interaction is no longer
-    /// at `consent` (a double click makes one code), its login session has ended or is another user's, or client or
+    /// Adds a code, ends its interaction and stores the consent. `Update::NotFound` if the interaction is no longer at
+    /// `consent` (a double click makes one code), its login session has ended or is another user's, or client or
     /// account is disabled.
     async fn insert_code(
         &self,
@@ -58,7 +58,7 @@ pub trait GrantStore {
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption>;
     /// Reads a grant.
     async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>>;
-    /// Lists grants that stand and are not past their idle end, newest first.
+    /// Lists grants that are neither revoked nor past their idle end, newest first.
     async fn list_grants(&self, of: &GrantFilter, now: Timestamp) -> Result<Vec<Grant>>;
     /// Checks and rotates a refresh token in one transaction. An audit row is written when reuse ends its grant and, if
     /// the request has one, for a success; the caller records every other refusal. A family whose client or account is
@@ -103,6 +103,7 @@ pub trait GrantStore {
     async fn revoke_grant(&self, id: GrantId, audit: AuditRow) -> Result<Update>;
     /// Revokes one access token; emits `Change::AccessTokenRevoked`.
     async fn revoke_access_token(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update>;
-    /// Revokes all grants that are meant, with their remembered consents; returns how many. Emits a change for each. Codes not yet redeemed are taken back, too, and without a client in particular the browser sessions end.
+    /// Revokes all selected grants, with their remembered consents; returns how many. Emits a change for each. Codes
+    /// not yet redeemed are removed too, and if the filter names no client, browser sessions end.
     async fn revoke_grants(&self, of: &GrantFilter, audit: AuditRow) -> Result<u64>;
 }

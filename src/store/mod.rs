@@ -1,10 +1,11 @@
 //! What outlives the process: clients, accounts, sessions, codes, grants, tokens, the audit trail and the change log.
 //!
-//! Methods are named by their effect and are atomic: single use is guaranteed by the store, not by its callers. A deed
-//! and its audit row share a transaction, and so does the row of the change log that tells other processes. What a deed is
-//! done to belongs to the tenant that its row names, or to the one in its key. Secrets come in as hashes only. What is acknowledged is durable; an error means that nothing was changed, but for
-//! `StoreError::NotStored`: what ends access is in force although the disk did not take it. What is used a second time is
-//! refused alike whether the end of its grant is stored or in force.
+//! Methods are named by their effect and are atomic: single use is guaranteed by the store, not by its callers. An
+//! action, its audit row and the row of the change log that informs other processes share a transaction. An action is
+//! confined to the tenant of its audit row, or of its key. Secrets come in as hashes only. What is acknowledged is
+//! durable; an error means that nothing was changed, except `StoreError::NotStored`: the end of access is in force
+//! although it could not be written. Reuse gets the same answer whether the end of its grant is stored or only in
+//! force.
 //!
 //! The effect of presenting a code or refresh token is decided in one place, by `decide` in `redemption.rs` and
 //! `rotation.rs`, using the rules of `oauth`: a store loads rows, calls it inside its transaction, and writes the

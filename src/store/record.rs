@@ -191,7 +191,7 @@ impl LoginSession {
     }
 }
 
-/// What a consent is about: at most one is remembered about the same.
+/// The key of a consent: at most one is stored for the same account, client and resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsentKey {
     /// The tenant that it belongs to.
@@ -207,7 +207,7 @@ pub struct ConsentKey {
 /// A remembered consent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consent {
-    /// What it is about.
+    /// The key that it is found by.
     pub key: ConsentKey,
     /// The scopes that it covers.
     pub scopes: ScopeSet,

@@ -76,8 +76,8 @@ impl WriterThread {
         job(&self.db);
     }
 
-    /// Of a group whose transaction failed, puts the operations that end access in force, and answers them. Returns the
-    /// others.
+    /// Puts the operations of a group in force that end access, after the group's transaction has failed, and answers
+    /// them. Returns the others.
     pub(super) fn put_in_force(&mut self, group: Vec<Box<dyn Operation>>) -> Vec<Box<dyn Operation>> {
         // A command ends a moment later, and its unstored changes with it.
         if !self.disk.is_of_server() || !group.iter().any(|operation| operation.is_urgent()) {
@@ -96,7 +96,7 @@ impl WriterThread {
         others
     }
 
-    /// Does so for one operation; returns it if it could not be put in force.
+    /// Puts one operation in force; returns it if that failed.
     fn put_one_in_force(&mut self, mut operation: Box<dyn Operation>) -> Option<Box<dyn Operation>> {
         if !self.unstored.has_place(operation.ends_access())
             || (self.db.is_autocommit() && self.begin_with_unstored().is_err())
@@ -121,7 +121,7 @@ impl WriterThread {
             return None;
         }
         if !is_change {
-            // What it found already ended may itself not be stored.
+            // The end that it found may itself be in force but not stored.
             operation.answer(Some(&StoreError::NotStored));
             return None;
         }
@@ -132,7 +132,7 @@ impl WriterThread {
             self.unstored.tried = Instant::now();
         }
         self.unstored.operations.push(operation);
-        // Before the caller is told that it is in force.
+        // Done before the caller is told that the operation is in force.
         self.hold_unstored();
         self.figures.unstored.store(self.unstored.len(), Ordering::Release);
         if let Some(operation) = self.unstored.operations.last_mut() {
@@ -168,7 +168,7 @@ impl WriterThread {
         }
     }
 
-    /// Drops what was committed.
+    /// Drops the operations that were committed.
     pub(super) fn forget_stored(&mut self) {
         if self.unstored.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! A migration may rebuild any table: nothing that points to its rows goes with the old one.
+//! Tests that a migration may rebuild any table without losing rows that refer to it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::{check, connection};
 use crate::store::StoreError;
 use crate::store::migrate::{MIGRATIONS, Migration};
 
-/// A store with rows in every table: the one that is kept for the newest schema.
+/// Returns a store with rows in every table: the one kept for the newest schema.
 fn filled(folder: &Path) -> (PathBuf, Connection) {
     let file = folder.join("mcpgate.db");
     Connection::open(&file).unwrap();
@@ -32,7 +32,7 @@ fn tables(db: &Connection) -> Vec<String> {
     texts(db, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
 }
 
-/// How many rows each table has, and which number the change log gave last.
+/// Returns the number of rows of each table, and the last number of the change log.
 fn counts(db: &Connection) -> BTreeMap<String, u32> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get(0)).unwrap();
     let mut counts: BTreeMap<_, _> =
@@ -41,14 +41,14 @@ fn counts(db: &Connection) -> BTreeMap<String, u32> {
     counts
 }
 
-/// What a migration says that rebuilds one table and leaves it as it is.
+/// Returns a migration that rebuilds one table unchanged.
 fn rebuilt(db: &Connection, table: &str) -> String {
     let made: String = db
         .query_row("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1", [table], |row| row.get(0))
         .unwrap();
     let made = made.replacen(&format!("TABLE {table} "), "TABLE rebuilt ", 1);
     assert!(made.contains("TABLE rebuilt "), "{made}");
-    // A trigger names other tables than its own: all of them go, and come back.
+    // A trigger may name tables other than its own, so all triggers are dropped and recreated.
     let triggers = texts(db, "SELECT name FROM sqlite_schema WHERE type = 'trigger'");
     let dropped: Vec<_> = triggers.iter().map(|name| format!("DROP TRIGGER {name};\n")).collect();
     let mut after = texts(
@@ -56,7 +56,7 @@ fn rebuilt(db: &Connection, table: &str) -> String {
         &format!("SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = '{table}' AND sql IS NOT NULL"),
     );
     after.extend(texts(db, "SELECT sql FROM sqlite_schema WHERE type = 'trigger'"));
-    // Of a table that counts on: where it is now.
+    // The current number of a table with `AUTOINCREMENT`.
     let counted = format!(
         "UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = '{table}') WHERE name = 'rebuilt'"
     );
@@ -79,7 +79,7 @@ fn with_one_more(sql: String) -> Vec<Migration> {
 fn a_migration_may_rebuild_every_table_and_no_row_of_another_goes_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let (file, mut db) = filled(folder.path());
-    // Swept: its number is not given again all the same.
+    // After this row is swept, its number must still not be assigned again.
     db.execute("DELETE FROM change_log WHERE seq = (SELECT max(seq) FROM change_log)", []).unwrap();
     let expected = counts(&db);
     assert!(expected.values().all(|count| *count > 0), "{expected:?}");
