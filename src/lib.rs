@@ -7,7 +7,7 @@
 //! Values and texts, pure: what the rules work with.
 //! - `time`: moments and lifetimes.
 //! - `tenant`: which tenant a record belongs to.
-//! - `strict_json`: JSON that no two parsers read differently.
+//! - `strict_json`: JSON that all parsers read alike.
 //!
 //! Rules, pure functions of values and `now`.
 //! - `oauth`: OAuth 2.1: requests, clients, grants, codes, tokens, redirect URIs, error codes.
@@ -23,13 +23,14 @@
 //! - `config`: from `gateway.toml` and the command line to a checked configuration.
 //! - `trust`: root certificates and TLS towards others.
 //! - `telemetry`: events, counters, the log.
-//! - `web`: HTTP as both faces use it: bodies, cookies, replies, the peer's address; what pages are made with (`web/pages`).
+//! - `web`: HTTP as both faces use it: bodies, cookies, replies, the peer's address; the common parts of pages
+//!   (`web/pages`).
 //!
 //! State and IO.
 //! - `store`: what outlives the process: the schema (`migrations`), the traits, the embedded store, the model that
 //!   tests compare it with.
 //! - `outbound`: fetching documents from URLs that others name.
-//! - `token_cache`: in memory, all that a request with a known access token needs.
+//! - `token_cache`: everything that a request with a known access token needs, in memory.
 //!
 //! Use cases.
 //! - `issuer`: the authorization server without HTTP, and what operators do to it (`administration`).
@@ -47,24 +48,24 @@
 //!
 //! A request with a bearer token: `server/connection/listener.rs` accepts, `server/connection/serve.rs` speaks TLS and
 //! HTTP, `server/dispatch.rs` finds its route. In `proxy/mod.rs`, `answer` is the order of everything that follows:
-//! `authenticate.rs` asks `token_cache`, `budget.rs` counts, `message.rs` reads the JSON-RPC message, `session.rs` checks
-//! the session, `permit.rs` judges scopes, `headers.rs` builds the head for the upstream (`cached_principal.rs` has the
-//! values of the `X-Mcpgate-` fields), `proxy/upstream/pool.rs` sends it, `proxy/response/deliver.rs` and
-//! `proxy/response/relay.rs` bring the answer back. What a stage refuses is a row of `proxy/rejection.rs`, what an
-//! upstream does wrong one of `proxy/fault.rs`.
+//! `authenticate.rs` asks `token_cache`, `budget.rs` counts, `message.rs` reads the JSON-RPC message, `session.rs`
+//! checks the session, `permit.rs` judges scopes, `headers.rs` builds the head for the upstream (`cached_principal.rs`
+//! has the values of the `X-Mcpgate-` fields), `proxy/upstream/pool.rs` sends it, `proxy/response/deliver.rs` and
+//! `proxy/response/relay.rs` bring the answer back. Every refusal of a stage is a row of `proxy/rejection.rs`, every
+//! fault of an upstream a row of `proxy/fault.rs`.
 //!
 //! An authorization code at `/token`: `server/dispatch.rs` hands over to `endpoints/mod.rs`, `endpoints/token.rs` reads
-//! the form, `issuer/token/request.rs` authenticates the client, lets `oauth/token.rs` read what the grant type asks for and
-//! chooses by it, `issuer/token/authorization_code.rs` prepares the redemption,
-//! `store/embedded/rows/codes.rs` finds the row, asks `store/redemption.rs` (and that `oauth/code.rs`) what becomes of it and
-//! writes that in one transaction, and the new token enters `token_cache`.
+//! the form, `issuer/token/request.rs` authenticates the client, has `oauth/token.rs` parse the parameters and
+//! dispatches by grant type, `issuer/token/authorization_code.rs` prepares the redemption. In one transaction,
+//! `store/embedded/rows/codes.rs` finds the row, has `store/redemption.rs` decide (by the rules of `oauth/code.rs`),
+//! and writes the effect. The new token then enters `token_cache`.
 //!
 //! # Where something new goes
 //!
-//! - A grant type: `oauth/grant_type.rs` (metadata, registration and commands follow), its parameters in `oauth/token.rs`, a
-//!   file in `issuer/token`, chosen in `issuer/token/request.rs`.
-//! - An identity header: `proxy/headers.rs`, its value in `proxy/cached_principal.rs`; what the token does not know yet, in
-//!   `token_cache/entry.rs` and the `AccessTokenRecord` of `oauth`.
+//! - A grant type: `oauth/grant_type.rs` (metadata, registration and commands follow), its parameters in
+//!   `oauth/token.rs`, a file in `issuer/token`, chosen in `issuer/token/request.rs`.
+//! - An identity header: `proxy/headers.rs`, its value in `proxy/cached_principal.rs`; if the token does not contain
+//!   that yet, also `token_cache/entry.rs` and the `AccessTokenRecord` of `oauth`.
 //! - A refusal: of a request to an upstream, `proxy/rejection.rs`; of one to the authorization server, `oauth/rule.rs`;
 //!   before a route is known, `server/request_refusal.rs`. All have a row in `docs/errors.md`.
 //! - A page: a file in `endpoints`, its path in `endpoints/routes.rs`, chosen in `endpoints/mod.rs`, its template in
@@ -79,17 +80,18 @@
 //!
 //! # Where a test goes
 //!
-//! A case of `docs/threat-model.md` stands in the layer that owns its rule (the unit tests of the module, and the tests
-//! named here), and in at most one test outside (the last two lines). Their names begin with the id of the case, and
-//! `tests/threat_model.rs` holds them to this. A test that shows something of its own beside it (an audit row, the words
-//! of a page) is named for that, without the id.
+//! A case of `docs/threat-model.md` is tested in the layer that owns its rule (in the unit tests of the module and the
+//! tests named here), and in at most one test outside (the last two lines). These tests' names begin with the id of the
+//! case; `tests/threat_model.rs` checks that. A test that shows something else besides (an audit row, the words of a
+//! page) is named for that, without the id.
 //! - A rule of OAuth or MCP: beside it, or `tests/oauth`.
-//! - Order of steps, limits of the authorization server, audit rows: `tests/issuer`; what operators do:
+//! - Order of steps, limits of the authorization server, audit rows: `tests/issuer`; actions of operators:
 //!   `tests/administration.rs`.
-//! - What is kept, and what happens at once or is cut off: `tests/store_contract`, for every store.
+//! - What is stored, concurrent operations, and crashes: `tests/store_contract`, for every store.
 //! - Status, headers, pages: `tests/endpoints`; the way to upstreams and back, with the limits of users there: `tests/proxy`.
-//! - Keys of the configuration: `tests/configuration`; fetched documents: `tests/outbound.rs`; what holds for every input:
-//!   `tests/properties.rs`; rules of the house: `tests/tidy`. The demo upstream: `tests/demo.rs`; allocations of a request: `tests/allocations.rs`.
+//! - Keys of the configuration: `tests/configuration`; fetched documents: `tests/outbound.rs`; properties of every
+//!   input: `tests/properties.rs`; rules of the house: `tests/tidy`. The demo upstream: `tests/demo.rs`; allocations of
+//!   a request: `tests/allocations.rs`.
 //! - The process: sockets, signals, files, load: `tests/outside`; commands: `tests/cli`.
 //! - Other people's clients, browsers and proxies: `tests/clients`.
 
