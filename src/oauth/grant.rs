@@ -23,6 +23,12 @@ impl GrantId {
             .then(|| u128::from_str_radix(text, 16).ok())?
             .map(|number| Self(number.to_be_bytes()))
     }
+
+    /// Returns the bytes, for storing them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 /// What is known about the use of a grant's current generation: its refresh token, and the access tokens issued with

@@ -31,9 +31,9 @@ impl std::fmt::Display for LoginName {
 
 /// HMAC-SHA-256 of a typed login name under the server's token key, for one tenant. People sometimes type their
 /// password into the name field, so neither the text nor a hash that can be computed without the key may be stored.
-/// After a rotation of the keys the same name has another hash.
+/// After a rotation of the keys the same name has another hash. Made only by [`LoginNameHash::of`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LoginNameHash(pub [u8; 32]);
+pub struct LoginNameHash([u8; 32]);
 
 impl std::fmt::Debug for LoginNameHash {
     /// Prints the first four bytes: enough to tell two apart.
@@ -50,6 +50,12 @@ impl LoginNameHash {
         let name = typed.to_lowercase();
         // A tenant's id contains no space, so no two pairs give the same text.
         Self(keys.keyed_hash("login_name", format!("{} {name}", tenant.as_str()).as_bytes()))
+    }
+
+    /// Returns the bytes, for storing them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 

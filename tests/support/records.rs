@@ -117,7 +117,7 @@ pub(crate) fn sign_in(name: &str, places: [LoginPlace; 2], now: Timestamp) -> Si
 
 /// The hash of a login name.
 pub(crate) fn name_hash(name: &str) -> LoginNameHash {
-    LoginNameHash(*hash::<LoginName>(name).as_bytes())
+    LoginNameHash::of(&tenant(), name, &keys())
 }
 
 pub(crate) fn new_password(phc: &str, name: &str, at: Timestamp) -> NewPassword {

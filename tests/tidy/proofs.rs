@@ -13,6 +13,7 @@ const PROOFS: &[(&str, &str)] = &[
     ("ClientLocation", "src/oauth/redirect.rs"),
     ("Digest", "src/oauth/digest.rs"),
     ("LoginName", "src/oauth/login_name.rs"),
+    ("LoginNameHash", "src/oauth/login_name.rs"),
     ("OwnForm", "src/endpoints/own_form.rs"),
     ("Permit", "src/proxy/permit.rs"),
     ("Permitted", "src/proxy/upstream/pool.rs"),

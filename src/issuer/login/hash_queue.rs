@@ -223,9 +223,11 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::oauth::{Brand, TenantId, TokenKeys};
 
     fn known(n: u8) -> HashRequester {
-        HashRequester::Known(LoginNameHash([n; 32]))
+        let keys = TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap();
+        HashRequester::Known(LoginNameHash::of(&TenantId::default(), &n.to_string(), &keys))
     }
 
     fn stranger(n: u8) -> HashRequester {

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{
     AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge,
-    DocumentSource, Grant, LoginNameHash, Subject,
+    DocumentSource, Grant, Subject,
 };
 use mcpgate::store::{
-    AuditEvent, AuditRow, Ephemeral, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink, SignIn,
-    Source, Store,
+    AuditEvent, AuditRow, Ephemeral, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink, Source,
+    Store,
 };
 use rusqlite::Connection;
 
@@ -163,10 +163,7 @@ async fn fill_accounts(store: &Arc<dyn Store>) {
     let places = [LoginPlace::Host([198, 51, 100, 7].into()), LoginPlace::Network([198, 51, 100, 0].into())];
     store.record_login_success(sign_in("alice", places, START), subject("alice")).await.unwrap();
     store.record_login_failure(sign_in("bob", places, START), Some(subject("bob"))).await.unwrap();
-    store
-        .record_login_failure(SignIn { hash: LoginNameHash([7; 32]), ..sign_in("bob", places, START) }, None)
-        .await
-        .unwrap();
+    store.record_login_failure(sign_in("nobody", places, START), None).await.unwrap();
     let renamed = store.rename_account(&subject("bob"), &login_name("robert"), audit(AuditEvent::AccountRenamed)).await;
     assert!(matches!(renamed.unwrap(), Renaming::Done), "bob is renamed");
     store.insert_account(service("robot"), audit(AuditEvent::AccountAdded)).await.unwrap();

@@ -26,7 +26,7 @@ macro_rules! stored_as_bytes {
     ($($name:ident),*) => {
         $(impl ToSql for $name {
             fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(ToSqlOutput::Borrowed(ValueRef::Blob(&self.0)))
+                Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
             }
         })*
     };
