@@ -19,7 +19,7 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
     if let Some(url) = &check.overrides.upstream {
         let url = Setting::unwritten(url.clone(), "UPSTREAM_URL");
         // Used until the server's own title is known. Its address must not be shown to users.
-        let named = address(check, &url, origin).map(|url| simple(origin, url, "MCP server", whole_scope()));
+        let named = address(check, &url, origin).and_then(|url| simple(origin, url, "MCP server", whole_scope()));
         found.extend(named.map(|upstream| UpstreamConfig { takes_title: true, ..upstream }));
     }
     let mut places: Vec<UniqueName<'_>> = found.iter().map(|_| UniqueName::OF_COMMAND_LINE).collect();
@@ -34,7 +34,7 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
     let demo = check.overrides.up && check.overrides.upstream.is_none() && written.is_empty();
     if demo {
         let url = Url::parse("http://127.0.0.1:0/mcp").ok();
-        found.extend(url.map(|url| simple(origin, url, "mcpgate demo", demo_scopes())));
+        found.extend(url.and_then(|url| simple(origin, url, "mcpgate demo", demo_scopes())));
     }
     if !demo && written.is_empty() && check.overrides.upstream.is_none() {
         check.report.add(None, "upstream", "there is no upstream", "write at least one [[upstream]]");
@@ -44,13 +44,13 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
 }
 
 /// Makes the one upstream of `up`.
-fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) -> UpstreamConfig {
-    UpstreamConfig {
+fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) -> Option<UpstreamConfig> {
+    Some(UpstreamConfig {
         name: "mcp".to_owned(),
         tenant: TenantId::default(),
         path: "/mcp".to_owned(),
         kind: UpstreamKind::Mcp,
-        resource: ResourceIndicator::from_stored(&format!("{origin}/mcp")),
+        resource: ResourceIndicator::parse(&format!("{origin}/mcp")).ok()?,
         display_name: display_name.to_owned(),
         takes_title: false,
         url,
@@ -69,7 +69,7 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) 
         call_timeout: std::time::Duration::from_secs(600),
         max_stream: std::time::Duration::from_secs(86_400),
         check_envelope: true,
-    }
+    })
 }
 
 fn demo_scopes() -> Vec<ScopeConfig> {

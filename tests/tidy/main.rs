@@ -19,6 +19,7 @@ mod predicates;
 mod proofs;
 mod sizes;
 mod snapshots;
+mod unchecked;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -295,6 +296,12 @@ fn files_do_not_lead_back_to_one_another() {
 #[test]
 fn a_proof_has_one_maker() {
     let faults = proofs::faults(&sources("src"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn what_checks_nothing_is_called_by_few() {
+    let faults = unchecked::faults(&sources("src"));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
