@@ -15,11 +15,10 @@ use mcpgate::issuer::{
     Administration, AdministrationError, AuditQuery, FirstAccount, NewClient, PasswordRefused, Services,
 };
 use mcpgate::oauth::{
-    AccountId, AuthMethod, ClientSecretHash, Digest, GrantType, Lifetime, SessionSecret, Subject, TenantId, Timestamp,
-    TokenKeys,
+    AccountId, AuthMethod, ClientSecretHash, Digest, GrantType, Lifetime, Subject, TenantId, Timestamp, TokenKeys,
 };
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, Store};
+use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, LinkSecret, Store};
 
 const PASSWORD: &str = "glazed-teapot-41";
 
@@ -54,7 +53,7 @@ impl World {
 
     async fn link_works(&self, link: &str) -> bool {
         let (_, secret) = link.split_once("?link=").unwrap();
-        let hash = SessionSecret::recognise(secret.as_bytes(), &self.keys).unwrap();
+        let hash = LinkSecret::recognise(secret.as_bytes(), &self.keys).unwrap();
         self.store.find_setup_link(&TenantId::default(), &hash, self.clock.now()).await.unwrap().is_some()
     }
 

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 
-use crate::issuer::{Face, PasswordRefused, SetupOutcome, Step, View};
-use crate::oauth::{Rule, SessionSecret};
+use crate::issuer::{Face, PasswordRefused, SessionSecret, SetupOutcome, Step, View};
+use crate::oauth::Rule;
 use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{RequestBody, Response};
 

@@ -6,8 +6,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, REFERER};
 use http::{HeaderMap, request::Parts};
 
 use crate::config::Config;
-use crate::issuer::{Face, Handles, IssuerRequest, Transaction};
-use crate::oauth::{Form, ReceivedValue, Rule, SessionSecret};
+use crate::issuer::{Face, Handles, IssuerRequest, SessionSecret, Transaction};
+use crate::oauth::{Form, ReceivedValue, Rule};
 use crate::web::cookie::{self, CookieScope, ReceivedCookie};
 use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::oauth::{GrantId, Lifetime, SessionSecret, Timestamp};
+use crate::oauth::{GrantId, Lifetime, Timestamp};
+use crate::store::SessionSecret;
 
 /// One connected application on the account page.
 #[derive(Debug, Clone)]

@@ -44,6 +44,8 @@ pub use view::{
     Transaction, View,
 };
 
+pub use crate::store::SessionSecret;
+
 use std::sync::Arc;
 
 use crate::oauth::{TenantId, TokenKeys};

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use super::account_view::FailedLogins;
-use crate::oauth::{
-    Client, ClientLocation, ClientSecret, LeftOut, Lifetime, ScopeSet, ScopeToken, SessionSecret, Timestamp,
-};
+use crate::oauth::{Client, ClientLocation, ClientSecret, LeftOut, Lifetime, ScopeSet, ScopeToken, Timestamp};
+use crate::store::{SessionSecret, TransactionSecret};
 
 /// What the browser does next.
 pub enum Step {
@@ -34,10 +33,10 @@ impl fmt::Debug for Step {
 /// A browser's two handles on a pending authorization: `id` travels in URLs and forms, `cookie` in
 /// `__Host-<brand>_<issuer>_t_<id>`. Both are needed at every step.
 pub struct Transaction {
-    /// The id: the text of a `SessionSecret`.
+    /// The id: the text of an `EphemeralSecret`.
     pub id: String,
     /// The cookie's value.
-    pub cookie: SessionSecret,
+    pub cookie: TransactionSecret,
     /// How long the browser keeps the cookie.
     pub lifetime: Lifetime,
 }

@@ -96,7 +96,7 @@ pub use resource::{InvalidResource, ResourceIndicator};
 pub use rule::Rule;
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use secret::{
-    AccessToken, AuthorizationCode, ClientSecret, CodeHash, RefreshClaims, RefreshToken, SessionSecret, TokenHash,
+    AccessToken, AuthorizationCode, BrowserSecret, ClientSecret, CodeHash, RefreshClaims, RefreshToken, TokenHash,
 };
 pub use subject::{AccountId, Subject};
 pub use token::{AccessTokenRecord, CodeRequest, RefreshRequest, TokenRequest, TokenResponse};

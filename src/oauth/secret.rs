@@ -4,6 +4,8 @@
 //! MAC under a server key) + 6 base62 characters (CRC-32 of all before it). A refresh token is
 //! `<brand>_refresh_` + base62(family 16 bytes, generation 4, key number 1, HMAC-SHA-256 cut to 24) + CRC-32.
 
+use std::marker::PhantomData;
+
 use subtle::ConstantTimeEq as _;
 
 use super::token_keys::{CRC_DIGITS, REFRESH, TokenKeys, crc};
@@ -18,14 +20,14 @@ const REFRESH_BYTES: usize = CLAIMS_BYTES + 24;
 
 /// Implementations for every secret: it is not printed, and erased when dropped.
 macro_rules! guarded {
-    ($name:ident) => {
-        impl std::fmt::Debug for $name {
+    ($name:ident $(<$of:ident>)?) => {
+        impl $(<$of: ?Sized>)? std::fmt::Debug for $name $(<$of>)? {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(concat!(stringify!($name), "(..)"))
             }
         }
 
-        impl Drop for $name {
+        impl $(<$of: ?Sized>)? Drop for $name $(<$of>)? {
             fn drop(&mut self) {
                 zeroize::Zeroize::zeroize(&mut self.0);
             }
@@ -33,7 +35,7 @@ macro_rules! guarded {
     };
 }
 
-/// The type parameter of a secret's digest: the secret itself, unless one kind of secret leads to several things.
+/// The type parameter of a secret's digest: the secret itself, unless its type has a parameter for what is found by it.
 macro_rules! of {
     () => {
         Self
@@ -44,25 +46,25 @@ macro_rules! of {
 }
 
 macro_rules! opaque {
-    ($(#[$doc:meta])* $name:ident, $kind:literal $(, for $of:ident)?) => {
+    ($(#[$doc:meta])* $name:ident $(<$of:ident>)?, $kind:literal) => {
         $(#[$doc])*
-        pub struct $name(String);
+        pub struct $name $(<$of: ?Sized>)? (String $(, PhantomData<fn(&$of)>)?);
 
-        impl $name {
+        impl $(<$of: ?Sized>)? $name $(<$of>)? {
             /// Makes a secret from 256 random bits.
             #[must_use]
             pub fn mint(random: [u8; 32], keys: &TokenKeys) -> Self {
-                Self(keys.mint($kind, random))
+                Self(keys.mint($kind, random) $(, PhantomData::<fn(&$of)>)?)
             }
             /// Checks prefix, length, CRC and MAC of a presented secret without the store; returns its hash if all are
             /// right.
             #[must_use]
-            pub fn recognise$(<$of>)?(presented: &[u8], keys: &TokenKeys) -> Option<Digest<of!($($of)?)>> {
+            pub fn recognise(presented: &[u8], keys: &TokenKeys) -> Option<Digest<of!($($of)?)>> {
                 keys.recognise($kind, presented)
             }
             /// Returns the hash that it is stored by.
             #[must_use]
-            pub fn hash$(<$of>)?(&self) -> Digest<of!($($of)?)> {
+            pub fn hash(&self) -> Digest<of!($($of)?)> {
                 Digest::of(self.0.as_bytes())
             }
             /// Returns the secret's text, to be sent to its owner once.
@@ -72,7 +74,7 @@ macro_rules! opaque {
             }
         }
 
-        guarded!($name);
+        guarded!($name $(<$of>)?);
     };
 }
 
@@ -85,8 +87,9 @@ opaque!(
     AuthorizationCode, "code"
 );
 opaque!(
-    /// `mcp_session_…`: browser sessions, transaction cookies, CSRF tokens and set-password links.
-    SessionSecret, "session", for Of
+    /// `mcp_session_…`: a secret that a browser holds: of a session, a transaction or a set-password link. `Of` is the type of
+    /// what is found by it, so that the secret of a link cannot be looked up as that of a session.
+    BrowserSecret<Of>, "session"
 );
 
 /// The hash that an access token is stored and found by.
@@ -208,7 +211,7 @@ mod tests {
         let digits = access.reveal().strip_prefix("mcp_access_").unwrap();
         let mut forged = format!("mcp_session_{}", &digits[..54]);
         forged.extend(crc(forged.as_bytes()).map(char::from));
-        assert_eq!(SessionSecret::recognise::<()>(forged.as_bytes(), &keys), None);
+        assert_eq!(BrowserSecret::<()>::recognise(forged.as_bytes(), &keys), None);
         let refresh = RefreshToken::derive(CLAIMS, &keys);
         assert_eq!(AccessToken::recognise(refresh.reveal().as_bytes(), &keys), None);
     }
@@ -252,11 +255,11 @@ mod tests {
             "{:?} {:?} {:?} {:?} {:?} {keys:?}",
             AccessToken::mint([9; 32], &keys),
             AuthorizationCode::mint([9; 32], &keys),
-            SessionSecret::mint([9; 32], &keys),
+            BrowserSecret::<()>::mint([9; 32], &keys),
             RefreshToken::derive(CLAIMS, &keys),
             ClientSecret::mint([9; 32], keys.brand()),
         );
-        let expected = "AccessToken(..) AuthorizationCode(..) SessionSecret(..) RefreshToken(..) ClientSecret(..) TokenKeys(1 keys)";
+        let expected = "AccessToken(..) AuthorizationCode(..) BrowserSecret(..) RefreshToken(..) ClientSecret(..) TokenKeys(1 keys)";
         assert_eq!(printed, expected);
     }
 
@@ -271,6 +274,6 @@ mod tests {
     #[test]
     fn lk_05_no_secret_can_be_displayed_or_serialized() {
         macro_rules! unwritable { ($($secret:ty)*) => { $(<$secret as Unwritable<_>>::holds();)* } }
-        unwritable!(AccessToken AuthorizationCode SessionSecret RefreshToken ClientSecret TokenKeys);
+        unwritable!(AccessToken AuthorizationCode BrowserSecret<()> RefreshToken ClientSecret TokenKeys);
     }
 }

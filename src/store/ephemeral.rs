@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use async_trait::async_trait;
 
 use super::{Insertion, Result, SessionHash, Update};
-use crate::oauth::{ClientId, Digest, TenantId, Timestamp};
+use crate::oauth::{BrowserSecret, ClientId, Digest, TenantId, Timestamp};
 
 /// Where a request came from, by which storage is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,12 +25,17 @@ impl Source {
     pub const UNKNOWN: Self = Self { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), site: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
 }
 
+/// The secret that names an ephemeral record.
+pub type EphemeralSecret = BrowserSecret<Ephemeral>;
 /// The hash that an ephemeral record is found by.
 pub type EphemeralHash = Digest<Ephemeral>;
 
 /// The type of the cookie that binds a record to the browser that created it; only its digest is stored.
 #[derive(Debug)]
 pub enum TransactionCookie {}
+
+/// The value of that cookie.
+pub type TransactionSecret = BrowserSecret<TransactionCookie>;
 
 /// The kind of an ephemeral record. Each kind has its own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

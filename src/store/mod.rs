@@ -53,15 +53,15 @@ pub use change_log::ChangeLog;
 pub use client_store::{ClientStore, SecretRotation};
 pub use clock::{ClockNote, ClockStore};
 pub use ephemeral::{
-    Advance, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, EphemeralStore,
-    Source, TransactionCookie,
+    Advance, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralSecret, EphemeralStep,
+    EphemeralStore, Source, TransactionCookie, TransactionSecret,
 };
 pub use grant_store::{GrantFilter, GrantStore};
 pub use issuance::{Issued, NewAccessToken};
 pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
 pub use record::{
-    Account, AccountStatus, Consent, ConsentKey, LinkHash, LoginHistory, LoginPlace, LoginSession, NewPassword,
-    PasswordChange, SessionHash, SetupLink, SignIn, StoreStats,
+    Account, AccountStatus, Consent, ConsentKey, LinkHash, LinkSecret, LoginHistory, LoginPlace, LoginSession,
+    NewPassword, PasswordChange, SessionHash, SessionSecret, SetupLink, SignIn, StoreStats,
 };
 pub use redemption::{CodeEffect, FoundCode, RedeemCode, Redemption};
 pub use reuse::{Ending, Recorded, UseReport};

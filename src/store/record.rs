@@ -3,12 +3,16 @@
 use std::net::IpAddr;
 
 use crate::oauth::{
-    AccountId, Client, ClientId, Digest, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet, Subject,
-    TenantId, Timestamp,
+    AccountId, BrowserSecret, Client, ClientId, Digest, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet,
+    Subject, TenantId, Timestamp,
 };
 
+/// The value of a session cookie.
+pub type SessionSecret = BrowserSecret<LoginSession>;
 /// The hash that a browser session is found by.
 pub type SessionHash = Digest<LoginSession>;
+/// The secret in a set-password link.
+pub type LinkSecret = BrowserSecret<SetupLink>;
 /// The hash that a set-password link is found by.
 pub type LinkHash = Digest<SetupLink>;
 

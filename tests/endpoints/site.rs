@@ -15,10 +15,10 @@ use mcpgate::config::{Config, Overrides};
 use mcpgate::endpoints::Endpoints;
 use mcpgate::entropy::{Entropy, SeededEntropy};
 use mcpgate::issuer::{Administration, Caller, Issuer, NewClient, Services};
-use mcpgate::oauth::{AccountId, AuthMethod, GrantType, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
+use mcpgate::oauth::{AccountId, AuthMethod, GrantType, Subject, TenantId, Timestamp, TokenKeys};
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, SetupLink};
+use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, LinkSecret, SetupLink};
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
 use tokio::net::{TcpListener, TcpStream};
@@ -263,7 +263,7 @@ impl Site {
             ..records::account(name)
         };
         self.store.insert_account(account, self.row(AuditEvent::AccountAdded)).await.unwrap();
-        let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
+        let secret = LinkSecret::mint(self.entropy.random_32(), &self.keys);
         let link = SetupLink { hash: secret.hash(), subject, ..records::setup_link(name, name, now) };
         self.store.insert_setup_link(link, self.row(AuditEvent::AccountAdded)).await.unwrap();
         secret.reveal().to_owned()

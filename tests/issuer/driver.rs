@@ -15,11 +15,11 @@ use mcpgate::issuer::{
 };
 use mcpgate::oauth::{
     AccountId, AuthMethod, AuthorizationCode, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
-    CodeRecord, ErrorCode, Form, Lifetime, RedirectUri, RegistrationPolicy, ResourceIndicator, ScopeSet, SessionSecret,
-    Subject, TenantId, Timestamp, TokenKeys,
+    CodeRecord, ErrorCode, Form, Lifetime, RedirectUri, RegistrationPolicy, ResourceIndicator, ScopeSet, Subject,
+    TenantId, Timestamp, TokenKeys,
 };
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Account, AuditEvent, AuditFilter, AuditRow, Ephemeral, SetupLink, Store, Update};
+use mcpgate::store::{Account, AuditEvent, AuditFilter, AuditRow, Ephemeral, LinkSecret, SetupLink, Store, Update};
 use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::TokenCache;
 use sha2::{Digest, Sha256};
@@ -152,13 +152,13 @@ impl World {
         subject
     }
 
-    pub(crate) async fn link(&self, subject: &AccountId, seed: &str) -> SessionSecret {
+    pub(crate) async fn link(&self, subject: &AccountId, seed: &str) -> LinkSecret {
         self.link_at(self.now(), subject, seed).await
     }
 
     /// Makes a link as a command does, whose clock is another one than that of the issuer.
-    pub(crate) async fn link_at(&self, now: Timestamp, subject: &AccountId, seed: &str) -> SessionSecret {
-        let link = SessionSecret::mint(Sha256::digest(format!("{seed} {}", now.as_millis())).into(), &self.keys);
+    pub(crate) async fn link_at(&self, now: Timestamp, subject: &AccountId, seed: &str) -> LinkSecret {
+        let link = LinkSecret::mint(Sha256::digest(format!("{seed} {}", now.as_millis())).into(), &self.keys);
         let row =
             SetupLink { hash: link.hash(), subject: subject.clone(), ..records::setup_link(seed, "anybody", now) };
         self.inner().insert_setup_link(row, self.row()).await.unwrap();

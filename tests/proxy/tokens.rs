@@ -1,7 +1,7 @@
 //! TV: who is let in. Every refusal is also checked to have left the upstream alone.
 
-use mcpgate::oauth::{AccessToken, Brand, Lifetime, SessionSecret, TokenKeys};
-use mcpgate::store::AuditEvent;
+use mcpgate::oauth::{AccessToken, Brand, Lifetime, TokenKeys};
+use mcpgate::store::{AuditEvent, SessionSecret};
 
 use super::client::{Ask, Reply};
 use super::failing_store::State;

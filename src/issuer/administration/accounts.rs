@@ -4,8 +4,10 @@ use std::fmt;
 
 use super::{Administration, AdministrationError, done};
 use crate::issuer::login::password;
-use crate::oauth::{AccountId, LoginName, LoginNameHash, SessionSecret, Subject};
-use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, Insertion, NewPassword, Renaming, SetupLink};
+use crate::oauth::{AccountId, LoginName, LoginNameHash, Subject};
+use crate::store::{
+    Account, AccountStatus, AuditEvent, AuditRow, Insertion, LinkSecret, NewPassword, Renaming, SetupLink,
+};
 
 /// Login name of the first account.
 const FIRST: &str = "admin";
@@ -232,7 +234,7 @@ impl Administration {
     }
 
     async fn make_link(&self, account: &Account) -> Result<String, AdministrationError> {
-        let secret = SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
+        let secret = LinkSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let login = &self.config.login;
         // LI-08: a reset link opens an account in use, so it is valid for a shorter time than a first link.
         let lifetime = if account.password.is_some() { login.reset_link } else { login.setup_link };

@@ -4,10 +4,10 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::limits::throttle::source_of;
 use crate::issuer::{AuthorizeRejection, Handles, IssuerRequest, Started, Step, Transaction, View};
-use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, StoredRequest, ValidatedRequest};
+use crate::oauth::{Client, Lifetime, OAuthError, Rule, StoredRequest, ValidatedRequest};
 use crate::store::{
-    Advance, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, LoginSession,
-    SessionHash, Update,
+    Advance, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralSecret, EphemeralStep,
+    LoginSession, SessionHash, SessionSecret, TransactionSecret, Update,
 };
 
 /// How many pending authorizations may exist. One address has room for an office of 200 people, one person for as many
@@ -111,8 +111,9 @@ impl IssuerRequest<'_> {
         asked: Option<&AccessRequest>,
         session: Option<&LoginSession>,
     ) -> Result<(Ephemeral, Transaction), AuthorizeRejection> {
-        let mint = || SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
-        let (id, cookie, now) = (mint(), mint(), self.now());
+        let (entropy, keys, now) = (&self.services.entropy, self.services.keys.load_full(), self.now());
+        let id = EphemeralSecret::mint(entropy.random_32(), &keys);
+        let cookie = TransactionSecret::mint(entropy.random_32(), &keys);
         let expires_at = now.plus(self.policy.config.login.interaction).plus(REMEMBERED);
         let interaction = Ephemeral {
             key: self.interaction_key(id.hash()),
@@ -147,9 +148,9 @@ impl IssuerRequest<'_> {
     /// another browser (AZ-32): the id may have been seen in an address bar, but the cookie never leaves the browser
     /// that began.
     pub(in crate::issuer) async fn transaction(&self, handles: &Handles) -> Result<Pending, AuthorizeRejection> {
-        let id = SessionSecret::recognise(handles.transaction.as_bytes(), &self.services.keys.load());
+        let id = EphemeralSecret::recognise(handles.transaction.as_bytes(), &self.services.keys.load());
         let cookie = handles.cookie.as_ref().map(String::as_bytes);
-        let cookie = cookie.and_then(|cookie| SessionSecret::recognise(cookie, &self.services.keys.load()));
+        let cookie = cookie.and_then(|cookie| TransactionSecret::recognise(cookie, &self.services.keys.load()));
         let (Some(id), Some(cookie)) = (id, cookie) else {
             return Err(self.gone(Rule::SignInUnreadable).await);
         };

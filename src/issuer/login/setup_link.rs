@@ -2,8 +2,8 @@
 
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::{AuthorizeRejection, IssuerRequest, SetupOutcome};
-use crate::oauth::{LoginNameHash, SessionSecret};
-use crate::store::{Account, AuditEvent, NewPassword, SetupLink, Update};
+use crate::oauth::LoginNameHash;
+use crate::store::{Account, AuditEvent, LinkSecret, NewPassword, SetupLink, Update};
 
 impl IssuerRequest<'_> {
     /// Finds the login name that a link is for; `None` when the link is unknown, used or expired.
@@ -52,7 +52,7 @@ impl IssuerRequest<'_> {
     }
 
     async fn account_of_link(&self, link: &str) -> Result<Option<(SetupLink, Account)>, AuthorizeRejection> {
-        let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.services.keys.load()) else { return Ok(None) };
+        let Some(hash) = LinkSecret::recognise(link.as_bytes(), &self.services.keys.load()) else { return Ok(None) };
         let found =
             self.services.store.find_setup_link(&self.tenant, &hash, self.now()).await.or_unavailable(self).await?;
         let Some(link) = found else { return Ok(None) };

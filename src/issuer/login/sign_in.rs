@@ -11,8 +11,8 @@ use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::limits::login_limits::{LoginAttempt, places};
 use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::{AuthorizeRejection, Handles, IssuerRequest, LoginOutcome, PasswordRefused, Step};
-use crate::oauth::{AccountId, Lifetime, LoginName, LoginNameHash, Rule, SessionSecret};
-use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, SignIn, Update};
+use crate::oauth::{AccountId, Lifetime, LoginName, LoginNameHash, Rule};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, SessionSecret, SignIn, Update};
 use crate::telemetry::ControlEvent;
 
 impl IssuerRequest<'_> {

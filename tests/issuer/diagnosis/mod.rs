@@ -6,7 +6,8 @@ use std::path::Path;
 
 use mcpgate::config::MetadataDocumentMode;
 use mcpgate::issuer::{Caller, Decision, Handles, LoginOutcome, SetupOutcome, TokenRejection};
-use mcpgate::oauth::{Client, GrantId, RefreshClaims, RefreshToken, Rule, SessionSecret};
+use mcpgate::oauth::{Client, GrantId, RefreshClaims, RefreshToken, Rule};
+use mcpgate::store::EphemeralSecret;
 use serde_json::json;
 
 use crate::config::NOTES;
@@ -115,7 +116,7 @@ async fn sign_ins(world: &World, walk: &mut Walk) {
     let nonsense = Handles { transaction: "x".to_owned(), ..browser.clone() };
     world.issuer.request(&from).view(&nonsense).await.unwrap_err();
     walk.expect(Rule::SignInUnreadable);
-    let unknown = SessionSecret::mint([3; 32], &world.keys).reveal().to_owned();
+    let unknown = EphemeralSecret::mint([3; 32], &world.keys).reveal().to_owned();
     world.issuer.request(&from).view(&Handles { transaction: unknown, ..browser.clone() }).await.unwrap_err();
     walk.expect(Rule::SignInUnknown);
     let other = Handles { session: None, ..browser.clone() };
