@@ -43,9 +43,7 @@ pub struct CredentialError {
 
 /// Proof that the client is who it claims to be; made only by `authenticate`.
 #[derive(Debug, Clone)]
-pub struct AuthenticatedClient {
-    client: Client,
-}
+pub struct AuthenticatedClient(Client);
 
 impl ClientCredentials {
     /// Reads the credentials from the `Authorization` header and the form.
@@ -137,7 +135,7 @@ impl ClientCredentials {
                 | (AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic, Presented::Nothing) => false,
             }
         });
-        client.map(|client| AuthenticatedClient { client }).ok_or_else(|| {
+        client.map(AuthenticatedClient).ok_or_else(|| {
             let secret = match &self.presented {
                 Presented::Post(secret) | Presented::Basic(secret, _) => secret.as_str(),
                 Presented::Nothing => "",
@@ -186,10 +184,10 @@ fn read_basic(header: &[u8]) -> Option<(ClientId, Presented)> {
     Some((ClientId::parse(&decoded(id))?, Presented::Basic(secret.to_owned(), decoded(secret))))
 }
 
-impl AuthenticatedClient {
-    /// Returns the authenticated client.
-    #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
+impl std::ops::Deref for AuthenticatedClient {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0
     }
 }

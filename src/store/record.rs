@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::oauth::{
-    AccountId, BrowserSecret, Client, ClientId, Digest, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet,
-    Subject, TenantId, Timestamp,
+    AccountId, BrowserSecret, Client, ClientId, Digest, Lifetime, LoginName, LoginNameHash, ResourceIndicator,
+    ScopeSet, Subject, TenantId, Timestamp,
 };
 
 /// The value of a session cookie.

@@ -43,7 +43,7 @@ pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     faults
 }
 
-/// Looks for places that make a proof: `Proof { … }`, `Proof(…)`, and the same by `Self` in its own `impl` blocks.
+/// Looks for places that make a proof: `Proof { … }`, `Proof(…)`, `.map(Proof)`, and the same by `Self` in its own `impl` blocks.
 struct Makers<'p> {
     proof: &'p str,
     is_own: bool,
@@ -83,10 +83,9 @@ impl<'a> Visit<'a> for Makers<'_> {
         visit::visit_expr_struct(self, made);
     }
 
-    fn visit_expr_call(&mut self, call: &'a syn::ExprCall) {
-        if let syn::Expr::Path(function) = &*call.func {
-            self.places += usize::from(self.makes(&function.path));
-        }
-        visit::visit_expr_call(self, call);
+    /// Called, or handed on as a function.
+    fn visit_expr_path(&mut self, function: &'a syn::ExprPath) {
+        self.places += usize::from(self.makes(&function.path));
+        visit::visit_expr_path(self, function);
     }
 }

@@ -8,8 +8,8 @@ use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, Client, CodeHash, CodeRecord, CodeRefusal, CodeRequest, Form, GrantType, OAuthError, PresentedCode,
-    Rule, TokenResponse, show,
+    AccessToken, AuthenticatedClient, CodeHash, CodeRecord, CodeRefusal, CodeRequest, Form, GrantType, OAuthError,
+    PresentedCode, Rule, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RedeemCode, Redemption};
 use crate::telemetry::ControlEvent;
@@ -18,7 +18,7 @@ impl IssuerRequest<'_> {
     /// Answers a token request with an authorization code.
     pub(in crate::issuer) async fn redeem_authorization_code(
         &self,
-        client: &Client,
+        client: &AuthenticatedClient,
         form: &Form,
         request: CodeRequest,
     ) -> Result<TokenResponse, TokenRejection> {
@@ -83,7 +83,7 @@ impl IssuerRequest<'_> {
     /// Says what the store is to do: whether it may, the rule decides inside the transaction.
     fn redemption_of(
         &self,
-        client: &Client,
+        client: &AuthenticatedClient,
         record: &CodeRecord,
         request: CodeRequest,
         access: NewAccessToken,

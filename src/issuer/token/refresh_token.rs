@@ -7,8 +7,8 @@ use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, Client, Form, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshRefusal, RefreshRequest,
-    RefreshVerdict, Rule, ScopeSet, TokenResponse, show,
+    AccessToken, AuthenticatedClient, Form, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshRefusal,
+    RefreshRequest, RefreshVerdict, Rule, ScopeSet, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RotateRefresh, Rotation, StoreError};
 use crate::telemetry::ControlEvent;
@@ -22,7 +22,7 @@ impl IssuerRequest<'_> {
     /// Answers a refresh request.
     pub(in crate::issuer) async fn refresh(
         &self,
-        client: &Client,
+        client: &AuthenticatedClient,
         form: &Form,
         request: RefreshRequest,
     ) -> Result<TokenResponse, TokenRejection> {
@@ -84,7 +84,7 @@ impl IssuerRequest<'_> {
     /// Says what the store is to do: whether it may, the rule decides inside the transaction.
     fn rotation_of(
         &self,
-        client: &Client,
+        client: &AuthenticatedClient,
         grant: &Grant,
         claims: RefreshClaims,
         access: NewAccessToken,

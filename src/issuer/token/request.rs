@@ -9,9 +9,8 @@ use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, AuthenticatedClient, Client, ClientCredentials, CredentialError, Form,
-    Grant, GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, TokenRequest,
-    TokenResponse,
+    AccessToken, AccessTokenRecord, AccountId, AuthenticatedClient, ClientCredentials, CredentialError, Form, Grant,
+    GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, TokenRequest, TokenResponse,
 };
 use crate::store::{AccountStatus, AuditEvent, AuditRow};
 use crate::telemetry::ControlEvent;
@@ -31,21 +30,20 @@ impl IssuerRequest<'_> {
 
     async fn answer_token(&self, authorization: Option<&[u8]>, form: &Form) -> Result<TokenResponse, TokenRejection> {
         let client = self.authenticate(authorization, form).await?;
-        let client = client.client();
         let request = match TokenRequest::read(form, &self.services.keys.load()) {
             Ok(request) => request,
-            Err(error) => return Err(self.refuse_token(AuditEvent::TokenRefused, client, error).await),
+            Err(error) => return Err(self.refuse_token(AuditEvent::TokenRefused, &client, error).await),
         };
         if !client.metadata.grant_types.contains(&request.grant_type()) {
             let registered: Vec<_> = client.metadata.grant_types.iter().map(|grant| grant.as_str()).collect();
             let error = OAuthError::new(Rule::GrantNotRegistered, "the client is not registered for this grant type")
                 .came("grant_type", request.grant_type().as_str())
                 .expected(format!("one of: {}", registered.join(", ")));
-            return Err(self.refuse_token(AuditEvent::TokenRefused, client, error).await);
+            return Err(self.refuse_token(AuditEvent::TokenRefused, &client, error).await);
         }
         let answer = match request {
-            TokenRequest::AuthorizationCode(request) => self.redeem_authorization_code(client, form, request).await,
-            TokenRequest::RefreshToken(request) => self.refresh(client, form, request).await,
+            TokenRequest::AuthorizationCode(request) => self.redeem_authorization_code(&client, form, request).await,
+            TokenRequest::RefreshToken(request) => self.refresh(&client, form, request).await,
         };
         if answer.is_ok() {
             self.throttle.record_token(self.caller);
@@ -115,7 +113,7 @@ impl IssuerRequest<'_> {
     pub(in crate::issuer) async fn refuse_token(
         &self,
         event: AuditEvent,
-        client: &Client,
+        client: &AuthenticatedClient,
         error: OAuthError,
     ) -> TokenRejection {
         let row = AuditRow { client: Some(client.id.clone()), ..self.audit(event) };
@@ -126,7 +124,7 @@ impl IssuerRequest<'_> {
     pub(in crate::issuer) async fn refuse_with(
         &self,
         row: AuditRow,
-        client: &Client,
+        client: &AuthenticatedClient,
         error: OAuthError,
     ) -> TokenRejection {
         self.refuse(row, Diagnosis::from(&error).of(client)).await;
@@ -138,7 +136,7 @@ impl IssuerRequest<'_> {
     /// or none of the scopes remains.
     pub(in crate::issuer) async fn still_allowed(
         &self,
-        client: &Client,
+        client: &AuthenticatedClient,
         subject: &AccountId,
         resource: &ResourceIndicator,
         scopes: &ScopeSet,

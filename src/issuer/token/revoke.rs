@@ -3,7 +3,9 @@
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::{IssuerRequest, TokenRejection};
-use crate::oauth::{AccessToken, AccountId, Client, Form, GrantId, OAuthError, RefreshToken, Rule, TokenHash};
+use crate::oauth::{
+    AccessToken, AccountId, AuthenticatedClient, Form, GrantId, OAuthError, RefreshToken, Rule, TokenHash,
+};
 use crate::store::{AuditEvent, AuditRow, Update};
 use crate::telemetry::ControlEvent;
 
@@ -16,7 +18,6 @@ impl IssuerRequest<'_> {
     /// (RV-05).
     pub async fn revoke(&self, authorization: Option<&[u8]>, form: &Form) -> Result<(), TokenRejection> {
         let client = self.authenticate(authorization, form).await?;
-        let client = client.client();
         let token = form.get("token").filter(|_| form.first_repeated().is_none());
         let Some(token) = token else {
             let words = "the parameter token is needed, and each one only once";
@@ -24,20 +25,20 @@ impl IssuerRequest<'_> {
             let error = OAuthError::new(rule, words);
             let error =
                 form.first_repeated().map_or_else(|| error.clone(), |name| error.clone().came("parameter", name));
-            return Err(self.refuse_token(AuditEvent::TokenRefused, client, error).await);
+            return Err(self.refuse_token(AuditEvent::TokenRefused, &client, error).await);
         };
         // RFC 7009 2.1: token_type_hint is a hint. Our tokens show their own type, so the hint is not read.
         let family = RefreshToken::recognise(token, &self.services.keys.load());
         match (family, AccessToken::recognise(token.as_bytes(), &self.services.keys.load())) {
-            (Some(claims), _) => self.revoke_family(client, claims.grant).await?,
-            (None, Some(hash)) => self.revoke_access_token(client, hash).await?,
+            (Some(claims), _) => self.revoke_family(&client, claims.grant).await?,
+            (None, Some(hash)) => self.revoke_access_token(&client, hash).await?,
             (None, None) => {}
         }
         // RFC 7009 2.2: 200 says that the token is invalid, but an unstored revocation holds only until a restart.
         if self.services.store.stats().unstored > 0 { Err(TokenRejection::NotStored) } else { Ok(()) }
     }
 
-    async fn revoke_family(&self, client: &Client, grant: GrantId) -> Result<(), TokenRejection> {
+    async fn revoke_family(&self, client: &AuthenticatedClient, grant: GrantId) -> Result<(), TokenRejection> {
         let Some(found) = self.services.store.find_grant(&self.tenant, grant).await.or_unavailable(self).await? else {
             return Ok(());
         };
@@ -58,7 +59,7 @@ impl IssuerRequest<'_> {
         Ok(())
     }
 
-    async fn revoke_access_token(&self, client: &Client, hash: TokenHash) -> Result<(), TokenRejection> {
+    async fn revoke_access_token(&self, client: &AuthenticatedClient, hash: TokenHash) -> Result<(), TokenRejection> {
         let now = self.now();
         let found = self.services.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(self).await?;
         let Some(found) = found else { return Ok(()) };
@@ -88,7 +89,12 @@ impl IssuerRequest<'_> {
     }
 
     /// Records that a client presented another client's token; the answer must not reveal that the token is real.
-    async fn record_foreign(&self, client: &Client, grant: GrantId, subject: AccountId) -> Result<(), TokenRejection> {
+    async fn record_foreign(
+        &self,
+        client: &AuthenticatedClient,
+        grant: GrantId,
+        subject: AccountId,
+    ) -> Result<(), TokenRejection> {
         let row = AuditRow {
             subject: Some(subject),
             client: Some(client.id.clone()),
