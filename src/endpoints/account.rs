@@ -10,8 +10,9 @@ use crate::web::{FormKey, RequestBody, Response, reply};
 
 use super::authorize::enter;
 use super::page::AccountPage;
-use super::redirect;
+use super::redirect::{self, LocalPath};
 use super::rejection::PageRejection;
+use super::routes::Endpoint;
 use super::setup;
 use super::visit::Visit;
 
@@ -74,7 +75,7 @@ fn show(
 /// Changes the password; the page is shown again if it is refused. Other browsers are signed out.
 pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
-    let Some(session) = visit.session()? else { return Ok(redirect::to_page("/account")) };
+    let Some(session) = visit.session()? else { return Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))) };
     let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
     let wish =
         OwnPassword { present: form.text("present"), new: form.text("password"), end_grants: form.has("disconnect") };
@@ -84,11 +85,11 @@ pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Res
     }
     match visit.issuer.change_own_password(session, &wish).await? {
         PasswordChanged::Done(secret) => {
-            let mut response = redirect::to_page("/account?done=password-changed");
+            let mut response = redirect::to_page(&LocalPath::to(Endpoint::Account).with("done", "password-changed"));
             visit.set_session_cookie(response.headers_mut(), &secret);
             Ok(response)
         }
-        PasswordChanged::SignedOut => Ok(redirect::to_page("/account")),
+        PasswordChanged::SignedOut => Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))),
         PasswordChanged::Wrong => again(visit, StatusCode::BAD_REQUEST, "Your present password is not right.").await,
         PasswordChanged::Refused(why) => again(visit, StatusCode::BAD_REQUEST, &setup::problem(why)).await,
         PasswordChanged::Throttled(pause) => {
@@ -106,18 +107,19 @@ async fn again(visit: &Visit<'_>, status: StatusCode, problem: &str) -> Result<R
         Some((session, view)) => {
             show(visit, status, session, &view, Notice { problem: Some(problem), ..Notice::default() })
         }
-        None => Ok(redirect::to_page("/account")),
+        None => Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))),
     }
 }
 
 /// Disconnects one application (OAuth 2.1 wants users to see and end what they granted).
 pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
-    let Some(session) = visit.session()? else { return Ok(redirect::to_page("/account")) };
+    let Some(session) = visit.session()? else { return Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))) };
     let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
     let revoked = match GrantId::parse(form.text("grant")) {
         Some(grant) => visit.issuer.revoke_own_grant(session, grant).await?,
         None => false,
     };
-    Ok(redirect::to_page(if revoked { "/account?done=disconnected" } else { "/account" }))
+    let page = LocalPath::to(Endpoint::Account);
+    Ok(redirect::to_page(&if revoked { page.with("done", "disconnected") } else { page }))
 }

@@ -4,8 +4,9 @@ use crate::issuer::{Started, Step};
 use crate::oauth::Form;
 use crate::web::{RequestBody, Response};
 
-use super::redirect;
+use super::redirect::{self, LocalPath};
 use super::rejection::PageRejection;
+use super::routes::Endpoint;
 use super::visit::Visit;
 
 /// Handles an authorization request in the query.
@@ -36,13 +37,12 @@ pub(super) fn enter(visit: &Visit<'_>, started: &Started) -> Response {
     response
 }
 
-/// Sends the browser to the page of the next step. Our own pages are named without a host, because the browser's
-/// cookies belong to the host name that it used.
+/// Sends the browser to the page of the next step.
 pub(super) fn go_on(step: &Step, id: &str) -> Response {
     match step {
-        Step::LogIn => redirect::to_page(&format!("/login?t={id}")),
-        Step::Consent => redirect::to_page(&format!("/consent?t={id}")),
-        Step::Account => redirect::to_page("/account"),
+        Step::LogIn => redirect::to_page(&LocalPath::to(Endpoint::Login).with("t", id)),
+        Step::Consent => redirect::to_page(&LocalPath::to(Endpoint::Consent).with("t", id)),
+        Step::Account => redirect::to_page(&LocalPath::to(Endpoint::Account)),
         Step::Redirect(location) => redirect::to_client(location),
     }
 }

@@ -4,8 +4,9 @@ use crate::issuer::AuthorizeRejection;
 use crate::web::{FormKey, RequestBody, Response};
 
 use super::account;
-use super::redirect;
+use super::redirect::{self, LocalPath};
 use super::rejection::PageRejection;
+use super::routes::Endpoint;
 use super::visit::Visit;
 
 /// Ends the session; with `everywhere` also all other sessions and all grants. Needs a form of ours, so that an image
@@ -13,20 +14,25 @@ use super::visit::Visit;
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     // Nobody is signed in: there is nothing to end.
-    let Some(session) = visit.session()? else { return Ok(redirect::to_page("/?done=signed-out")) };
+    let Some(session) = visit.session()? else { return Ok(redirect::to_page(&done("signed-out"))) };
     let form = form.check(FormKey::new(&[session]).as_ref(), account::PURPOSE)?;
-    let (ended, done) = if form.has("everywhere") {
+    let (ended, what) = if form.has("everywhere") {
         let ended = visit.issuer.sign_out_everywhere(session).await;
-        (ended.map(drop), "/?done=signed-out-everywhere")
+        (ended.map(drop), "signed-out-everywhere")
     } else {
-        (visit.issuer.log_out(session).await, "/?done=signed-out")
+        (visit.issuer.log_out(session).await, "signed-out")
     };
     let mut response = match ended {
-        Ok(()) => redirect::to_page(done),
+        Ok(()) => redirect::to_page(&done(what)),
         // The session has ended nevertheless, and this browser no longer needs its cookie.
         Err(ended @ AuthorizeRejection::NotStored) => PageRejection::from(ended).into_response(visit),
         Err(refused) => return Err(refused.into()),
     };
     visit.expire_session_cookie(response.headers_mut());
     Ok(response)
+}
+
+/// The first page, which says what was done.
+fn done(what: &'static str) -> LocalPath {
+    LocalPath::to(Endpoint::Welcome).with("done", what)
 }

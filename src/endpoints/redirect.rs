@@ -1,27 +1,75 @@
-//! The redirects that pages may answer with: to another page of ours, or to a verified location of a client.
+//! The redirects that pages may answer with: to another page of ours, or to a verified location of a client. No other file
+//! writes a `Location` of ours.
+
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
 
 use crate::oauth::ClientLocation;
 use crate::web::{Response, reply};
 
-/// Redirects to a page of ours, given by path and query.
-pub(super) fn to_page(path: &str) -> Response {
-    let is_ours = path.starts_with('/') && !path.starts_with("//");
-    reply::see_other(if is_ours { path } else { "/" })
+use super::routes::{Endpoint, EndpointRoute};
+
+/// The path and query of a page of ours. Made only of a path in [`super::ROUTES`], so that it cannot lead to another host.
+pub(super) struct LocalPath(String);
+
+impl LocalPath {
+    /// Returns the path of a page.
+    pub(super) fn to(page: Endpoint) -> Self {
+        Self(EndpointRoute::to(page).path.to_owned())
+    }
+
+    /// Adds a parameter to the query, encoded.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.push(if self.0.contains('?') { '&' } else { '?' });
+        let mut parameter = url::form_urlencoded::Serializer::new(String::new());
+        self.0.push_str(&parameter.append_pair(name, value).finish());
+        self
+    }
+}
+
+/// Redirects to a page of ours, named without a host, because the browser's cookies belong to the host name that it used.
+pub(super) fn to_page(path: &LocalPath) -> Response {
+    see_other(&path.0)
 }
 
 /// Redirects to a client.
 pub(super) fn to_client(location: &ClientLocation) -> Response {
-    reply::see_other(location.as_str())
+    see_other(location.as_str())
+}
+
+/// Redirects the browser with a GET. Always 303: 307 and 308 would forward a posted password (OAuth 2.1 "HTTP 307
+/// Redirect").
+fn see_other(location: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(location) else {
+        tracing::error!("a redirect's target cannot stand in a header");
+        return reply::empty(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let mut response = reply::empty(StatusCode::SEE_OTHER);
+    response.headers_mut().insert(LOCATION, location);
+    reply::forbid_caching(response.headers_mut());
+    response
 }
 
 #[cfg(test)]
 mod tests {
-    use super::to_page;
+    use http::StatusCode;
+
+    use super::{LocalPath, see_other, to_page};
+    use crate::endpoints::routes::Endpoint;
 
     #[test]
-    fn what_is_no_path_of_ours_leads_to_the_first_page() {
-        for (path, leads_to) in [("/login?t=a", "/login?t=a"), ("//evil.example", "/"), ("https://evil.example", "/")] {
-            assert_eq!(to_page(path).headers()["location"], leads_to);
-        }
+    fn what_a_parameter_holds_stays_a_parameter_of_the_page() {
+        let leads_to = |path: &LocalPath| to_page(path).headers()["location"].to_str().unwrap().to_owned();
+        assert_eq!(leads_to(&LocalPath::to(Endpoint::Account)), "/account");
+        assert_eq!(leads_to(&LocalPath::to(Endpoint::Login).with("t", "mcp_session_aZ9")), "/login?t=mcp_session_aZ9");
+        let odd = LocalPath::to(Endpoint::Welcome).with("done", "//evil.example/\r\nSet-Cookie: x#").with("t", "&");
+        assert_eq!(leads_to(&odd), "/?done=%2F%2Fevil.example%2F%0D%0ASet-Cookie%3A+x%23&t=%26");
+    }
+
+    #[test]
+    fn a_target_with_a_line_break_never_becomes_a_header() {
+        let response = see_other("https://c.example/cb?state=a\r\nSet-Cookie: x");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.headers().is_empty());
     }
 }

@@ -65,6 +65,12 @@ impl EndpointRoute {
         Self { path, methods: "POST, OPTIONS", face, endpoint }
     }
 
+    /// Returns the route of an endpoint. Each has one; the root stands in for one that would not.
+    pub(super) fn to(endpoint: Endpoint) -> &'static Self {
+        let [root, ..] = &ROUTES;
+        ROUTES.iter().find(|route| route.endpoint == endpoint).unwrap_or(root)
+    }
+
     /// Finds the route of a path exactly as sent: nothing is decoded or normalized, so no two spellings mean the same
     /// resource.
     pub(super) fn of(path: &str) -> Option<&'static Self> {
@@ -82,7 +88,7 @@ impl EndpointRoute {
 mod tests {
     use http::Method;
 
-    use super::EndpointRoute;
+    use super::{EndpointRoute, ROUTES};
     use crate::oauth::AuthorizationServerMetadata;
 
     fn expect(path: &str, method: &Method, named: &str) {
@@ -108,6 +114,14 @@ mod tests {
         after.filter(|path| path.starts_with('/')).filter(is_own).collect()
     }
 
+    /// Endpoints that a source redirects to.
+    fn redirects(text: &str) -> impl Iterator<Item = &'static EndpointRoute> {
+        text.split("LocalPath::to(Endpoint::").skip(1).map(|rest| {
+            let name = rest.split(')').next().unwrap_or_default();
+            ROUTES.iter().find(|route| format!("{:?}", route.endpoint) == name).expect("a route")
+        })
+    }
+
     #[test]
     fn pages_and_redirects_lead_to_paths_that_are_answered() {
         let mut seen = 0;
@@ -121,6 +135,10 @@ mod tests {
                     _ => continue,
                 };
                 let text = std::fs::read_to_string(&file).unwrap();
+                for route in redirects(&text).filter(|_| !named.ends_with("routes.rs")) {
+                    seen += 1;
+                    expect(route.path, &Method::GET, &named);
+                }
                 for (mark, method) in marks {
                     for path in paths(&text, mark) {
                         seen += 1;

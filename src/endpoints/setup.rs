@@ -10,8 +10,9 @@ use crate::web::{RequestBody, Response};
 use super::authorize::go_on;
 use super::own_form::LinkForm;
 use super::page::SetupPage;
-use super::redirect;
+use super::redirect::{self, LocalPath};
 use super::rejection::PageRejection;
+use super::routes::Endpoint;
 use super::visit::Visit;
 
 /// Shown when the new password was not repeated correctly.
@@ -38,7 +39,9 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
             visit.set_session_cookie(response.headers_mut(), &session);
             Ok(response)
         }
-        SetupOutcome::Done(None) => Ok(redirect::to_page("/?done=password-set")),
+        SetupOutcome::Done(None) => {
+            Ok(redirect::to_page(&LocalPath::to(Endpoint::Welcome).with("done", "password-set")))
+        }
         SetupOutcome::Gone => Err(PageRejection::DeadLink),
         SetupOutcome::Refused(why) => show(visit, StatusCode::BAD_REQUEST, link, Some(&problem(why))).await,
     }
@@ -52,7 +55,7 @@ async fn go_on_in(visit: &Visit<'_>, session: &SessionSecret) -> Result<Response
     {
         return Ok(go_on(&Step::Consent, &handles.transaction));
     }
-    Ok(redirect::to_page("/account?done=password-set"))
+    Ok(redirect::to_page(&LocalPath::to(Endpoint::Account).with("done", "password-set")))
 }
 
 async fn show(

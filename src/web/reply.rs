@@ -1,9 +1,9 @@
-//! Replies: JSON, HTML, redirects, and the security headers that all of them carry.
+//! Replies: JSON, HTML, and the security headers that all of them carry.
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, PRAGMA, REFERRER_POLICY,
-    RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, PRAGMA, REFERRER_POLICY, RETRY_AFTER,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Body as _;
@@ -54,20 +54,6 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     uncached(status, "application/json", body)
 }
 
-/// Makes a reply that redirects the browser with a GET. Always 303: 307 and 308 would forward a posted password (OAuth
-/// 2.1 "HTTP 307 Redirect").
-#[must_use]
-pub fn see_other(location: &str) -> Response {
-    let Ok(location) = HeaderValue::from_str(location) else {
-        tracing::error!("a redirect's target cannot stand in a header");
-        return empty(StatusCode::INTERNAL_SERVER_ERROR);
-    };
-    let mut response = empty(StatusCode::SEE_OTHER);
-    response.headers_mut().insert(LOCATION, location);
-    forbid_caching(response.headers_mut());
-    response
-}
-
 /// Makes the answer to a method that a path does not support (RFC 9110 15.5.6).
 #[must_use]
 pub fn method_not_allowed(allowed: &'static str) -> Response {
@@ -103,17 +89,4 @@ pub fn protect(headers: &mut HeaderMap, listener: &Listener) {
 /// Lets pages of other origins embed what they may read anyway, such as metadata and answers to clients.
 pub fn share(headers: &mut HeaderMap) {
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::see_other;
-    use http::StatusCode;
-
-    #[test]
-    fn a_target_with_a_line_break_never_becomes_a_header() {
-        let response = see_other("https://c.example/cb?state=a\r\nSet-Cookie: x");
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(response.headers().is_empty());
-    }
 }

@@ -12,6 +12,7 @@ const PROOFS: &[(&str, &str)] = &[
     ("CachedPrincipal", "src/proxy/cached_principal.rs"),
     ("ClientLocation", "src/oauth/redirect.rs"),
     ("Digest", "src/oauth/digest.rs"),
+    ("LocalPath", "src/endpoints/redirect.rs"),
     ("LoginName", "src/oauth/login_name.rs"),
     ("LoginNameHash", "src/oauth/login_name.rs"),
     ("OwnForm", "src/endpoints/own_form.rs"),
