@@ -34,7 +34,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
         };
         return show(visit, StatusCode::OK, session, &view, Notice { notice, problem: None });
     }
-    let started = visit.issuer.begin_account(visit.session()?).await?;
+    let started = visit.begin_account(visit.session()?).await?;
     Ok(enter(visit, &started))
 }
 
@@ -50,7 +50,7 @@ struct Notice<'a> {
 /// Returns the session and its account page, if somebody is logged in.
 async fn signed_in<'v>(visit: &'v Visit<'_>) -> Result<Option<(&'v str, AccountView)>, PageRejection> {
     let Some(session) = visit.session()? else { return Ok(None) };
-    Ok(visit.issuer.account(session).await?.map(|view| (session, view)))
+    Ok(visit.account(session).await?.map(|view| (session, view)))
 }
 
 fn show(
@@ -83,7 +83,7 @@ pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Res
         visit.record(Face::Page, Rule::PasswordsDiffer).await;
         return again(visit, StatusCode::BAD_REQUEST, setup::NOT_THE_SAME).await;
     }
-    match visit.issuer.change_own_password(session, &wish).await? {
+    match form.issuer(visit).change_own_password(session, &wish).await? {
         PasswordChanged::Done(secret) => {
             let mut response = redirect::to_page(&LocalPath::to(Endpoint::Account).with("done", "password-changed"));
             visit.set_session_cookie(response.headers_mut(), &secret);
@@ -117,7 +117,7 @@ pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Respo
     let Some(session) = visit.session()? else { return Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))) };
     let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
     let revoked = match GrantId::parse(form.text("grant")) {
-        Some(grant) => visit.issuer.revoke_own_grant(session, grant).await?,
+        Some(grant) => form.issuer(visit).revoke_own_grant(session, grant).await?,
         None => false,
     };
     let page = LocalPath::to(Endpoint::Account);

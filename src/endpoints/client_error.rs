@@ -21,11 +21,7 @@ const NOT_STORED: &str = "in force, but not yet stored: revoked tokens are refus
 impl ClientRejection {
     /// Makes the answer of RFC 6749 5.2.
     pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
-        tracing::debug!(
-            path = visit.head.uri.path(),
-            request_id = visit.issuer.caller().request_id,
-            "client refused: {self}"
-        );
+        tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller().request_id, "client refused: {self}");
         match self {
             Self::Input(cause, code) => oauth_error(cause.status_with(code), code, &cause.to_string()),
             Self::Issuer(TokenRejection::Refused { error, basic }) => {

@@ -32,7 +32,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         return Err(PageRejection::NoTransactionCookie);
     }
     let ticked = form.ticked();
-    let purpose = purpose(&visit.issuer.offered(&handles).await?);
+    let purpose = purpose(&visit.offered(&handles).await?);
     let Ok(form) = form.check(consent_key(&handles).as_ref(), &purpose) else {
         return refuse_stale(visit, &handles, &ticked).await;
     };
@@ -46,7 +46,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
             return Err(AuthorizeRejection::Page(error).into());
         }
     };
-    let location = match visit.issuer.decide(&handles, decision).await {
+    let location = match form.issuer(visit).decide(&handles, decision).await {
         Err(AuthorizeRejection::NothingApproved) => {
             let again = ConsentDisplay::again(StatusCode::BAD_REQUEST, &ticked, NOTHING_APPROVED);
             return show_or_go_on(visit, &handles, again).await;
@@ -77,7 +77,7 @@ fn purpose(shown: &[AskedScope]) -> String {
 /// Handles a form whose token is for another session or other scopes, or is invalid. Often the user has signed in again
 /// in another tab, so the page is shown again with the current account, and nothing is decided.
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -> Result<Response, PageRejection> {
-    match visit.issuer.view(handles).await? {
+    match visit.view(handles).await? {
         View::Consent(view) => {
             visit.record(Face::Page, Rule::FormToken).await;
             let problem = "You have signed in again since this page was opened, or what it asks has changed. Look at it once \
@@ -110,7 +110,7 @@ async fn show_or_go_on(
     handles: &Handles,
     shown: ConsentDisplay<'_>,
 ) -> Result<Response, PageRejection> {
-    match visit.issuer.view(handles).await? {
+    match visit.view(handles).await? {
         View::Consent(view) => show(visit, handles, &view, shown),
         View::LogIn(_) => Ok(go_on(&Step::LogIn, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),

@@ -17,11 +17,7 @@ use super::visit::Visit;
 impl PageRejection {
     /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (RFC 6749 4.1.2.1).
     pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
-        tracing::debug!(
-            path = visit.head.uri.path(),
-            request_id = visit.issuer.caller().request_id,
-            "page refused: {self}"
-        );
+        tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller().request_id, "page refused: {self}");
         match self {
             Self::NotFound => words(
                 "Page not found",
@@ -187,7 +183,7 @@ impl Words<'_> {
             remedy: self.remedy,
             code: self.code,
             link: self.link,
-            reference: visit.issuer.caller().request_id.as_deref(),
+            reference: visit.caller().request_id.as_deref(),
         };
         // A client that opened the page in a pop-up waits for the window to come back through the link.
         pages::respond(status, &page, if self.link.is_some() { FormTarget::Elsewhere } else { FormTarget::Home })

@@ -30,7 +30,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let key = login_key(&handles).ok_or(PageRejection::NoTransactionCookie)?;
     let form = form.check(Some(&key), PURPOSE)?;
     let (name, password) = (form.text("username"), form.text("password"));
-    match visit.issuer.log_in(&handles, name, password).await? {
+    match form.issuer(visit).log_in(&handles, name, password).await? {
         LoginOutcome::LoggedIn { session, step } => {
             let mut response = go_on(&step, &handles.transaction);
             visit.set_session_cookie(response.headers_mut(), &session);
@@ -78,7 +78,7 @@ async fn show_or_go_on(
     handles: &Handles,
     shown: LoginDisplay<'_>,
 ) -> Result<Response, PageRejection> {
-    match visit.issuer.view(handles).await? {
+    match visit.view(handles).await? {
         View::LogIn(view) => show(visit, handles, &view, shown),
         View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),

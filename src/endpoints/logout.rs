@@ -17,10 +17,10 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let Some(session) = visit.session()? else { return Ok(redirect::to_page(&done("signed-out"))) };
     let form = form.check(FormKey::new(&[session]).as_ref(), account::PURPOSE)?;
     let (ended, what) = if form.has("everywhere") {
-        let ended = visit.issuer.sign_out_everywhere(session).await;
+        let ended = form.issuer(visit).sign_out_everywhere(session).await;
         (ended.map(drop), "signed-out-everywhere")
     } else {
-        (visit.issuer.log_out(session).await, "signed-out")
+        (form.issuer(visit).log_out(session).await, "signed-out")
     };
     let mut response = match ended {
         Ok(()) => redirect::to_page(&done(what)),

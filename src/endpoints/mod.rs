@@ -2,7 +2,7 @@
 //!
 //! A file here reads the request, calls one use case of `issuer`, and turns the result into a page, a redirect or JSON.
 //! It decides nothing about permission, and it does not forward: `/mcp` belongs to `proxy`. Start with
-//! `Endpoints::serve` below, then `routes.rs`, `visit.rs` and `authorize.rs`.
+//! `Endpoints::serve` below, then `routes.rs`, `visit/mod.rs` and `authorize.rs`.
 
 mod account;
 mod authorize;
@@ -12,7 +12,6 @@ mod error_page;
 mod login;
 mod logout;
 mod metadata;
-mod own_form;
 mod page;
 mod redirect;
 mod register;
@@ -63,7 +62,7 @@ impl Endpoints {
     pub async fn serve(&self, request: Request<RequestBody>, caller: Caller) -> Response {
         let (head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
-        let visit = Visit { issuer: self.issuer.request(&caller), head };
+        let visit = Visit::new(self.issuer.request(&caller), head);
         let mut response = self.answer(&visit, body).await;
         visit.expire_old_transactions(response.headers_mut());
         if is_head {

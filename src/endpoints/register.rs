@@ -12,9 +12,9 @@ use super::visit::Visit;
 
 /// Registers a client. JSON only (RFC 7591 3.1), which a form of another site cannot send without a preflight.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
-    visit.issuer.admit_request(Face::Registration).await?;
+    visit.admit_request(Face::Registration).await?;
     let bytes = visit.body(body, "application/json").await.map_err(unreadable)?;
-    let registered = visit.issuer.register(&bytes).await?;
+    let registered = visit.register(&bytes).await?;
     Ok(reply::json(StatusCode::CREATED, body_of(&registered)))
 }
 

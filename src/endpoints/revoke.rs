@@ -11,10 +11,10 @@ use super::visit::Visit;
 
 /// Revokes a token. RFC 7009 2.2: 200 without content, even for unknown tokens.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
-    visit.issuer.admit_request(Face::Token).await?;
+    visit.admit_request(Face::Token).await?;
     let form = visit.form(body).await.map_err(unreadable)?;
     let authorization = visit.authorization().map_err(unreadable)?;
-    visit.issuer.revoke(authorization, &form).await?;
+    visit.revoke(authorization, &form).await?;
     let mut response = reply::empty(StatusCode::OK);
     reply::forbid_caching(response.headers_mut());
     Ok(response)

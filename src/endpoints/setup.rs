@@ -8,7 +8,6 @@ use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
-use super::own_form::LinkForm;
 use super::page::SetupPage;
 use super::redirect::{self, LocalPath};
 use super::rejection::PageRejection;
@@ -27,13 +26,14 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 /// Sets the password.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
-    let LinkForm { link, password, repeat } = form.by_link();
-    if repeat != password {
+    let form = form.by_link();
+    let link = form.link();
+    if !form.repeats_password() {
         let page = show(visit, StatusCode::BAD_REQUEST, link, Some(NOT_THE_SAME)).await?;
         visit.record(Face::Page, Rule::PasswordsDiffer).await;
         return Ok(page);
     }
-    match visit.issuer.redeem_setup(link, password, visit.session()?).await? {
+    match form.redeem(visit).await? {
         SetupOutcome::Done(Some(session)) => {
             let mut response = go_on_in(visit, &session).await?;
             visit.set_session_cookie(response.headers_mut(), &session);
@@ -51,7 +51,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
 /// and asks. Otherwise goes to the account page.
 async fn go_on_in(visit: &Visit<'_>, session: &SessionSecret) -> Result<Response, PageRejection> {
     if let Some(handles) = visit.newest_transaction(session)?
-        && let Ok(View::Consent(_)) = visit.issuer.view(&handles).await
+        && let Ok(View::Consent(_)) = visit.view(&handles).await
     {
         return Ok(go_on(&Step::Consent, &handles.transaction));
     }
@@ -64,7 +64,7 @@ async fn show(
     link: &str,
     problem: Option<&str>,
 ) -> Result<Response, PageRejection> {
-    let account = visit.issuer.find_setup(link).await?.ok_or(PageRejection::DeadLink)?;
+    let account = visit.find_setup(link).await?.ok_or(PageRejection::DeadLink)?;
     let page = SetupPage {
         frame: Frame::new(visit.config()),
         link,

@@ -17,8 +17,8 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     if handles.cookie.is_none() {
         return Err(PageRejection::NoTransactionCookie);
     }
-    form.check(consent_key(&handles).as_ref(), PURPOSE)?;
-    visit.issuer.switch_account(&handles).await?;
+    let form = form.check(consent_key(&handles).as_ref(), PURPOSE)?;
+    form.issuer(visit).switch_account(&handles).await?;
     let mut response = go_on(&Step::LogIn, &handles.transaction);
     visit.expire_session_cookie(response.headers_mut());
     Ok(response)

@@ -11,10 +11,10 @@ use super::visit::Visit;
 
 /// Exchanges a grant for tokens.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
-    visit.issuer.admit_request(Face::Token).await?;
+    visit.admit_request(Face::Token).await?;
     let form = visit.form(body).await.map_err(unreadable)?;
     let authorization = visit.authorization().map_err(unreadable)?;
-    let tokens = visit.issuer.token(authorization, &form).await?;
+    let tokens = visit.token(authorization, &form).await?;
     Ok(reply::json(StatusCode::OK, tokens.to_json()))
 }
 

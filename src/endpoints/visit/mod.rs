@@ -1,4 +1,7 @@
 //! `Visit`: one request to an endpoint, and how its cookies, query and form are read.
+//!
+//! `without_form.rs` has the use cases that any request may call. All others act for a person and need a form of one of our
+//! own pages (`own_form.rs`): a handler cannot reach them without it.
 
 use std::sync::Arc;
 
@@ -9,10 +12,12 @@ use crate::config::Config;
 use crate::issuer::{Face, Handles, IssuerRequest, SessionSecret, Transaction};
 use crate::oauth::{Form, ReceivedValue, Rule};
 use crate::web::cookie::{self, CookieScope, ReceivedCookie};
-use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
+use crate::web::{FormKey, Pace, RequestBody, read_bounded};
 
-use super::own_form::UncheckedForm;
 use super::rejection::{InputRejection, PageRejection};
+
+pub(super) mod own_form;
+mod without_form;
 
 /// Separates the secret and the id in a transaction's cookie; neither contains it.
 const ID_MARK: char = '.';
@@ -28,11 +33,16 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// One request: its head, and the issuer's request with caller and configuration.
 pub(super) struct Visit<'a> {
-    pub(super) issuer: IssuerRequest<'a>,
+    /// Private, so that handlers cannot reach it.
+    issuer: IssuerRequest<'a>,
     pub(super) head: Parts,
 }
 
-impl Visit<'_> {
+impl<'a> Visit<'a> {
+    pub(super) fn new(issuer: IssuerRequest<'a>, head: Parts) -> Self {
+        Self { issuer, head }
+    }
+
     /// Returns the configuration under which the request is answered.
     pub(super) fn config(&self) -> &Arc<Config> {
         self.issuer.config()
@@ -68,23 +78,6 @@ impl Visit<'_> {
     pub(super) async fn own_query(&self) -> Result<Form, PageRejection> {
         self.issuer.admit_form().await?;
         Ok(self.query()?)
-    }
-
-    /// Reads the form of one of our own pages; its token must still be checked.
-    pub(super) async fn own_form(&self, body: RequestBody) -> Result<UncheckedForm, PageRejection> {
-        // Checked before anything in the request is read or acted on.
-        if is_cross_site(&self.head.headers, |origin| self.is_own_origin(origin)) {
-            return Err(PageRejection::CrossSite);
-        }
-        self.issuer.admit_form().await?;
-        let bytes = self.body(body, FORM).await?;
-        let form = Form::parse_page(&bytes).map_err(InputRejection::from)?;
-        // Our pages send each field once except the ticked scopes: with two decisions there is no telling which was
-        // meant.
-        if form.first_repeated_but("scope").is_some() {
-            return Err(InputRejection::RepeatedField.into());
-        }
-        Ok(UncheckedForm::new(form))
     }
 
     /// Reads an uncompressed body of this media type, up to the size limit.
@@ -217,10 +210,6 @@ impl Visit<'_> {
 
     fn transaction_cookie_prefix(&self) -> String {
         self.cookies().name("t_")
-    }
-
-    fn is_own_origin(&self, origin: &str) -> bool {
-        self.config().own_origins().iter().any(|own| own == origin)
     }
 }
 
