@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[path = "support/password.rs"]
+mod password;
 #[path = "support/records.rs"]
 mod records;
 
@@ -19,8 +21,7 @@ use mcpgate::oauth::{
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, LinkSecret, Store};
-
-const PASSWORD: &str = "glazed-teapot-41";
+use password::PASSWORD;
 
 struct World {
     clock: Arc<ManualClock>,

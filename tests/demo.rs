@@ -10,10 +10,12 @@
     reason = "a test may stop at the first surprise"
 )]
 
+#[path = "support/http.rs"]
+mod client;
+
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use client::{exchange, open, request};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -60,20 +62,14 @@ async fn demo() -> std::net::SocketAddr {
 
 async fn send(to: std::net::SocketAddr, method: Method, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
     let socket = TcpStream::connect(to).await.expect("the demo listens");
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.expect("HTTP");
-    tokio::spawn(connection);
-    let mut request = Request::builder().method(method).uri("/mcp").header("host", "demo");
-    request =
-        request.header("content-type", "application/json").header("accept", "application/json, text/event-stream");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let response =
-        sender.send_request(request.body(Full::new(body.into())).expect("a request")).await.expect("a response");
-    let (head, body) = response.into_parts();
-    let session = head.headers.get("mcp-session-id").map(|v| v.to_str().expect("ASCII").to_owned());
-    let text = String::from_utf8(body.collect().await.expect("a body").to_bytes().to_vec()).expect("UTF-8");
-    Reply { status: head.status, session, text }
+    let mut connection = open(socket).await.expect("HTTP");
+    let usual =
+        [("host", "demo"), ("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+    let request = request(method, "/mcp", &[&usual[..], headers].concat(), body);
+    let reply = exchange(&mut connection, request).await.expect("a response");
+    let session = reply.headers.get("mcp-session-id").map(|v| v.to_str().expect("ASCII").to_owned());
+    let text = String::from_utf8(reply.body.to_vec()).expect("UTF-8");
+    Reply { status: StatusCode::from_u16(reply.status).expect("a status"), session, text }
 }
 
 async fn post(to: std::net::SocketAddr, headers: &[(&str, &str)], body: &Value) -> Reply {

@@ -19,6 +19,8 @@ use tempfile::TempDir;
 pub(crate) mod free_address;
 #[path = "../support/golden.rs"]
 pub(crate) mod golden;
+#[path = "../support/password.rs"]
+pub(crate) mod password;
 
 mod accounts;
 mod audit;
@@ -28,7 +30,8 @@ mod data_folder;
 mod help;
 mod up;
 
-pub(crate) const PASSWORD: &str = "glazed-teapot-41";
+pub(crate) use password::PASSWORD;
+
 pub(crate) const REDIRECT: &str = "https://app.example.com/callback";
 
 pub(crate) fn golden_file(name: &str) -> PathBuf {

@@ -3,8 +3,9 @@
 use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request};
-use super::browser::{Browser, Page, cookie};
-use super::site::{NAME, PASSWORD, RESOURCE, Site, only};
+use super::page::{Browser, Page, cookie};
+use super::password::PASSWORD;
+use super::site::{NAME, RESOURCE, Site, only};
 
 async fn at_account(site: &Site) -> (Browser<'_>, Page) {
     let mut browser = Browser::new(site);
@@ -21,7 +22,7 @@ async fn at_account(site: &Site) -> (Browser<'_>, Page) {
 /// Connects an application; its refresh token.
 async fn connect(site: &Site, browser: &mut Browser<'_>) -> (String, String) {
     let client = site.register(REDIRECT).await;
-    let consent = browser.open(&request(&client, &[])).await;
+    let consent = browser.begin(&request(&client, &[])).await;
     let pairs = browser.post("/consent", &consent.approval()).await.redirected(REDIRECT);
     let form = [
         ("grant_type", "authorization_code"),

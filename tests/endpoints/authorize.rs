@@ -3,8 +3,8 @@
 use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
 
-use super::browser::Browser;
 use super::http::encoded;
+use super::page::Browser;
 use super::site::{DOCUMENT, ISSUER, RESOURCE, Site, only};
 
 pub(crate) const REDIRECT: &str = "https://c.example/cb";
@@ -57,7 +57,7 @@ async fn the_page_warns_of_a_program_on_this_computer_whatever_its_port() {
     ] {
         let (site, client) = with_client(registered).await;
         let mut browser = Browser::new(&site);
-        let login = browser.open(&request(&client, &[("redirect_uri", asked)])).await;
+        let login = browser.begin(&request(&client, &[("redirect_uri", asked)])).await;
         let consent = browser.log_in(&login).await;
         assert!(consent.html.contains("Approve only if you have just started this yourself."), "{asked}");
         assert!(!consent.html.contains("Unverified") && !consent.html.contains("notice warn"), "{consent}");
@@ -80,7 +80,7 @@ async fn the_page_says_which_application_a_private_use_scheme_opens() {
     let uri = "vscode://saoudrizwan.claude-dev/mcp-auth/callback/4f1c";
     let (site, client) = with_client(uri).await;
     let mut browser = Browser::new(&site);
-    let login = browser.open(&request(&client, &[("redirect_uri", uri)])).await;
+    let login = browser.begin(&request(&client, &[("redirect_uri", uri)])).await;
     let consent = browser.log_in(&login).await;
     assert!(consent.html.contains("opens the application registered for vscode:"), "{}", consent.html);
     assert!(consent.html.contains("the application registered for <strong>vscode:</strong> is opened"));
@@ -143,7 +143,7 @@ async fn a_state_outlives_login_and_consent_byte_for_byte() {
     for state in
         [long.as_str(), "\r\nSet-Cookie:x=1", "\"'<script>", "gr\u{fc}\u{df}e \u{1f511}", "a+b&c=d%20#e", "{\"a\":[1]}"]
     {
-        let page = browser.open(&request(&client, &[("state", state)])).await;
+        let page = browser.begin(&request(&client, &[("state", state)])).await;
         let consent = if page.at.starts_with("/login") { browser.log_in(&page).await } else { page };
         let answer = browser.post("/consent", &consent.form(&[("decision", "deny")])).await;
         assert!(answer.header("location").bytes().all(|b| b.is_ascii_graphic()));
@@ -155,7 +155,7 @@ async fn a_state_outlives_login_and_consent_byte_for_byte() {
 async fn az_32_a_transaction_is_one_browsers() {
     let (site, client) = with_client(REDIRECT).await;
     let mut browser = Browser::new(&site);
-    let login = browser.open(&request(&client, &[])).await;
+    let login = browser.begin(&request(&client, &[])).await;
     for at in [login.at.clone(), login.at.replace("/login", "/consent")] {
         Browser::new(&site).get(&at).await.assert_local();
     }
@@ -167,7 +167,7 @@ async fn az_32_a_transaction_is_one_browsers() {
 async fn the_page_of_an_expired_sign_in_leads_to_a_new_one() {
     let (site, client) = with_client(REDIRECT).await;
     let mut browser = Browser::new(&site);
-    let login = browser.open(&request(&client, &[])).await;
+    let login = browser.begin(&request(&client, &[])).await;
     site.clock.advance(Lifetime::from_secs(601));
     for expired in [
         browser.get(&login.at).await,
@@ -177,11 +177,11 @@ async fn the_page_of_an_expired_sign_in_leads_to_a_new_one() {
         assert!(expired.text().contains("This sign-in has expired"), "{expired:?}");
         let html = expired.text();
         let again = html.split("<a class=\"button\" href=\"").nth(1).unwrap().split('"').next().unwrap();
-        let login = browser.open(&again.replace("&#38;", "&")).await;
+        let login = browser.begin(&again.replace("&#38;", "&")).await;
         let consent = browser.log_in(&login).await;
         let answer = browser.post("/consent", &consent.form(&[("decision", "deny")])).await;
         assert_eq!(only(&answer.redirected(REDIRECT), "state"), "s 1");
-        browser.cookies.remove(&super::browser::cookie("s"));
+        browser.cookies.remove(&super::page::cookie("s"));
     }
 }
 
@@ -201,7 +201,7 @@ async fn transactions_that_were_left_do_not_fill_the_browser_with_cookies() {
 async fn a_client_known_by_its_document_is_shown_with_the_documents_host() {
     let site = Site::start().await;
     let mut browser = Browser::new(&site);
-    let login = browser.open(&request(DOCUMENT, &[("redirect_uri", "http://127.0.0.1:4711/cb")])).await;
+    let login = browser.begin(&request(DOCUMENT, &[("redirect_uri", "http://127.0.0.1:4711/cb")])).await;
     let consent = browser.log_in(&login).await;
     for said in ["Teapot", "<dt>Described at</dt><dd><strong>app.example</strong>", "127.0.0.1", "on this computer"] {
         assert!(consent.html.contains(said), "{said} in {consent}");

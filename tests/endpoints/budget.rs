@@ -4,9 +4,10 @@
 use mcpgate::endpoints::ROUTES;
 
 use super::authorize::{REDIRECT, request};
-use super::browser::{Browser, Page, cookie};
 use super::failing_store::Moment;
-use super::site::{NAME, PASSWORD, Site};
+use super::page::{Browser, Page, cookie};
+use super::password::PASSWORD;
+use super::site::{NAME, Site};
 
 /// Everything that a GET can be of, and a query and cookies that make a page look into the store: somebody is signed in,
 /// has a sign-in under way and a set-password link.
@@ -14,7 +15,7 @@ async fn gets(site: &Site) -> (Browser<'_>, Vec<(&'static str, String)>) {
     let client = site.vouched(REDIRECT).await;
     let link = site.invite("grace").await;
     let mut browser = Browser::new(site);
-    let login = browser.open(&request(&client, &[])).await;
+    let login = browser.begin(&request(&client, &[])).await;
     let consent = browser.log_in(&login).await;
     let all = ROUTES.iter().flat_map(|route| route.methods.split(", ").map(|method| (route.path, method)));
     let gets = all.filter(|(_, method)| matches!(*method, "GET" | "HEAD")).map(|(path, method)| {
@@ -76,7 +77,7 @@ async fn as_many_as_may_begin_at_once_from_one_address_can_also_finish() {
     let mut at_login: Vec<(Browser<'_>, Page)> = Vec::new();
     for _ in 0..12 {
         let mut browser = Browser::new(&site);
-        let login = browser.open(&request(&client, &[])).await;
+        let login = browser.begin(&request(&client, &[])).await;
         at_login.push((browser, login));
     }
     assert_eq!(site.ask("GET", &request(&client, &[]), &[]).await.status, 429, "no more may begin in this moment");

@@ -3,10 +3,10 @@
 use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request as authorization_request};
-use super::browser::{Browser, cookie};
 use super::failing_store::Moment;
 use super::http::Reply;
 use super::http::encoded;
+use super::page::{Browser, cookie};
 use super::site::{RESOURCE, Site, only, request};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -84,7 +84,7 @@ async fn a_failing_store_is_told_as_such_and_when_to_come_again() {
     let site = Site::start().await;
     let client = site.register(REDIRECT).await;
     let mut browser = Browser::new(&site);
-    let login = browser.open(&authorization_request(&client, &[])).await;
+    let login = browser.begin(&authorization_request(&client, &[])).await;
     let consent = browser.log_in(&login).await;
     let sent = browser.post("/consent", &consent.approval()).await.redirected(REDIRECT);
     let redemption = [

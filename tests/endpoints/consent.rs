@@ -4,13 +4,13 @@ use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request};
-use super::browser::{Browser, Page, cookie};
+use super::page::{Browser, Page, cookie};
 use super::site::{ISSUER, NAME, RESOURCE, Site, only};
 
 pub(crate) async fn at_consent(site: &Site) -> (Browser<'_>, Page, String) {
     let client = site.register(REDIRECT).await;
     let mut browser = Browser::new(site);
-    let login = browser.open(&request(&client, &[])).await;
+    let login = browser.begin(&request(&client, &[])).await;
     let consent = browser.log_in(&login).await;
     (browser, consent, client)
 }
@@ -84,7 +84,7 @@ async fn a_name_cannot_turn_the_page_round_and_a_borrowed_one_is_warned_of() {
     });
     let client = site.post_json("/register", &body.to_string()).await.json()["client_id"].as_str().unwrap().to_owned();
     let mut browser = Browser::new(&site);
-    let login = browser.open(&request(&client, &[])).await;
+    let login = browser.begin(&request(&client, &[])).await;
     assert!(login.html.contains("<q><bdi>Claud"), "{login}");
     let consent = browser.log_in(&login).await;
     assert!(consent.html.contains("<strong><bdi>Claud"), "{consent}");
@@ -98,7 +98,7 @@ async fn cn_10_without_scopes_the_page_says_that_everything_is_asked_for() {
     let client = site.register(REDIRECT).await;
     let mut browser = Browser::new(&site);
     let notes = [("resource", "https://gw.example/mcp/notes"), ("scope", "")];
-    let login = browser.open(&request(&client, &notes)).await;
+    let login = browser.begin(&request(&client, &notes)).await;
     let consent = browser.log_in(&login).await;
     assert!(consent.html.contains("It could use everything that notes offers."), "{consent}");
 }
@@ -108,7 +108,7 @@ async fn the_page_says_when_an_approval_is_remembered() {
     let site = Site::start().await;
     for (client, wished) in [(site.vouched(REDIRECT).await, true), (site.register(REDIRECT).await, false)] {
         let mut browser = Browser::new(&site);
-        let login = browser.open(&request(&client, &[])).await;
+        let login = browser.begin(&request(&client, &[])).await;
         let consent = browser.log_in(&login).await;
         let words = consent.html.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(words.contains("you are not asked about the same again for 90 days."), wished, "{consent}");
@@ -139,12 +139,12 @@ async fn cn_01_a_form_from_before_a_new_login_is_shown_anew() {
     let site = Site::start().await;
     let (mut browser, consent, client) = at_consent(&site).await;
     site.clock.advance(Lifetime::from_secs(1));
-    let second = browser.open(&request(&client, &[("prompt", "login")])).await;
+    let second = browser.begin(&request(&client, &[("prompt", "login")])).await;
     browser.log_in(&second).await;
     let answer = browser.post("/consent", &consent.form(&APPROVE)).await;
     assert_eq!(answer.status, 403);
     assert!(answer.text().contains("You have signed in again"));
-    let anew = Page { at: consent.at.clone(), html: answer.text() };
+    let anew = Page::new(&consent.at, answer.text());
     only(&browser.post("/consent", &anew.form(&APPROVE)).await.redirected(REDIRECT), "code");
 }
 
@@ -161,7 +161,7 @@ async fn cn_16_a_stale_page_keeps_its_ticks_and_grants_nothing() {
     site.config.store(config.into());
     let answer = browser.post("/consent", &consent.form(&one)).await;
     assert_eq!(answer.status, 403, "{answer:?}");
-    let anew = Page { at: consent.at.clone(), html: answer.text() };
+    let anew = Page::new(&consent.at, answer.text());
     assert!(anew.html.contains("what it asks has changed") && anew.html.contains("All of them."), "{anew}");
     assert_eq!(anew.ticked(), ["sales:read"]);
     assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
@@ -197,7 +197,7 @@ async fn cn_04_a_get_approves_nothing() {
 async fn cn_14_two_tabs_keep_their_transactions_apart() {
     let site = Site::start().await;
     let (mut browser, first, client) = at_consent(&site).await;
-    let second = browser.open(&request(&client, &[("state", "s 2")])).await;
+    let second = browser.begin(&request(&client, &[("state", "s 2")])).await;
     assert!(second.at.starts_with("/consent"));
     let crossed = [("t", first.transaction()), ("form_token", second.hidden("form_token"))];
     assert_eq!(browser.post("/consent", &[&crossed, &APPROVE[..]].concat()).await.status, 403);
@@ -219,7 +219,7 @@ async fn cn_16_unticked_scopes_are_not_granted() {
         let answer = browser.post("/consent", &consent.form(&form)).await;
         assert_eq!(answer.status, 400);
         assert!(answer.text().contains("Tick at least one permission"), "{answer:?}");
-        let again = Page { at: consent.at.clone(), html: answer.text() };
+        let again = Page::new(&consent.at, answer.text());
         assert!(again.ticked().is_empty(), "{nothing:?}: {again}");
         let once_more = browser.post("/consent", &again.approval()).await;
         assert_eq!(once_more.status, 400, "pressing Approve again grants nothing either");
@@ -289,7 +289,7 @@ async fn cn_16_what_can_do_harm_is_marked_comes_first_and_is_ticked_by_the_reade
     }
     site.config.store(config.clone().into());
     let mut browser = Browser::new(&site);
-    let login = browser.open(&request(&client, &[])).await;
+    let login = browser.begin(&request(&client, &[])).await;
     let consent = browser.log_in(&login).await;
     let marked = "Change orders <span class=\"badge bad\">Sensitive</span></label>";
     assert_eq!((consent.html.matches("badge bad").count(), consent.html.contains(marked)), (1, true), "{consent}");
@@ -305,7 +305,7 @@ async fn cn_16_what_can_do_harm_is_marked_comes_first_and_is_ticked_by_the_reade
         upstream.required_scopes = mcpgate::oauth::ScopeSet::parse("sales:write").unwrap();
     }
     site.config.store(config.into());
-    let consent = browser.open(&request(&client, &[])).await;
+    let consent = browser.begin(&request(&client, &[])).await;
     assert!(consent.html.contains(marked));
     assert_eq!(consent.ticked(), ["sales:write", "sales:read"]);
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use mcpgate::oauth::Rule;
 
-use super::browser::*;
 use super::consent::at_consent;
+use super::page::*;
 use super::site::*;
 
 #[path = "../support/log.rs"]

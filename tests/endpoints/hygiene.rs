@@ -2,7 +2,7 @@
 
 use mcpgate::endpoints::ROUTES;
 
-use super::browser::Browser;
+use super::page::Browser;
 use super::site::{REQUEST_ID, Site};
 
 /// Every path with its methods, as clients may rely on them: written down here once more, so that a change is on purpose.

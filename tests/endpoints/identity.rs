@@ -1,7 +1,7 @@
 //! The consent page on who asks: what is known of the client, and nothing that is not (CN-10).
 
 use super::authorize::request;
-use super::browser::{Browser, Page};
+use super::page::{Browser, Page};
 use super::site::{DOCUMENT, Site};
 
 const VERIFIED: &str = "[client_id_metadata_documents]\nverified_publishers = [\"https://app.example/client.json\"]\n";
@@ -10,7 +10,7 @@ const LOCAL: &str = "http://127.0.0.1:4711/cb";
 
 async fn consent(site: &Site, client: &str, redirect: &str) -> Page {
     let mut browser = Browser::new(site);
-    let login = browser.open(&request(client, &[("redirect_uri", redirect)])).await;
+    let login = browser.begin(&request(client, &[("redirect_uri", redirect)])).await;
     browser.log_in(&login).await
 }
 
@@ -59,7 +59,7 @@ async fn cn_10_a_client_that_gave_no_name_has_chosen_none() {
         let answer = site.post_json("/register", &body.to_string()).await.json();
         let client = answer["client_id"].as_str().unwrap();
         let mut browser = Browser::new(&site);
-        let login = browser.open(&request(client, &[("redirect_uri", redirect)])).await;
+        let login = browser.begin(&request(client, &[("redirect_uri", redirect)])).await;
         assert!(words(&login).contains("to let an application without a name connect to"), "{login}");
         let page = words(&browser.log_in(&login).await);
         assert!(page.contains("<h1>Connect an application without a name to Acme sales?</h1>"), "{page}");

@@ -1,15 +1,16 @@
 //! The login page: what a wrong answer tells, whose session it makes, and where it may lead (LI, CN, AZ).
 
 use super::authorize::{REDIRECT, request};
-use super::browser::{Browser, Page, cookie};
-use super::site::{NAME, PASSWORD, Site};
+use super::page::{Browser, Page, cookie};
+use super::password::PASSWORD;
+use super::site::{NAME, Site};
 use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
 
 async fn at_login(site: &Site) -> (Browser<'_>, Page) {
     let client = site.register(REDIRECT).await;
     let mut browser = Browser::new(site);
-    let login = browser.open(&request(&client, &[])).await;
+    let login = browser.begin(&request(&client, &[])).await;
     (browser, login)
 }
 
@@ -73,7 +74,7 @@ async fn cn_05_every_login_makes_a_new_session_and_ends_the_old_one() {
     // A login counts for `prompt=login` when it is not older than the request.
     site.clock.advance(Lifetime::from_secs(1));
     let client = site.register(REDIRECT).await;
-    let again = browser.open(&request(&client, &[("prompt", "login")])).await;
+    let again = browser.begin(&request(&client, &[("prompt", "login")])).await;
     browser.log_in(&again).await;
     let second = browser.session().unwrap().clone();
     assert_ne!(first, second);

@@ -12,6 +12,7 @@
 
 mod account;
 mod authorize;
+#[path = "../support/browser.rs"]
 mod browser;
 mod budget;
 mod clients;
@@ -25,6 +26,9 @@ mod hygiene;
 mod identity;
 mod login;
 mod metadata;
+mod page;
+#[path = "../support/password.rs"]
+mod password;
 #[path = "../support/records.rs"]
 mod records;
 mod setup;

@@ -4,8 +4,9 @@ use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, request};
-use super::browser::{Browser, Page, cookie};
-use super::site::{PASSWORD, Site, only};
+use super::page::{Browser, Page, cookie};
+use super::password::PASSWORD;
+use super::site::{Site, only};
 
 #[tokio::test]
 async fn the_page_of_a_link_that_was_used_or_has_ended_says_no_more() {
@@ -97,7 +98,7 @@ async fn setting_a_password_goes_on_with_what_a_client_waits_for() {
     let site = Site::start().await;
     let client = site.register(REDIRECT).await;
     let mut browser = Browser::new(&site);
-    let login = browser.open(&request(&client, &[])).await;
+    let login = browser.begin(&request(&client, &[])).await;
     let link = site.invite("grace").await;
     let answer = set_password(&mut browser, &link).await;
     assert_eq!(answer.status, 303);
@@ -112,12 +113,12 @@ async fn setting_a_password_goes_on_with_what_a_client_waits_for() {
     let link = site.invite("lin").await;
     assert_eq!(set_password(&mut stranger, &link).await.header("location"), "/account?done=password-set");
     let mut late = Browser::new(&site);
-    late.open(&request(&client, &[])).await;
+    late.begin(&request(&client, &[])).await;
     site.clock.advance(Lifetime::from_secs(1200));
     let link = site.invite("late").await;
     let answer = set_password(&mut late, &link).await;
     assert_eq!(answer.header("location"), "/account?done=password-set");
-    let page = Page { at: "/account".to_owned(), html: late.get("/account").await.text() };
+    let page = Page::new("/account", late.get("/account").await.text());
     assert!(page.html.contains("<strong>late</strong>"), "{page}");
 }
 
@@ -126,7 +127,7 @@ async fn az_32_the_id_alone_moves_no_transaction_on() {
     let site = Site::start().await;
     let client = site.register(REDIRECT).await;
     let mut browser = Browser::new(&site);
-    let login = browser.open(&request(&client, &[])).await;
+    let login = browser.begin(&request(&client, &[])).await;
     let (name, value) = browser.cookies.iter().find(|(name, _)| name.starts_with(&cookie("t_"))).unwrap();
     let (secret, id) = value.split_once('.').unwrap();
     assert!(id == login.transaction() && secret != id, "{value}");

@@ -25,12 +25,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::failing_store::FailingStore;
 use super::http::{Reply, encoded, exchange, open};
+use super::password::PASSWORD;
 use super::records;
 
 pub(crate) const ISSUER: &str = "https://gw.example";
 pub(crate) const RESOURCE: &str = "https://gw.example/mcp/acme/sales";
 pub(crate) const NAME: &str = "ada";
-pub(crate) const PASSWORD: &str = "nine lives and a teapot";
 pub(crate) const REQUEST_ID: &str = "req-0123456789";
 
 const UPSTREAMS: &str = r#"

@@ -26,12 +26,12 @@ use sha2::{Digest, Sha256};
 
 use super::config::{ISSUER, SALES, config};
 use super::failing_store::FailingStore;
+pub(crate) use super::password::PASSWORD;
 use super::records;
 pub(crate) use super::scripted_fetch::{ScriptedFetch, status};
 pub(crate) use super::tokens::Tokens;
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
-pub(crate) const PASSWORD: &str = "glazed-teapot-41";
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(crate) const CALLBACK: &str = "https://client.example/callback";
 pub(crate) const LOOPBACK: &str = "http://127.0.0.1/callback";

@@ -29,6 +29,8 @@ mod log;
 mod login;
 mod login_limits;
 mod lost_answers;
+#[path = "../support/password.rs"]
+mod password;
 mod publishers;
 mod races;
 #[path = "../support/records.rs"]

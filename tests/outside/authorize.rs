@@ -4,8 +4,8 @@ use crate::expect;
 use crate::shared::{self, CALLBACK, application};
 use crate::support::application::{Application, parameter, random};
 use crate::support::client::{Client, encoded, request};
-use crate::support::gateway::PASSWORD;
 use crate::support::page::{Browser, form_to};
+use crate::support::password::PASSWORD;
 
 async fn open(application: &Application, changes: &[(&str, &str)]) -> crate::support::client::Reply {
     let shared = shared::gateway().await;

@@ -10,6 +10,7 @@ use crate::refresh::within_a_second;
 use crate::shared::{self, CALLBACK, Shared, application};
 use crate::support::client::{Client, Reply, call, request};
 use crate::support::gateway::Home;
+use crate::support::password::PASSWORD;
 use crate::support::upstream::{Seen, Upstream};
 
 fn issue(shared: &Shared, upstream: &str) -> String {
@@ -203,7 +204,7 @@ async fn a_deleted_user_is_out() {
     let tokens = crate::refresh::tokens_of(&shared.home, &application, &name).await;
     let mut browser = crate::support::page::Browser::new(&shared.home);
     let login = browser.open("/account").await;
-    let page = browser.log_in(&login, &name, crate::login::USER_PASSWORD).await;
+    let page = browser.log_in(&login, &name, PASSWORD).await;
     assert!(page.text().contains("action=\"/logout\""), "signed in");
     let mut client = Client::new(&shared.home);
     assert_eq!(client.call("/mcp", &tokens.access, "tv-14").await.status, 200);

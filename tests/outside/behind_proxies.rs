@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -12,6 +10,7 @@ use tokio_rustls::TlsConnector;
 use crate::life::SERVER;
 use crate::support::client::{Client, call};
 use crate::support::gateway::{Gateway, Home};
+use crate::support::http::{exchange, open};
 use crate::support::upstream::Upstream;
 
 #[tokio::test]
@@ -62,13 +61,12 @@ async fn hd_08_the_proxy_header_is_believed_of_its_proxy_and_of_nobody_else() {
         tcp.write_all(header).await?;
         let tls = TlsConnector::from(Client::new(&gateway.home).config());
         let stream = tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await?;
-        let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
-        tokio::spawn(driver);
+        let mut connection = open(stream).await.map_err(std::io::Error::other)?;
         let mut asked = call("/mcp", issued["access_token"].as_str().unwrap(), marker);
         let host = format!("localhost:{}", gateway.home.public.port());
         asked.headers_mut().insert("host", host.parse().unwrap());
         asked.headers_mut().insert("x-forwarded-for", "6.6.6.6".parse().unwrap());
-        Ok(sender.send_request(asked).await.map_err(std::io::Error::other)?.status().as_u16())
+        Ok(exchange(&mut connection, asked).await.map_err(std::io::Error::other)?.status)
     };
     let v1 = b"PROXY TCP4 192.0.2.7 127.0.0.1 4660 443\r\n";
     let mut local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00".to_vec();

@@ -8,6 +8,7 @@ use crate::support::application::{Application, Authorized, Tokens, challenge, ra
 use crate::support::client::{Client, encoded, post_form};
 use crate::support::gateway::Home;
 use crate::support::page::Browser;
+use crate::support::password::PASSWORD;
 
 async fn authorized() -> (&'static shared::Shared, Application, Authorized, Client) {
     let (shared, application) = application(CALLBACK).await;
@@ -227,7 +228,7 @@ async fn cr_16_a_user_disabled_after_consent_gets_no_token() {
     let mut browser = Browser::new(&shared.home);
     let verifier = random();
     let page = browser.open(&application.request(&verifier, &[])).await;
-    let page = browser.log_in(&page, &name, crate::login::USER_PASSWORD).await;
+    let page = browser.log_in(&page, &name, PASSWORD).await;
     let answer = browser.decide(&page, "approve").await;
     let authorized = Authorized { code: crate::support::application::parameter(&answer, "code"), verifier };
     shared.home.command(&["user", "disable", &name]);

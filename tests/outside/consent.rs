@@ -5,6 +5,7 @@ use crate::shared::{self, CALLBACK, application};
 use crate::support::application::{Application, Tokens, parameter, random};
 use crate::support::client::{Client, Reply, request};
 use crate::support::page::{Browser, Form, form_to};
+use crate::support::password::PASSWORD;
 
 async fn consent_page(browser: &mut Browser, application: &Application) -> (Reply, Form) {
     let page = browser.ask(&application.request(&random(), &[])).await;
@@ -103,7 +104,7 @@ async fn cn_05_a_login_makes_a_new_session() {
     let first = browser.cookies[&shared.home.cookie("s")].clone();
     assert_ne!(first, "planted");
     let page = browser.open(&application.request(&random(), &[("prompt", "login")])).await;
-    browser.log_in(&page, "admin", crate::support::gateway::PASSWORD).await;
+    browser.log_in(&page, "admin", PASSWORD).await;
     assert_ne!(browser.cookies[&shared.home.cookie("s")], first, "and another at the next login");
     let mut old = Browser::new(&shared.home);
     old.cookies.insert(shared.home.cookie("s"), first);
@@ -254,7 +255,7 @@ async fn cn_20_a_disconnected_application_loses_its_access() {
     let tokens: Tokens = crate::refresh::tokens_of(&shared.home, &application, &name).await;
     let mut browser = Browser::new(&shared.home);
     let page = browser.open("/account").await;
-    let page = browser.log_in(&page, &name, crate::login::USER_PASSWORD).await;
+    let page = browser.log_in(&page, &name, PASSWORD).await;
     let form = form_to(&page, "/account/revoke");
     assert_eq!(browser.submit(&form).await.status, 303);
     let mut client = Client::new(&shared.home);

@@ -12,6 +12,7 @@ use crate::login::password_file;
 use crate::shared;
 use crate::support::client::{Client, call};
 use crate::support::gateway::Home;
+use crate::support::password::PASSWORD;
 use crate::support::upstream::Upstream;
 
 fn token(home: &Home, upstream: &str) -> String {
@@ -53,7 +54,7 @@ async fn hs_06_bare_line_feeds_are_refused_or_written_anew() {
 #[tokio::test]
 async fn hs_16_a_name_that_would_break_a_header_is_no_name() {
     let shared = shared::gateway().await;
-    let file = password_file(&shared.home, crate::login::USER_PASSWORD);
+    let file = password_file(&shared.home, PASSWORD);
     for name in ["a\r\nx-mcpgate-subject: admin", "a\nb", "a\u{1}b"] {
         let output = std::process::Command::new(crate::support::gateway::binary())
             .args(["user", "add", name, "--password-file", &file, "--data"])

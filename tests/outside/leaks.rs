@@ -3,12 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use crate::login::{USER_PASSWORD, new_user};
+use crate::login::new_user;
 use crate::shared::{self, CALLBACK};
 use crate::support::application::{Application, Authorized, Tokens, parameter, random};
 use crate::support::client::{Client, ask_operator, call, request};
-use crate::support::gateway::{Gateway, Home, PASSWORD};
+use crate::support::gateway::{Gateway, Home};
 use crate::support::page::{Browser, form_to};
+use crate::support::password::PASSWORD;
 use crate::support::upstream::Upstream;
 
 /// A prefix says which kind of token it is and is no secret: what follows it is. A code verifier has underscores of its own.
@@ -52,7 +53,7 @@ async fn lk_01_no_secret_is_written_anywhere() {
     let config = "[log]\nformat = \"json\"\nfilter = \"trace\"\n";
     let gateway = Home::new(config, Some(upstream.url.clone())).start().await;
     let home = &gateway.home;
-    let mut secrets = vec![PASSWORD.to_owned(), USER_PASSWORD.to_owned(), "a wrong password of mine".to_owned()];
+    let mut secrets = vec![PASSWORD.to_owned(), "a wrong password of mine".to_owned()];
     let application = Application::register_confidential(home, CALLBACK, "client_secret_post").await;
     secrets.extend(application.secret.clone());
     let rotated = home.command(&["client", "rotate-secret", &application.client_id]);

@@ -6,11 +6,9 @@ use crate::expect;
 use crate::shared::{self, CALLBACK};
 use crate::support::application::{Application, random};
 use crate::support::client::{Client, Reply};
-use crate::support::gateway::{Gateway, Home, PASSWORD};
+use crate::support::gateway::{Gateway, Home};
 use crate::support::page::{Browser, form_to};
-
-/// The password of every user that a test adds.
-pub(crate) const USER_PASSWORD: &str = "nine-otters-under-the-bridge";
+use crate::support::password::PASSWORD;
 
 /// A file with a password, below the home of the gateway.
 pub(crate) fn password_file(home: &Home, password: &str) -> String {
@@ -23,7 +21,7 @@ pub(crate) fn password_file(home: &Home, password: &str) -> String {
 /// Adds a user whose name begins with `prefix`.
 pub(crate) fn new_user(home: &Home, prefix: &str) -> String {
     let name = format!("{prefix}-{}", &random().to_ascii_lowercase().replace(['-', '_'], "x")[..8]);
-    home.command(&["user", "add", &name, "--password-file", &password_file(home, USER_PASSWORD)]);
+    home.command(&["user", "add", &name, "--password-file", &password_file(home, PASSWORD)]);
     name
 }
 
@@ -119,7 +117,7 @@ async fn li_08_a_set_password_link_works_once() {
     expect::local(&browser.open(&target).await);
     let (mut browser, page) = login_page(&gateway.home).await;
     assert_eq!(browser.log_in(&page, &name, "six-gulls-above-the-harbour").await.status, 200);
-    assert_eq!(attempt(&gateway.home, &name, USER_PASSWORD).await.status, 400, "the old one is gone");
+    assert_eq!(attempt(&gateway.home, &name, PASSWORD).await.status, 400, "the old one is gone");
 }
 
 #[tokio::test]

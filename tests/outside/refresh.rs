@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::expect;
-use crate::login::{USER_PASSWORD, new_user};
+use crate::login::new_user;
 use crate::shared::{CALLBACK, application, gateway};
 use crate::support::application::{Application, Authorized, Tokens, parameter, random};
 use crate::support::client::{Client, Reply};
 use crate::support::gateway::Home;
 use crate::support::page::Browser;
+use crate::support::password::PASSWORD;
 use crate::support::upstream::Upstream;
 
 async fn parallel_refreshes(home: &Home, application: &Application, token: &str, count: usize) -> Vec<Reply> {
@@ -317,7 +318,7 @@ pub(crate) async fn tokens_of(home: &Home, application: &Application, name: &str
     let mut browser = Browser::new(home);
     let verifier = random();
     let page = browser.open(&application.request(&verifier, &[])).await;
-    let page = browser.log_in(&page, name, USER_PASSWORD).await;
+    let page = browser.log_in(&page, name, PASSWORD).await;
     let answer = browser.decide(&page, "approve").await;
     let authorized = Authorized { code: parameter(&answer, "code"), verifier };
     Tokens::from(&application.redeem(&mut Client::new(home), &authorized).await)

@@ -1,4 +1,5 @@
-//! A client made of a bare socket: it sends what no library would, and sees what came back to the byte.
+//! A client made of a bare socket: it sends what no library would, and sees what came back to the byte. The other tests have
+//! the client of `tests/support/http.rs`, which can do neither.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -9,9 +9,7 @@ use mcpgate::web::cookie::CookieScope;
 use tempfile::TempDir;
 
 use super::free_address::free_address;
-
-/// The password of the account `admin`.
-pub(crate) const PASSWORD: &str = "seven-boats-on-a-quiet-lake";
+use super::password::PASSWORD;
 
 /// Cheap passwords and generous rates, so that a suite is quick; a test of a rate writes its own.
 pub(crate) const QUICK: &str = r#"

@@ -2,11 +2,13 @@
 //! cookie jar, an application that logs in, and an upstream that remembers what reached it.
 
 pub(crate) mod application;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod free_address;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod page;
+pub(crate) mod password;
 pub(crate) mod records;
 pub(crate) mod refusing;
 pub(crate) mod stock;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{FLOOD, Flood};
-use crate::login::{USER_PASSWORD, new_user};
+use crate::login::new_user;
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
 use crate::support::client::{Client, Reply};
-use crate::support::gateway::{Gateway, Home, PASSWORD};
+use crate::support::gateway::{Gateway, Home};
 use crate::support::page::{Browser, Form, form_to};
+use crate::support::password::PASSWORD;
 
 /// Networks that guess, and how many at once from each.
 const NETWORKS: u8 = 10;
@@ -76,7 +77,7 @@ async fn strangers_from_many_networks_keep_nobody_out_who_gives_the_right_passwo
         assert_eq!(reply.status, 303, "{}", reply.text());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let reply = sign_in(&gateway.home, &application, [127, 0, 200, 1], &newcomer, USER_PASSWORD).await;
+    let reply = sign_in(&gateway.home, &application, [127, 0, 200, 1], &newcomer, PASSWORD).await;
     assert_eq!(reply.status, 303, "{}", reply.text());
     let all = flood.end().await.into_iter();
     let (heard, refused) = all.fold((0, 0), |(heard, refused), one| (heard + one.0, refused + one.1));

@@ -9,8 +9,9 @@ use hyper::Method;
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
 use crate::support::client::{Client, request};
-use crate::support::gateway::{Home, PASSWORD};
+use crate::support::gateway::Home;
 use crate::support::page::{Browser, form_to};
+use crate::support::password::PASSWORD;
 
 /// Authorization requests of one address in a second; pages and forms are six times as many, three times that in a burst.
 const RATE: u32 = 2;

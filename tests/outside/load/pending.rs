@@ -8,8 +8,9 @@ use super::{FLOOD, Flood, PROMPT};
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
 use crate::support::client::Client;
-use crate::support::gateway::{Gateway, PASSWORD};
+use crate::support::gateway::Gateway;
 use crate::support::page::{Browser, form_to};
+use crate::support::password::PASSWORD;
 
 /// Networks that begin sign-ins, and how many addresses of each.
 const NETWORKS: u8 = 10;

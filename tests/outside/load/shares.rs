@@ -8,12 +8,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::{FLOOD, PROMPT};
-use crate::login::{USER_PASSWORD, new_user};
+use crate::login::new_user;
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, Authorized, Tokens, parameter, random};
 use crate::support::client::{Client, ask_operator, request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::page::Browser;
+use crate::support::password::PASSWORD;
 
 /// What the upstream has for each worker; there is one.
 const PLACES: usize = 64;
@@ -70,7 +71,7 @@ async fn token(gateway: &Gateway, user: &str) -> String {
     let application = Application::register(&gateway.home, CALLBACK).await;
     let (mut browser, verifier) = (Browser::new(&gateway.home), random());
     let page = browser.open(&application.request(&verifier, &[])).await;
-    let page = browser.log_in(&page, user, USER_PASSWORD).await;
+    let page = browser.log_in(&page, user, PASSWORD).await;
     let code = parameter(&browser.decide(&page, "approve").await, "code");
     let authorized = Authorized { code, verifier };
     Tokens::from(&application.redeem(&mut Client::new(&gateway.home), &authorized).await).access

@@ -1,40 +1,27 @@
-//! `Browser`: keeps cookies as a browser does, reads forms from pages, and follows no redirect by itself.
+//! A person before the endpoints: what a browser shows of a page here, and how it is answered.
 
+use bytes::Bytes;
+use http::{HeaderValue, Request};
+use http_body_util::Full;
 use mcpgate::web::cookie::CookieScope;
 
-use super::http::{Jar, Reply, encoded};
-use super::site::{ISSUER, NAME, PASSWORD, Site, request};
+use super::browser::{self, Form, Transport, forms};
+use super::http::Reply;
+use super::password::PASSWORD;
+use super::site::{ISSUER, NAME, Site};
 
-pub(crate) struct Browser<'a> {
-    site: &'a Site,
-    pub(crate) cookies: Jar,
+pub(crate) type Browser<'a> = browser::Browser<&'a Site>;
+
+impl Transport for &Site {
+    async fn carry(&mut self, mut request: Request<Full<Bytes>>) -> Reply {
+        request.headers_mut().insert("host", HeaderValue::from_static("gw.example"));
+        self.send(request).await
+    }
 }
 
 impl<'a> Browser<'a> {
     pub(crate) fn new(site: &'a Site) -> Self {
-        Self { site, cookies: Jar::default() }
-    }
-
-    pub(crate) async fn get(&mut self, target: &str) -> Reply {
-        self.send("GET", target, &[("sec-fetch-site", "cross-site")], "").await
-    }
-
-    /// Sends a form of one of our own pages: under `no-referrer` a browser says `Origin: null` then.
-    pub(crate) async fn post(&mut self, path: &str, pairs: &[(&str, &str)]) -> Reply {
-        self.post_from(path, pairs, &[("origin", "null"), ("sec-fetch-site", "same-origin")]).await
-    }
-
-    pub(crate) async fn post_from(&mut self, path: &str, pairs: &[(&str, &str)], from: &[(&str, &str)]) -> Reply {
-        let fields = [&[("content-type", "application/x-www-form-urlencoded")], from].concat();
-        self.send("POST", path, &fields, &encoded(pairs)).await
-    }
-
-    async fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Reply {
-        let mut request = request(method, target, fields, body.to_owned());
-        self.cookies.add_to(&mut request);
-        let reply = self.site.send(request).await;
-        self.cookies.keep(&reply);
-        reply
+        Self::by(site, ISSUER.to_owned())
     }
 
     pub(crate) fn session(&self) -> Option<&String> {
@@ -42,7 +29,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Opens an authorization URL and follows it to the page of ours that it leads to.
-    pub(crate) async fn open(&mut self, target: &str) -> Page {
+    pub(crate) async fn begin(&mut self, target: &str) -> Page {
         let answer = self.get(target).await;
         assert_eq!(answer.status, 303, "{answer:?}");
         let at = answer.header("location").to_owned();
@@ -53,7 +40,7 @@ impl<'a> Browser<'a> {
     pub(crate) async fn page(&mut self, at: &str) -> Page {
         let answer = self.get(at).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        Page { at: at.to_owned(), html: answer.text() }
+        Page::new(at, answer.text())
     }
 
     /// Logs in from a login page; the page that follows.
@@ -72,26 +59,27 @@ pub(crate) fn cookie(name: &str) -> String {
 pub(crate) struct Page {
     pub(crate) at: String,
     pub(crate) html: String,
+    forms: Vec<Form>,
 }
 
 impl Page {
+    pub(crate) fn new(at: &str, html: String) -> Self {
+        Self { at: at.to_owned(), forms: forms(&html), html }
+    }
+
     /// The transaction's id.
     pub(crate) fn transaction(&self) -> &str {
         self.at.split_once("t=").unwrap().1
     }
 
-    /// The value of the first hidden field of this name.
+    /// The value of the first field of this name.
     pub(crate) fn hidden(&self, name: &str) -> &str {
-        let at = self.html.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name} in {self}"));
-        self.html[at..].split('"').nth(3).unwrap()
+        self.forms.iter().find_map(|form| form.get(name)).unwrap_or_else(|| panic!("{name} in {self}"))
     }
 
     /// The scopes whose boxes are ticked.
     pub(crate) fn ticked(&self) -> Vec<&str> {
-        let boxes =
-            self.html.split("<input type=\"checkbox\" name=\"scope\"").skip(1).map(|rest| rest.split('>').next());
-        let ticked = boxes.flatten().filter(|tag| tag.contains(" checked"));
-        ticked.map(|tag| tag.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap()).collect()
+        self.forms.iter().flat_map(|form| form.all("scope")).collect()
     }
 
     /// The form as it is, approved.
