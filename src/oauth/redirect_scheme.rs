@@ -44,17 +44,12 @@ mod tests {
 
     #[test]
     fn az_09_az_10_applications_have_schemes_and_protocols_and_systems_have_theirs() {
-        for own in
-            ["vscode", "vscode-insiders", "cursor", "windsurf", "warp", "zed", "myapp", "com.example.app", "web+x"]
-        {
+        for own in "vscode vscode-insiders cursor windsurf warp zed myapp com.example.app web+x".split(' ') {
             assert!(!is_reserved(own), "{own}");
         }
-        for other in
-            ["javascript", "ms-settings", "ms-word", "search-ms", "chrome-extension", "moz-extension", "iris.beep"]
-        {
-            assert!(is_reserved(other), "{other}");
-        }
-        for other in ["mailto", "tel", "intent", "view-source", "about", "data", "c", "microsoft-edge", "smb"] {
+        let browsers = "javascript vbscript about data blob file view-source wss chrome-extension moz-extension";
+        let systems = "ms-settings ms-word search-ms microsoft-edge smb intent c mailto tel iris.beep";
+        for other in browsers.split(' ').chain(systems.split(' ')) {
             assert!(is_reserved(other), "{other}");
         }
     }

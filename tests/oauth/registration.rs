@@ -109,16 +109,9 @@ fn rfc_7591_the_registrations_of_known_clients_are_accepted() {
 
 #[test]
 fn rfc_7591_hostile_redirects_are_refused() {
-    for uri in [
-        "javascript:alert(1)",
-        "http://evil/",
-        "https://c.example/#f",
-        "https://u@c.example/",
-        "https://c.example/*",
-        "https://gw.example/login",
-        "mailto:x",
-        "",
-    ] {
+    // The table of what may not be registered is in `oauth/redirect_uri.rs`; here is what becomes of it: of one of its
+    // rows, and of one that depends on this server's own name.
+    for uri in ["javascript:alert(1)", "https://gw.example/login"] {
         for alone in [json!([uri]), json!([uri, uri]), json!([uri, 1])] {
             let error = register(&json!({ "redirect_uris": alone })).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidRedirectUri, "{uri}");
