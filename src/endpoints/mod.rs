@@ -26,7 +26,7 @@ mod welcome;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use http::header::HeaderName;
 use http::{HeaderValue, Method, Request};
 
@@ -47,22 +47,21 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Endpoints {
     issuer: Arc<Issuer>,
     /// The metadata documents of the most recent configuration.
-    documents: ArcSwap<MetadataDocuments>,
+    documents: ArcSwapOption<MetadataDocuments>,
 }
 
 impl Endpoints {
     /// Makes the endpoints of one issuer.
     #[must_use]
     pub fn new(issuer: Arc<Issuer>) -> Self {
-        let documents = ArcSwap::from_pointee(MetadataDocuments::build(issuer.services.config.load_full()));
-        Self { issuer, documents }
+        Self { issuer, documents: ArcSwapOption::empty() }
     }
 
-    /// Answers a request to any path that is not an upstream's; unknown paths get 404.
-    pub async fn serve(&self, request: Request<RequestBody>, caller: Caller) -> Response {
+    /// Answers a request to any path that is not an upstream's, under this configuration; unknown paths get 404.
+    pub async fn serve(&self, request: Request<RequestBody>, caller: Caller, config: Arc<Config>) -> Response {
         let (head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
-        let visit = Visit::new(self.issuer.request(&caller), head);
+        let visit = Visit::new(self.issuer.request(&caller, config), head);
         let mut response = self.answer(&visit, body).await;
         visit.expire_old_transactions(response.headers_mut());
         if is_head {
@@ -113,12 +112,11 @@ impl Endpoints {
 
     /// Returns the documents of this configuration, building them when it is a new one.
     fn documents(&self, config: &Arc<Config>) -> Arc<MetadataDocuments> {
-        let known = self.documents.load_full();
-        if known.are_of(config) {
+        if let Some(known) = self.documents.load_full().filter(|known| known.are_of(config)) {
             return known;
         }
         let built = Arc::new(MetadataDocuments::build(Arc::clone(config)));
-        self.documents.store(Arc::clone(&built));
+        self.documents.store(Some(Arc::clone(&built)));
         built
     }
 }

@@ -21,11 +21,11 @@ pub struct IssuerRequest<'a> {
 }
 
 impl Issuer {
-    /// Begins a request under the current configuration.
+    /// Begins a request under a configuration: the one by which the face has read what was sent.
     #[must_use]
-    pub fn request<'a>(&'a self, caller: &'a Caller) -> IssuerRequest<'a> {
+    pub fn request<'a>(&'a self, caller: &'a Caller, config: Arc<Config>) -> IssuerRequest<'a> {
         let tenant = self.tenant.clone();
-        let policy = Policy::new(self.services.config.load_full(), tenant.clone());
+        let policy = Policy::new(config, tenant.clone());
         IssuerRequest { issuer: self, caller, policy, tenant, now: Mutex::default() }
     }
 }

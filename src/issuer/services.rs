@@ -21,7 +21,7 @@ pub struct Services {
     pub entropy: Arc<dyn Entropy>,
     /// The token keys, replaced as a whole on reload.
     pub keys: Arc<ArcSwap<TokenKeys>>,
-    /// The configuration, replaced as a whole on reload. A request reads it once, where it begins.
+    /// The configuration in force; replaced as a whole on reload. A request gets its own from the face, once.
     pub config: Arc<ArcSwap<Config>>,
 }
 

@@ -110,16 +110,23 @@ async fn answer(
             response
         }
         // Boxed: the control path's state is large and its requests are few, so the data path should not carry it.
-        None => Box::pin(control(connection, request, address, id)).await,
+        None => Box::pin(control(connection, snapshot, request, address, id)).await,
     }
 }
 
 /// Answers a request of the control path and logs it; the proxy logs its own requests when their answers have ended.
-async fn control(connection: &Connection, request: Request<RequestBody>, address: IpAddr, id: &HeaderValue) -> Reply {
+async fn control(
+    connection: &Connection,
+    snapshot: &Snapshot,
+    request: Request<RequestBody>,
+    address: IpAddr,
+    id: &HeaderValue,
+) -> Reply {
     let begun = tokio::time::Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let caller = Caller::new(Some(address), id.to_str().ok().map(str::to_owned));
-    let response = connection.worker.process.endpoints.serve(request, caller).await;
+    let config = Arc::clone(&snapshot.config);
+    let response = connection.worker.process.endpoints.serve(request, caller, config).await;
     let reason = response.extensions().get().map(|Reason(word)| *word);
     let asked = RequestLine { method: &method, path: &path, host: None, address, id };
     log(&asked, &response, reason, None, begun.elapsed());

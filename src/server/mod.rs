@@ -13,6 +13,7 @@ mod fetch;
 mod harden;
 mod health;
 mod host;
+mod in_force;
 mod operator;
 mod options;
 mod process_metrics;

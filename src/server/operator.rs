@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use super::host;
 use super::process_metrics;
 use super::reload_status::ReloadStatus;
-use super::supervise::Supervisor;
 use super::upstreams::Upstreams;
 use super::worker::Process;
 use crate::issuer::Services;
@@ -110,7 +109,7 @@ impl Operator {
     pub(super) fn new(
         process: &Arc<Process>,
         services: &Services,
-        supervisor: &Supervisor,
+        upstreams: Upstreams,
         loopback: bool,
         certificate_ends: i64,
     ) -> Self {
@@ -119,7 +118,7 @@ impl Operator {
             store: Arc::clone(&services.store),
             loopback,
             certificate_ends: certificate_ends.into(),
-            upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&services.config)),
+            upstreams,
             reloads: ReloadStatus::new(services.clock.now()),
         }
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -14,8 +13,8 @@ use zeroize::Zeroizing;
 
 use super::build::Builder;
 use super::fetch::ExchangeableDialer;
+use super::in_force::InForce;
 use super::operator::Operator;
-use super::worker::Worker;
 use crate::config::{Config, Overrides, TlsConfig};
 use crate::data_dir::keys::{self, Keys};
 use crate::files;
@@ -33,9 +32,8 @@ pub(super) struct Reloader {
     pub(super) file: Option<PathBuf>,
     pub(super) overrides: Overrides,
     pub(super) builder: Builder,
-    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) in_force: Arc<InForce>,
     pub(super) dialer: Arc<ExchangeableDialer>,
-    pub(super) workers: Vec<Arc<Worker>>,
     pub(super) operator: Arc<Operator>,
     pub(super) issuer: Arc<Issuer>,
 }
@@ -65,7 +63,7 @@ impl Reloader {
     /// Adopts the keys as they are in the files now, whatever happens to the configuration: a removed key must not stay
     /// in use because of a fault elsewhere.
     fn reload_keys(&self) {
-        let config = self.config.load();
+        let config = self.in_force.config();
         match keys::load(&config.data_dir, &config.brand) {
             Ok(Keys { token, session }) => {
                 let tokens = self.issuer.exchange_keys(&Arc::new(token));
@@ -81,21 +79,16 @@ impl Reloader {
     fn adopt(&self) -> Result<(), Vec<String>> {
         let words = |problems: Vec<_>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
         let config = Config::load(self.file.as_deref(), &self.overrides).map_err(words)?;
-        let fixed = self.config.load().needs_restart(&config);
+        let fixed = self.in_force.config().needs_restart(&config);
         if !fixed.is_empty() {
             return Err(fixed.iter().map(|key| format!("{key}: only a restart can change it")).collect());
         }
-        let serving = self.workers.first().map(|worker| worker.snapshot());
+        let serving = self.in_force.snapshot();
         let before = serving.as_ref().map(|snapshot| &*snapshot.table);
         let built = self.builder.snapshot(config, before).map_err(|error| vec![error.to_string()])?;
-        // Nothing can fail from here on. Endpoints first: tokens for an upstream may be issued only when it is known.
+        // Nothing can fail from here on.
         self.dialer.exchange(built.dialer);
-        let mut told = Config::clone(&built.snapshot.config);
-        told.keep_titles(&self.config.load());
-        self.config.store(Arc::new(told));
-        for worker in &self.workers {
-            worker.adopt(built.snapshot.clone());
-        }
+        self.in_force.adopt(built.snapshot.clone());
         self.operator.upstreams.watch(&built.snapshot.table);
         self.operator.certificate_ends.store(built.certificate_ends, Relaxed);
         Ok(())
@@ -103,7 +96,7 @@ impl Reloader {
 
     /// Returns the files whose change triggers a reload.
     fn files(&self) -> Vec<PathBuf> {
-        let config = self.config.load();
+        let config = self.in_force.config();
         let mut files: Vec<_> = self.file.iter().cloned().collect();
         files.extend(keys::files(&config.data_dir));
         files.extend(config.referenced_files.iter().cloned());

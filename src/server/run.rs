@@ -144,7 +144,7 @@ impl Gateway {
     }
 
     fn watch(&self) -> Option<FileWatch> {
-        if !self.reloader.config.load().watch {
+        if !self.reloader.in_force.config().watch {
             return None;
         }
         let watch = FileWatch::start(&self.reloader);
@@ -153,7 +153,7 @@ impl Gateway {
 
     /// Lets requests in progress finish, for the configured time. A second signal ends the wait at once.
     async fn drain(self, signals: &mut Signals) -> ServerLock {
-        let limit = self.reloader.config.load().timeouts.drain;
+        let limit = self.reloader.in_force.config().timeouts.drain;
         tracing::info!(connections = self.process.admission.open(), "going down");
         service_manager::stopping(limit);
         self.process.draining.store(true, SeqCst);

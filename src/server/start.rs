@@ -14,6 +14,7 @@ use super::connection::hand_over::WorkerHandle;
 use super::connection::listener;
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
+use super::in_force::InForce;
 use super::operator::{self, Operator};
 use super::options::{Ready, RunOptions};
 use super::reload::Reloader;
@@ -23,6 +24,7 @@ use super::supervise::{Alarm, Failures, Supervisor};
 use super::tls::acceptor::TlsBase;
 use super::tls::dev_certs::DevelopmentFiles;
 use super::upkeep;
+use super::upstreams::Upstreams;
 use super::worker::Process;
 use super::worker_threads;
 use crate::config::Config;
@@ -121,15 +123,17 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
         worker_threads::start(&process, &snapshot, services.entropy.as_ref(), &alarm, &supervisor)?;
     let ready = sockets.ready(&snapshot.config, built.development, first)?;
     let loopback = ready.operator.ip().is_loopback();
-    let operator = Arc::new(Operator::new(&process, services, &supervisor, loopback, built.certificate_ends));
+    let serving = workers.iter().map(|handle| Arc::clone(&handle.worker)).collect();
+    let in_force = Arc::new(InForce::new(Arc::clone(&services.config), serving));
+    let upstreams = Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&in_force));
+    let operator = Arc::new(Operator::new(&process, services, upstreams, loopback, built.certificate_ends));
     let closing = ended.child_token();
     let reloader = Reloader {
         file: options.config_file,
         overrides: options.overrides,
         builder,
-        config: Arc::clone(&services.config),
+        in_force,
         dialer,
-        workers: workers.iter().map(|handle| Arc::clone(&handle.worker)).collect(),
         operator: Arc::clone(&operator),
         issuer: Arc::clone(&issuer),
     };
@@ -174,6 +178,7 @@ fn process(resources: &Resources, issuer: &Arc<Issuer>, metrics: Arc<Metrics>) -
         clock: Arc::clone(clock),
         sessions: Arc::new(Sessions::new(&resources.session_key, clock.now())),
         draining: false.into(),
+        second_is_in_force: false.into(),
     })
 }
 

@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 
+use super::in_force::InForce;
 use super::supervise::Supervisor;
-use crate::config::Config;
 use crate::proxy::{RouteTable, UpstreamState};
 use crate::sync::lock;
 use crate::telemetry::{Exposition, Kind, WorkerMetrics};
@@ -15,31 +14,22 @@ use crate::telemetry::{Exposition, Kind, WorkerMetrics};
 pub(super) struct Upstreams {
     metrics: WorkerMetrics,
     supervisor: Supervisor,
-    /// The configuration for display names; workers route by their own snapshot.
-    config: Arc<ArcSwap<Config>>,
+    in_force: Arc<InForce>,
     watched: Mutex<Option<(Arc<RouteTable>, AbortHandle)>>,
-}
-
-/// Adopts the display name that an upstream gives itself.
-fn adopt_title(config: &ArcSwap<Config>, upstream: &str, title: &str) {
-    let before = config.rcu(|config| config.with_title(upstream, title).map_or_else(|| Arc::clone(config), Arc::new));
-    if before.with_title(upstream, title).is_some() {
-        tracing::info!(upstream, title, "people are shown what this upstream calls itself");
-    }
 }
 
 impl Upstreams {
     /// Makes the monitor, with no upstreams yet.
-    pub(super) fn new(metrics: WorkerMetrics, supervisor: Supervisor, config: Arc<ArcSwap<Config>>) -> Self {
-        Self { metrics, supervisor, config, watched: Mutex::default() }
+    pub(super) fn new(metrics: WorkerMetrics, supervisor: Supervisor, in_force: Arc<InForce>) -> Self {
+        Self { metrics, supervisor, in_force, watched: Mutex::default() }
     }
 
     /// Monitors the upstreams of a table from now on, and no others. Each is probed at once.
     pub(super) fn watch(&self, table: &Arc<RouteTable>) {
-        let (watched, metrics, config) = (Arc::clone(table), self.metrics.clone(), Arc::clone(&self.config));
+        let (watched, metrics, in_force) = (Arc::clone(table), self.metrics.clone(), Arc::clone(&self.in_force));
         let task = self.supervisor.spawn("upstream watch", move || {
-            let (watched, metrics, config) = (Arc::clone(&watched), metrics.clone(), Arc::clone(&config));
-            let learnt = move |upstream: &str, title: &str| adopt_title(&config, upstream, title);
+            let (watched, metrics, in_force) = (Arc::clone(&watched), metrics.clone(), Arc::clone(&in_force));
+            let learnt = move |upstream: &str, title: &str| in_force.adopt_title(upstream, title);
             async move { watched.watch_upstreams(&metrics, &learnt).await }
         });
         let new = (Arc::clone(table), task.abort_handle());

@@ -182,7 +182,7 @@ impl Site {
         let issuer = Issuer::new(services, cache, Arc::new(OneDocument), Metrics::new(&[]));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(accept(listener, Arc::new(Endpoints::new(Arc::new(issuer)))));
+        tokio::spawn(accept(listener, Arc::new(Endpoints::new(Arc::new(issuer))), Arc::clone(&config)));
         let site = Self { address, faulty, store, clock, config, entropy, keys };
         site.add_account(NAME).await;
         site
@@ -291,15 +291,15 @@ impl Site {
     }
 }
 
-async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>) {
+async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>, config: Arc<ArcSwap<Config>>) {
     while let Ok((stream, peer)) = listener.accept().await {
-        let endpoints = Arc::clone(&endpoints);
+        let (endpoints, config) = (Arc::clone(&endpoints), Arc::clone(&config));
         let caller = Caller::new(Some(peer.ip()), Some(REQUEST_ID.to_owned()));
         let service = service_fn(move |request: Request<Incoming>| {
-            let (endpoints, caller) = (Arc::clone(&endpoints), caller.clone());
+            let (endpoints, caller, config) = (Arc::clone(&endpoints), caller.clone(), config.load_full());
             async move {
                 Ok::<Response<_>, std::convert::Infallible>(
-                    endpoints.serve(mcpgate::web::RequestBody::of(request), caller).await,
+                    endpoints.serve(mcpgate::web::RequestBody::of(request), caller, config).await,
                 )
             }
         });

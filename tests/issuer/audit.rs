@@ -281,7 +281,7 @@ async fn wrong_passwords_go_through_the_limiter_whether_the_name_exists_or_not()
     let browser = world.browser(&client.id, &[]).await;
     for name in ["ada", "nobody"] {
         for _ in 0..15 {
-            let outcome = world.issuer.request(&caller(1)).log_in(&browser, name, "wrong").await.unwrap();
+            let outcome = world.request(&caller(1)).log_in(&browser, name, "wrong").await.unwrap();
             assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
         }
     }
@@ -312,8 +312,8 @@ async fn there_is_no_row_where_nothing_was_revoked() {
         let pairs = [("token", token), ("client_id", client.id.as_str().to_owned())];
         let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let form = form(&pairs);
-        let issuer = &world.issuer;
-        async move { issuer.request(&caller(1)).revoke(None, &form).await }
+        let world = &world;
+        async move { world.request(&caller(1)).revoke(None, &form).await }
     };
     for token in [&tokens.access, &tokens.access, &tokens.refresh, &tokens.refresh, &tokens.access] {
         revoke(token.clone()).await.unwrap();

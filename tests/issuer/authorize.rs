@@ -92,7 +92,7 @@ async fn a_client_is_known_to_the_users_who_have_connected_it_until_they_end_tha
     let session = browser.session.clone();
     let silent = || world.begin(&client.id, SILENT, session.as_deref());
     assert_eq!(linked(silent().await), "consent_required", "seen, but not approved");
-    let location = world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
+    let location = world.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(redirected(silent().await), "consent_required");
     assert_eq!(redirected(world.begin(&client.id, &[("scope", "\"")], session.as_deref()).await), "invalid_scope");
@@ -151,14 +151,14 @@ async fn az_27_a_client_switched_off_ends_the_transaction() {
     world.log_in(&mut browser, "ada").await;
     world.inner().set_client_disabled(&client.id, true, world.row()).await.unwrap();
     assert_eq!(paged(world.begin(&client.id, &[], None).await), ErrorCode::InvalidClient);
-    let refused = world.issuer.request(&caller(1)).view(&browser).await;
+    let refused = world.request(&caller(1)).view(&browser).await;
     assert!(matches!(refused, Err(AuthorizeRejection::Page(_))), "{refused:?}");
     assert_eq!(world.count(AuditEvent::ConsentGiven).await, 0);
     // It stays dead when the client is switched on again.
     world.inner().set_client_disabled(&client.id, false, world.row()).await.unwrap();
     for refused in [
-        world.issuer.request(&caller(1)).view(&browser).await.err(),
-        world.issuer.request(&caller(1)).decide(&browser, all()).await.err(),
+        world.request(&caller(1)).view(&browser).await.err(),
+        world.request(&caller(1)).decide(&browser, all()).await.err(),
     ] {
         assert!(matches!(refused, Some(AuthorizeRejection::Finished)), "{refused:?}");
     }
@@ -174,7 +174,7 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
     let waiting = world.browser(&client.id, &asked).await;
     let mut deciding = world.browser(&client.id, &asked).await;
     world.pass(599);
-    assert!(matches!(world.issuer.request(&caller(1)).view(&waiting).await, Ok(View::LogIn(_))));
+    assert!(matches!(world.request(&caller(1)).view(&waiting).await, Ok(View::LogIn(_))));
     assert!(matches!(world.log_in(&mut deciding, "ada").await, Step::Consent));
     world.pass(1);
     let again = |refused: Option<AuthorizeRejection>| match refused {
@@ -185,18 +185,17 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
         other => panic!("{other:?}"),
     };
     let from = caller(1);
-    let query = again(world.issuer.request(&from).view(&waiting).await.err());
-    assert_eq!(again(world.issuer.request(&from).log_in(&waiting, "ada", PASSWORD).await.err()), query);
-    assert_eq!(again(world.issuer.request(&from).view(&deciding).await.err()), query);
-    assert_eq!(again(world.issuer.request(&from).decide(&deciding, all()).await.err()), query);
+    let query = again(world.request(&from).view(&waiting).await.err());
+    assert_eq!(again(world.request(&from).log_in(&waiting, "ada", PASSWORD).await.err()), query);
+    assert_eq!(again(world.request(&from).view(&deciding).await.err()), query);
+    assert_eq!(again(world.request(&from).decide(&deciding, all()).await.err()), query);
     assert_eq!(world.count(AuditEvent::CodeIssued).await, 0);
     assert_eq!(world.audit().await.pop().unwrap().reason.as_deref(), Some("transaction_expired"));
 
     let form = Form::parse(query.strip_prefix("/authorize?").unwrap().as_bytes()).unwrap();
-    let started =
-        world.issuer.request(&from).begin_authorization(form, deciding.session.as_deref(), None).await.unwrap();
+    let started = world.request(&from).begin_authorization(form, deciding.session.as_deref(), None).await.unwrap();
     let anew = Handles { session: deciding.session.clone(), ..handles(started) };
-    let location = world.issuer.request(&from).decide(&anew, all()).await.unwrap();
+    let location = world.request(&from).decide(&anew, all()).await.unwrap();
     assert!(location.as_str().starts_with("http://127.0.0.1:51763/callback?"), "{location:?}");
     assert_eq!(parameter(&location, "state").as_deref(), Some("a&b=\u{e9}"));
     let tokens = world.redeem_with(&client.id, &parameter(&location, "code").unwrap(), &asked[..1]).await.unwrap();
@@ -204,17 +203,17 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
 
     // One that was decided is no invitation to decide again, and none is kept for ever.
     world.pass(601);
-    assert!(matches!(world.issuer.request(&from).view(&anew).await, Err(AuthorizeRejection::Finished)));
+    assert!(matches!(world.request(&from).view(&anew).await, Err(AuthorizeRejection::Finished)));
     world.pass(3000);
-    assert!(matches!(world.issuer.request(&from).view(&waiting).await, Err(AuthorizeRejection::Gone)));
+    assert!(matches!(world.request(&from).view(&waiting).await, Err(AuthorizeRejection::Gone)));
 }
 
 #[tokio::test]
 async fn az_29_a_sign_in_for_the_account_page_that_has_expired_leads_back_to_it() {
     let world = World::new().await;
-    let browser = handles(world.issuer.request(&caller(1)).begin_account(None).await.unwrap());
+    let browser = handles(world.request(&caller(1)).begin_account(None).await.unwrap());
     world.pass(600);
-    let refused = world.issuer.request(&caller(1)).view(&browser).await;
+    let refused = world.request(&caller(1)).view(&browser).await;
     let Err(AuthorizeRejection::Expired { again, .. }) = refused else { panic!("{refused:?}") };
     assert_eq!(again, "/account");
 }
@@ -229,12 +228,12 @@ async fn who_has_not_the_cookie_of_a_transaction_is_refused_and_recorded() {
     let swapped = Handles { cookie: theirs.cookie.clone(), ..mine.clone() };
     let without = Handles { cookie: None, ..mine.clone() };
     for stranger in [swapped, without] {
-        assert!(matches!(world.issuer.request(&caller(1)).view(&stranger).await, Err(AuthorizeRejection::Gone)));
-        let tried = world.issuer.request(&caller(1)).log_in(&stranger, "ada", PASSWORD).await;
+        assert!(matches!(world.request(&caller(1)).view(&stranger).await, Err(AuthorizeRejection::Gone)));
+        let tried = world.request(&caller(1)).log_in(&stranger, "ada", PASSWORD).await;
         assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
         assert_eq!(world.last_event().await, AuditEvent::AuthorizationRefused);
     }
-    assert!(matches!(world.issuer.request(&caller(1)).view(&mine).await, Ok(View::LogIn(_))));
+    assert!(matches!(world.request(&caller(1)).view(&mine).await, Ok(View::LogIn(_))));
 }
 
 #[tokio::test]

@@ -9,14 +9,14 @@ use super::driver::*;
 async fn confidential(world: &World, method: &str) -> (Client, String) {
     let body = serde_json::json!({"client_name": "Confidential", "redirect_uris": [CALLBACK],
         "token_endpoint_auth_method": method});
-    let registered = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap();
+    let registered = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap();
     (registered.client, registered.secret.expect("a secret").reveal().to_owned())
 }
 
 async fn redeem(world: &World, code: &str, extra: &[(&str, &str)], from: u8) -> Result<Tokens, TokenRejection> {
     let mut pairs = vec![("grant_type", "authorization_code"), ("code", code), ("code_verifier", VERIFIER)];
     pairs.extend(extra);
-    let response = world.issuer.request(&caller(from)).token(None, &form(&pairs)).await?;
+    let response = world.request(&caller(from)).token(None, &form(&pairs)).await?;
     Ok(world.tokens(&response))
 }
 
@@ -71,7 +71,7 @@ async fn ca_14_wrong_authentications_of_neighbours_lock_out_no_host_where_somebo
     }
     for (host, is_heard) in [(0, false), (201, false), (200, true)] {
         for face in [Face::Token, Face::Registration] {
-            let outcome = world.issuer.request(&at(host)).admit_request(face).await;
+            let outcome = world.request(&at(host)).admit_request(face).await;
             assert_eq!(outcome.is_ok(), is_heard, "{host}: {outcome:?}");
         }
     }

@@ -233,15 +233,15 @@ async fn az_29_a_sign_in_that_was_too_old_is_not_young_again_when_the_clock_is_s
     world.issuer.sweep_once(watch).await;
     let old = world.browser(&client.id, &[]).await;
     world.pass(HOUR / 3);
-    let refused = world.issuer.request(&caller(1)).view(&old).await;
+    let refused = world.request(&caller(1)).view(&old).await;
     assert!(matches!(refused, Err(AuthorizeRejection::Expired { .. })), "{refused:?}");
     let back = Timestamp::from_secs(world.now().as_secs() - HOUR / 4);
     world.hands.set(back);
-    let refused = world.issuer.request(&caller(1)).view(&old).await;
+    let refused = world.request(&caller(1)).view(&old).await;
     assert!(matches!(refused, Err(AuthorizeRejection::Expired { .. })), "{refused:?}");
     world.accept_time(back, watch).await;
     assert_eq!(world.now(), back);
-    let refused = world.issuer.request(&caller(1)).view(&old).await;
+    let refused = world.request(&caller(1)).view(&old).await;
     assert!(matches!(refused, Err(AuthorizeRejection::Gone)), "{refused:?}");
 }
 
@@ -254,12 +254,12 @@ async fn az_29_a_sign_in_that_looked_too_old_to_a_clock_that_was_ahead_goes_on_w
     for (ahead, gone) in [(HOUR / 2, false), (2 * HOUR, true)] {
         world.set_ahead(ahead);
         world.issuer.sweep_once(watch).await;
-        let refused = world.issuer.request(&caller(1)).view(&browser).await;
+        let refused = world.request(&caller(1)).view(&browser).await;
         assert_eq!(matches!(refused, Err(AuthorizeRejection::Gone)), gone, "{refused:?}");
         assert!(refused.is_err(), "{refused:?}");
         world.set_back(ahead);
         world.issuer.sweep_once(watch).await;
-        assert!(matches!(world.issuer.request(&caller(1)).view(&browser).await, Ok(View::LogIn(_))));
+        assert!(matches!(world.request(&caller(1)).view(&browser).await, Ok(View::LogIn(_))));
     }
 }
 
@@ -271,14 +271,14 @@ async fn li_08_a_link_that_was_made_while_the_clock_was_ahead_ends_when_it_is_ri
     world.issuer.sweep_once(watch).await;
     world.set_ahead(DAY);
     let link = world.link(&subject, "ahead").await;
-    assert!(world.issuer.request(&caller(1)).find_setup(link.reveal()).await.unwrap().is_some());
+    assert!(world.request(&caller(1)).find_setup(link.reveal()).await.unwrap().is_some());
     world.pass(60);
     world.set_back(DAY);
     world.issuer.sweep_once(watch).await;
-    assert_eq!(world.issuer.request(&caller(1)).find_setup(link.reveal()).await.unwrap(), None);
+    assert_eq!(world.request(&caller(1)).find_setup(link.reveal()).await.unwrap(), None);
     let link = world.link(&subject, "in time").await;
     world.issuer.sweep_once(watch).await;
-    assert!(world.issuer.request(&caller(1)).find_setup(link.reveal()).await.unwrap().is_some());
+    assert!(world.request(&caller(1)).find_setup(link.reveal()).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn li_08_a_link_that_was_made_while_nobody_saw_the_clock_ahead_ends_within
     let link = world.link_at(world.now().plus(Lifetime::from_secs(10 * DAY)), &subject, "ahead").await;
     world.pass(60);
     world.issuer.sweep_once(watch).await;
-    assert!(world.issuer.request(&caller(1)).find_setup(link.reveal()).await.unwrap().is_some());
+    assert!(world.request(&caller(1)).find_setup(link.reveal()).await.unwrap().is_some());
     world.an_hour_of_sweeps(watch).await;
-    assert_eq!(world.issuer.request(&caller(1)).find_setup(link.reveal()).await.unwrap(), None);
+    assert_eq!(world.request(&caller(1)).find_setup(link.reveal()).await.unwrap(), None);
 }

@@ -30,7 +30,7 @@ async fn a_client_registered_without_refresh_gets_no_refresh_token() {
     world.account("ada").await;
     let body = serde_json::json!({"client_name": "x", "redirect_uris": [CALLBACK],
         "token_endpoint_auth_method": "none", "grant_types": ["authorization_code"]});
-    let client = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
+    let client = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
     let tokens = world.sign_in(&client.id, &[], "ada").await;
     assert_eq!(tokens.refresh, "");
     let other = world.public_client(CALLBACK).await;

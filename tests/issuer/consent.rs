@@ -21,9 +21,7 @@ async fn a_name_like_that_of_a_client_of_the_operators_is_warned_of() {
     let vouched = world.manual_client("Claude", "https://other.example/cb", None).await;
     let looks_like = async |client: &Client, redirect: &str| {
         let browser = at_consent(&world, client, &[("redirect_uri", redirect)]).await;
-        let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else {
-            panic!("consent")
-        };
+        let View::Consent(page) = world.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
         page.looks_like
     };
     for (name, redirect, expected) in [
@@ -37,7 +35,7 @@ async fn a_name_like_that_of_a_client_of_the_operators_is_warned_of() {
         let body = serde_json::json!({
             "client_name": name, "redirect_uris": [redirect], "token_endpoint_auth_method": "none",
         });
-        let client = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
+        let client = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
         assert_eq!(looks_like(&client, redirect).await.as_deref(), expected, "{name} {redirect}");
     }
     assert_eq!(looks_like(&vouched, "https://other.example/cb").await, None, "an operator vouches for it");
@@ -49,7 +47,7 @@ async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
     world.account("ada").await;
     let vouched = world.manual_client("Vouched", CALLBACK, None).await;
     let browser = at_consent(&world, &vouched, &[("scope", "sales:read sales:write")]).await;
-    world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
+    world.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let session = browser.session.as_deref();
 
     let narrower = world.begin(&vouched.id, &[("scope", "sales:read")], session).await.unwrap();
@@ -67,7 +65,7 @@ async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
     ] {
         let redirect = client.metadata.redirect_uris.as_slice()[0].as_str().to_owned();
         let browser = at_consent(&world, &client, &[("redirect_uri", &redirect)]).await;
-        world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
+        world.request(&caller(1)).decide(&browser, all()).await.unwrap();
         let again = world.begin(&client.id, &[("redirect_uri", &redirect)], browser.session.as_deref()).await.unwrap();
         assert!(matches!(again.step, Step::Consent), "{:?} {:?}", client.origin, again.step);
     }
@@ -79,18 +77,18 @@ async fn cn_20_disconnecting_and_denying_last_the_next_request_asks_again() {
     world.account("ada").await;
     let client = world.manual_client("Vouched", CALLBACK, None).await;
     let browser = at_consent(&world, &client, &[]).await;
-    let location = world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
+    let location = world.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     let session = browser.session.as_deref();
-    assert!(world.issuer.request(&caller(1)).revoke_own_grant(session.unwrap(), tokens.grant).await.unwrap());
+    assert!(world.request(&caller(1)).revoke_own_grant(session.unwrap(), tokens.grant).await.unwrap());
     let asked = world.begin(&client.id, &[], session).await.unwrap();
     assert!(matches!(asked.step, Step::Consent), "{:?}", asked.step);
 
     let again = Handles { session: browser.session.clone(), ..handles(asked) };
-    world.issuer.request(&caller(1)).decide(&again, all()).await.unwrap();
+    world.request(&caller(1)).decide(&again, all()).await.unwrap();
     let asked = world.begin(&client.id, &[("prompt", "consent")], session).await.unwrap();
     let denied = Handles { session: browser.session.clone(), ..handles(asked) };
-    let location = world.issuer.request(&caller(1)).decide(&denied, Decision::Deny).await.unwrap();
+    let location = world.request(&caller(1)).decide(&denied, Decision::Deny).await.unwrap();
     assert_eq!(parameter(&location, "error").as_deref(), Some("access_denied"));
     assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
     let asked = world.begin(&client.id, &[], session).await.unwrap();
@@ -103,7 +101,7 @@ async fn cn_09_anything_new_asks_again() {
     world.account("ada").await;
     let client = world.manual_client("Vouched", CALLBACK, None).await;
     let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
-    world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
+    world.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let session = browser.session.as_deref();
     let new: [&[(&str, &str)]; 4] = [
         &[("scope", "sales:read sales:write")],
@@ -118,7 +116,7 @@ async fn cn_09_anything_new_asks_again() {
     // prompt=login asks for the password, whoever is logged in; and consent is asked anew after it.
     let login = world.begin(&client.id, &[("prompt", "login")], session).await.unwrap();
     let mut again = Handles { session: browser.session.clone(), ..handles(login) };
-    assert!(matches!(world.issuer.request(&caller(1)).view(&again).await.unwrap(), View::LogIn(_)));
+    assert!(matches!(world.request(&caller(1)).view(&again).await.unwrap(), View::LogIn(_)));
     assert!(matches!(world.log_in(&mut again, "ada").await, Step::Consent));
     // After its 90 days it is remembered no more.
     world.pass(90 * 86_400);
@@ -133,7 +131,7 @@ async fn cn_09_another_name_or_redirect_set_asks_again() {
         world.account("ada").await;
         let client = world.manual_client("Vouched", CALLBACK, None).await;
         let browser = at_consent(&world, &client, &[]).await;
-        world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
+        world.request(&caller(1)).decide(&browser, all()).await.unwrap();
         let mut metadata = client.metadata.clone();
         if changed == "name" {
             metadata.client_name = Some("Another".to_owned());
@@ -154,14 +152,14 @@ async fn cn_15_deny_goes_back_to_the_client_and_ends_the_transaction() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = at_consent(&world, &client, &[]).await;
-    let location = world.issuer.request(&caller(1)).decide(&browser, Decision::Deny).await.unwrap();
+    let location = world.request(&caller(1)).decide(&browser, Decision::Deny).await.unwrap();
     assert_eq!(parameter(&location, "error").as_deref(), Some("access_denied"));
     assert_eq!(parameter(&location, "state").as_deref(), Some("the state"));
     assert_eq!(parameter(&location, "iss").as_deref(), Some(ISSUER));
     assert_eq!(parameter(&location, "code"), None);
     assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
     for decision in [all(), Decision::Deny] {
-        let again = world.issuer.request(&caller(1)).decide(&browser, decision).await;
+        let again = world.request(&caller(1)).decide(&browser, decision).await;
         assert!(matches!(again, Err(AuthorizeRejection::Finished)), "{again:?}");
     }
 }
@@ -174,13 +172,13 @@ async fn az_28_a_form_takes_scopes_away_and_adds_none() {
     let both = [("scope", "sales:read sales:write")];
     let browser = at_consent(&world, &client, &both).await;
     let ticked = Decision::Approve(ScopeSet::parse("sales:write").unwrap());
-    let location = world.issuer.request(&caller(1)).decide(&browser, ticked).await.unwrap();
+    let location = world.request(&caller(1)).decide(&browser, ticked).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:write");
 
     let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
     let more = Decision::Approve(ScopeSet::parse("sales:read sales:write notes:read").unwrap());
-    let location = world.issuer.request(&caller(1)).decide(&browser, more).await.unwrap();
+    let location = world.request(&caller(1)).decide(&browser, more).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:read");
 
@@ -188,10 +186,10 @@ async fn az_28_a_form_takes_scopes_away_and_adds_none() {
     let none = Decision::Approve(ScopeSet::default());
     let foreign = Decision::Approve(ScopeSet::parse("notes:read").unwrap());
     for nothing in [none, foreign] {
-        let decided = world.issuer.request(&caller(1)).decide(&browser, nothing).await;
+        let decided = world.request(&caller(1)).decide(&browser, nothing).await;
         assert!(matches!(decided, Err(AuthorizeRejection::NothingApproved)), "{decided:?}");
     }
-    let decided = world.issuer.request(&caller(1)).decide(&browser, all()).await;
+    let decided = world.request(&caller(1)).decide(&browser, all()).await;
     assert!(decided.is_ok(), "nothing was decided before");
 }
 
@@ -201,27 +199,27 @@ async fn cn_18_a_double_click_makes_one_code() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = at_consent(&world, &client, &[]).await;
-    let decide = || async { world.issuer.request(&CALLER).decide(&browser, all()).await };
+    let decide = || async { world.request(&CALLER).decide(&browser, all()).await };
     let outcomes: [Result<_, _>; 2] = tokio::join!(decide(), decide()).into();
     let [Ok(first), Ok(second)] = &outcomes else { panic!("{outcomes:?}") };
     assert_eq!(first, second, "one code");
     assert_eq!(world.count(AuditEvent::ConsentGiven).await, 1);
     // Neither another decision, nor another session, nor a code that was used or has ended is answered so.
-    let denied = world.issuer.request(&CALLER).decide(&browser, Decision::Deny).await;
+    let denied = world.request(&CALLER).decide(&browser, Decision::Deny).await;
     assert!(matches!(denied, Err(AuthorizeRejection::Finished)), "{denied:?}");
     let fewer = Decision::Approve(ScopeSet::default());
-    let fewer = world.issuer.request(&CALLER).decide(&browser, fewer).await;
+    let fewer = world.request(&CALLER).decide(&browser, fewer).await;
     assert!(matches!(fewer, Err(AuthorizeRejection::Finished)), "no code for what its form has not ticked: {fewer:?}");
     let stranger = Handles { session: None, ..browser.clone() };
-    let strangers = world.issuer.request(&CALLER).decide(&stranger, all()).await;
+    let strangers = world.request(&CALLER).decide(&stranger, all()).await;
     assert!(matches!(strangers, Err(AuthorizeRejection::Gone)), "{strangers:?}");
     world.redeem(&client.id, &parameter(first, "code").unwrap()).await.unwrap();
     let late = decide().await;
     assert!(matches!(late, Err(AuthorizeRejection::Finished)), "{late:?}");
     let browser = at_consent(&world, &client, &[]).await;
-    world.issuer.request(&CALLER).decide(&browser, all()).await.unwrap();
+    world.request(&CALLER).decide(&browser, all()).await.unwrap();
     world.pass(60);
-    let late = world.issuer.request(&CALLER).decide(&browser, all()).await;
+    let late = world.request(&CALLER).decide(&browser, all()).await;
     assert!(matches!(late, Err(AuthorizeRejection::Finished)), "{late:?}");
 }
 
@@ -240,15 +238,15 @@ async fn only_the_session_that_saw_the_page_decides() {
     world.log_in(&mut second, "ada").await;
     for session in [None, elsewhere.session.clone(), second.session] {
         let stranger = Handles { session, ..browser.clone() };
-        let tried = world.issuer.request(&caller(1)).decide(&stranger, all()).await;
+        let tried = world.request(&caller(1)).decide(&stranger, all()).await;
         assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
     }
     // The same browser, after Bob logged in in another tab: the page names him before he can decide.
     let bob = Handles { session: elsewhere.session.clone(), ..browser.clone() };
-    let View::Consent(page) = world.issuer.request(&caller(1)).view(&bob).await.unwrap() else { panic!("consent") };
+    let View::Consent(page) = world.request(&caller(1)).view(&bob).await.unwrap() else { panic!("consent") };
     assert_eq!(page.account, "bob");
-    assert!(matches!(world.issuer.request(&caller(1)).decide(&browser, all()).await, Err(AuthorizeRejection::Gone)));
-    assert!(world.issuer.request(&caller(1)).decide(&bob, all()).await.is_ok());
+    assert!(matches!(world.request(&caller(1)).decide(&browser, all()).await, Err(AuthorizeRejection::Gone)));
+    assert!(world.request(&caller(1)).decide(&bob, all()).await.is_ok());
 }
 
 #[tokio::test]
@@ -259,11 +257,11 @@ async fn not_you_ends_the_session_and_asks_for_another_login() {
     let client = world.public_client(CALLBACK).await;
     let mut browser = at_consent(&world, &client, &[]).await;
     let ada = browser.session.clone().unwrap();
-    world.issuer.request(&caller(1)).switch_account(&browser).await.unwrap();
-    assert!(world.issuer.request(&caller(1)).account(&ada).await.unwrap().is_none());
-    assert!(matches!(world.issuer.request(&caller(1)).view(&browser).await.unwrap(), View::LogIn(_)));
+    world.request(&caller(1)).switch_account(&browser).await.unwrap();
+    assert!(world.request(&caller(1)).account(&ada).await.unwrap().is_none());
+    assert!(matches!(world.request(&caller(1)).view(&browser).await.unwrap(), View::LogIn(_)));
     assert!(matches!(world.log_in(&mut browser, "bob").await, Step::Consent));
-    let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
+    let View::Consent(page) = world.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
     assert_eq!(page.account, "bob");
 }
 
@@ -273,10 +271,10 @@ async fn logging_out_takes_the_approval_back() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = at_consent(&world, &client, &[]).await;
-    world.issuer.request(&caller(1)).log_out(browser.session.as_deref().unwrap()).await.unwrap();
-    let tried = world.issuer.request(&caller(1)).decide(&browser, all()).await;
+    world.request(&caller(1)).log_out(browser.session.as_deref().unwrap()).await.unwrap();
+    let tried = world.request(&caller(1)).decide(&browser, all()).await;
     assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
-    assert!(matches!(world.issuer.request(&caller(1)).view(&browser).await.unwrap(), View::LogIn(_)));
+    assert!(matches!(world.request(&caller(1)).view(&browser).await.unwrap(), View::LogIn(_)));
 }
 
 #[tokio::test]
@@ -287,11 +285,11 @@ async fn a_session_ends_idle_after_an_hour_and_absolutely_after_a_day() {
     let session = at_consent(&world, &client, &[]).await.session.unwrap();
     for _ in 0..24 {
         world.pass(3599);
-        assert!(world.issuer.request(&caller(1)).account(&session).await.unwrap().is_some());
+        assert!(world.request(&caller(1)).account(&session).await.unwrap().is_some());
     }
     world.pass(24);
-    assert!(world.issuer.request(&caller(1)).account(&session).await.unwrap().is_none(), "24 h");
+    assert!(world.request(&caller(1)).account(&session).await.unwrap().is_none(), "24 h");
     let session = at_consent(&world, &client, &[]).await.session.unwrap();
     world.pass(3600);
-    assert!(world.issuer.request(&caller(1)).account(&session).await.unwrap().is_none(), "1 h idle");
+    assert!(world.request(&caller(1)).account(&session).await.unwrap().is_none(), "1 h idle");
 }

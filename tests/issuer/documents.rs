@@ -29,10 +29,10 @@ async fn a_document_makes_a_client_whose_host_is_shown() {
     world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
     let mut browser = world.browser(&id(), &[]).await;
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
-    let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
+    let View::Consent(page) = world.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
     assert_eq!((page.client_name.as_str(), page.client_host.as_deref()), ("An app", Some("app.example")));
     assert_eq!(page.identity, Identity::Unverified);
-    let location = world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
+    let location = world.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let tokens = world.redeem(&id(), &parameter(&location, "code").unwrap()).await.unwrap();
     assert!(world.refresh(&id(), &tokens.refresh).await.is_ok());
     assert_eq!(world.fetch.calls(), 1, "only the authorization request fetches");
@@ -196,7 +196,7 @@ async fn ci_14_a_changed_document_acts_at_the_next_authorization() {
     let row = world.audit().await.into_iter().find(|r| r.event == AuditEvent::ClientDocumentChanged).expect("a row");
     assert_eq!(row.reason.as_deref(), Some("consents_voided"));
     // A transaction begun with the old redirect ends rather than send a code there.
-    let decided = world.issuer.request(&caller(1)).decide(&browser, all()).await;
+    let decided = world.request(&caller(1)).decide(&browser, all()).await;
     assert!(matches!(decided, Err(AuthorizeRejection::Page(_))), "{decided:?}");
 }
 

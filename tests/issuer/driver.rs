@@ -10,8 +10,8 @@ use mcpgate::clock::{CheckedClock, Clock, ManualClock};
 use mcpgate::config::Config;
 use mcpgate::entropy::{Entropy as _, SeededEntropy};
 use mcpgate::issuer::{
-    AuthorizeRejection, Caller, Decision, Handles, Issuer, LoginOutcome, Services, SetupOutcome, Started, Step,
-    TokenRejection,
+    AuthorizeRejection, Caller, Decision, Handles, Issuer, IssuerRequest, LoginOutcome, Services, SetupOutcome,
+    Started, Step, TokenRejection,
 };
 use mcpgate::oauth::{
     AccountId, AuthMethod, AuthorizationCode, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
@@ -111,6 +111,11 @@ impl World {
         }
     }
 
+    /// Begins a request under the configuration that is in force.
+    pub(crate) fn request<'a>(&'a self, caller: &'a Caller) -> IssuerRequest<'a> {
+        self.issuer.request(caller, self.config.load_full())
+    }
+
     pub(crate) fn reload(&self, change: impl FnOnce(&mut Config)) {
         let mut config = Config::clone(&self.config.load());
         change(&mut config);
@@ -145,7 +150,7 @@ impl World {
         let link = self.link(&subject, name).await;
         // From a network that is no test's: it becomes a familiar one.
         let home = Caller::new(Some([203, 0, 113, 7].into()), None);
-        let outcome = self.issuer.request(&home).redeem_setup(link.reveal(), PASSWORD, None).await.unwrap();
+        let outcome = self.request(&home).redeem_setup(link.reveal(), PASSWORD, None).await.unwrap();
         assert!(matches!(outcome, SetupOutcome::Done(Some(_))), "{outcome:?}");
         // A new password ends what was issued up to this moment; what follows is issued after it.
         self.pass(1);
@@ -185,7 +190,7 @@ impl World {
             // Each is another client.
             "software_version": REGISTERED.fetch_add(1, Relaxed).to_string(),
         });
-        self.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client
+        self.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client
     }
 
     /// Adds a client by hand, as an operator does.
@@ -224,7 +229,7 @@ impl World {
         extra: &[(&str, &str)],
         session: Option<&str>,
     ) -> Result<Started, AuthorizeRejection> {
-        self.issuer.request(caller).begin_authorization(authorization(client, extra), session, None).await
+        self.request(caller).begin_authorization(authorization(client, extra), session, None).await
     }
 
     /// The same of a browser that says where it comes from.
@@ -235,7 +240,7 @@ impl World {
         extra: &[(&str, &str)],
         session: Option<&str>,
     ) -> Result<Started, AuthorizeRejection> {
-        self.issuer.request(&caller(1)).begin_authorization(authorization(client, extra), session, referer).await
+        self.request(&caller(1)).begin_authorization(authorization(client, extra), session, referer).await
     }
 
     /// A browser that has begun this authorization and is at its login page.
@@ -247,7 +252,7 @@ impl World {
 
     /// Logs in; the handles get the new session cookie.
     pub(crate) async fn log_in(&self, browser: &mut Handles, name: &str) -> Step {
-        match self.issuer.request(&caller(1)).log_in(browser, name, PASSWORD).await.unwrap() {
+        match self.request(&caller(1)).log_in(browser, name, PASSWORD).await.unwrap() {
             LoginOutcome::LoggedIn { session, step } => {
                 browser.session = Some(session.reveal().to_owned());
                 step
@@ -260,7 +265,7 @@ impl World {
     pub(crate) async fn approve(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> String {
         let mut browser = self.browser(client, extra).await;
         match self.log_in(&mut browser, name).await {
-            Step::Consent => self.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap().as_str().to_owned(),
+            Step::Consent => self.request(&caller(1)).decide(&browser, all()).await.unwrap().as_str().to_owned(),
             Step::Redirect(location) => location.as_str().to_owned(),
             other => panic!("{other:?}"),
         }

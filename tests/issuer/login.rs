@@ -17,7 +17,7 @@ pub(crate) async fn attempt(
     password: &str,
     from: &Caller,
 ) -> LoginOutcome {
-    world.issuer.request(from).log_in(browser, name, password).await.unwrap()
+    world.request(from).log_in(browser, name, password).await.unwrap()
 }
 
 pub(crate) fn wait(outcome: &LoginOutcome) -> Option<u64> {
@@ -46,7 +46,7 @@ async fn a_login_by_a_password_that_is_replaced_meanwhile_begins_nothing() {
     };
     *world.store.meanwhile.lock().unwrap() = Some((3, Box::pin(change)));
     let before = world.count(AuditEvent::LoginSucceeded).await;
-    let login = world.issuer.request(&caller(1)).log_in(&browser, "ada", PASSWORD).await;
+    let login = world.request(&caller(1)).log_in(&browser, "ada", PASSWORD).await;
     assert!(matches!(login, Ok(LoginOutcome::Refused)), "{login:?}");
     assert_eq!(world.count(AuditEvent::LoginSucceeded).await, before);
 }
@@ -126,11 +126,8 @@ async fn li_02_the_owner_is_told_of_the_failures_that_paused_the_login() {
     let client = world.public_client(CALLBACK).await;
     let mut browser = world.browser(&client.id, &[]).await;
     let told = async |browser: &Handles| {
-        let View::Consent(page) = world.issuer.request(&caller(1)).view(browser).await.unwrap() else {
-            panic!("consent")
-        };
-        let account =
-            world.issuer.request(&caller(1)).account(browser.session.as_deref().unwrap()).await.unwrap().unwrap();
+        let View::Consent(page) = world.request(&caller(1)).view(browser).await.unwrap() else { panic!("consent") };
+        let account = world.request(&caller(1)).account(browser.session.as_deref().unwrap()).await.unwrap().unwrap();
         assert_eq!(page.failed_logins, account.failed_logins);
         account.failed_logins
     };
@@ -174,12 +171,9 @@ async fn li_07_a_poor_password_is_refused_and_does_not_cost_the_link() {
     let world = World::new().await;
     let subject = world.account("ada").await;
     let link = world.link(&subject, "next").await;
-    assert_eq!(
-        world.issuer.request(&Caller::default()).find_setup(link.reveal()).await.unwrap().as_deref(),
-        Some("ada")
-    );
+    assert_eq!(world.request(&Caller::default()).find_setup(link.reveal()).await.unwrap().as_deref(), Some("ada"));
     for (password, why) in [("short", PasswordRefused::TooShort(12)), ("Password1234!", PasswordRefused::TooCommon)] {
-        match world.issuer.request(&caller(1)).redeem_setup(link.reveal(), password, None).await.unwrap() {
+        match world.request(&caller(1)).redeem_setup(link.reveal(), password, None).await.unwrap() {
             SetupOutcome::Refused(refused) => assert_eq!(refused, why),
             other => panic!("{other:?}"),
         }
@@ -188,7 +182,7 @@ async fn li_07_a_poor_password_is_refused_and_does_not_cost_the_link() {
     assert!(rows.iter().all(|row| row.subject.as_ref() == Some(&subject)), "{rows:?}");
     let reasons: Vec<_> = rows.iter().map(|row| row.reason.as_deref().unwrap()).collect();
     assert_eq!(reasons, ["too_short", "too_common"]);
-    let done = world.issuer.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
+    let done = world.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
     assert!(matches!(done, SetupOutcome::Done(Some(_))), "{done:?}");
 }
 
@@ -197,22 +191,22 @@ async fn li_08_a_link_works_once_and_for_an_hour() {
     let world = World::new().await;
     let subject = world.account("ada").await;
     let link = world.link(&subject, "once").await;
-    world.issuer.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
-    let again = world.issuer.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-43", None).await.unwrap();
+    world.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
+    let again = world.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-43", None).await.unwrap();
     assert!(matches!(again, SetupOutcome::Gone), "{again:?}");
-    assert_eq!(world.issuer.request(&Caller::default()).find_setup(link.reveal()).await.unwrap(), None);
+    assert_eq!(world.request(&Caller::default()).find_setup(link.reveal()).await.unwrap(), None);
 
     let older = world.link(&subject, "older").await;
     let newer = world.link(&subject, "newer").await;
     assert_eq!(
-        world.issuer.request(&Caller::default()).find_setup(older.reveal()).await.unwrap(),
+        world.request(&Caller::default()).find_setup(older.reveal()).await.unwrap(),
         None,
         "a newer link replaces it"
     );
     world.pass(3600);
-    assert_eq!(world.issuer.request(&Caller::default()).find_setup(newer.reveal()).await.unwrap(), None, "expired");
+    assert_eq!(world.request(&Caller::default()).find_setup(newer.reveal()).await.unwrap(), None, "expired");
     let invented =
-        world.issuer.request(&caller(1)).redeem_setup("mcp_session_invented", "another-teapot-44", None).await.unwrap();
+        world.request(&caller(1)).redeem_setup("mcp_session_invented", "another-teapot-44", None).await.unwrap();
     assert!(matches!(invented, SetupOutcome::Gone), "{invented:?}");
 }
 
@@ -220,15 +214,15 @@ async fn li_08_a_link_works_once_and_for_an_hour() {
 async fn the_account_page_has_its_own_transaction() {
     let world = World::new().await;
     world.account("ada").await;
-    let started = world.issuer.request(&caller(1)).begin_account(None).await.unwrap();
+    let started = world.request(&caller(1)).begin_account(None).await.unwrap();
     assert!(matches!(started.step, Step::LogIn));
     let mut browser = handles(started);
-    let View::LogIn(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else { panic!("login") };
+    let View::LogIn(page) = world.request(&caller(1)).view(&browser).await.unwrap() else { panic!("login") };
     assert_eq!((page.client_name, page.resource_name), (None, None));
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Account));
     let session = browser.session.as_deref();
-    assert!(matches!(world.issuer.request(&caller(1)).begin_account(session).await.unwrap().step, Step::Account));
-    assert!(matches!(world.issuer.request(&caller(1)).view(&browser).await, Err(AuthorizeRejection::Finished)));
+    assert!(matches!(world.request(&caller(1)).begin_account(session).await.unwrap().step, Step::Account));
+    assert!(matches!(world.request(&caller(1)).view(&browser).await, Err(AuthorizeRejection::Finished)));
 }
 
 #[tokio::test]
@@ -241,6 +235,6 @@ async fn an_account_switched_off_loses_its_session() {
     world.inner().set_account_disabled(&subject, true, world.row()).await.unwrap();
     let account = world.inner().find_account(&TenantId::default(), &subject).await.unwrap().unwrap();
     assert_eq!(account.status, AccountStatus::Disabled);
-    assert!(world.issuer.request(&caller(1)).account(browser.session.as_deref().unwrap()).await.unwrap().is_none());
-    assert!(matches!(world.issuer.request(&caller(1)).view(&browser).await.unwrap(), View::LogIn(_)));
+    assert!(world.request(&caller(1)).account(browser.session.as_deref().unwrap()).await.unwrap().is_none());
+    assert!(matches!(world.request(&caller(1)).view(&browser).await.unwrap(), View::LogIn(_)));
 }

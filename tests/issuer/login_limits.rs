@@ -48,7 +48,7 @@ async fn a_hundred_attempts_at_once_are_five_attempts() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = world.browser(&client.id, &[]).await;
-    let attempts = (0..100).map(|_| async { world.issuer.request(&ONE).log_in(&browser, "ada", "wrong").await });
+    let attempts = (0..100).map(|_| async { world.request(&ONE).log_in(&browser, "ada", "wrong").await });
     let outcomes = futures_util::future::join_all(attempts).await;
     let heard = outcomes.iter().filter(|o| matches!(o, Ok(LoginOutcome::Refused))).count();
     assert_eq!(heard, 5);
@@ -153,7 +153,7 @@ async fn li_04_a_paused_name_costs_the_same_reads_whether_somebody_has_it_or_not
         }
         // The transaction, its client, what is known of the name; then the audit row, whose failure changes nothing.
         world.store.fail_at(2, Moment::Before);
-        let outcome = world.issuer.request(&caller(5)).log_in(&browser, name, PASSWORD).await;
+        let outcome = world.request(&caller(5)).log_in(&browser, name, PASSWORD).await;
         assert!(matches!(outcome, Err(AuthorizeRejection::Unavailable)), "{name}: {outcome:?}");
         assert!(world.store.mend(), "{name}");
     }
@@ -198,7 +198,7 @@ async fn li_02_a_new_password_ends_the_pause() {
     assert!(wait(&attempt(&world, &browser, "ada", PASSWORD, &caller(4)).await).is_some());
     // Whoever holds an operator's link has nothing to guess.
     let link = world.link(&subject, "pause").await;
-    world.issuer.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
+    world.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
     let outcome = attempt(&world, &browser, "ada", "another-teapot-42", &caller(4)).await;
     assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
 }
@@ -238,11 +238,10 @@ async fn li_03_who_has_set_a_password_is_no_stranger_where_they_did_so() {
     let subject = world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let link = world.link(&subject, "from here").await;
-    let set =
-        world.issuer.request(&neighbour(1, 7)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
+    let set = world.request(&neighbour(1, 7)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
     let SetupOutcome::Done(Some(session)) = set else { panic!("{set:?}") };
     let wish = OwnPassword { present: "another-teapot-42", new: "one-teapot-more-43", end_grants: false };
-    let changed = world.issuer.request(&neighbour(2, 7)).change_own_password(session.reveal(), &wish).await.unwrap();
+    let changed = world.request(&neighbour(2, 7)).change_own_password(session.reveal(), &wish).await.unwrap();
     assert!(matches!(changed, PasswordChanged::Done(_)), "{changed:?}");
     for network in [1, 2, 3] {
         let browser = world.browser(&client.id, &[]).await;

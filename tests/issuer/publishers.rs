@@ -37,7 +37,7 @@ async fn world(verified: &[&str]) -> World {
 async fn page(world: &World, client: &ClientId, redirect: &str) -> ConsentView {
     let mut browser = world.browser(client, &[("redirect_uri", redirect)]).await;
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
-    let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
+    let View::Consent(page) = world.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
     *page
 }
 

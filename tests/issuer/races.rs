@@ -43,7 +43,7 @@ async fn rv_06_a_revocation_that_races_a_refresh_leaves_nothing_alive() {
                 tokio::spawn(async move {
                     barrier.wait().await;
                     let form = form(&[("token", &refresh), ("client_id", client.id.as_str())]);
-                    world.issuer.request(&caller(1)).revoke(None, &form).await
+                    world.request(&caller(1)).revoke(None, &form).await
                 })
             };
             revoking.await.unwrap().unwrap();

@@ -124,8 +124,7 @@ async fn a_password_set_by_a_link_ends_every_grant_at_once() {
     let client = world.public_client(CALLBACK).await;
     let tokens = world.sign_in(&client.id, &[], "ada").await;
     let link = world.link(&subject, "second").await;
-    let outcome =
-        world.issuer.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
+    let outcome = world.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
     assert!(matches!(outcome, SetupOutcome::Done(Some(_))));
     assert!(!world.is_live(&tokens.access).await);
     assert_eq!(refused(world.refresh(&client.id, &tokens.refresh).await), "invalid_grant");

@@ -31,7 +31,7 @@ fn change(config: &mut Config) {
 
 /// One world in which a reload strikes within one request, before one of its calls of the store.
 struct Struck {
-    world: World,
+    world: Arc<World>,
     /// The request and the call.
     at: Option<(usize, usize)>,
     /// What each request was answered.
@@ -59,21 +59,12 @@ impl Struck {
     }
 }
 
-/// Does everything that is answered by the configuration, from the authorization to the account page.
-#[allow(clippy::too_many_lines, reason = "one story from its beginning to its end")]
-async fn story(at: Option<(usize, usize)>) -> (Vec<String>, bool) {
-    let world = World::new().await;
-    world.account("ada").await;
-    let client = world.manual_client("Wiki", CALLBACK, None).await.id;
-    let issuer = Arc::clone(&world.issuer);
-    let here = caller(1);
-    let body = serde_json::json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" }).to_string();
-    let link = world.link(&world.account("bob").await, "again").await;
-    let mut story = Struck { world, at, answers: Vec::new(), has_struck: false };
-
+/// Asks for an authorization, signs in and approves; the session, and the code.
+async fn authorize(story: &mut Struck, client: &str) -> (String, String) {
+    let (world, here) = (Arc::clone(&story.world), caller(1));
     let asked = form(&[
         ("response_type", "code"),
-        ("client_id", client.as_str()),
+        ("client_id", client),
         ("redirect_uri", CALLBACK),
         ("code_challenge", &challenge()),
         ("code_challenge_method", "S256"),
@@ -86,59 +77,72 @@ async fn story(at: Option<(usize, usize)>) -> (Vec<String>, bool) {
             }
             Err(error) => format!("{error:?}"),
         },
-        async { issuer.request(&here).begin_authorization(asked, None, None).await },
+        async { world.request(&here).begin_authorization(asked, None, None).await },
     );
     let mut browser = handles(Box::pin(started).await.unwrap());
-    story.request(|view| format!("{view:?}"), async { issuer.request(&here).view(&browser).await }).await.unwrap();
+    story.request(|view| format!("{view:?}"), async { world.request(&here).view(&browser).await }).await.unwrap();
     let outcome = story
         .request(
             |outcome| match outcome {
                 Ok(LoginOutcome::LoggedIn { step, .. }) => format!("{step:?}"),
                 other => format!("{other:?}"),
             },
-            async { issuer.request(&here).log_in(&browser, "ada", PASSWORD).await },
+            async { world.request(&here).log_in(&browser, "ada", PASSWORD).await },
         )
         .await;
     let LoginOutcome::LoggedIn { session, step: Step::Consent } = outcome.unwrap() else { panic!("consent") };
     browser.session = Some(session.reveal().to_owned());
-    story.request(|view| format!("{view:?}"), async { issuer.request(&here).view(&browser).await }).await.unwrap();
+    story.request(|view| format!("{view:?}"), async { world.request(&here).view(&browser).await }).await.unwrap();
     let location = story
         .request(|location| format!("{:?}", location.as_ref().map(|location| location.as_str().to_owned())), async {
-            issuer.request(&here).decide(&browser, all()).await
+            world.request(&here).decide(&browser, all()).await
         })
         .await;
-    let code = parameter(location.unwrap().as_str(), "code").unwrap();
+    (session.reveal().to_owned(), parameter(location.unwrap().as_str(), "code").unwrap())
+}
 
-    let token = |pairs: Vec<(&'static str, String)>| {
-        let (issuer, here) = (Arc::clone(&issuer), here.clone());
-        async move {
-            let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            issuer.request(&here).token(None, &form(&pairs)).await
-        }
-    };
+/// Redeems the code and refreshes.
+async fn take_tokens(story: &mut Struck, client: &str, code: &str) {
+    let (world, here) = (Arc::clone(&story.world), caller(1));
     let shown = |answer: &Result<TokenResponse, _>| match answer {
         Ok(response) => format!("{} {} {:?}", response.scopes, response.expires_in, response.refresh_token.is_some()),
         Err(error) => format!("{error:?}"),
     };
-    let id = client.as_str().to_owned();
-    let sent = vec![
-        ("grant_type", "authorization_code".to_owned()),
-        ("client_id", id.clone()),
+    let sent = form(&[
+        ("grant_type", "authorization_code"),
+        ("client_id", client),
         ("code", code),
-        ("code_verifier", VERIFIER.to_owned()),
-        ("redirect_uri", CALLBACK.to_owned()),
-    ];
-    let response = story.request(shown, token(sent)).await.unwrap();
-    let refresh = response.refresh_token.unwrap().reveal().to_owned();
-    let sent = vec![("grant_type", "refresh_token".to_owned()), ("client_id", id), ("refresh_token", refresh)];
-    story.request(shown, token(sent)).await.unwrap();
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", CALLBACK),
+    ]);
+    let response = story.request(shown, async { world.request(&here).token(None, &sent).await }).await.unwrap();
+    let refresh = response.refresh_token.unwrap();
+    let sent = form(&[("grant_type", "refresh_token"), ("client_id", client), ("refresh_token", refresh.reveal())]);
+    story.request(shown, async { world.request(&here).token(None, &sent).await }).await.unwrap();
+}
 
-    let page = async { issuer.request(&here).account(session.reveal()).await };
+/// Looks at the account page, registers a client, and sets a password by a link.
+async fn visit(story: &mut Struck, session: &str, link: &str) {
+    let (world, here) = (Arc::clone(&story.world), caller(1));
+    let page = async { world.request(&here).account(session).await };
     story.request(|page| format!("{page:?}"), page).await.unwrap();
-    let registered = async { issuer.request(&here).register(body.as_bytes()).await };
+    let body = serde_json::json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" }).to_string();
+    let registered = async { world.request(&here).register(body.as_bytes()).await };
     story.request(|registered| format!("{:?}", registered.as_ref().err()), registered).await.unwrap();
-    let set = async { issuer.request(&here).redeem_setup(link.reveal(), "another-teapot-42", None).await };
+    let set = async { world.request(&here).redeem_setup(link, "another-teapot-42", None).await };
     story.request(|set| matches!(set, Ok(SetupOutcome::Done(Some(_)))).to_string(), set).await.unwrap();
+}
+
+/// Does everything that is answered by the configuration, from the authorization to the account page.
+async fn story(at: Option<(usize, usize)>) -> (Vec<String>, bool) {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.manual_client("Wiki", CALLBACK, None).await.id;
+    let link = world.link(&world.account("bob").await, "again").await;
+    let mut story = Struck { world: Arc::new(world), at, answers: Vec::new(), has_struck: false };
+    let (session, code) = Box::pin(authorize(&mut story, client.as_str())).await;
+    Box::pin(take_tokens(&mut story, client.as_str(), &code)).await;
+    Box::pin(visit(&mut story, &session, link.reveal())).await;
     (story.answers, story.has_struck)
 }
 

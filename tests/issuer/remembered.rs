@@ -38,7 +38,7 @@ async fn world(remember: bool) -> World {
 async fn approved(world: &World, extra: &[(&str, &str)], decision: Decision) -> Option<String> {
     let mut browser = world.browser(&id(), extra).await;
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
-    world.issuer.request(&caller(1)).decide(&browser, decision).await.unwrap();
+    world.request(&caller(1)).decide(&browser, decision).await.unwrap();
     browser.session
 }
 
@@ -121,7 +121,7 @@ async fn cn_08_nobody_is_let_in_who_is_not_signed_in_in_this_browser() {
     assert!(matches!(world.log_in(&mut other, "bob").await, Step::Consent));
     assert!(!is_silent(&begin(&world, HOME, &asked, other.session.as_deref()).await), "Ada's consent is not Bob's");
     assert!(is_silent(&begin(&world, HOME, &asked, Some(&session)).await));
-    world.issuer.request(&caller(1)).log_out(&session).await.unwrap();
+    world.request(&caller(1)).log_out(&session).await.unwrap();
     assert!(matches!(begin(&world, HOME, &asked, Some(&session)).await.step, Step::LogIn));
 }
 
@@ -180,13 +180,11 @@ async fn cn_20_what_was_revoked_or_denied_or_unticked_asks_again() {
     let session = approved(&world, &asked, all()).await;
     let Step::Redirect(location) = begin(&world, HOME, &asked, session.as_deref()).await.step else { panic!("silent") };
     let tokens = world.redeem_with(&id(), &parameter(&location, "code").unwrap(), &asked[..1]).await.unwrap();
-    assert!(
-        world.issuer.request(&caller(1)).revoke_own_grant(session.as_deref().unwrap(), tokens.grant).await.unwrap()
-    );
+    assert!(world.request(&caller(1)).revoke_own_grant(session.as_deref().unwrap(), tokens.grant).await.unwrap());
     let started = begin(&world, HOME, &asked, session.as_deref()).await;
     assert!(matches!(started.step, Step::Consent), "{started:?}");
     let denying = Handles { session: session.clone(), ..handles(started) };
-    world.issuer.request(&caller(1)).decide(&denying, Decision::Deny).await.unwrap();
+    world.request(&caller(1)).decide(&denying, Decision::Deny).await.unwrap();
     assert!(!is_silent(&begin(&world, HOME, &asked, session.as_deref()).await));
     // Of two scopes one was unticked: the next request asks for both again, and is another one.
     let both = [("redirect_uri", SITE), ("scope", "sales:read sales:write")];
@@ -211,11 +209,9 @@ async fn cn_08_the_page_says_that_it_will_be_remembered_only_where_it_is() {
     for (redirect, remembered) in [(SITE, true), (LOOPBACK, false), ("chat:/cb", false)] {
         let mut browser = world.browser(&id(), &[("redirect_uri", redirect)]).await;
         world.log_in(&mut browser, "ada").await;
-        let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else {
-            panic!("consent")
-        };
+        let View::Consent(page) = world.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
         assert_eq!(page.remembered.is_some(), remembered, "{redirect}");
-        world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
+        world.request(&caller(1)).decide(&browser, all()).await.unwrap();
         let again = begin(&world, HOME, &[("redirect_uri", redirect)], browser.session.as_deref()).await;
         assert_eq!(is_silent(&again), remembered, "{redirect}");
     }

@@ -17,7 +17,7 @@ async fn signed_in() -> (World, Client, Tokens) {
 
 async fn revoke(world: &World, client: &Client, extra: &[(&str, &str)]) -> Result<(), TokenRejection> {
     let pairs: Vec<_> = extra.iter().copied().chain([("client_id", client.id.as_str())]).collect();
-    world.issuer.request(&caller(1)).revoke(None, &form(&pairs)).await
+    world.request(&caller(1)).revoke(None, &form(&pairs)).await
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_store_that_fails_is_never_a_success() {
 async fn a_client_must_be_known_to_revoke() {
     let (world, _, tokens) = signed_in().await;
     let nobody = form(&[("client_id", "mcp_client_nobody"), ("token", &tokens.access)]);
-    assert_eq!(refused(world.issuer.request(&caller(1)).revoke(None, &nobody).await), "invalid_client");
+    assert_eq!(refused(world.request(&caller(1)).revoke(None, &nobody).await), "invalid_client");
     assert!(world.is_live(&tokens.access).await);
 }
 
@@ -99,16 +99,16 @@ async fn cn_20_a_user_ends_a_grant_on_the_account_page() {
     world.log_in(&mut bob, "bob").await;
     let (ada, bob) = (ada.session.unwrap(), bob.session.unwrap());
 
-    let page = world.issuer.request(&caller(1)).account(&ada).await.unwrap().expect("the account page");
+    let page = world.request(&caller(1)).account(&ada).await.unwrap().expect("the account page");
     assert_eq!(page.name, "ada");
     let [app] = page.apps.as_slice() else { panic!("{:?}", page.apps) };
     assert_eq!((app.client_name.as_str(), app.resource_name.as_str()), ("Some client", "The sales server"));
     assert_eq!(app.scopes, ["Title of sales:write"]);
-    assert_eq!(world.issuer.request(&caller(1)).account(&bob).await.unwrap().unwrap().apps.len(), 0);
+    assert_eq!(world.request(&caller(1)).account(&bob).await.unwrap().unwrap().apps.len(), 0);
 
-    assert!(!world.issuer.request(&caller(1)).revoke_own_grant(&bob, app.grant).await.unwrap(), "not Bob's");
+    assert!(!world.request(&caller(1)).revoke_own_grant(&bob, app.grant).await.unwrap(), "not Bob's");
     assert!(world.is_live(&tokens.access).await);
-    assert!(world.issuer.request(&caller(1)).revoke_own_grant(&ada, app.grant).await.unwrap());
+    assert!(world.request(&caller(1)).revoke_own_grant(&ada, app.grant).await.unwrap());
     assert!(!world.is_live(&tokens.access).await);
     assert_eq!(refused(world.refresh(&client.id, &tokens.refresh).await), "invalid_grant");
     let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap().unwrap();

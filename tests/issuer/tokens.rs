@@ -23,7 +23,7 @@ impl World {
     }
 
     pub(crate) async fn token_from(&self, caller: &Caller, pairs: &[(&str, &str)]) -> Result<Tokens, TokenRejection> {
-        let response = self.issuer.request(caller).token(None, &form(pairs)).await?;
+        let response = self.request(caller).token(None, &form(pairs)).await?;
         Ok(self.tokens(&response))
     }
 

@@ -7,22 +7,21 @@ use syn::visit::{self, Visit};
 
 /// The files that read it, how often, and for what. What reads it elsewhere could see another one than the step before.
 const READERS: &[(&str, usize, &str)] = &[
-    ("src/issuer/request.rs", 1, "a request to the authorization server begins"),
     ("src/issuer/administration/mod.rs", 1, "an operator begins"),
     ("src/server/dispatch.rs", 1, "a request begins, and it is found out whose path it has"),
     ("src/server/connection/listener.rs", 1, "a connection is accepted"),
     ("src/server/connection/serve.rs", 1, "a connection begins"),
     ("src/issuer/mod.rs", 1, "the limits at the start"),
-    ("src/endpoints/mod.rs", 1, "the first metadata documents"),
     ("src/issuer/sweep.rs", 2, "upkeep"),
     ("src/issuer/clock.rs", 1, "upkeep"),
     ("src/server/start.rs", 1, "the start"),
     ("src/server/run.rs", 2, "watching files, going down"),
-    ("src/server/reload.rs", 5, "the reload itself"),
+    ("src/server/reload.rs", 4, "the reload itself"),
+    ("src/server/in_force.rs", 4, "puts another one in force"),
     ("src/server/worker.rs", 1, "hands the worker's own out"),
 ];
 
-/// The one file that may ask the clock or the configuration for a request of the authorization server.
+/// The one file that may ask the clock for a request of the authorization server.
 const REQUEST: &str = "src/issuer/request.rs";
 
 /// What is wrong with who reads the configuration and the clock.
@@ -92,7 +91,9 @@ impl<'a> Visit<'a> for Reads {
     fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
         let (method, of) = (call.method.to_string(), last_name(&call.receiver).unwrap_or_default());
         match (method.as_str(), of.as_str()) {
-            ("load" | "load_full", "config" | "snapshot") | ("snapshot", "worker") => {
+            ("load" | "load_full", "config" | "snapshot")
+            | ("snapshot", "worker" | "in_force")
+            | ("config", "in_force") => {
                 self.configuration += 1;
                 self.by_request += usize::from(self.is_request);
             }

@@ -96,7 +96,7 @@ async fn authorization(world: &World, walk: &mut Walk) {
     world.begin(&at_home.id, &[("redirect_uri", "https://gate.example/cb")], None).await.unwrap_err();
     walk.expect(Rule::RedirectUriOwnOrigin);
     let body = json!({"redirect_uris": [CALLBACK, LOOPBACK], "token_endpoint_auth_method": "none"});
-    let two = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
+    let two = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
     world.begin(&two.id, &[("redirect_uri", "")], None).await.unwrap_err();
     walk.expect(Rule::RedirectUriMissing);
     let from = caller(77);
@@ -114,39 +114,39 @@ async fn sign_ins(world: &World, walk: &mut Walk) {
     asked.unwrap_err();
     walk.expect(Rule::ConsentNeeded);
     let nonsense = Handles { transaction: "x".to_owned(), ..browser.clone() };
-    world.issuer.request(&from).view(&nonsense).await.unwrap_err();
+    world.request(&from).view(&nonsense).await.unwrap_err();
     walk.expect(Rule::SignInUnreadable);
     let unknown = EphemeralSecret::mint([3; 32], &world.keys).reveal().to_owned();
-    world.issuer.request(&from).view(&Handles { transaction: unknown, ..browser.clone() }).await.unwrap_err();
+    world.request(&from).view(&Handles { transaction: unknown, ..browser.clone() }).await.unwrap_err();
     walk.expect(Rule::SignInUnknown);
     let other = Handles { session: None, ..browser.clone() };
-    world.issuer.request(&from).decide(&other, Decision::Deny).await.unwrap_err();
+    world.request(&from).decide(&other, Decision::Deny).await.unwrap_err();
     walk.expect(Rule::SignInOfAnotherSession);
-    world.issuer.request(&from).decide(&browser, Decision::Deny).await.unwrap();
-    world.issuer.request(&from).view(&browser).await.unwrap_err();
+    world.request(&from).decide(&browser, Decision::Deny).await.unwrap();
+    world.request(&from).view(&browser).await.unwrap_err();
     walk.expect(Rule::SignInEnded);
     let mut gone = begin(&from).await;
     world.log_in(&mut gone, "ada").await;
     let upstreams = world.config.load().upstreams.clone();
     world.reload(|config| config.upstreams.retain(|upstream| upstream.name != "sales"));
-    world.issuer.request(&from).view(&gone).await.unwrap_err();
+    world.request(&from).view(&gone).await.unwrap_err();
     walk.expect(Rule::AccountOrResourceGone);
     world.reload(|config| {
         config.upstreams = upstreams.clone();
         config.upstreams.iter_mut().for_each(|upstream| upstream.scopes.clear());
     });
-    world.issuer.request(&from).view(&gone).await.unwrap_err();
+    world.request(&from).view(&gone).await.unwrap_err();
     walk.expect(Rule::ScopesGone);
     world.reload(|config| config.upstreams = upstreams);
     let (late, unwelcome) = (begin(&from).await, begin(&from).await);
     world.inner().set_client_disabled(&client.id, true, world.row()).await.unwrap();
-    world.issuer.request(&from).view(&unwelcome).await.unwrap_err();
+    world.request(&from).view(&unwelcome).await.unwrap_err();
     walk.expect(Rule::ClientNoLongerWelcome);
     world.begin_from(&from, &client.id, &[], None).await.unwrap_err();
     walk.expect(Rule::ClientDisabled);
     world.inner().set_client_disabled(&client.id, false, world.row()).await.unwrap();
     world.pass(600);
-    world.issuer.request(&from).view(&late).await.unwrap_err();
+    world.request(&from).view(&late).await.unwrap_err();
     assert!(walk.expect(Rule::SignInExpired).contains("key=\"login.interaction\""));
 }
 
@@ -157,7 +157,7 @@ async fn passwords(world: &World, walk: &mut Walk) {
     {
         let from = caller(20);
         let browser = handles(world.begin_from(&from, &client.id, &[], None).await.unwrap());
-        let outcome = world.issuer.request(&from).log_in(&browser, name, password).await.unwrap();
+        let outcome = world.request(&from).log_in(&browser, name, password).await.unwrap();
         assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
         let line = walk.expect(Rule::WrongPassword);
         assert!(line.contains(&format!("detail=\"{detail}\"")) && line.contains(subject), "{line}");
@@ -168,7 +168,7 @@ async fn passwords(world: &World, walk: &mut Walk) {
     let mut outcome = LoginOutcome::Refused;
     while matches!(outcome, LoginOutcome::Refused) {
         drop(walk.log.warnings());
-        outcome = world.issuer.request(&from).log_in(&browser, "eve", "hunter2").await.unwrap();
+        outcome = world.request(&from).log_in(&browser, "eve", "hunter2").await.unwrap();
     }
     let line = walk.expect(Rule::LoginThrottled);
     assert!(line.contains("key=\"rates.login_free_failures\"") && line.contains("subject=\"subject-eve\""), "{line}");
@@ -178,7 +178,7 @@ async fn passwords(world: &World, walk: &mut Walk) {
         ("hunter2 hunter2 hunter2", "detail=\"too_common\"", ""),
     ] {
         let from = caller(22);
-        let outcome = world.issuer.request(&from).redeem_setup(link.reveal(), password, None).await.unwrap();
+        let outcome = world.request(&from).redeem_setup(link.reveal(), password, None).await.unwrap();
         assert!(matches!(outcome, SetupOutcome::Refused(_)), "{outcome:?}");
         let line = walk.expect(Rule::PasswordPoor);
         assert!(line.contains(detail) && line.contains(key), "{line}");
@@ -189,7 +189,7 @@ async fn passwords(world: &World, walk: &mut Walk) {
 async fn authentication(world: &World, walk: &mut Walk) {
     let public = world.public_client(CALLBACK).await;
     let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_post"});
-    let secretive = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
+    let secretive = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
     let grant = ("grant_type", "authorization_code");
     for (rule, authorization, sent) in [
         (Rule::ClientNotNamed, None, vec![grant]),
@@ -207,7 +207,7 @@ async fn authentication(world: &World, walk: &mut Walk) {
         (Rule::RefreshTokenMissing, None, pairs(&public, &[("grant_type", "refresh_token")])),
     ] {
         let authorization = authorization.map(str::as_bytes);
-        world.issuer.request(&caller(3)).token(authorization, &form(&sent)).await.unwrap_err();
+        world.request(&caller(3)).token(authorization, &form(&sent)).await.unwrap_err();
         let line = walk.expect(rule);
         world.issuer.record_last_refusals().await;
         if matches!(rule, Rule::SecretUnexpected) {
@@ -223,18 +223,16 @@ async fn authentication(world: &World, walk: &mut Walk) {
         (pairs(&secretive, &[("client_secret", "hunter2")]), "rates.client_failures_per_minute"),
     ] {
         let from = caller(30);
-        while !matches!(world.issuer.request(&from).token(None, &form(&sent)).await, Err(TokenRejection::Throttled(_)))
-        {
-        }
+        while !matches!(world.request(&from).token(None, &form(&sent)).await, Err(TokenRejection::Throttled(_))) {}
         world.issuer.record_last_refusals().await;
         drop(walk.log.warnings());
-        world.issuer.request(&from).token(None, &form(&sent)).await.unwrap_err();
+        world.request(&from).token(None, &form(&sent)).await.unwrap_err();
         let line = walk.expect(Rule::RateLimited);
         assert!(line.contains(&format!("key=\"{key}\"")), "{line}");
     }
     let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
         "grant_types": ["authorization_code"]});
-    let once = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
+    let once = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
     world.refresh(&once.id, "x").await.unwrap_err();
     walk.expect(Rule::GrantNotRegistered);
 }
@@ -302,9 +300,9 @@ async fn refreshes(world: &World, walk: &mut Walk) {
 async fn revocations(world: &World, walk: &mut Walk) {
     let (client, other) = (world.public_client(CALLBACK).await, world.public_client(CALLBACK).await);
     let tokens = world.sign_in(&client.id, &[], "ada").await;
-    world.issuer.request(&caller(4)).revoke(None, &form(&pairs(&client, &[]))).await.unwrap_err();
+    world.request(&caller(4)).revoke(None, &form(&pairs(&client, &[]))).await.unwrap_err();
     walk.expect(Rule::TokenMissing);
-    world.issuer.request(&caller(4)).revoke(None, &form(&pairs(&other, &[("token", &tokens.refresh)]))).await.unwrap();
+    world.request(&caller(4)).revoke(None, &form(&pairs(&other, &[("token", &tokens.refresh)]))).await.unwrap();
     assert!(!walk.expect(Rule::TokenOfAnotherClient).contains(&tokens.refresh));
 }
 
@@ -327,7 +325,7 @@ async fn registrations(world: &World, walk: &mut Walk) {
         (Rule::StatementUnapproved, with("software_statement", json!("eyJhbGciOiJFUzI1NiJ9.e30.c2ln"))),
         (Rule::StatementMalformed, with("software_statement", json!("hunter2"))),
     ] {
-        assert!(world.issuer.request(&caller(5)).register(body.as_bytes()).await.is_err());
+        assert!(world.request(&caller(5)).register(body.as_bytes()).await.is_err());
         walk.expect(rule);
         // As after an hour.
         world.pass(3600);
@@ -335,10 +333,10 @@ async fn registrations(world: &World, walk: &mut Walk) {
     let full = World::with(|config| config.registration.max_clients = 1).await;
     full.public_client(CALLBACK).await;
     let body = with("software_version", json!("one too many"));
-    assert!(full.issuer.request(&caller(5)).register(body.as_bytes()).await.is_err());
+    assert!(full.request(&caller(5)).register(body.as_bytes()).await.is_err());
     assert!(walk.expect(Rule::TooManyClients).contains("key=\"registration.max_clients\""));
     world.reload(|config| config.registration.enabled = false);
-    assert!(world.issuer.request(&caller(5)).register(body.as_bytes()).await.is_err());
+    assert!(world.request(&caller(5)).register(body.as_bytes()).await.is_err());
     let line = walk.expect(Rule::RegistrationClosed);
     assert!(line.contains("key=\"registration.enabled\" address=198.51.5.7"), "{line}");
     world.reload(|config| config.registration.enabled = true);
@@ -390,7 +388,7 @@ async fn a_token_that_does_not_come_within_a_minute_is_told_once() {
     let revoked = world.sign_in(&client.id, &[], "ada").await;
     let log = Log::start();
     assert!(world.is_live(&came.access).await);
-    world.issuer.request(&caller(1)).revoke(None, &form(&pairs(&client, &[("token", &revoked.access)]))).await.unwrap();
+    world.request(&caller(1)).revoke(None, &form(&pairs(&client, &[("token", &revoked.access)]))).await.unwrap();
     world.pass(59);
     world.issuer.watch_arrivals();
     assert_eq!(log.warnings(), Vec::<String>::new());
