@@ -9,8 +9,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
-
 use super::Result;
 use crate::oauth::Timestamp;
 
@@ -23,7 +21,7 @@ mod rows;
 mod stores;
 
 use file::disk::Disk;
-use file::operation::EndedBy;
+use file::operation::{EndedBy, RepeatableWork, Work};
 use file::readers::Readers;
 pub use file::restore::{RestoreError, restore};
 pub use file::server_lock::ServerLock;
@@ -64,28 +62,16 @@ impl EmbeddedStore {
         })
     }
 
-    async fn write<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-    {
+    async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         self.writer.run(work).await
     }
 
     /// Like `write`, for operations that end access, which have reserved space on a full disk.
-    async fn write_urgently<T, F>(&self, by: EndedBy, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection) -> Result<T> + Send + 'static,
-    {
+    async fn write_urgently<T: Send + 'static>(&self, by: EndedBy, work: impl RepeatableWork<T>) -> Result<T> {
         self.writer.run_urgent(by, work).await
     }
 
-    async fn read<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-    {
+    async fn read<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         if self.writer.has_unstored() {
             return self.writer.read(work).await;
         }
@@ -93,11 +79,7 @@ impl EmbeddedStore {
     }
 
     /// Reads what is stored, without changes that are only in force.
-    async fn read_stored<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-    {
+    async fn read_stored<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         self.readers.run(work).await
     }
 }

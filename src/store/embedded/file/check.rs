@@ -9,6 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+use super::operation::Work;
 use super::{backup_mark, connection, paths};
 use crate::files::private::take_owner;
 use crate::store::embedded::rows::{accounts, clients, codes, ephemeral, grants, retention, row, sessions, tokens};
@@ -45,11 +46,7 @@ const INVARIANTS: [(&str, &str); 9] = [
 ];
 
 /// Runs `work` on a thread with its own connection.
-pub(crate) async fn on_own_thread<T, F>(file: &Path, work: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-{
+pub(crate) async fn on_own_thread<T: Send + 'static>(file: &Path, work: impl Work<T>) -> Result<T> {
     let (caller, answer) = oneshot::channel();
     let file = file.to_owned();
     let run = move || {

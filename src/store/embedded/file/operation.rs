@@ -47,42 +47,42 @@ pub(super) trait Operation: Send {
     fn answer(&mut self, failure: Option<&StoreError>);
 }
 
+/// Work on the connection of another thread.
+pub(crate) trait Work<T>: FnOnce(&Connection) -> Result<T> + Send + 'static {}
+impl<T, F: FnOnce(&Connection) -> Result<T> + Send + 'static> Work<T> for F {}
+
+/// Work that can be done more than once.
+pub(crate) trait RepeatableWork<T>: Fn(&Connection) -> Result<T> + Send + 'static {}
+impl<T, F: Fn(&Connection) -> Result<T> + Send + 'static> RepeatableWork<T> for F {}
+
 /// The work of an operation.
-pub(super) enum Work<F, G> {
+pub(super) enum Task<T> {
     /// Performed at most once.
-    Once(Option<F>),
+    Once(Option<Box<dyn Work<T>>>),
     /// Performed as often as necessary, because it ends access.
-    Urgent(EndedBy, G),
+    Urgent(EndedBy, Box<dyn RepeatableWork<T>>),
 }
 
-/// A placeholder for the type of the other kind of work.
-pub(super) type Plain<T> = fn(&Connection) -> Result<T>;
-
 /// An operation and its caller.
-pub(super) struct PendingOperation<T, F, G> {
-    work: Work<F, G>,
+pub(super) struct PendingOperation<T> {
+    task: Task<T>,
     outcome: Option<Result<T>>,
     /// The caller; `None` once it was answered.
     caller: Option<oneshot::Sender<Result<T>>>,
 }
 
-impl<T, F, G> PendingOperation<T, F, G> {
-    pub(super) fn new(work: Work<F, G>, caller: oneshot::Sender<Result<T>>) -> Self {
-        Self { work, outcome: None, caller: Some(caller) }
+impl<T> PendingOperation<T> {
+    pub(super) fn new(task: Task<T>, caller: oneshot::Sender<Result<T>>) -> Self {
+        Self { task, outcome: None, caller: Some(caller) }
     }
 }
 
-impl<T, F, G> Operation for PendingOperation<T, F, G>
-where
-    T: Send,
-    F: FnOnce(&Connection) -> Result<T> + Send,
-    G: Fn(&Connection) -> Result<T> + Send,
-{
+impl<T: Send> Operation for PendingOperation<T> {
     fn perform(&mut self, db: &Connection) -> bool {
         // A panic of one operation is only that operation's failure: the writer and the others continue.
-        let done = match &mut self.work {
-            Work::Once(work) => work.take().map(|work| std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
-            Work::Urgent(_, work) => Some(std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
+        let done = match &mut self.task {
+            Task::Once(work) => work.take().map(|work| std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
+            Task::Urgent(_, work) => Some(std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
         };
         let outcome = done.map(|done| done.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned()))));
         let stays = outcome.as_ref().is_some_and(Result::is_ok);
@@ -95,9 +95,9 @@ where
     }
 
     fn ends_access(&self) -> Option<&EndedBy> {
-        match &self.work {
-            Work::Once(_) => None,
-            Work::Urgent(by, _) => Some(by),
+        match &self.task {
+            Task::Once(_) => None,
+            Task::Urgent(by, _) => Some(by),
         }
     }
 

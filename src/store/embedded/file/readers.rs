@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::operation::DEFECT;
+use super::operation::{DEFECT, Work};
 use crate::store::{Result, StoreError};
 use crate::sync::lock;
 
@@ -52,11 +52,7 @@ impl Readers {
     }
 
     /// Runs a read on one consistent state of the store.
-    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-    {
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let (job, answer) = job(work);
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(job).is_err()) {
             return Err(StoreError::Unavailable("too many reads wait for the disk".to_owned()));
@@ -67,11 +63,7 @@ impl Readers {
 
 /// Makes the job of a read, and the receiver of its result. On a connection with an open transaction it reads inside
 /// that.
-pub(super) fn job<T, F>(work: F) -> (Job, oneshot::Receiver<Result<T>>)
-where
-    T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-{
+pub(super) fn job<T: Send + 'static>(work: impl Work<T>) -> (Job, oneshot::Receiver<Result<T>>) {
     let (caller, answer) = oneshot::channel();
     let job: Job = Box::new(move |db| {
         if caller.is_closed() {

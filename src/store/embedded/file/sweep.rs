@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::operation::Work;
 use super::writer::Writer;
 use crate::oauth::{Lifetime, Timestamp};
 use crate::store::embedded::rows::row::{execute, storable};
@@ -118,10 +119,7 @@ fn earlier(now: Timestamp, span: Lifetime) -> i64 {
 }
 
 /// Repeats `batch`, each time in a transaction shared with other operations, until a batch is not full.
-async fn in_batches<F>(writer: &Writer, batch: F) -> Result<u64>
-where
-    F: Fn(&Connection) -> Result<usize> + Copy + Send + 'static,
-{
+async fn in_batches(writer: &Writer, batch: impl Work<usize> + Copy) -> Result<u64> {
     let mut gone = 0;
     loop {
         let removed = writer.run(batch).await?;

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::disk::Disk;
 use super::figures::Figures;
-use super::operation::{EndedBy, PendingOperation, Plain, Work};
+use super::operation::{EndedBy, PendingOperation, RepeatableWork, Task, Work};
 use super::readers::job;
 use super::unstored::UnstoredListener;
 use super::worker::{Request, WriterThread};
@@ -49,34 +49,19 @@ impl Writer {
     }
 
     /// Runs `work` in a transaction. Returns after the commit; an error means that nothing was changed.
-    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-    {
-        let work: Work<F, Plain<T>> = Work::Once(Some(work));
-        self.hand_in(work).await
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+        self.hand_in(Task::Once(Some(Box::new(work)))).await
     }
 
     /// Like `run`, for `work` that ends access. It may use the space reserved on a full disk; if it still cannot be
     /// written, it is in force until it can (`StoreError::NotStored`).
-    pub(crate) async fn run_urgent<T, F>(&self, by: EndedBy, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection) -> Result<T> + Send + 'static,
-    {
-        let work: Work<Plain<T>, F> = Work::Urgent(by, work);
-        self.hand_in(work).await
+    pub(crate) async fn run_urgent<T: Send + 'static>(&self, by: EndedBy, work: impl RepeatableWork<T>) -> Result<T> {
+        self.hand_in(Task::Urgent(by, Box::new(work))).await
     }
 
-    async fn hand_in<T, F, G>(&self, work: Work<F, G>) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-        G: Fn(&Connection) -> Result<T> + Send + 'static,
-    {
+    async fn hand_in<T: Send + 'static>(&self, task: Task<T>) -> Result<T> {
         let (caller, answer) = oneshot::channel();
-        let operation = Box::new(PendingOperation::new(work, caller));
+        let operation = Box::new(PendingOperation::new(task, caller));
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(Request::Operation(operation)).is_err()) {
             self.figures.failures.fetch_add(1, Ordering::Relaxed);
             return Err(StoreError::Unavailable("too many operations wait for the disk".to_owned()));
@@ -90,11 +75,7 @@ impl Writer {
     }
 
     /// Reads the store as it will be once everything in force is stored.
-    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-    {
+    pub(crate) async fn read<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let (job, answer) = job(work);
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(Request::Read(job)).is_err()) {
             return Err(StoreError::Unavailable("too many reads wait for the writer".to_owned()));
