@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::runtime::block_on;
 use crate::clock::{Clock as _, SystemClock};
 use crate::data_dir::{self, KEYS, User};
-use crate::store::embedded::{RestoreError, restore};
+use crate::store::{RestoreError, restore};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

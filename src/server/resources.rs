@@ -13,7 +13,7 @@ use crate::issuer::{Administration, Issuer, Services};
 use crate::oauth::TenantId;
 use crate::outbound::Fetch;
 use crate::store;
-use crate::store::embedded::ServerLock;
+use crate::store::ServerLock;
 use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
 

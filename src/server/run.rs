@@ -12,7 +12,7 @@ use super::signals::{SignalAction, Signals};
 use super::start::{Gateway, start};
 use super::supervise::Failures;
 use crate::config::Config;
-use crate::store::embedded::ServerLock;
+use crate::store::ServerLock;
 use crate::telemetry;
 
 /// How long the process waits to write its last audit rows when the store does not answer.

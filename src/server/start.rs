@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::endpoints::Endpoints;
 use crate::issuer::{Administration, FirstAccount, Issuer};
 use crate::proxy::Sessions;
-use crate::store::embedded::ServerLock;
+use crate::store::ServerLock;
 use crate::telemetry::Metrics;
 
 /// The running parts of a started gateway.

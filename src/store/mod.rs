@@ -28,7 +28,7 @@ mod change;
 mod change_log;
 mod client_store;
 mod clock;
-pub mod embedded;
+mod embedded;
 mod ephemeral;
 mod grant_store;
 mod issuance;
@@ -52,6 +52,7 @@ pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;
 pub use client_store::{ClientStore, SecretRotation};
 pub use clock::{ClockNote, ClockStore};
+pub use embedded::{EmbeddedStore, RestoreError, ServerLock, restore};
 pub use ephemeral::{
     Advance, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralSecret, EphemeralStep,
     EphemeralStore, Source, TransactionCookie, TransactionSecret,
@@ -94,11 +95,11 @@ pub trait Store:
 ///
 /// # Errors
 /// `StoreError` when it cannot be opened, is damaged or newer than this program, or is older and a server runs on it.
-pub fn open(data_dir: &Path, held: Option<&embedded::ServerLock>, now: Timestamp) -> Result<Arc<dyn Store>> {
+pub fn open(data_dir: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<Arc<dyn Store>> {
     let file = data_dir.join(STORE);
     let named = |error| match error {
         StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", file.display())),
         StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored => error,
     };
-    Ok(Arc::new(embedded::EmbeddedStore::open(&file, held, now).map_err(named)?))
+    Ok(Arc::new(EmbeddedStore::open(&file, held, now).map_err(named)?))
 }

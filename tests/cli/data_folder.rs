@@ -222,7 +222,7 @@ fn a_backup_is_restored_only_while_no_server_runs_and_ends_all_sessions() {
     let backup = data.folder.path().join("backup.db");
     data.json(&["db", "backup", backup.to_str().unwrap()]);
     let restore = ["db", "restore", backup.to_str().unwrap()];
-    let server = mcpgate::store::embedded::ServerLock::acquire(data.folder.path()).unwrap();
+    let server = mcpgate::store::ServerLock::acquire(data.folder.path()).unwrap();
     let (code, said) = data.refused(&restore);
     assert_eq!(code, 1);
     assert!(said.contains("stop it"), "{said}");

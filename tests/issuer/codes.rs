@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::issuer::TokenRejection;
-use mcpgate::store::AuditEvent;
-use mcpgate::store::embedded::EmbeddedStore;
+use mcpgate::store::{AuditEvent, EmbeddedStore};
 
 use super::config::NOTES;
 use super::driver::*;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Client, Timestamp};
-use mcpgate::store::Store;
-use mcpgate::store::embedded::EmbeddedStore;
 use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{EmbeddedStore, Store};
 
 use super::driver::*;
 

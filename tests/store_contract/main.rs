@@ -11,9 +11,8 @@
 
 use std::sync::Arc;
 
-use mcpgate::store::Store;
-use mcpgate::store::embedded::EmbeddedStore;
 use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{EmbeddedStore, Store};
 
 mod accounts;
 mod audit;

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mcpgate::oauth::{ClientOrigin, Lifetime};
-use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
 use mcpgate::store::{
-    AuditEvent, Change, ChangePosition, Changes, EphemeralLimits, Insertion, LoginPlace, Redemption, Rotation, Store,
-    Update,
+    AuditEvent, Change, ChangePosition, Changes, EmbeddedStore, EphemeralLimits, Insertion, LoginPlace, Redemption,
+    Rotation, ServerLock, Store, Update,
 };
 
 use crate::wait;

@@ -3,8 +3,7 @@
 use futures_util::future::join_all;
 use mcpgate::clock::{Clock as _, SystemClock};
 use mcpgate::oauth::Grant;
-use mcpgate::store::embedded::EmbeddedStore;
-use mcpgate::store::{AuditEvent, GrantStore as _};
+use mcpgate::store::{AuditEvent, EmbeddedStore, GrantStore as _};
 
 use super::gateway::{Gateway, Home};
 use super::records;

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mcpgate::oauth::{Client, CodeRefusal};
-use mcpgate::store::embedded::EmbeddedStore;
-use mcpgate::store::{Account, AuditEvent, Redemption, RotateRefresh, Rotation, Store, StoreError};
+use mcpgate::store::{Account, AuditEvent, EmbeddedStore, Redemption, RotateRefresh, Rotation, Store, StoreError};
 
 use super::opened;
 use crate::wait;

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
 use mcpgate::store::{
-    AccountStatus, AuditEvent, AuditRow, Change, Redemption, Rotation, Store, StoreError, Update, UseReport,
+    AccountStatus, AuditEvent, AuditRow, Change, EmbeddedStore, Redemption, Rotation, ServerLock, Store, StoreError,
+    Update, UseReport,
 };
 
 use super::open_store;

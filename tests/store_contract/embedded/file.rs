@@ -4,8 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use mcpgate::oauth::Lifetime;
-use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
-use mcpgate::store::{AuditEvent, Rotation, StoreError};
+use mcpgate::store::{AuditEvent, EmbeddedStore, Rotation, ServerLock, StoreError};
 use rusqlite::Connection;
 
 use super::{open_store, opened, state};

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcpgate::store::Store;
-use mcpgate::store::embedded::EmbeddedStore;
+use mcpgate::store::{EmbeddedStore, Store};
 use rusqlite::Connection;
 
 mod damage;

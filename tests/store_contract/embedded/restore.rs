@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use mcpgate::oauth::RefreshRefusal;
-use mcpgate::store::embedded::{EmbeddedStore, RestoreError, ServerLock, restore};
-use mcpgate::store::{AuditEvent, LoginSession, Redemption, Rotation, SetupLink, StoreError};
+use mcpgate::store::{
+    AuditEvent, EmbeddedStore, LoginSession, Redemption, RestoreError, Rotation, ServerLock, SetupLink, StoreError,
+    restore,
+};
 use rusqlite::Connection;
 
 use super::{open_store, opened, schemas};
