@@ -9,6 +9,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use mcpgate::store::memory::MemoryStore;
@@ -23,6 +24,9 @@ mod codes;
 mod decisions;
 mod embedded;
 mod ephemeral;
+#[path = "../support/every_method.rs"]
+#[macro_use]
+mod every_method;
 mod grants;
 mod logins;
 mod lost_answers;
@@ -34,9 +38,12 @@ mod refresh;
 mod services;
 mod sessions;
 mod sweep;
+mod two_handles;
 mod world;
 
-/// Makes a test of each case for each store.
+use two_handles::TwoHandles;
+
+/// Makes a test of each case for each store; all of them hold for two handles of one store too.
 #[macro_export]
 macro_rules! on_every_store {
     ($($case:ident),+ $(,)?) => {
@@ -45,6 +52,9 @@ macro_rules! on_every_store {
         }
         mod on_embedded {
             $(#[test] fn $case() { $crate::run_on_embedded(super::$case); })+
+        }
+        mod on_two_handles {
+            $(#[test] fn $case() { $crate::run_on_two_handles(super::$case); })+
         }
     };
 }
@@ -58,11 +68,22 @@ pub(crate) fn run_on_memory<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn St
     wait(case(Arc::new(MemoryStore::new())));
 }
 
-/// Besides the case itself, the whole file must stand every check afterwards.
+fn open(folder: &Path) -> Arc<dyn Store> {
+    Arc::new(EmbeddedStore::open(&folder.join("mcpgate.db"), None, world::START).unwrap())
+}
+
 pub(crate) fn run_on_embedded<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F) {
     let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> =
-        Arc::new(EmbeddedStore::open(&folder.path().join("mcpgate.db"), None, world::START).unwrap());
+    run_and_check(case, open(folder.path()));
+}
+
+pub(crate) fn run_on_two_handles<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    run_and_check(case, Arc::new(TwoHandles::new([(); 2].map(|()| open(folder.path())))));
+}
+
+/// Besides the case itself, the whole file must stand every check afterwards.
+fn run_and_check<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F, store: Arc<dyn Store>) {
     wait(async {
         case(Arc::clone(&store)).await;
         assert_eq!(store.check().await.unwrap(), Vec::<String>::new());

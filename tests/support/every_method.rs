@@ -1,0 +1,121 @@
+//! Every method of a store, for those that stand before one and hand each call on.
+
+pub(crate) use std::path::Path;
+
+pub(crate) use mcpgate::oauth::{
+    AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, CodeHash, CodeRecord, DocumentAge, Grant, GrantId,
+    Lifetime, LoginName, TenantId, Timestamp, TokenHash,
+};
+pub(crate) use mcpgate::store::{
+    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog,
+    ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, ConsentKey, Ephemeral, EphemeralHash,
+    EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, Insertion, LinkHash, LoginHistory,
+    LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange, Pruned, Recorded, RedeemCode, Redemption,
+    Renaming, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore, SetupLink, SignIn, StoreError,
+    StoreStats, Update, Upkeep, UseReport,
+};
+
+/// Hands the traits with their methods to a macro. Figures are asked of `figures`, for they are no call that can fail.
+macro_rules! every_method {
+    ($with:ident) => {
+        $with! {
+            ClientStore {
+                fn insert_client(client: Client, cap: u64, audit: AuditRow) -> Insertion;
+                fn find_registered(tenant: &TenantId, metadata: &ClientMetadata, now: Timestamp) -> Option<Client>;
+                fn find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>;
+                fn list_clients(tenant: &TenantId) -> Vec<Client>;
+                fn operator_clients(tenant: &TenantId) -> Vec<Client>;
+                fn put_document_client(client: Client, void_consents: bool, audit: Option<AuditRow>) -> ();
+                fn note_document_age(tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Update;
+                fn set_client_disabled(id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
+                fn delete_client(id: &ClientId, audit: AuditRow) -> Update;
+                fn rotate_client_secret(id: &ClientId, by: SecretRotation, audit: AuditRow) -> Update;
+            }
+            GrantStore {
+                fn insert_code(code: CodeRecord, at: EphemeralHash, remember: Option<Consent>, audit: AuditRow) -> Update;
+                fn find_code(tenant: &TenantId, hash: &CodeHash) -> Option<CodeRecord>;
+                fn redeem_code(request: RedeemCode) -> Redemption;
+                fn find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>;
+                fn list_grants(of: &GrantFilter, now: Timestamp) -> Vec<Grant>;
+                fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
+                fn record_uses(report: UseReport) -> Recorded;
+                fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
+                fn find_access_token(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
+                fn find_access_tokens(
+                    wanted: &[(TenantId, TokenHash)], now: Timestamp
+                ) -> Vec<Option<AccessTokenRecord>>;
+                fn find_void_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<bool>;
+                fn live_access_tokens(after: u64, limit: u32, now: Timestamp) -> (Vec<AccessTokenRecord>, Option<u64>);
+                fn revoke_grant(id: GrantId, audit: AuditRow) -> Update;
+                fn revoke_access_token(hash: &TokenHash, audit: AuditRow) -> Update;
+                fn revoke_grants(of: &GrantFilter, audit: AuditRow) -> u64;
+            }
+            SessionStore {
+                fn insert_session(
+                    session: LoginSession, replaces: Option<SessionHash>, password_set_at: Option<Timestamp>, audit: AuditRow
+                ) -> Update;
+                fn touch_session(tenant: &TenantId, hash: &SessionHash, now: Timestamp) -> Option<LoginSession>;
+                fn delete_session(hash: &SessionHash, audit: AuditRow) -> Update;
+                fn deny_interaction(key: &EphemeralKey, denied: &ConsentKey, audit: AuditRow) -> Update;
+                fn find_consent(key: &ConsentKey) -> Option<Consent>;
+            }
+            EphemeralStore {
+                fn put_ephemeral(new: Ephemeral, limits: EphemeralLimits) -> Insertion;
+                fn find_ephemeral(key: &EphemeralKey, now: Timestamp) -> Option<Ephemeral>;
+                fn advance_ephemeral(
+                    key: &EphemeralKey, advance: Advance, limits: EphemeralLimits, now: Timestamp
+                ) -> Update;
+            }
+            AccountStore {
+                fn insert_account(account: Account, audit: AuditRow) -> Insertion;
+                fn find_account_by_name(tenant: &TenantId, name: &LoginName) -> Option<Account>;
+                fn find_account(tenant: &TenantId, subject: &AccountId) -> Option<Account>;
+                fn list_accounts(tenant: &TenantId) -> Vec<Account>;
+                fn set_account_disabled(subject: &AccountId, disabled: bool, audit: AuditRow) -> Update;
+                fn rename_account(subject: &AccountId, name: &LoginName, audit: AuditRow) -> Renaming;
+                fn delete_account(subject: &AccountId, audit: AuditRow) -> Update;
+                fn former_names(tenant: &TenantId) -> Vec<(LoginName, AccountId)>;
+                fn change_password(subject: &AccountId, change: PasswordChange, audit: AuditRow) -> Update;
+                fn set_password(subject: &AccountId, new: NewPassword, audit: AuditRow) -> Update;
+                fn rehash_password(tenant: &TenantId, subject: &AccountId, old: &str, new: String) -> Update;
+                fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
+                fn find_setup_link(tenant: &TenantId, hash: &LinkHash, now: Timestamp) -> Option<SetupLink>;
+                fn redeem_setup_link(hash: &LinkHash, new: NewPassword, audit: AuditRow) -> Update;
+            }
+            LoginStore {
+                fn find_login(attempt: SignIn, name: Option<LoginName>) -> LoginHistory;
+                fn record_login_failure(attempt: SignIn, subject: Option<AccountId>) -> u32;
+                fn record_login_success(attempt: SignIn, subject: AccountId) -> ();
+                fn forget_login_places(tenant: &TenantId, subject: &AccountId, places: Vec<LoginPlace>) -> ();
+            }
+            AuditStore {
+                fn append_audit(audit: AuditRow) -> ();
+                fn audit_after(filter: &AuditFilter, after: u64, limit: u32) -> AuditPage;
+                fn audit_before(filter: &AuditFilter, before: Option<u64>, limit: u32) -> AuditPage;
+                fn audit_since(since: Timestamp) -> u64;
+                fn newest_audit() -> u64;
+                fn prune_audit(keep: AuditRetention, audit: Option<AuditRow>) -> Pruned;
+            }
+            ChangeLog {
+                fn change_mark() -> u64;
+                fn changes_after(after: &ChangePosition) -> Changes;
+                fn newest_change() -> ChangePosition;
+            }
+            ClockStore {
+                fn clock_note() -> Option<ClockNote>;
+                fn note_time(seen: Timestamp) -> ();
+                fn accept_time(audit: AuditRow) -> ();
+                fn turn_back(told: Timestamp, now: Timestamp) -> u64;
+                fn shorten_secrets(latest: Timestamp) -> u64;
+            }
+            Upkeep {
+                fn sweep(now: Timestamp, unused_client_after: Lifetime) -> u64;
+                fn backup(to: &Path) -> ();
+                fn check() -> Vec<String>;
+                + fn stats(&self) -> StoreStats {
+                    self.figures()
+                }
+            }
+        }
+    };
+}
