@@ -17,10 +17,10 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     if let Some(age) = config::duration(text) {
         return Ok(Timestamp::from_millis(now.as_millis().saturating_sub(age.as_millis())));
     }
-    moment(text).ok_or_else(|| EXPECTED.to_owned())
+    parse_moment(text).ok_or_else(|| EXPECTED.to_owned())
 }
 
-fn moment(text: &str) -> Option<Timestamp> {
+fn parse_moment(text: &str) -> Option<Timestamp> {
     let day = Date::parse(text, format_description!("[year]-[month]-[day]")).ok();
     let moment = match day {
         Some(day) => PrimitiveDateTime::new(day, time::Time::MIDNIGHT).assume_offset(UtcOffset::UTC),
@@ -31,14 +31,14 @@ fn moment(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::{moment, parse};
+    use super::{parse, parse_moment};
     use crate::clock::{Clock as _, SystemClock};
 
     #[test]
     fn dates_moments_and_ages_are_read() {
-        assert_eq!(moment("2027-01-15").map(|at| at.as_secs()), Some(1_799_971_200));
-        assert_eq!(moment("2027-01-15T08:00:00Z").map(|at| at.as_secs()), Some(1_800_000_000));
-        assert_eq!(moment("2027-01-15T09:00:00+01:00").map(|at| at.as_secs()), Some(1_800_000_000));
+        assert_eq!(parse_moment("2027-01-15").map(|at| at.as_secs()), Some(1_799_971_200));
+        assert_eq!(parse_moment("2027-01-15T08:00:00Z").map(|at| at.as_secs()), Some(1_800_000_000));
+        assert_eq!(parse_moment("2027-01-15T09:00:00+01:00").map(|at| at.as_secs()), Some(1_800_000_000));
         let ago = SystemClock.now().since(parse("2h").unwrap()).as_secs();
         assert!((7199..=7201).contains(&ago), "{ago}");
         for wrong in ["", "yesterday", "2027-13-01", "2027-01-15 08:00", "08:00", "1960-01-01"] {

@@ -110,7 +110,7 @@ impl<H: ClockSource> CheckedClock<H> {
             // It was set soon after the start: either the time shown since then was wrong, or the new one is.
             state.told_in_doubt = self.latest.load(Relaxed);
             self.trusted.store(start.offset, Relaxed);
-            self.latest.store(moment(start.offset, uptime), Relaxed);
+            self.latest.store(wall_time(start.offset, uptime), Relaxed);
         }
         if self.agrees(offset) {
             (state.step, state.began_behind) = (None, false);
@@ -121,7 +121,7 @@ impl<H: ClockSource> CheckedClock<H> {
             state.step = Some(ClockStep { offset, since: uptime });
         }
         self.in_doubt.store(true, Relaxed);
-        let now = self.not_before_latest(moment(self.trusted.load(Relaxed), uptime)).max(wall);
+        let now = self.not_before_latest(wall_time(self.trusted.load(Relaxed), uptime)).max(wall);
         state.told_in_doubt = state.told_in_doubt.max(now);
         now
     }
@@ -146,7 +146,7 @@ impl<H: ClockSource> Clock for CheckedClock<H> {
         let (wall, uptime) = (self.hands.wall(), self.hands.uptime());
         let ago = |since: u64| Lifetime::from_millis(uptime.saturating_sub(since));
         if let Some(step) = state.step {
-            let expected = Timestamp::from_millis(moment(self.trusted.load(Relaxed), uptime));
+            let expected = Timestamp::from_millis(wall_time(self.trusted.load(Relaxed), uptime));
             let (wall, last_right) = (Timestamp::from_millis(wall), ago(state.right_at));
             return ClockStatus::InDoubt { wall, expected, stood: ago(step.since), last_right };
         }
@@ -179,7 +179,7 @@ fn offset(wall: u64, uptime: u64) -> i64 {
 }
 
 /// Returns the wall clock's time at `uptime`, given its offset from the boot-time clock.
-fn moment(offset: i64, uptime: u64) -> u64 {
+fn wall_time(offset: i64, uptime: u64) -> u64 {
     u64::try_from(offset.saturating_add(signed(uptime))).unwrap_or_default()
 }
 

@@ -54,7 +54,7 @@ fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Proble
         }
     };
     let report = Report::new(file, &text);
-    let base = folder_of(file);
+    let base = base_folder(file);
     let (tree, referenced_files) =
         if file.is_some() { document::parse(&text, &base, &report) } else { (Some(DeTable::new()), Vec::new()) };
     let read = tree.and_then(|tree| File::read(tree, &report));
@@ -78,7 +78,7 @@ fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
     }
     match root.get_ref().get("data_dir").map(|value| value.get_ref()) {
         Some(DeValue::String(name)) if !name.is_empty() => {
-            let base = folder_of(Some(file));
+            let base = base_folder(Some(file));
             let expanded = secret_source::expand(name, &base, &mut Vec::new(), secret_source::environment).ok()?;
             let path = base.join(expanded.as_deref().unwrap_or(name));
             Some(std::path::absolute(&path).unwrap_or(path))
@@ -111,7 +111,7 @@ fn read(file: &Path) -> Result<String, (String, &'static str)> {
 }
 
 /// Returns the folder that relative paths in a file start from.
-fn folder_of(file: Option<&Path>) -> PathBuf {
+fn base_folder(file: Option<&Path>) -> PathBuf {
     let folder = file.and_then(Path::parent).filter(|p| !p.as_os_str().is_empty());
     folder.and_then(|f| f.canonicalize().ok()).unwrap_or_default()
 }

@@ -89,12 +89,12 @@ async fn answer(
             return health::answer(&connection.worker.process, request.method(), &snapshot.config.public);
         }
     }
-    let (address, forwarded_for) = origin(connection, &snapshot.config.public, &request);
+    let (address, forwarded_for) = client_address(connection, &snapshot.config.public, &request);
     if let Err(refusal) = checked {
         let row = refusal.row();
         connection.worker.process.metrics.server(row.event);
         let response = refusal.respond(request.version(), &snapshot.config);
-        let host = row.shows_host.then(|| host_of(&request));
+        let host = row.shows_host.then(|| requested_host(&request));
         let asked = RequestLine { method: request.method(), path: request.uri().path(), host, address, id };
         log(&asked, &response, Some(row.reason), row.key, Duration::ZERO);
         return response;
@@ -162,7 +162,7 @@ fn log(asked: &RequestLine<'_>, response: &Reply, reason: Option<&str>, key: Opt
 }
 
 /// Returns the host that a request named, as the log may show it, and the one that a proxy reports.
-fn host_of(request: &Request<RequestBody>) -> String {
+fn requested_host(request: &Request<RequestBody>) -> String {
     let text = |value: &HeaderValue| show(&String::from_utf8_lossy(value.as_bytes()));
     let list = |name| request.headers().get_all(name).iter().take(2).map(text).collect::<Vec<_>>().join(", ");
     let host = match request.uri().authority() {
@@ -174,7 +174,7 @@ fn host_of(request: &Request<RequestBody>) -> String {
 }
 
 /// Returns the client's address: the peer's, unless a trusted proxy says otherwise.
-fn origin(connection: &Connection, public: &Listener, request: &Request<RequestBody>) -> (IpAddr, HeaderValue) {
+fn client_address(connection: &Connection, public: &Listener, request: &Request<RequestBody>) -> (IpAddr, HeaderValue) {
     // With a PROXY header the client is already known, and its own fields are not trusted.
     if public.proxy_protocol || !peer::is_trusted(connection.peer, &public.trusted_proxies) {
         return (connection.peer, connection.forwarded_for.clone());

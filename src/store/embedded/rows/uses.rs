@@ -25,8 +25,8 @@ pub(crate) fn record(db: &Connection, report: &UseReport) -> Result<Vec<(TenantI
     Ok(ended)
 }
 
-/// Returns the void tokens among these.
-pub(crate) fn find_void(db: &Connection, wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Result<Vec<bool>> {
+/// Returns for each of these tokens whether it is void.
+pub(crate) fn are_void(db: &Connection, wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Result<Vec<bool>> {
     let is_void = |(tenant, hash): &(TenantId, TokenHash)| {
         Ok(readable(tokens::find_void(db, tenant, hash, now))?.flatten().is_some())
     };

@@ -26,7 +26,7 @@ implement! { GrantStore:
     read find_access_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<Option<AccessTokenRecord>>
         = |db| tokens::find_live(db, &wanted, now);
     read find_void_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<bool>
-        = |db| uses::find_void(db, &wanted, now);
+        = |db| uses::are_void(db, &wanted, now);
     read live_access_tokens(after: u64, limit: u32, now: Timestamp) -> Page = |db| tokens::live(db, after, limit, now);
     write_urgently(audit) revoke_grant(id: GrantId, audit: AuditRow) -> Update = |db| {
         if grants::end(db, &audit.tenant, id, audit.at)? { audit::done(db, &audit) } else { Ok(Update::NotFound) }
