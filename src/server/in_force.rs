@@ -64,7 +64,7 @@ impl InForce {
             worker.prepare(snapshot.clone());
         }
         if let Some(worker) = self.workers.first() {
-            worker.process.switch_snapshots();
+            worker.process.switch.turn();
         }
         self.workers.iter().for_each(|worker| worker.drop_former());
     }

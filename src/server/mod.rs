@@ -27,6 +27,7 @@ mod service_manager;
 mod signals;
 mod start;
 mod supervise;
+mod switch;
 mod tls;
 mod upkeep;
 mod upstreams;

@@ -21,6 +21,7 @@ use super::reload::Reloader;
 use super::resources::Resources;
 use super::service_manager;
 use super::supervise::{Alarm, Failures, Supervisor};
+use super::switch::Switch;
 use super::tls::acceptor::TlsBase;
 use super::tls::dev_certs::DevelopmentFiles;
 use super::upkeep;
@@ -178,7 +179,7 @@ fn process(resources: &Resources, issuer: &Arc<Issuer>, metrics: Arc<Metrics>) -
         clock: Arc::clone(clock),
         sessions: Arc::new(Sessions::new(&resources.session_key, clock.now())),
         draining: false.into(),
-        second_is_in_force: false.into(),
+        switch: Switch::default(),
     })
 }
 

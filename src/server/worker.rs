@@ -2,17 +2,16 @@
 //! the token cache and the route table with other cores.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use arc_swap::ArcSwap;
 use http::HeaderValue;
 use rustls::ServerConfig;
 
 use super::connection::activity::Activity;
 use super::connection::admission::Admission;
 use super::host::Hosts;
+use super::switch::{Slots, Switch};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
@@ -31,15 +30,8 @@ pub(super) struct Process {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) draining: AtomicBool,
-    /// Which of a worker's two snapshots is in force; the same for all workers.
-    pub(super) second_is_in_force: AtomicBool,
-}
-
-impl Process {
-    /// Puts the snapshots in force that the workers have prepared. Called by one task at a time.
-    pub(super) fn switch_snapshots(&self) {
-        self.second_is_in_force.store(!self.second_is_in_force.load(Relaxed), Release);
-    }
+    /// Which snapshot is in force, at every worker.
+    pub(super) switch: Switch,
 }
 
 /// A configuration with everything built from it; replaced as a whole, so that no request sees two of them.
@@ -55,9 +47,8 @@ pub(super) struct Snapshot {
 pub(super) struct Worker {
     pub(super) process: Arc<Process>,
     pub(super) proxy: Proxy,
-    /// The snapshot in force and room for the next one. Each worker has its own, so that loading it does not touch another
-    /// core's cache line.
-    snapshots: (ArcSwap<Snapshot>, ArcSwap<Snapshot>),
+    /// A snapshot per worker, so that loading it does not touch another core's cache line.
+    snapshots: Slots<Snapshot>,
     ids: RequestIds,
     open: AtomicUsize,
     connections: Mutex<HashMap<u64, Arc<Activity>>>,
@@ -68,35 +59,29 @@ impl Worker {
     pub(super) fn new(process: Arc<Process>, snapshot: Snapshot, entropy: &dyn Entropy) -> Self {
         let (cache, clock, metrics) =
             (Arc::clone(&process.cache), Arc::clone(&process.clock), process.metrics.worker());
-        let snapshot = Arc::new(snapshot);
         Self {
             proxy: Proxy::new(cache, clock, metrics, Arc::clone(&process.sessions)),
             process,
-            snapshots: (ArcSwap::new(Arc::clone(&snapshot)), ArcSwap::new(snapshot)),
+            snapshots: Slots::new(snapshot),
             ids: RequestIds::new(entropy.random_16()),
             open: AtomicUsize::new(0),
             connections: Mutex::default(),
         }
     }
 
-    /// Prepares the snapshot that [`Process::switch_snapshots`] puts in force.
+    /// Prepares the snapshot that the next turn of the switch puts in force.
     pub(super) fn prepare(&self, snapshot: Snapshot) {
-        self.slot(!self.process.second_is_in_force.load(Acquire)).store(Arc::new(snapshot));
+        self.snapshots.prepare(&self.process.switch, snapshot);
     }
 
     /// Drops the former snapshot after the switch: it holds keys and routes that may have been withdrawn.
     pub(super) fn drop_former(&self) {
-        self.slot(!self.process.second_is_in_force.load(Acquire)).store(self.snapshot());
+        self.snapshots.drop_former(&self.process.switch);
     }
 
     /// Returns the snapshot to serve a request with.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
-        let snapshot = self.slot(self.process.second_is_in_force.load(Acquire));
-        snapshot.load_full()
-    }
-
-    fn slot(&self, second: bool) -> &ArcSwap<Snapshot> {
-        if second { &self.snapshots.1 } else { &self.snapshots.0 }
+        self.snapshots.load(&self.process.switch)
     }
 
     /// Returns a new request id.

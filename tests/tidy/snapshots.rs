@@ -18,7 +18,6 @@ const READERS: &[(&str, usize, &str)] = &[
     ("src/server/run.rs", 2, "watching files, going down"),
     ("src/server/reload.rs", 4, "the reload itself"),
     ("src/server/in_force.rs", 4, "puts another one in force"),
-    ("src/server/worker.rs", 1, "hands the worker's own out"),
 ];
 
 /// The one file that may ask the clock for a request of the authorization server.
