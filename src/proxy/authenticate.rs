@@ -11,7 +11,7 @@ use crate::network::site;
 use crate::oauth::{TenantId, Timestamp, TokenHash};
 use crate::token_cache::{Load, Lookup, Principal, TokenCache};
 
-/// A token that was valid when it was looked up. Made only by [`Bearer::authenticate`].
+/// A token that was valid when it was looked up. Made only by [`LookedUp::authenticate`].
 pub(super) struct Authenticated {
     principal: Arc<Principal>,
     hash: TokenHash,
@@ -38,6 +38,12 @@ pub(super) struct Bearer<'a> {
     hash: TokenHash,
 }
 
+/// The token, and what the cache says about it.
+pub(super) struct LookedUp<'a> {
+    bearer: Bearer<'a>,
+    found: Lookup,
+}
+
 impl<'a> Bearer<'a> {
     /// Reads the token from the head of a request.
     pub(super) fn read(headers: &'a HeaderMap, uri: &Uri) -> Result<Self, Rejection> {
@@ -46,31 +52,38 @@ impl<'a> Bearer<'a> {
     }
 
     /// Looks the token up in the cache.
-    pub(super) fn look_up(&self, cache: &TokenCache, now: Timestamp) -> Lookup {
-        cache.lookup_presented(self.token, &self.hash, now)
+    pub(super) fn look_up(self, cache: &TokenCache, now: Timestamp) -> LookedUp<'a> {
+        LookedUp { found: cache.lookup_presented(self.token, &self.hash, now), bearer: self }
+    }
+}
+
+impl LookedUp<'_> {
+    /// Returns whether the cache knows the token.
+    pub(super) fn is_hit(&self) -> bool {
+        !matches!(self.found, Lookup::Absent)
     }
 
     /// Checks the result of the lookup; loads the token from the store if it was absent. `tenant` is the upstream's,
     /// `address` the client's.
     pub(super) async fn authenticate(
         self,
-        found: Lookup,
         cache: &Arc<TokenCache>,
         tenant: &TenantId,
         address: IpAddr,
     ) -> Result<Authenticated, Rejection> {
-        let (principal, expires) = match found {
+        let Bearer { token, hash } = self.bearer;
+        let (principal, expires) = match self.found {
             Lookup::Hit(principal, expires) => (principal, expires),
             Lookup::Expired => return Err(Rejection::InvalidToken),
             Lookup::Stale => return Err(Rejection::Unprovable),
             // Boxed, so that a request with a cached token does not need the space for a load.
-            Lookup::Absent => match Box::pin(cache.load(tenant, self.token, self.hash, site(address))).await {
+            Lookup::Absent => match Box::pin(cache.load(tenant, token, hash, site(address))).await {
                 Load::Active(principal, expires) => (principal, expires),
                 Load::Inactive => return Err(Rejection::InvalidToken),
                 Load::Unknown => return Err(Rejection::Unprovable),
             },
         };
-        Ok(Authenticated { principal, hash: self.hash, expires })
+        Ok(Authenticated { principal, hash, expires })
     }
 }
 

@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::mcp::ProtocolVersion;
 use crate::sync::lock;
 use crate::telemetry::WorkerMetrics;
-use crate::token_cache::{Lookup, TokenCache};
+use crate::token_cache::TokenCache;
 use crate::web::Response;
 
 /// The most bodies beyond `limits.inspect_body` that one worker holds until they are sent: 64 MiB at 4 MiB each.
@@ -140,10 +140,9 @@ impl Proxy {
         parts: &Parts,
         peer: &Peer,
     ) -> Result<Addressed<'r>, Rejection> {
-        let bearer = Bearer::read(&parts.headers, &parts.uri)?;
-        let found = bearer.look_up(&self.cache, self.clock.now());
-        worker.metrics.cache(!matches!(found, Lookup::Absent));
-        let token = bearer.authenticate(found, &self.cache, &route.tenant, peer.address).await?;
+        let found = Bearer::read(&parts.headers, &parts.uri)?.look_up(&self.cache, self.clock.now());
+        worker.metrics.cache(found.is_hit());
+        let token = found.authenticate(&self.cache, &route.tenant, peer.address).await?;
         Addressed::check(token, route)
     }
 

@@ -36,7 +36,7 @@ impl TokenCache {
     /// Adds a token that was in the store when `generation` was current. Callers must read the generation before they
     /// read the store, or a revocation in between would be lost.
     pub(super) fn admit(&self, token: &AccessTokenRecord, generation: u64) -> Admitting {
-        let principal = lock(&self.principals).intern(Principal::from(token));
+        let principal = lock(&self.principals).intern(Principal::of(token));
         if lock(&self.tombstones).cover(token) {
             return Admitting::Revoked;
         }

@@ -14,7 +14,7 @@ use crate::oauth::{
 /// The key of an entry: a tenant and a token's hash.
 pub(super) type Key = (TenantId, TokenHash);
 
-/// Who is calling, at which resource, with which scopes. Made only from a token's record.
+/// Who is calling, at which resource, with which scopes. Made only from the record of a token that enters the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
     /// The tenant that it belongs to.
@@ -32,6 +32,17 @@ pub struct Principal {
 }
 
 impl Principal {
+    pub(super) fn of(token: &AccessTokenRecord) -> Self {
+        Self {
+            tenant: token.tenant.clone(),
+            client: token.client.clone(),
+            subject: token.subject.clone(),
+            user: Arc::clone(&token.user),
+            resource: token.resource.clone(),
+            scopes: token.scopes.clone(),
+        }
+    }
+
     /// Returns the tenant that it belongs to.
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
@@ -69,16 +80,11 @@ impl Principal {
     }
 }
 
+/// For unit tests beside those of the cache.
+#[cfg(test)]
 impl From<&AccessTokenRecord> for Principal {
     fn from(token: &AccessTokenRecord) -> Self {
-        Self {
-            tenant: token.tenant.clone(),
-            client: token.client.clone(),
-            subject: token.subject.clone(),
-            user: Arc::clone(&token.user),
-            resource: token.resource.clone(),
-            scopes: token.scopes.clone(),
-        }
+        Self::of(token)
     }
 }
 

@@ -25,6 +25,40 @@ const PROOFS: &[(&str, &str)] = &[
     ("VerifiedRedirect", "src/oauth/redirect.rs"),
 ];
 
+/// Collects the types whose documentation says that they are proofs.
+#[derive(Default)]
+struct Claims(Vec<String>);
+
+impl<'a> Visit<'a> for Claims {
+    fn visit_item_struct(&mut self, item: &'a syn::ItemStruct) {
+        let documentation = item.attrs.iter().filter(|attribute| attribute.path().is_ident("doc"));
+        let texts = documentation.filter_map(|attribute| {
+            let syn::Expr::Lit(literal) = &attribute.meta.require_name_value().ok()?.value else { return None };
+            let syn::Lit::Str(text) = &literal.lit else { return None };
+            Some(text.value())
+        });
+        let text = texts.collect::<String>().to_lowercase();
+        if text.contains(" made only ") || text.starts_with(" proof that ") {
+            self.0.push(item.ident.to_string());
+        }
+    }
+}
+
+#[test]
+fn what_is_called_a_proof_is_held_to_be_one() {
+    let mut claimed = Claims::default();
+    for (path, text) in crate::sources("src") {
+        let tree = syn::parse_file(&text).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+        claimed.visit_file(&tree);
+    }
+    let page = include_str!("../../docs/architecture.md");
+    let told = page.split("**A check leaves a value behind.**").nth(1).and_then(|rest| rest.split(" have ").next());
+    claimed.0.extend(told.expect("the list").split('`').skip(1).step_by(2).map(str::to_owned));
+    assert!(claimed.0.len() > 15, "{:?}", claimed.0);
+    claimed.0.retain(|name| !PROOFS.iter().any(|(proof, _)| proof == name));
+    assert!(claimed.0.is_empty(), "not in PROOFS: {:?}", claimed.0);
+}
+
 /// What is wrong with the proofs: a field that others may set, or not exactly one place that makes one.
 pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     let mut faults = Vec::new();

@@ -1,5 +1,5 @@
-//! Makers that believe what they are given, since it was checked before it was stored, or by the very line that calls them: who
-//! may call them, and why.
+//! Constructors without a check, for values that were checked before they were stored or by the line that calls them: who may
+//! call them, and why.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use syn::visit::{self, Visit};
 
 use crate::sources;
 
-/// Where, which maker, and why it may. A place that ends with a slash is a folder.
+/// Where, which constructor, and why it may be called there. A place that ends with a slash is a folder.
 const MAY: &[(&str, &str, &str)] = &[
     ("src/store/embedded/rows/", "CodeChallenge::from_stored", "reads rows"),
     ("src/store/embedded/rows/", "ClientMetadata::from_stored", "reads rows"),
@@ -69,7 +69,7 @@ fn what_checks_nothing_is_called_by_few() {
             match MAY.iter().position(|(place, known, _)| is_place(place) && *known == maker) {
                 Some(row) => drop(used.insert(row)),
                 None => drop(
-                    faults.insert(format!("{file}: calls {maker}, which checks nothing; parse instead, or say why")),
+                    faults.insert(format!("{file}: calls {maker}, which checks nothing: parse instead, or say why")),
                 ),
             }
         }
