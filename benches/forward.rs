@@ -35,7 +35,7 @@ use mcpgate::proxy::{Destination, Peer, Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
-use mcpgate::web::RequestBody;
+use mcpgate::web::{RequestBody, RequestId};
 use tokio::net::TcpListener;
 
 /// Events of one stream.
@@ -130,7 +130,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
                 let mut peer = Peer {
                     address: std::net::Ipv4Addr::LOCALHOST.into(),
                     forwarded_for: HeaderValue::from_static("192.0.2.7"),
-                    request_id: HeaderValue::from_static("req-1"),
+                    request_id: RequestId::new([1; 16]),
                     has_good_token: false,
                 };
                 async move {

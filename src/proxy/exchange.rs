@@ -19,7 +19,6 @@ use super::response::ending::Ids;
 use super::response::open_streams::OpenStreams;
 use super::route::{Route, RouteTable};
 use super::session::Sessions;
-use super::trace::Traces;
 use super::upstream::pool::Pool;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -41,7 +40,6 @@ pub struct Proxy {
     pub(super) metrics: WorkerMetrics,
     pub(super) sessions: Arc<Sessions>,
     pub(super) open_streams: Arc<OpenStreams>,
-    pub(super) traces: Traces,
     pub(super) large_bodies: Arc<FairSlots>,
     pub(super) worker: Mutex<Option<Arc<WorkerState>>>,
     pub(super) closing: CancellationToken,
@@ -97,7 +95,6 @@ impl Proxy {
             clock,
             metrics,
             sessions,
-            traces: Traces::default(),
             large_bodies: FairSlots::new(LARGE_BODIES, LARGE_BODIES_WAITING),
             worker: Mutex::default(),
             closing: CancellationToken::new(),
@@ -195,7 +192,7 @@ impl Exchange<'_> {
             route: self.route,
             slash: self.parts.uri.path().strip_prefix(&*self.route.path) == Some("/"),
             version: self.parts.version,
-            request_id: &self.peer.request_id,
+            request_id: self.peer.request_id,
         };
         rejection.respond(&refused, self.ids.one())
     }

@@ -5,12 +5,13 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
+use http::StatusCode;
 use http::uri::Authority;
-use http::{HeaderValue, StatusCode};
 
 use super::row::{Field, Row};
 use super::upstream::breaker::REST;
 use crate::telemetry::Outcome;
+use crate::web::RequestId;
 
 /// Why an upstream gave no answer that can be passed on. `docs/errors.md` says what to do about each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,10 +138,11 @@ impl Fault {
     }
 
     /// Logs the fault.
-    pub(super) fn log(&self, upstream: &str, request_id: &HeaderValue) {
+    pub(super) fn log(&self, upstream: &str, request_id: RequestId) {
         let (row, detail) = (self.cause.row(), &*self.detail);
         let cause = row.reason;
-        let (key, request_id) = (self.key, request_id.to_str().unwrap_or_default());
+        let (key, request_id) = (self.key, request_id.digits());
+        let request_id = request_id.as_str();
         if self.cause == Cause::Resting {
             // The preceding failures were already logged.
             tracing::debug!(upstream, cause, detail, key, request_id, "{}", row.text);

@@ -12,7 +12,7 @@ use super::cached_principal::CachedPrincipal;
 use super::exchange::Exchange;
 use super::field::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use super::rejection::Rejection;
-use super::trace::Traces;
+use super::trace;
 use crate::config::UpstreamKind;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -49,7 +49,6 @@ pub(super) fn build(
     exchange: &Exchange<'_>,
     caller: &CachedPrincipal,
     checked: CheckedRequest,
-    traces: &Traces,
 ) -> HeaderMap {
     let Exchange { route, peer, .. } = *exchange;
     let (from, table) = (&exchange.parts.headers, &exchange.worker.table);
@@ -82,7 +81,7 @@ pub(super) fn build(
             to.insert(LAST_EVENT_ID, event);
         }
     }
-    traces.forward(from, &mut to);
+    trace::forward(from, &mut to, peer.request_id);
     to.insert(FORWARDED_FOR, peer.forwarded_for.clone());
     to.insert(FORWARDED_PROTO, table.public_scheme.clone());
     to.insert(FORWARDED_HOST, table.public_host.clone());
@@ -97,7 +96,7 @@ pub(super) fn build(
     to.insert(CLIENT, caller.client().clone());
     to.insert(SCOPES, caller.scopes().clone());
     to.insert(TENANT, caller.tenant().clone());
-    to.insert(UPSTREAM_REQUEST_ID, peer.request_id.clone());
+    to.insert(UPSTREAM_REQUEST_ID, peer.request_id.header());
     to
 }
 

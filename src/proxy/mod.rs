@@ -94,7 +94,7 @@ impl Proxy {
         };
         let (mut response, outcome) = answered.unwrap_or_else(|rejection| {
             if let Rejection::Upstream(fault) = &rejection {
-                fault.log(&route.name, &peer.request_id);
+                fault.log(&route.name, peer.request_id);
             }
             if let Some(record) = &mut exchange.record {
                 record.refuse(&rejection, exchange.parts.headers.get(ORIGIN));
@@ -183,7 +183,7 @@ impl Proxy {
     /// Builds the head of the request to the upstream.
     fn head(&self, exchange: &Exchange<'_>, caller: &CachedPrincipal, checked: CheckedRequest) -> HeaderMap {
         let spare = std::mem::take(&mut *exchange.worker.spare());
-        let mut head = headers::build(spare, exchange, caller, checked, &self.traces);
+        let mut head = headers::build(spare, exchange, caller, checked);
         head.insert(VIA, headers::via(exchange.parts.version));
         head
     }

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use http::HeaderValue;
 
+use crate::web::RequestId;
+
 /// The client at the other end of the connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
@@ -12,7 +14,7 @@ pub struct Peer {
     /// The value of X-Forwarded-For for upstreams.
     pub forwarded_for: HeaderValue,
     /// The request id.
-    pub request_id: HeaderValue,
+    pub request_id: RequestId,
     /// Set by [`super::Proxy::serve`] when the request had a valid access token for its upstream.
     pub has_good_token: bool,
 }

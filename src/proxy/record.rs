@@ -18,6 +18,7 @@ use super::rpc::{RpcCall, error_code};
 use crate::config::UpstreamKind;
 use crate::oauth::show;
 use crate::telemetry::{Outcome, WorkerMetrics};
+use crate::web::RequestId;
 
 /// nginx's status for a client that left before its answer; there is no registered one.
 const CLIENT_LEFT: StatusCode = match StatusCode::from_u16(499) {
@@ -43,7 +44,7 @@ pub(super) struct Record {
     route: Arc<Route>,
     method: Method,
     address: IpAddr,
-    request_id: HeaderValue,
+    request_id: RequestId,
     caller: Option<Arc<CachedPrincipal>>,
     asked: RpcCall,
     error: Option<i64>,
@@ -64,7 +65,7 @@ impl Record {
             route: Arc::clone(route),
             method: method.clone(),
             address: peer.address,
-            request_id: peer.request_id.clone(),
+            request_id: peer.request_id,
             caller: None,
             asked: RpcCall::default(),
             error: None,
@@ -154,7 +155,7 @@ impl Record {
         self.outcome = row.outcome;
         self.why =
             Some(Box::new(RecordedRefusal { reason: Some(row.reason), key: fault.key, ..RecordedRefusal::default() }));
-        fault.log(&self.route.name, &self.request_id);
+        fault.log(&self.route.name, self.request_id);
     }
 }
 
@@ -184,7 +185,7 @@ impl Drop for Record {
             bytes = self.bytes,
             duration_ms = millis(elapsed),
             address = %self.address,
-            request_id = self.request_id.to_str().unwrap_or_default(),
+            request_id = self.request_id.digits().as_str(),
         );
     }
 }

@@ -9,7 +9,7 @@ use super::route::Route;
 use super::row::{Field, Word};
 use crate::config::UpstreamKind;
 use crate::mcp::{ErrorResponse, UnsupportedVersion};
-use crate::web::{Body, Response};
+use crate::web::{Body, RequestId, Response};
 
 /// What the answer to a rejected request depends on.
 pub(super) struct RefusalContext<'a> {
@@ -17,7 +17,7 @@ pub(super) struct RefusalContext<'a> {
     /// Whether the path had a trailing slash.
     pub(super) slash: bool,
     pub(super) version: Version,
-    pub(super) request_id: &'a HeaderValue,
+    pub(super) request_id: RequestId,
 }
 
 impl Rejection {
@@ -40,7 +40,7 @@ impl Rejection {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(REQUEST_ID, to.request_id.clone());
+        headers.insert(REQUEST_ID, to.request_id.header());
         let (name, value) = match row.field {
             Field::Challenge(which) => (WWW_AUTHENTICATE, to.route.challenge(which, to.slash)),
             Field::RetryAfter(seconds) => (RETRY_AFTER, seconds.into()),

@@ -1,61 +1,34 @@
-//! W3C Trace Context towards upstreams: a valid parent is forwarded, a missing or malformed one is replaced.
+//! W3C Trace Context towards upstreams: a valid parent is forwarded, a missing or malformed one is replaced by the
+//! request id.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::field::{TRACEPARENT, TRACESTATE};
+use crate::web::RequestId;
 
-/// Makes trace ids: unique, not secret. std's hasher has a random key.
-#[derive(Default)]
-pub(super) struct Traces {
-    key: RandomState,
-    made: AtomicU64,
-}
-
-impl Traces {
-    /// Adds the trace context of a request to the head for the upstream. `baggage` is not forwarded: it is free text
-    /// from outside, which telemetry libraries copy into all further requests (W3C Baggage, security considerations).
-    pub(super) fn forward(&self, from: &HeaderMap, to: &mut HeaderMap) {
-        match from.get(TRACEPARENT).filter(|v| is_parent(v.as_bytes())) {
-            Some(parent) => {
-                to.insert(TRACEPARENT, parent.clone());
-                // Trace Context 3.3: meaningless without a readable parent.
-                for state in from.get_all(TRACESTATE) {
-                    to.append(TRACESTATE, state.clone());
-                }
+/// Adds the trace context of a request to the head for the upstream. `baggage` is not forwarded: it is free text
+/// from outside, which telemetry libraries copy into all further requests (W3C Baggage, security considerations).
+pub(super) fn forward(from: &HeaderMap, to: &mut HeaderMap, id: RequestId) {
+    match from.get(TRACEPARENT).filter(|v| is_parent(v.as_bytes())) {
+        Some(parent) => {
+            to.insert(TRACEPARENT, parent.clone());
+            // Trace Context 3.3: meaningless without a readable parent.
+            for state in from.get_all(TRACESTATE) {
+                to.append(TRACESTATE, state.clone());
             }
-            None => drop(to.insert(TRACEPARENT, self.parent())),
         }
-    }
-
-    fn parent(&self) -> HeaderValue {
-        let n = self.made.fetch_add(1, Ordering::Relaxed);
-        let [high, low, span] = [0_u8, 1, 2].map(|part| self.key.hash_one((n, part)) | 1);
-        let mut text = [0_u8; 55];
-        let mut at = text.iter_mut();
-        let mut put = |byte: u8| {
-            if let Some(place) = at.next() {
-                *place = byte;
-            }
-        };
-        b"00-".iter().for_each(|b| put(*b));
-        for (word, end) in [(high, None), (low, Some(b'-')), (span, Some(b'-'))] {
-            for byte in word.to_be_bytes() {
-                put(hex(byte >> 4));
-                put(hex(byte & 15));
-            }
-            end.into_iter().for_each(&mut put);
-        }
-        // Not sampled: recording is the upstream's decision.
-        b"00".iter().for_each(|b| put(*b));
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
+        None => drop(to.insert(TRACEPARENT, parent(id))),
     }
 }
 
-fn hex(nibble: u8) -> u8 {
-    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+/// Returns the parent for a request without one. Its trace id is the request id, so that whoever has one finds the other.
+fn parent(id: RequestId) -> HeaderValue {
+    let digits = id.digits();
+    let (trace, span) = (digits.as_bytes(), digits.second_half());
+    // Not sampled: recording is the upstream's decision.
+    let text = [&b"00-"[..], trace, b"-", span, b"-00"].concat();
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Trace Context 3.2: version 00, trace id and parent id not all zero, lower case.
@@ -74,14 +47,15 @@ fn is_parent(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Traces, is_parent};
+    use super::{is_parent, parent};
+    use crate::web::RequestId;
 
     #[test]
-    fn what_is_made_is_valid_and_new() {
-        let traces = Traces::default();
-        let (one, two) = (traces.parent(), traces.parent());
-        assert!(is_parent(one.as_bytes()), "{one:?}");
-        assert_ne!(one, two);
+    fn a_trace_that_begins_here_has_the_request_id() {
+        let made = parent(RequestId::new([0xab; 16]));
+        assert_eq!(made, "00-abababababababababababababababab-abababababababab-00");
+        assert!(is_parent(made.as_bytes()), "{made:?}");
+        assert!(is_parent(parent(RequestId::new([0; 16])).as_bytes()));
     }
 
     #[test]

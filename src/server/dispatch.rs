@@ -24,7 +24,7 @@ use crate::issuer::Caller;
 use crate::oauth::show;
 use crate::proxy::{Destination, Peer};
 use crate::web::peer::{self, Origin};
-use crate::web::{Reason, RequestBody, Response as Reply, reply};
+use crate::web::{Reason, RequestBody, RequestId, Response as Reply, reply};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -47,11 +47,11 @@ pub(super) async fn serve(
     if version == Version::HTTP_2 && request.headers().contains_key(EXPECT) {
         request.body_mut().hold_back(Arc::clone(&connection.go_on));
     }
-    let answer = shield(answer(connection, &snapshot, request, fragment, &id)).await;
+    let answer = shield(answer(connection, &snapshot, request, fragment, id)).await;
     let mut response = answer.unwrap_or_else(|| {
         let refusal = RequestRefusal::Internal;
         connection.worker.process.metrics.server(refusal.row().event);
-        tracing::error!(request_id = id.to_str().unwrap_or_default(), "the handler of a request panicked");
+        tracing::error!(request_id = id.digits().as_str(), "the handler of a request panicked");
         refusal.respond(version, &snapshot.config)
     });
     // RFC 9110 9.3.2: no content, not even in refusals. hyper leaves it out over HTTP/1.1 only.
@@ -60,7 +60,7 @@ pub(super) async fn serve(
     }
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        response.headers_mut().insert(X_REQUEST_ID, id);
+        response.headers_mut().insert(X_REQUEST_ID, id.header());
     }
     Ok(response.map(|body| Tracked::new(body, in_flight, progress)))
 }
@@ -76,7 +76,7 @@ async fn answer(
     snapshot: &Snapshot,
     request: Request<RequestBody>,
     fragment: bool,
-    id: &HeaderValue,
+    id: RequestId,
 ) -> Reply {
     let checked = if fragment {
         Err(RequestRefusal::Target)
@@ -101,7 +101,7 @@ async fn answer(
     }
     match snapshot.table.find(request.uri().path()) {
         Some(route) => {
-            let mut peer = Peer { address, forwarded_for, request_id: id.clone(), has_good_token: false };
+            let mut peer = Peer { address, forwarded_for, request_id: id, has_good_token: false };
             let to = Destination { table: &snapshot.table, route, config: &snapshot.config };
             let response = connection.worker.proxy.serve(to, request, &mut peer).await;
             if peer.has_good_token {
@@ -120,11 +120,11 @@ async fn control(
     snapshot: &Snapshot,
     request: Request<RequestBody>,
     address: IpAddr,
-    id: &HeaderValue,
+    id: RequestId,
 ) -> Reply {
     let begun = tokio::time::Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let caller = Caller::new(Some(address), id.to_str().ok().map(str::to_owned));
+    let caller = Caller::new(Some(address), Some(id.digits().as_str().to_owned()));
     let config = Arc::clone(&snapshot.config);
     let response = connection.worker.process.endpoints.serve(request, caller, config).await;
     let reason = response.extensions().get().map(|Reason(word)| *word);
@@ -140,7 +140,7 @@ struct RequestLine<'a> {
     /// The host that was sent, if it is the reason for the refusal.
     host: Option<String>,
     address: IpAddr,
-    id: &'a HeaderValue,
+    id: RequestId,
 }
 
 /// Logs a request that was not for an upstream, without query and header fields, which may contain codes and tokens.
@@ -157,7 +157,7 @@ fn log(asked: &RequestLine<'_>, response: &Reply, reason: Option<&str>, key: Opt
         %address,
         bytes = response.body().size_hint().lower(),
         duration_ms = (time.as_secs_f64() * 1e6).round() / 1e3,
-        request_id = id.to_str().unwrap_or_default(),
+        request_id = id.digits().as_str(),
     );
 }
 

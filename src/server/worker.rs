@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use http::HeaderValue;
 use rustls::ServerConfig;
 
 use super::connection::activity::Activity;
@@ -20,6 +19,7 @@ use crate::proxy::{Proxy, RouteTable, Sessions};
 use crate::sync::lock;
 use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
+use crate::web::RequestId;
 
 /// What all workers share, none of it written while requests are served.
 pub(super) struct Process {
@@ -85,7 +85,7 @@ impl Worker {
     }
 
     /// Returns a new request id.
-    pub(super) fn request_id(&self) -> HeaderValue {
+    pub(super) fn request_id(&self) -> RequestId {
         self.ids.next()
     }
 
@@ -174,16 +174,15 @@ impl RequestIds {
         self.count.fetch_add(1, Relaxed)
     }
 
-    fn next(&self) -> HeaderValue {
-        // Multiplying by an odd constant maps every counter value to a different number unlike its neighbours.
-        let number = self.offset ^ self.place().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut text = [0; 32];
-        let nibbles = self.prefix.into_iter().chain(number.to_be_bytes()).flat_map(|byte| [byte >> 4, byte & 15]);
-        for (to, nibble) in text.iter_mut().zip(nibbles) {
-            *to = if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
-        }
-        // Hexadecimal digits are always a valid header value; the default is never used.
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
+    fn next(&self) -> RequestId {
+        // Multiplying by an odd constant maps every counter value to a different number unlike its neighbours. The last
+        // bit is the same in all ids.
+        let number = (self.offset ^ self.place().wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 1;
+        let mut bits = [0; 16];
+        let (high, low) = bits.split_at_mut(8);
+        high.copy_from_slice(&self.prefix);
+        low.copy_from_slice(&number.to_be_bytes());
+        RequestId::new(bits)
     }
 }
 
@@ -197,6 +196,5 @@ mod tests {
         let (one, two) = (RequestIds::new([7; 16]), RequestIds::new([8; 16]));
         let ids: HashSet<_> = (0..1000).flat_map(|_| [one.next(), two.next()]).collect();
         assert_eq!(ids.len(), 2000);
-        assert!(ids.iter().all(|id| id.len() == 32 && id.as_bytes().iter().all(u8::is_ascii_hexdigit)));
     }
 }

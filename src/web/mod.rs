@@ -16,6 +16,7 @@ pub mod pages;
 pub mod peer;
 pub mod reply;
 mod request_body;
+mod request_id;
 
 pub use body::{Body, BodyError, detached, read_bounded};
 pub use control_frames::ControlFrames;
@@ -23,6 +24,7 @@ pub use csrf::{FormKey, is_cross_site};
 pub use go_on::GoOn;
 pub use pace::{Pace, Paced};
 pub use request_body::{LEFT_BYTES, LEFT_TIME, RequestBody};
+pub use request_id::RequestId;
 
 /// Why a request was refused, in one word for the access log; stored in the response's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

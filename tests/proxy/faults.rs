@@ -10,7 +10,7 @@ use super::client::{Ask, Reply};
 use super::log::Log;
 use super::refusing::Refusing;
 use super::upstream::{Act, EVENTS, answer, chunk, send};
-use super::world::{MCP, PING, World};
+use super::world::{MCP, PING, REQUEST_ID, World};
 
 /// Asserts that the caller learns the cause and no address, and the log the cause and `detail`.
 fn assert_fault(reply: &Reply, log: &Log, (status, cause, words, detail): (u16, &str, &str, &str)) {
@@ -20,7 +20,7 @@ fn assert_fault(reply: &Reply, log: &Log, (status, cause, words, detail): (u16, 
     assert!(!message.contains("127.0.0.1") && !message.contains("nowhere"), "{message}");
     let warnings = log.warnings();
     let [line] = &*warnings else { panic!("{cause}: one line, not {warnings:?}") };
-    for part in ["upstream=\"main\"", &format!("cause=\"{cause}\""), detail, "request_id=\"req-1\""] {
+    for part in ["upstream=\"main\"", &format!("cause=\"{cause}\""), detail, &format!("request_id=\"{REQUEST_ID}\"")] {
         assert!(line.contains(part), "{cause}: {part} is missing in {line}");
     }
 }

@@ -26,6 +26,8 @@ use super::failing_store::FailingStore;
 use super::records;
 use super::upstream::{Upstream, soon};
 
+/// The id of every request.
+pub(crate) const REQUEST_ID: &str = "01010101010101010101010101010101";
 pub(crate) const MCP: &str = "https://gw.example/mcp";
 pub(crate) const ALPHA: &str = "https://gw.example/mcp/alpha";
 pub(crate) const API: &str = "https://gw.example/api";
@@ -342,7 +344,7 @@ async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, served
                 let mut peer = Peer {
                     address: std::net::Ipv4Addr::LOCALHOST.into(),
                     forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
-                    request_id: http::HeaderValue::from_static("req-1"),
+                    request_id: mcpgate::web::RequestId::new([1; 16]),
                     has_good_token: false,
                 };
                 let request = mcpgate::web::RequestBody::of(request);
