@@ -135,7 +135,8 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
                 };
                 async move {
                     let to = Destination { table: &table, route: 0, config: &config };
-                    Ok::<_, Infallible>(proxy.serve(to, RequestBody::of(request), &mut peer).await)
+                    let (mut head, mut body) = RequestBody::of(request).into_parts();
+                    Ok::<_, Infallible>(proxy.serve(to, &mut head, &mut body, &mut peer).await)
                 }
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));

@@ -71,7 +71,7 @@ pub(super) struct Exchange<'a> {
     pub(super) worker: &'a WorkerState,
     pub(super) route: &'a Arc<Route>,
     pub(super) config: &'a Config,
-    pub(super) parts: Parts,
+    pub(super) parts: &'a mut Parts,
     pub(super) peer: &'a Peer,
     pub(super) has_good_token: bool,
     /// The token cache's generation before the token was looked up.

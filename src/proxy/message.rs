@@ -147,7 +147,7 @@ pub(super) fn essence(content_type: &[u8]) -> &[u8] {
 /// the request.
 pub(super) async fn read(
     head: Head<'_>,
-    body: RequestBody,
+    body: &mut RequestBody,
     large: LargeBodies<'_>,
 ) -> Result<Message, (Rejection, Ids)> {
     let Head { route, method, headers, version, config } = head;
@@ -156,11 +156,14 @@ pub(super) async fn read(
         if route.kind == UpstreamKind::Mcp && route.check_envelope {
             check_version(version, headers).map_err(|rejection| (rejection, Ids::None))?;
         }
-        let body = if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(body, limit, time) };
+        let body =
+            if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(std::mem::take(body), limit, time) };
         let again = KeptRequest::of_request(method, &body);
         return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: RpcCall::default() });
     }
     let read = read_whole(body, Limit { bytes: limit, time }, config.limits.inspect_body, large).await;
+    // Nobody wants the rest, if there is one.
+    drop(std::mem::take(body));
     let bytes = read.map_err(|rejection| (rejection, Ids::None))?;
     let messages =
         look_into(&bytes, version.allows_batch()).await.map_err(|fault| (Rejection::Envelope(fault), Ids::None))?;
@@ -258,7 +261,7 @@ fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMa
 
 /// Reads a body within `limit`. Beyond `small` bytes, it waits for a slot.
 async fn read_whole(
-    mut body: RequestBody,
+    body: &mut RequestBody,
     limit: Limit,
     small: usize,
     large: LargeBodies<'_>,
@@ -266,10 +269,10 @@ async fn read_whole(
     let mut read = BufferedBody::default();
     let enough = small.min(limit.bytes).saturating_add(1);
     // First without a timer: a small body usually arrives with its head.
-    let (stop, slot) = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
+    let (stop, slot) = match poll_fn(|cx| Poll::Ready(read.poll_read(body, enough, cx))).await {
         Poll::Ready(stop @ (Stop::End | Stop::Broken(_))) => (stop, None),
         Poll::Ready(Stop::Full) | Poll::Pending => {
-            let rest = timeout(limit.time, read_rest(&mut read, &mut body, limit, enough, large));
+            let rest = timeout(limit.time, read_rest(&mut read, body, limit, enough, large));
             Box::pin(rest).await.map_err(|_| Rejection::SlowBody)??
         }
     };

@@ -5,6 +5,7 @@
 //! `rejection.rs`.
 
 use http::header::{ORIGIN, VIA};
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
@@ -53,6 +54,7 @@ use headers::CheckedRequest;
 use permit::Permit;
 use record::Record;
 use rejection::Rejection;
+use response::deliver::Asker;
 use response::ending::Ids;
 use upstream::lease::LeasedResponse;
 use upstream::pool::{ConnectionChoice, Permitted, UpstreamRequest};
@@ -68,13 +70,20 @@ struct Sending<'a> {
 
 impl Proxy {
     /// Answers a request to an upstream. The caller has checked Host.
-    pub async fn serve(&self, to: Destination<'_>, request: http::Request<RequestBody>, peer: &mut Peer) -> Response {
+    ///
+    /// What is taken of `head` and `body` is not put back.
+    pub async fn serve(
+        &self,
+        to: Destination<'_>,
+        head: &mut Parts,
+        body: &mut RequestBody,
+        peer: &mut Peer,
+    ) -> Response {
         let Destination { table, route, config } = to;
         let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
         let worker = self.worker(table);
-        let (parts, body) = request.into_parts();
         // MCP transports, Security: before authentication, so that a page from a forbidden origin learns nothing.
-        let origin = table.origins.check(&parts.headers);
+        let origin = table.origins.check(&head.headers);
         let mut exchange = Exchange {
             worker: &worker,
             route,
@@ -82,9 +91,9 @@ impl Proxy {
             peer,
             has_good_token: false,
             generation: 0,
-            version: ProtocolVersion::read(parts.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
-            record: Some(Record::begin(&worker.metrics, route, &parts.method, peer)),
-            parts,
+            version: ProtocolVersion::read(head.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
+            record: Some(Record::begin(&worker.metrics, route, &head.method, peer)),
+            parts: head,
             user_slot: None,
             ids: Ids::None,
         };
@@ -116,7 +125,11 @@ impl Proxy {
     }
 
     /// The stages, ordered by their cost and by what each may reveal.
-    async fn answer(&self, exchange: &mut Exchange<'_>, body: RequestBody) -> Result<(Response, Outcome), Rejection> {
+    async fn answer(
+        &self,
+        exchange: &mut Exchange<'_>,
+        body: &mut RequestBody,
+    ) -> Result<(Response, Outcome), Rejection> {
         let Exchange { worker, route, config, ref parts, peer, version, .. } = *exchange;
         let (method, fields) = (&parts.method, &parts.headers);
         let target = route.target(&parts.uri).ok_or(Rejection::AmbiguousPath)?;
@@ -137,7 +150,7 @@ impl Proxy {
         exchange.user_slot = Some(caller.budget().enter(config.limits.streams_per_principal)?);
         message::check_method(route.kind, version, method)?;
         let head = message::Head { route, method, headers: fields, version, config };
-        message::check_headers(head, &body)?;
+        message::check_headers(head, body)?;
         let large = message::LargeBodies { slots: &self.large_bodies, user: caller.budget() };
         let message = message::read(head, body, large).await;
         let message = message.map_err(|(rejection, ids)| {
@@ -150,14 +163,14 @@ impl Proxy {
         }
         let checked = self.check_session(exchange, &caller)?;
         let permit = Permit::grant(caller)?;
-        let headers = self.head(exchange, permit.caller(), checked);
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }
         let wait = exchange.patience(message.is_initialize);
-        let ask = UpstreamRequest { method: method.clone(), target: target.clone(), headers, body: message.body, wait };
         let pool = worker.pools.get(route.index).ok_or(Rejection::Internal)?.permit(permit)?;
         let slot = pool.enter().await?;
+        let headers = self.head(exchange, pool.caller(), checked);
+        let ask = UpstreamRequest { method: method.clone(), target: target.clone(), headers, body: message.body, wait };
         let sent = pool.send(&slot, ConnectionChoice::Any, ask).await;
         let (sent, asked) = match sent {
             Ok(answered) if !upstream::redirect::repeats(answered.0.status()) => (Ok(answered), target),
@@ -168,15 +181,15 @@ impl Proxy {
                 Box::pin(self.send_again(exchange, sending, (sent, target), message.again)).await?
             }
         };
+        let asker = Asker { asked: &asked, token: &token, caller: pool.caller() };
         let (response, lease) = match sent {
             Err(Unanswered::Late(waiting)) => {
-                let response = self.answer_early(exchange, asked, *waiting, slot, &token, pool.caller())?;
-                return Ok((response, Outcome::Forwarded));
+                return Ok((self.answer_early(exchange, *waiting, slot, asker)?, Outcome::Forwarded));
             }
             answered => answered?,
         };
         self.check_again(exchange, &token).await?;
-        let response = self.deliver(exchange, &asked, response, (lease, slot), &token, pool.caller()).await?;
+        let response = self.deliver(exchange, response, (lease, slot), asker)?.await?;
         Ok((response, Outcome::Forwarded))
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::header::{EXPECT, HOST};
-use http::{HeaderName, HeaderValue, Method, Request, Response, Version};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -33,36 +34,51 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const LOGGED_PATH: usize = 256;
 
 /// Answers a request. Never fails: a panic of a handler is answered 500, and only its connection ends.
-pub(super) async fn serve(
+///
+/// An idle connection over HTTP/1.1 keeps the room of this future, so all stages are lent one head and one body.
+// No `async fn`: its future would hold what it is given twice.
+pub(super) fn serve(
     connection: Arc<Connection>,
     request: Request<Incoming>,
     progress: Option<Arc<Progress>>,
-) -> Result<Response<Tracked>, Infallible> {
+) -> impl Future<Output = Result<Response<Tracked>, Infallible>> {
     let (in_flight, fragment) = InFlight::begin(connection);
-    let connection = in_flight.connection();
-    let snapshot = connection.worker.snapshot();
-    let id = connection.worker.request_id();
-    let (version, is_head) = (request.version(), request.method() == Method::HEAD);
-    let mut request = RequestBody::of(request);
-    if version == Version::HTTP_2 && request.headers().contains_key(EXPECT) {
-        request.body_mut().hold_back(Arc::clone(&connection.go_on));
+    let snapshot = in_flight.connection().worker.snapshot();
+    let (mut head, mut body) = RequestBody::of(request).into_parts();
+    if head.version == Version::HTTP_2 && head.headers.contains_key(EXPECT) {
+        body.hold_back(Arc::clone(&in_flight.connection().go_on));
     }
-    let answer = shield(answer(connection, &snapshot, request, fragment, id)).await;
-    let mut response = answer.unwrap_or_else(|| {
-        let refusal = RequestRefusal::Internal;
-        connection.worker.process.metrics.server(refusal.row().event);
-        tracing::error!(request_id = id.digits().as_str(), "the handler of a request panicked");
-        refusal.respond(version, &snapshot.config)
-    });
-    // RFC 9110 9.3.2: no content, not even in refusals. hyper leaves it out over HTTP/1.1 only.
-    if is_head && response.body().size_hint().lower() > 0 {
-        reply::drop_content(&mut response);
+    async move {
+        let connection = in_flight.connection();
+        let id = connection.worker.request_id();
+        let (version, is_head) = (head.version, head.method == Method::HEAD);
+        let request = Asked { head: &mut head, body: &mut body, fragment, id };
+        let answer = shield(answer(connection, &snapshot, request)).await;
+        let mut response = answer.unwrap_or_else(|| {
+            let refusal = RequestRefusal::Internal;
+            connection.worker.process.metrics.server(refusal.row().event);
+            tracing::error!(request_id = id.digits().as_str(), "the handler of a request panicked");
+            refusal.respond(version, &snapshot.config)
+        });
+        // RFC 9110 9.3.2: no content, not even in refusals. hyper leaves it out over HTTP/1.1 only.
+        if is_head && response.body().size_hint().lower() > 0 {
+            reply::drop_content(&mut response);
+        }
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            response.headers_mut().insert(X_REQUEST_ID, id.header());
+        }
+        Ok(response.map(|body| Tracked::new(body, in_flight, progress)))
     }
-    let status = response.status();
-    if status.is_client_error() || status.is_server_error() {
-        response.headers_mut().insert(X_REQUEST_ID, id.header());
-    }
-    Ok(response.map(|body| Tracked::new(body, in_flight, progress)))
+}
+
+/// A request: lent, so that it is held once.
+struct Asked<'a> {
+    head: &'a mut Parts,
+    body: &'a mut RequestBody,
+    /// Whether its target had a fragment.
+    fragment: bool,
+    id: RequestId,
 }
 
 /// Runs a handler; `None` when it panicked. Its state is dropped with it, so nothing half-changed is seen again.
@@ -71,47 +87,45 @@ fn shield(handler: impl Future<Output = Reply>) -> impl Future<Output = Option<R
     AssertUnwindSafe(handler).catch_unwind().map(Result::ok)
 }
 
-async fn answer(
-    connection: &Connection,
-    snapshot: &Snapshot,
-    request: Request<RequestBody>,
-    fragment: bool,
-    id: RequestId,
-) -> Reply {
-    let checked = if fragment {
-        Err(RequestRefusal::Target)
-    } else {
-        check(&request, connection, &snapshot.hosts, &snapshot.config)
-    };
-    if health::is_asked(&request, &snapshot.config.public) {
-        let names_none = checked == Err(RequestRefusal::HostMalformed) && health::names_no_host(&request);
+async fn answer(connection: &Connection, snapshot: &Snapshot, request: Asked<'_>) -> Reply {
+    let Asked { head, body, fragment, id } = request;
+    let checked =
+        if fragment { Err(RequestRefusal::Target) } else { check(head, connection, &snapshot.hosts, &snapshot.config) };
+    if health::is_asked(head, &snapshot.config.public) {
+        let names_none = checked == Err(RequestRefusal::HostMalformed) && health::names_no_host(head);
         if names_none || matches!(checked, Ok(()) | Err(RequestRefusal::Host)) {
-            return health::answer(&connection.worker.process, request.method(), &snapshot.config.public);
+            return health::answer(&connection.worker.process, &head.method, &snapshot.config.public);
         }
     }
-    let (address, forwarded_for) = client_address(connection, &snapshot.config.public, &request);
+    let (address, forwarded_for) = client_address(connection, &snapshot.config.public, &head.headers);
     if let Err(refusal) = checked {
         let row = refusal.row();
         connection.worker.process.metrics.server(row.event);
-        let response = refusal.respond(request.version(), &snapshot.config);
-        let host = row.shows_host.then(|| requested_host(&request));
-        let asked = RequestLine { method: request.method(), path: request.uri().path(), host, address, id };
+        let response = refusal.respond(head.version, &snapshot.config);
+        let host = row.shows_host.then(|| requested_host(head));
+        let asked = RequestLine { method: &head.method, path: head.uri.path(), host, address, id };
         log(&asked, &response, Some(row.reason), row.key, Duration::ZERO);
         return response;
     }
-    match snapshot.table.find(request.uri().path()) {
+    match snapshot.table.find(head.uri.path()) {
         Some(route) => {
             let mut peer = Peer { address, forwarded_for, request_id: id, has_good_token: false };
             let to = Destination { table: &snapshot.table, route, config: &snapshot.config };
-            let response = connection.worker.proxy.serve(to, request, &mut peer).await;
+            let response = connection.worker.proxy.serve(to, head, body, &mut peer).await;
             if peer.has_good_token {
                 connection.mark_known();
             }
             response
         }
         // Boxed: the control path's state is large and its requests are few, so the data path should not carry it.
-        None => Box::pin(control(connection, snapshot, request, address, id)).await,
+        None => Box::pin(control(connection, snapshot, take(head, body), address, id)).await,
     }
+}
+
+/// Takes a request that was lent.
+fn take(head: &mut Parts, body: &mut RequestBody) -> Request<RequestBody> {
+    let (empty, ()) = Request::new(()).into_parts();
+    Request::from_parts(std::mem::replace(head, empty), std::mem::take(body))
 }
 
 /// Answers a request of the control path and logs it; the proxy logs its own requests when their answers have ended.
@@ -162,10 +176,10 @@ fn log(asked: &RequestLine<'_>, response: &Reply, reason: Option<&str>, key: Opt
 }
 
 /// Returns the host that a request named, as the log may show it, and the one that a proxy reports.
-fn requested_host(request: &Request<RequestBody>) -> String {
+fn requested_host(head: &Parts) -> String {
     let text = |value: &HeaderValue| show(&String::from_utf8_lossy(value.as_bytes()));
-    let list = |name| request.headers().get_all(name).iter().take(2).map(text).collect::<Vec<_>>().join(", ");
-    let host = match request.uri().authority() {
+    let list = |name| head.headers.get_all(name).iter().take(2).map(text).collect::<Vec<_>>().join(", ");
+    let host = match head.uri.authority() {
         Some(authority) => show(authority.as_str()),
         None => list(HOST),
     };
@@ -174,12 +188,12 @@ fn requested_host(request: &Request<RequestBody>) -> String {
 }
 
 /// Returns the client's address: the peer's, unless a trusted proxy says otherwise.
-fn client_address(connection: &Connection, public: &Listener, request: &Request<RequestBody>) -> (IpAddr, HeaderValue) {
+fn client_address(connection: &Connection, public: &Listener, headers: &HeaderMap) -> (IpAddr, HeaderValue) {
     // With a PROXY header the client is already known, and its own fields are not trusted.
     if public.proxy_protocol || !peer::is_trusted(connection.peer, &public.trusted_proxies) {
         return (connection.peer, connection.forwarded_for.clone());
     }
-    let fields = request.headers().get_all(&X_FORWARDED_FOR);
+    let fields = headers.get_all(&X_FORWARDED_FOR);
     let origin = Origin::find(connection.peer, fields.iter(), &public.trusted_proxies);
     (origin.address, origin.forwarded_for())
 }

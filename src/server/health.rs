@@ -3,20 +3,21 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::header::HOST;
-use http::{Method, Request, StatusCode};
+use http::request::Parts;
+use http::{Method, StatusCode};
 
 use super::worker::Process;
 use crate::config::Listener;
 use crate::web::{Response, reply};
 
 /// Returns whether a request is such a check. The host does not matter: checks name an address, or none.
-pub(super) fn is_asked<B>(request: &Request<B>, listener: &Listener) -> bool {
-    listener.health_path.as_deref().is_some_and(|path| path == request.uri().path())
+pub(super) fn is_asked(head: &Parts, listener: &Listener) -> bool {
+    listener.health_path.as_deref().is_some_and(|path| path == head.uri.path())
 }
 
 /// Returns whether a request names no host, as HTTP/1.0 allows (RFC 9112 3.2).
-pub(super) fn names_no_host<B>(request: &Request<B>) -> bool {
-    request.uri().authority().is_none() && !request.headers().contains_key(HOST)
+pub(super) fn names_no_host(head: &Parts) -> bool {
+    head.uri.authority().is_none() && !head.headers.contains_key(HOST)
 }
 
 /// Answers a check. Anybody may ask, so it neither reads the store nor calls an upstream, and reveals no details.

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderName, Method, Request, Version};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method, Version};
 
 use super::connection::Connection;
 use super::host::{self, Hosts};
 use super::request_refusal::RequestRefusal;
 use crate::config::{Config, Listener};
-use crate::web::{RequestBody, peer};
+use crate::web::peer;
 
 /// The field in which a proxy reports the host that it was asked for.
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -21,18 +22,18 @@ const LONGEST_VALUE: usize = 16 << 10;
 /// # Errors
 /// `RequestRefusal` says why the request is refused.
 pub(super) fn check(
-    request: &Request<RequestBody>,
+    head: &Parts,
     connection: &Connection,
     hosts: &Hosts,
     config: &Config,
 ) -> Result<(), RequestRefusal> {
     let limits = &config.limits;
-    match *request.method() {
+    match head.method {
         Method::CONNECT => return Err(RequestRefusal::Connect),
         Method::TRACE => return Err(RequestRefusal::Trace),
         _ => {}
     }
-    let uri = request.uri();
+    let uri = &head.uri;
     if uri.path().len() + uri.query().map_or(0, |query| query.len() + 1) > limits.request_target {
         return Err(RequestRefusal::TargetTooLong);
     }
@@ -42,7 +43,7 @@ pub(super) fn check(
     }
     let mut size = 0;
     let (mut named, mut coded) = (None, false);
-    for (name, value) in request.headers() {
+    for (name, value) in &head.headers {
         // As on the wire: name, colon, space, value, line end.
         size += name.as_str().len() + value.len() + 4;
         if value.len() > LONGEST_VALUE {
@@ -64,21 +65,22 @@ pub(super) fn check(
             return Err(RequestRefusal::Expectation);
         }
     }
-    if size > limits.head_bytes || request.headers().len() > limits.header_fields {
+    if size > limits.head_bytes || head.headers.len() > limits.header_fields {
         return Err(RequestRefusal::FieldsTooLarge);
     }
     let target = uri.authority().map(http::uri::Authority::as_str);
     let authority = match (target, named) {
         // RFC 9113 8.3.1: a Host field must say what `:authority` says.
-        (Some(target), Some(host)) if request.version() == Version::HTTP_2 && !target.eq_ignore_ascii_case(host) => {
+        (Some(target), Some(host)) if head.version == Version::HTTP_2 && !target.eq_ignore_ascii_case(host) => {
             return Err(RequestRefusal::HostMalformed);
         }
-        (Some(target), None) if request.version() == Version::HTTP_2 => target,
-        // RFC 9112 3.2.2: the target's authority takes precedence, but the Host field must be present.
-        (target, Some(host)) => {
+        (Some(target), None) if head.version == Version::HTTP_2 => target,
+        // RFC 9112 3.2.2: the target's authority takes precedence, but a well-formed Host field must be present.
+        (Some(target), Some(host)) => {
             host::split(host).ok_or(RequestRefusal::HostMalformed)?;
-            target.unwrap_or(host)
+            target
         }
+        (None, Some(host)) => host,
         (_, None) => return Err(RequestRefusal::HostMalformed),
     };
     let (name, _) = host::split(authority).ok_or(RequestRefusal::HostMalformed)?;
@@ -88,7 +90,8 @@ pub(super) fn check(
     let misdirected =
         connection.server_name.as_deref().is_some_and(|sni| !is_address && !sni.eq_ignore_ascii_case(name));
     if misdirected
-        || !(hosts.has(authority) || is_forwarded_to_us(request, connection.peer, hosts, authority, &config.public))
+        || !(hosts.has(authority)
+            || is_forwarded_to_us(&head.headers, connection.peer, hosts, authority, &config.public))
     {
         return Err(RequestRefusal::Host);
     }
@@ -97,19 +100,13 @@ pub(super) fn check(
 
 /// Returns whether a trusted proxy reports that it was asked for one of our hosts. In `Host` proxies send their own
 /// name or their upstream's, or leave the port out (nginx's `$host`); checking the port is up to them.
-fn is_forwarded_to_us(
-    request: &Request<RequestBody>,
-    peer: IpAddr,
-    hosts: &Hosts,
-    authority: &str,
-    public: &Listener,
-) -> bool {
+fn is_forwarded_to_us(fields: &HeaderMap, peer: IpAddr, hosts: &Hosts, authority: &str, public: &Listener) -> bool {
     if public.proxy_protocol || !peer::is_trusted(peer, &public.trusted_proxies) {
         return false;
     }
     let is_ours =
         |host: &str| hosts.has(host) || matches!(host::split(host), Some((name, None)) if hosts.has_name(name));
-    let mut fields = request.headers().get_all(&X_FORWARDED_HOST).iter();
+    let mut fields = fields.get_all(&X_FORWARDED_HOST).iter();
     match (fields.next(), fields.next()) {
         (None, _) => is_ours(authority),
         // Each proxy appends to the list on the right, as with X-Forwarded-For: only the entry of the nearest one is

@@ -23,7 +23,9 @@ pub const LEFT_TIME: Duration = Duration::from_secs(1);
 /// A server may answer before it has read the body and then reset the stream (RFC 9113 8.1), but some clients lose the
 /// answer if they are still sending when the reset arrives. So on HTTP/2 the rest is read and dropped. On HTTP/1.1 the
 /// connection does that.
-#[derive(Debug)]
+///
+/// The default is a body that has ended.
+#[derive(Debug, Default)]
 pub struct RequestBody {
     /// Taken out when this is dropped.
     incoming: Option<Incoming>,

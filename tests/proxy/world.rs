@@ -347,11 +347,11 @@ async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, served
                     request_id: mcpgate::web::RequestId::new([1; 16]),
                     has_good_token: false,
                 };
-                let request = mcpgate::web::RequestBody::of(request);
-                Ok::<_, std::convert::Infallible>(match table.find(request.uri().path()) {
+                let (mut head, mut body) = mcpgate::web::RequestBody::of(request).into_parts();
+                Ok::<_, std::convert::Infallible>(match table.find(head.uri.path()) {
                     Some(route) => {
                         let to = Destination { table: &table, route, config: &config };
-                        proxy.serve(to, request, &mut peer).await
+                        proxy.serve(to, &mut head, &mut body, &mut peer).await
                     }
                     None => mcpgate::web::reply::empty(http::StatusCode::NOT_FOUND),
                 })

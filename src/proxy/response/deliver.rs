@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
@@ -12,15 +13,15 @@ use tokio::time::timeout;
 
 use super::gather::{BufferedBody, Stop};
 use super::head;
-use super::head::BodyKind;
+use super::head::{BodyKind, HeadContext};
 use super::open_streams::{StreamLimits, StreamSignal};
-use super::relay::Relay;
+use super::relay::{Held, Relay};
 use crate::config::UpstreamKind;
 use crate::proxy::addressed::Addressed;
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::exchange::{Exchange, Proxy};
 use crate::proxy::fair_slots::FairSlot;
-use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::session;
@@ -37,6 +38,22 @@ const SHORT: u64 = 64 * 1024;
 /// How long to wait for such an answer; a slower one becomes a stream.
 const MOMENT: Duration = Duration::from_secs(1);
 
+/// What the upstream was asked for, and for whom.
+#[derive(Clone, Copy)]
+pub(in crate::proxy) struct Asker<'a> {
+    pub(in crate::proxy) asked: &'a PathAndQuery,
+    pub(in crate::proxy) token: &'a Addressed<'a>,
+    pub(in crate::proxy) caller: &'a CachedPrincipal,
+}
+
+/// A body, what was read of it, its connection and its slot.
+struct Coming {
+    body: Content,
+    read: BufferedBody,
+    lease: Lease,
+    slot: FairSlot,
+}
+
 /// What the head of an answer says about its body.
 struct Shape {
     status: StatusCode,
@@ -45,17 +62,14 @@ struct Shape {
 }
 
 impl Proxy {
-    /// Forwards the upstream's answer.
-    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
-    pub(in crate::proxy) async fn deliver(
-        &self,
-        exchange: &mut Exchange<'_>,
-        asked: &PathAndQuery,
+    /// Forwards the upstream's answer: judges its head, and returns a future that brings the body.
+    pub(in crate::proxy) fn deliver<'a>(
+        &'a self,
+        exchange: &'a mut Exchange<'_>,
         response: http::Response<Content>,
-        held: (Lease, FairSlot),
-        token: &Addressed<'_>,
-        caller: &CachedPrincipal,
-    ) -> Result<Response, Rejection> {
+        (lease, slot): (Lease, FairSlot),
+        Asker { asked, token, caller }: Asker<'a>,
+    ) -> Result<impl Future<Output = Result<Response, Rejection>> + Send, Rejection> {
         let route = exchange.route;
         let (mut head, body) = response.into_parts();
         let is_awaited = !exchange.ids.is_empty() || exchange.parts.method == Method::GET;
@@ -75,15 +89,28 @@ impl Proxy {
         // Before the body is read, because the connection of a rejected answer is closed.
         let session = self.session(exchange, &head, caller)?;
         let shape = Shape { status: head.status, is_events: form == BodyKind::Events, is_encoded };
-        let body = self.whole_or_stream(exchange, shape, body, held, token).await?;
-        let is_head = exchange.parts.method == Method::HEAD;
-        // The memory of the request's header map is reused.
-        let emptied = std::mem::take(&mut exchange.parts.headers);
-        let mut response = Response::new(body);
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head::build(route, asked, form, &mut head.headers, is_head, session, emptied);
-        *exchange.worker.spare() = head.headers;
-        Ok(response)
+        let mut coming = Coming { body, read: BufferedBody::default(), lease, slot };
+        Ok(async move {
+            let body = match read_soon(&mut coming, shape.is_events).await {
+                Poll::Ready(Stop::Broken(error)) => return Err(Fault::of_exchange(&error).into()),
+                Poll::Ready(Stop::End) => {
+                    // Before the slot is freed, so that the next request to get it finds this connection.
+                    coming.lease.finish();
+                    self.check_again(exchange, token).await?;
+                    whole(exchange, &shape, coming.read.take())
+                }
+                Poll::Ready(Stop::Full) | Poll::Pending => self.stream(exchange, &shape, coming, token)?,
+            };
+            let is_head = exchange.parts.method == Method::HEAD;
+            // The memory of the request's header map is reused.
+            let emptied = std::mem::take(&mut exchange.parts.headers);
+            let mut response = Response::new(body);
+            *response.status_mut() = shape.status;
+            let of = HeadContext { route, asked, form, is_head, session };
+            *response.headers_mut() = head::build(of, &mut head.headers, emptied);
+            *exchange.worker.spare() = head.headers;
+            Ok(response)
+        })
     }
 
     /// Returns the session id of an answer in the form that the client has to send.
@@ -106,47 +133,16 @@ impl Proxy {
         Ok(self.sessions.wrap(route, caller.principal(), &id, self.clock.now()))
     }
 
-    /// Makes the body of an answer: whole if it has arrived or soon will, otherwise a stream.
-    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
-    async fn whole_or_stream(
+    /// Makes a stream of an answer whose body has not arrived.
+    fn stream(
         &self,
         exchange: &mut Exchange<'_>,
-        shape: Shape,
-        mut body: Content,
-        (lease, slot): (Lease, FairSlot),
+        shape: &Shape,
+        Coming { body, read, lease, slot }: Coming,
         token: &Addressed<'_>,
     ) -> Result<Body, Rejection> {
-        let Shape { status, is_events, is_encoded } = shape;
-        let (route, config) = (exchange.route, exchange.config);
-        let mut read = BufferedBody::default();
-        let mut stop = poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, WHOLE, cx))).await;
-        // Many servers write head and body separately. A stream would cost more than this wait.
-        let is_short = !is_events && body.size_hint().exact().is_some_and(|rest| rest <= SHORT);
-        if stop.is_pending() && is_short {
-            let rest = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
-            stop = rest.map_or(Poll::Pending, Poll::Ready);
-        }
-        match stop {
-            Poll::Ready(Stop::Broken(error)) => return Err(Fault::of_exchange(&error).into()),
-            Poll::Ready(Stop::End) => {
-                // Before the slot is freed, so that the next request to get it finds this connection.
-                lease.finish();
-                self.check_again(exchange, token).await?;
-                let whole = read.take();
-                if let Some(record) =
-                    exchange.record.as_mut().filter(|_| route.kind == UpstreamKind::Mcp && !is_encoded)
-                {
-                    record.look(&whole, is_events);
-                }
-                return Ok(Body::from(whole));
-            }
-            Poll::Ready(Stop::Full) | Poll::Pending => {}
-        }
-        let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
-        record.answer(Outcome::Forwarded, status);
-        if is_events {
-            record.open_stream();
-        }
+        let &Shape { status, is_events, is_encoded } = shape;
+        let config = exchange.config;
         // A stream of events may stay open for hours, and no longer counts as a request in progress.
         let slot = Some(slot).filter(|_| !is_events);
         if slot.is_none() {
@@ -158,20 +154,56 @@ impl Proxy {
             (exchange.patience(false).limit, StreamSignal::TooSilent)
         };
         let limits = StreamLimits {
-            max_age: route.max_stream,
+            max_age: exchange.route.max_stream,
             silence,
             on_silence,
             grace: config.timeouts.expired_stream,
             is_standing: is_events && exchange.is_standing(),
         };
-        let handle = self.open_streams.add(token.token(), exchange.generation, route, limits);
+        let mut held = self.hold(exchange, token, limits)?;
+        held.record.answer(Outcome::Forwarded, status);
+        if is_events {
+            held.record.open_stream();
+        }
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
-        let ids = std::mem::take(&mut exchange.ids);
-        let body = body.read_ahead();
-        let relay =
-            Relay::new(body, (lease, slot), read, event_limit, handle, record, (exchange.user_slot.take(), ids));
-        Ok(Body::Relayed(Box::pin(relay)))
+        Ok(Body::Relayed(Box::pin(Relay::new((body.read_ahead(), (lease, slot)), read, event_limit, held))))
     }
+
+    /// Moves what an answer holds until it ends out of the exchange.
+    pub(super) fn hold(
+        &self,
+        exchange: &mut Exchange<'_>,
+        token: &Addressed<'_>,
+        limits: StreamLimits,
+    ) -> Result<Held, Rejection> {
+        let record = exchange.record.take().ok_or(Rejection::Internal)?;
+        let handle = self.open_streams.add(token.token(), exchange.generation, exchange.route, limits);
+        let (user_slot, ids) = (exchange.user_slot.take(), std::mem::take(&mut exchange.ids));
+        Ok(Held { handle, record, user_slot, ids })
+    }
+}
+
+/// Reads what has arrived of a body, and all of a short one that arrives soon.
+async fn read_soon(Coming { body, read, .. }: &mut Coming, is_events: bool) -> Poll<Stop<ExchangeError>> {
+    let stop = poll_fn(|cx| Poll::Ready(read.poll_read(body, WHOLE, cx))).await;
+    // Many servers write head and body separately. A stream would cost more than this wait.
+    let is_short = !is_events && body.size_hint().exact().is_some_and(|rest| rest <= SHORT);
+    if stop.is_pending() && is_short {
+        let rest = timeout(MOMENT, poll_fn(|cx| read.poll_read(body, WHOLE, cx))).await;
+        return rest.map_or(Poll::Pending, Poll::Ready);
+    }
+    stop
+}
+
+/// Makes the body of an answer that has arrived.
+fn whole(exchange: &mut Exchange<'_>, shape: &Shape, body: Bytes) -> Body {
+    if exchange.route.kind == UpstreamKind::Mcp
+        && !shape.is_encoded
+        && let Some(record) = &mut exchange.record
+    {
+        record.look(&body, shape.is_events);
+    }
+    Body::from(body)
 }
 
 /// Reads and drops a body, so that its connection can be reused.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL};
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::caching;
+use super::deliver::Asker;
 use super::head;
 use super::open_streams::{StreamLimits, StreamSignal};
 use super::pending_answer::PendingAnswer;
@@ -15,7 +15,6 @@ use super::refusals::StreamRefusal;
 use super::relay::Relay;
 use crate::config::UpstreamKind;
 use crate::mcp::SUBSCRIBE;
-use crate::proxy::addressed::Addressed;
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::exchange::{Exchange, Proxy};
 use crate::proxy::fair_slots::FairSlot;
@@ -105,25 +104,19 @@ fn accepts_events(headers: &HeaderMap) -> bool {
 
 impl Proxy {
     /// Answers with a stream of events before the upstream has sent the first event.
-    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     pub(in crate::proxy) fn answer_early(
         &self,
         exchange: &mut Exchange<'_>,
-        asked: PathAndQuery,
         waiting: Waiting,
         slot: FairSlot,
-        token: &Addressed<'_>,
-        caller: &CachedPrincipal,
+        Asker { asked, token, caller }: Asker<'_>,
     ) -> Result<Response, Rejection> {
         let (route, config) = (exchange.route, exchange.config);
         let stream = exchange.is_stream().then(|| exchange.stream(caller));
         // An open stream no longer counts as a request in progress, unlike a call.
         let is_standing = exchange.is_standing();
         let slot = Some(slot).filter(|_| !is_standing);
-        let late = PendingAnswer { waiting, slot, route: Arc::clone(route), asked, stream };
-        let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
-        record.answer(Outcome::Forwarded, StatusCode::OK);
-        record.open_stream();
+        let late = PendingAnswer { waiting, slot, route: Arc::clone(route), asked: asked.clone(), stream };
         let limits = StreamLimits {
             max_age: route.max_stream,
             silence: config.timeouts.sse_keep_alive,
@@ -131,9 +124,10 @@ impl Proxy {
             grace: config.timeouts.expired_stream,
             is_standing,
         };
-        let handle = self.open_streams.add(token.token(), exchange.generation, route, limits);
-        let ids = std::mem::take(&mut exchange.ids);
-        let relay = Relay::early(late, config.limits.sse_event, handle, record, exchange.user_slot.take(), ids);
+        let mut held = self.hold(exchange, token, limits)?;
+        held.record.answer(Outcome::Forwarded, StatusCode::OK);
+        held.record.open_stream();
+        let relay = Relay::early(late, config.limits.sse_event, held);
         let emptied = std::mem::take(&mut exchange.parts.headers);
         let mut response = Response::new(Body::Relayed(Box::pin(relay)));
         *response.headers_mut() = head::of_events(emptied);

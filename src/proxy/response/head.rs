@@ -102,18 +102,20 @@ pub(in crate::proxy) fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|v| !v.as_bytes().split(|b| *b == b',').all(plain))
 }
 
-/// Builds the head of an answer to what was `asked`. `session` is the bound form of the upstream's session id; `from`
-/// is emptied; `to` is a map whose memory is reused.
-#[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
-pub(in crate::proxy) fn build(
-    route: &Route,
-    asked: &PathAndQuery,
-    form: BodyKind,
-    from: &mut HeaderMap,
-    is_head: bool,
-    session: Option<HeaderValue>,
-    mut to: HeaderMap,
-) -> HeaderMap {
+/// What the head of an answer depends on, besides the upstream's head.
+pub(in crate::proxy) struct HeadContext<'a> {
+    pub(in crate::proxy) route: &'a Route,
+    pub(in crate::proxy) asked: &'a PathAndQuery,
+    pub(in crate::proxy) form: BodyKind,
+    /// Whether it is the answer to a HEAD.
+    pub(in crate::proxy) is_head: bool,
+    /// The bound form of the upstream's session id.
+    pub(in crate::proxy) session: Option<HeaderValue>,
+}
+
+/// Builds the head of an answer. `from` is emptied; `to` is a map whose memory is reused.
+pub(in crate::proxy) fn build(of: HeadContext<'_>, from: &mut HeaderMap, mut to: HeaderMap) -> HeaderMap {
+    let HeadContext { route, asked, form, is_head, session } = of;
     to.clear();
     let kind = route.kind;
     let passes = match kind {

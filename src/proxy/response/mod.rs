@@ -3,6 +3,7 @@
 //!
 //! Not for: answers of the gateway's own (`refuse.rs`). Start with `deliver.rs`, then `relay.rs`.
 
+mod break_off;
 pub(super) mod caching;
 pub(super) mod deliver;
 pub(super) mod early;

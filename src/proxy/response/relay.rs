@@ -18,10 +18,8 @@ use crate::proxy::budget::UserSlot;
 use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::record::Record;
-use crate::proxy::row::INTERNAL_ERROR;
 use crate::proxy::upstream::content::Content;
 use crate::proxy::upstream::lease::Lease;
-use crate::proxy::upstream::waiting::ANSWER_TIMES;
 use crate::web::detached;
 
 /// Size to which frames are joined: one TLS record.
@@ -29,172 +27,85 @@ const JOINED: usize = 16 * 1024;
 /// The server polls a body twice before it lets other tasks run; after a third poll without data they have run.
 const ENOUGH_LOOKS: u8 = 2;
 /// A comment line, which every client ignores.
-const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
+pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 /// A comment for a client whose stream the upstream refuses late; the next attempt is refused at once.
 const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream\n\n");
 
 /// The upstream's body, its connection, and its slot among the requests in progress unless it is a stream of events.
-type RelaySource = (Content, (Lease, Option<FairSlot>));
+pub(super) type RelaySource = (Content, (Lease, Option<FairSlot>));
 
 /// A relayed body, with everything that must live as long as it does.
 pub(in crate::proxy) struct Relay {
     /// The pending answer, before the upstream has answered.
-    late: Option<PendingAnswer>,
-    upstream: Option<RelaySource>,
+    pub(super) late: Option<PendingAnswer>,
+    pub(super) upstream: Option<RelaySource>,
     /// Bytes to send before the upstream's, and below those to send after them.
     first: Option<Bytes>,
-    last: Option<io::Result<Bytes>>,
-    wrap: Option<Wrap>,
-    read: BufferedBody,
+    pub(super) last: Option<io::Result<Bytes>>,
+    pub(super) wrap: Option<Wrap>,
+    pub(super) read: BufferedBody,
     /// Whether the upstream's body broke off; its last bytes may still have to be forwarded.
     broken: bool,
     /// How many polls found nothing new since the upstream's task last had a chance to run.
     idle_looks: u8,
-    events: Option<(Events, usize)>,
+    pub(super) events: Option<(Events, usize)>,
     /// The ids of the requests that this answers.
-    ids: Ids,
+    pub(super) ids: Ids,
     /// Whether an error can still be sent as the whole body: nothing was forwarded, and no length was declared.
-    is_open: bool,
+    pub(super) is_open: bool,
     handle: Arc<StreamHandle>,
-    record: Record,
+    pub(super) record: Record,
     _user_slot: Option<UserSlot>,
 }
 
+/// What an answer holds until it ends.
+pub(in crate::proxy) struct Held {
+    pub(super) handle: Arc<StreamHandle>,
+    pub(super) record: Record,
+    pub(super) user_slot: Option<UserSlot>,
+    /// The requests that it is the answer to.
+    pub(super) ids: Ids,
+}
+
 impl Relay {
-    /// Relays `body`, of which `read` was already read. `events` limits the size of an event, if it is a stream of
-    /// events.
-    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
-    pub(in crate::proxy) fn new(
-        body: Content,
-        held: (Lease, Option<FairSlot>),
-        read: BufferedBody,
-        events: Option<usize>,
-        handle: Arc<StreamHandle>,
-        record: Record,
-        (user_slot, ids): (Option<UserSlot>, Ids),
-    ) -> Self {
+    /// Relays a body of which `read` was already read. `events` limits the size of an event, if it is a stream of events.
+    pub(super) fn new(upstream: RelaySource, read: BufferedBody, events: Option<usize>, held: Held) -> Self {
         Self {
-            late: None,
-            is_open: read.len() == 0 && body.size_hint().exact().is_none(),
-            upstream: Some((body, held)),
-            first: None,
-            last: None,
-            wrap: None,
+            is_open: read.len() == 0 && upstream.0.size_hint().exact().is_none(),
+            upstream: Some(upstream),
             read,
-            broken: false,
-            idle_looks: 0,
             events: events.map(|limit| (Events::default(), limit)),
-            ids,
-            handle,
-            record,
-            _user_slot: user_slot,
+            ..Self::holding(held)
         }
     }
 
     /// Relays a pending answer as a stream of events. `limit` is the maximum size of an event.
-    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
-    pub(in crate::proxy) fn early(
-        late: PendingAnswer,
-        limit: usize,
-        handle: Arc<StreamHandle>,
-        record: Record,
-        user_slot: Option<UserSlot>,
-        ids: Ids,
-    ) -> Self {
+    pub(super) fn early(late: PendingAnswer, limit: usize, held: Held) -> Self {
         Self {
             late: Some(late),
-            upstream: None,
             // Some proxies forward a head only with the first bytes of the body.
             first: Some(KEEP_ALIVE),
+            events: Some((Events::default(), limit)),
+            ..Self::holding(held)
+        }
+    }
+
+    fn holding(Held { handle, record, user_slot, ids }: Held) -> Self {
+        Self {
+            late: None,
+            upstream: None,
+            first: None,
             last: None,
             wrap: None,
             read: BufferedBody::default(),
             broken: false,
             idle_looks: 0,
-            events: Some((Events::default(), limit)),
+            events: None,
             ids,
             is_open: false,
             handle,
             record,
             _user_slot: user_slot,
-        }
-    }
-
-    /// Acts on a signal; returns the last frame if it ends the answer.
-    fn act_on(&mut self, signal: StreamSignal) -> Option<io::Result<Bytes>> {
-        match signal {
-            StreamSignal::KeepAlive => {
-                let is_between = self.events.as_ref().is_some_and(|(events, _)| events.is_between());
-                if self.wrap.as_ref().is_some_and(Wrap::is_stuck) {
-                    return Some(
-                        self.give_up(
-                            &Fault::new(Cause::TooSlow, "a begun answer has paused too long").by(ANSWER_TIMES),
-                        ),
-                    );
-                }
-                return (is_between && self.read.len() == 0).then_some(Ok(KEEP_ALIVE));
-            }
-            StreamSignal::TooSilent => {
-                return Some(
-                    self.give_up(&Fault::new(Cause::TooSlow, "a begun answer has paused too long").by(ANSWER_TIMES)),
-                );
-            }
-            StreamSignal::TokenEnded
-            | StreamSignal::Unprovable
-            | StreamSignal::Removed
-            | StreamSignal::TooOld
-            | StreamSignal::GoingDown => {}
-        }
-        self.stop();
-        self.record.break_off(signal.outcome());
-        if let (StreamSignal::GoingDown | StreamSignal::TooOld, Some((events, _))) = (signal, &self.events) {
-            let end = match self.ids.end_of_subscription() {
-                // The client reconnects and requests the events that it has missed (Last-Event-ID).
-                None if self.ids.is_empty() && signal == StreamSignal::GoingDown => {
-                    Some(format!(": {}\n\n", signal.words()))
-                }
-                end => end,
-            };
-            if let Some(end) = end {
-                return Some(Ok([events.discard(), end.as_bytes()].concat().into()));
-            }
-        }
-        Some(self.last_frame(INTERNAL_ERROR, signal.words()))
-    }
-
-    fn stop(&mut self) {
-        self.late = None;
-        self.upstream = None;
-        self.wrap = None;
-        self.last = None;
-        self.read = BufferedBody::default();
-    }
-
-    /// Ends the answer because of the upstream.
-    fn fail(&mut self, fault: &Fault) {
-        self.late = None;
-        self.upstream = None;
-        self.record.fail(fault);
-    }
-
-    /// Ends the answer because of the upstream, and tells the client.
-    fn give_up(&mut self, fault: &Fault) -> io::Result<Bytes> {
-        self.stop();
-        self.record.fail(fault);
-        self.last_frame(INTERNAL_ERROR, fault.cause.row().text)
-    }
-
-    /// Returns the last bytes of an incomplete answer: an error for each request that it answers.
-    fn last_frame(&mut self, code: i32, why: &str) -> io::Result<Bytes> {
-        if !self.ids.is_empty() {
-            self.record.error(code);
-        }
-        match &self.events {
-            Some((events, _)) if !self.ids.is_empty() => Ok(self.ids.errors_as_events(events.discard(), code, why)),
-            Some((events, _)) if events.is_between() => Ok(Bytes::from(format!(": {why}\n\n"))),
-            None if self.is_open && !self.ids.is_empty() => Ok(self.ids.errors_as_json(why)),
-            // In the middle of a message: the client must not take it for complete.
-            Some(_) | None => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 

@@ -63,14 +63,16 @@ struct Http2Connection {
 /// A request's share of a connection.
 pub(in crate::proxy) struct SharedConnection {
     connection: Arc<Http2Connection>,
+    /// Whether the connection had served before.
+    pub(super) is_reused: bool,
 }
 
 impl Http2Connection {
-    fn share(self: &Arc<Self>) -> SharedConnection {
+    fn share(self: &Arc<Self>, is_reused: bool) -> SharedConnection {
         if self.requests.fetch_add(1, Relaxed) == 0 {
             *lock(&self.busy_since) = Instant::now();
         }
-        SharedConnection { connection: Arc::clone(self) }
+        SharedConnection { connection: Arc::clone(self), is_reused }
     }
 
     /// Returns whether a request can be sent at once and is likely to be answered.
@@ -144,7 +146,7 @@ impl SharedConnections {
                 return false;
             }
             if taken.is_none() && connection.has_room(now, self.ping) {
-                taken = Some(connection.share());
+                taken = Some(connection.share(true));
             }
             connection.requests.load(Relaxed) > 0
         });
@@ -196,7 +198,7 @@ impl SharedConnections {
             stop,
             _users: users,
         });
-        let share = connection.share();
+        let share = connection.share(false);
         lock(&self.connections).push(connection);
         Ok(share)
     }

@@ -77,13 +77,13 @@ impl Permitted<'_> {
     }
 
     /// Sends a request that holds a slot, and returns the head of the answer.
-    pub(in crate::proxy) async fn send(
+    pub(in crate::proxy) fn send(
         &self,
         _place: &FairSlot,
         on: ConnectionChoice,
         ask: UpstreamRequest,
-    ) -> Result<LeasedResponse, Unanswered> {
-        self.pool.exchange_on(on, ask).await
+    ) -> impl Future<Output = Result<LeasedResponse, Unanswered>> + Send {
+        self.pool.exchange_on(on, ask)
     }
 
     pub(in crate::proxy) fn caller(&self) -> &Arc<CachedPrincipal> {
@@ -120,40 +120,53 @@ impl Pool {
         self.exchange_on(ConnectionChoice::Any, ask).await
     }
 
-    async fn exchange_on(&self, on: ConnectionChoice, ask: UpstreamRequest) -> Result<LeasedResponse, Unanswered> {
+    // No `async fn`: its future would hold the request twice.
+    fn exchange_on(
+        &self,
+        on: ConnectionChoice,
+        ask: UpstreamRequest,
+    ) -> impl Future<Output = Result<LeasedResponse, Unanswered>> + Send {
         let mut lease = Lease { idle: Arc::clone(&self.idle), line: None, share: None, upload: ask.body.progress() };
         let wait = ask.wait;
-        let mut request = Request::new(ask.body);
-        *request.method_mut() = ask.method;
-        *request.headers_mut() = ask.headers;
-        *request.uri_mut() = Uri::from(ask.target);
-        // A connection that was closed while idle returns the request unsent.
-        while let Some(line) = (on == ConnectionChoice::Any).then(|| self.idle.take()).flatten() {
-            match self.exchange(&mut lease, line, request, wait).await {
-                Ok(response) => return accept(response, lease),
+        let mut request = ask.into_request();
+        async move {
+            let sent = loop {
+                let Some(line) = (on == ConnectionChoice::Any).then(|| self.idle.take()).flatten() else {
+                    // Boxed, because this is large and rare, and a request on a kept connection does not need the space.
+                    break Box::pin(self.exchange_elsewhere(&mut lease, on, request, wait)).await;
+                };
+                match self.exchange(&mut lease, line, request, wait).await {
+                    // A connection that was closed while idle returns the request unsent.
+                    Err(ConnectionFailure::Unsent(again)) => request = *again,
+                    sent => break sent,
+                }
+            };
+            match sent {
+                Ok(response) => accept(response, lease),
+                Err(ConnectionFailure::Unsent(_)) => {
+                    Err(Fault::new(Cause::ClosedEarly, "a new connection ended before anything was sent").into())
+                }
+                Err(ConnectionFailure::Early(sent, rest)) => Err(Waiting::go_on(sent, rest, lease)),
+                Err(ConnectionFailure::Unanswered(why)) => Err(why),
+            }
+        }
+    }
+
+    /// Sends a request on a shared connection or a new one.
+    async fn exchange_elsewhere(
+        &self,
+        lease: &mut Lease,
+        on: ConnectionChoice,
+        mut request: Request<Outgoing>,
+        wait: Wait,
+    ) -> SendResult {
+        if let Some(share) = (on == ConnectionChoice::Any).then(|| self.shared.take()).flatten() {
+            match self.exchange_shared(lease, share, request, wait).await {
                 Err(ConnectionFailure::Unsent(again)) => request = *again,
-                Err(ConnectionFailure::Early(sent, rest)) => return Err(Waiting::go_on(sent, rest, lease)),
-                Err(ConnectionFailure::Unanswered(why)) => return Err(why),
+                sent => return sent,
             }
         }
-        let shared = match (on == ConnectionChoice::Any).then(|| self.shared.take()).flatten() {
-            Some(share) => Box::pin(self.exchange_shared(&mut lease, share, true, request, wait)).await,
-            None => Err(ConnectionFailure::Unsent(Box::new(request))),
-        };
-        let sent = match shared {
-            // Boxed, because a handshake's state is large and rare, and a request on a kept connection does not need
-            // the space.
-            Err(ConnectionFailure::Unsent(again)) => Box::pin(self.connect_and_send(&mut lease, *again, wait)).await,
-            Ok(_) | Err(ConnectionFailure::Unanswered(_) | ConnectionFailure::Early(..)) => shared,
-        };
-        match sent {
-            Ok(response) => accept(response, lease),
-            Err(ConnectionFailure::Unsent(_)) => {
-                Err(Fault::new(Cause::ClosedEarly, "a new connection ended before anything was sent").into())
-            }
-            Err(ConnectionFailure::Early(sent, rest)) => Err(Waiting::go_on(sent, rest, lease)),
-            Err(ConnectionFailure::Unanswered(why)) => Err(why),
-        }
+        Box::pin(self.connect_and_send(lease, request, wait)).await
     }
 
     async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>, wait: Wait) -> SendResult {
@@ -169,7 +182,7 @@ impl Pool {
             Dialled::Tls(io) => Http1Connection::open(io, counted).await,
             Dialled::Http2(io) => {
                 let share = self.shared.open(io, counted).await.map_err(|e| broken(e.into()))?;
-                return self.exchange_shared(lease, share, false, request, wait).await;
+                return self.exchange_shared(lease, share, request, wait).await;
             }
         };
         let line = opened.map_err(|e| broken(e.into()))?;
@@ -184,32 +197,36 @@ impl Pool {
     }
 
     /// Sends a request on a connection of its own.
-    async fn exchange(
+    // No `async fn`: its future would hold the request twice.
+    fn exchange(
         &self,
         lease: &mut Lease,
         line: Http1Connection,
         request: Request<Outgoing>,
         wait: Wait,
-    ) -> SendResult {
+    ) -> impl Future<Output = SendResult> + Send {
         let line = lease.line.insert(line);
         let is_reused = line.progress().has_heard();
         line.progress().begin();
         let sent = line.sender.try_send_request(request);
         let sent = sent.map(|sent| sent.map(|answer| answer.map(Content::Http1)).map_err(SendError::from));
-        let error = match wait_for(&self.closing, sent, wait).await? {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        Err(failure(error, lease.upload.as_deref(), is_reused && !line.progress().has_heard()))
+        // Boxed, because it may have to continue in another task.
+        let sent: SentRequest = Box::pin(sent);
+        let upload = lease.upload.as_deref();
+        async move {
+            let error = match wait_for(&self.closing, sent, wait).await? {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            Err(failure(error, upload, is_reused && !line.progress().has_heard()))
+        }
     }
 
     /// Sends a request on a shared connection.
-    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     async fn exchange_shared(
         &self,
         lease: &mut Lease,
         share: SharedConnection,
-        is_reused: bool,
         mut request: Request<Outgoing>,
         wait: Wait,
     ) -> SendResult {
@@ -223,15 +240,17 @@ impl Pool {
         *request.version_mut() = Version::HTTP_2;
         let mark = request.body_mut().mark();
         let share = lease.share.insert(share);
+        let is_reused = share.is_reused;
         let sent = share.send(request);
         let sent = sent.map(|sent| sent.map(|answer| answer.map(Content::Http2)).map_err(SendError::from));
         let mut sent: SentRequest = Box::pin(sent);
         let begun = Instant::now();
         if let Some(mark) = mark {
             let first = wait.early.map_or(origin.connect_timeout, |early| early.min(origin.connect_timeout));
-            let mut early = until(&self.closing, sent.as_mut(), first).await?;
+            let mut early = until(&self.closing, &mut sent, first).await?;
             if early.is_none() && !mark.has_begun() {
-                early = until(&self.closing, sent.as_mut(), origin.connect_timeout.saturating_sub(first)).await?;
+                let rest = origin.connect_timeout.saturating_sub(first);
+                early = until(&self.closing, &mut sent, rest).await?;
             }
             if let Some(answer) = early {
                 return answer.map_err(|error| failure(error, None, is_reused));
@@ -258,6 +277,16 @@ impl Pool {
 }
 
 type SendResult = Result<Response<Content>, ConnectionFailure>;
+
+impl UpstreamRequest {
+    fn into_request(self) -> Request<Outgoing> {
+        let mut request = Request::new(self.body);
+        *request.method_mut() = self.method;
+        *request.headers_mut() = self.headers;
+        *request.uri_mut() = Uri::from(self.target);
+        request
+    }
+}
 
 fn broken(error: ExchangeError) -> Fault {
     Fault::of_exchange(&error)

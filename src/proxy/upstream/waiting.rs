@@ -131,35 +131,26 @@ impl Waiting {
 }
 
 /// Waits for the answer to what was sent.
-pub(in crate::proxy) async fn wait_for<F>(
+pub(super) async fn wait_for(
     closing: &CancellationToken,
-    sent: F,
+    mut sent: SentRequest,
     wait: Wait,
-) -> Result<F::Output, ConnectionFailure>
-where
-    F: Future<Output = SentResult> + Send + 'static,
-{
-    if let Some(early) = wait.early.filter(|early| *early < wait.limit) {
-        // Boxed, because it may have to continue in another task.
-        let mut sent: SentRequest = Box::pin(sent);
-        return match until(closing, &mut sent, early).await? {
-            Some(answer) => Ok(answer),
-            None => Err(ConnectionFailure::Early(sent, wait.after(early))),
-        };
+) -> Result<SentResult, ConnectionFailure> {
+    let early = wait.early.filter(|early| *early < wait.limit);
+    match (until(closing, &mut sent, early.unwrap_or(wait.limit)).await?, early) {
+        (Some(answer), _) => Ok(answer),
+        (None, Some(early)) => Err(ConnectionFailure::Early(sent, wait.after(early))),
+        (None, None) => Err(too_slow(wait.configured).into()),
     }
-    until(closing, std::pin::pin!(sent), wait.limit).await?.ok_or_else(|| too_slow(wait.configured).into())
 }
 
 /// Waits up to `limit`, or until the process ends.
-pub(in crate::proxy) async fn until<F>(
+pub(super) async fn until(
     closing: &CancellationToken,
-    mut sent: F,
+    sent: &mut SentRequest,
     limit: Duration,
-) -> Result<Option<F::Output>, ConnectionFailure>
-where
-    F: Future<Output = SentResult> + Unpin,
-{
-    if let Ok(answer) = timeout(limit.min(SOON), &mut sent).await {
+) -> Result<Option<SentResult>, ConnectionFailure> {
+    if let Ok(answer) = timeout(limit.min(SOON), &mut *sent).await {
         return Ok(Some(answer));
     }
     // Most requests are answered by now; only the remaining ones are woken when the process ends.

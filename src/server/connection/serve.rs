@@ -1,7 +1,7 @@
 //! Serves one connection: PROXY header, TLS, then HTTP/1.1 or HTTP/2 by ALPN, until it ends or exceeds a time limit.
 
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ const SEND_BUFFER: usize = 16 << 10;
 const PENDING_RESETS: usize = 20;
 /// The most streams that we reset because of the peer's errors; more is an attack.
 const LOCAL_RESETS: usize = 128;
+/// What the task of a stream may hold: a client can open a hundred, and keep them open.
+const STREAM_TASK: usize = 1024;
 /// Interval of pings; a peer that does not answer one is gone.
 const PING: Duration = Duration::from_secs(20);
 
@@ -76,7 +78,8 @@ pub(in crate::server) async fn serve(accepted: Accepted) {
         None => http1(stream, Arc::new(Connection::new(worker, permit, address, None)), &snapshot.config).await,
         Some(config) => {
             let limit = snapshot.config.timeouts.tls_handshake;
-            let handshake = acceptor::accept(stream, Arc::clone(config), &snapshot.hosts, limit);
+            // Boxed, and its stream as well: it is large, and over in some milliseconds.
+            let handshake = Box::pin(acceptor::accept(stream, Arc::clone(config), &snapshot.hosts, limit));
             let Some(shaken) = unless_reclaimed(permit.activity(), handshake).await else { return };
             let stream = match shaken {
                 Ok(stream) => stream,
@@ -90,7 +93,8 @@ pub(in crate::server) async fn serve(accepted: Accepted) {
             let name = session.server_name().map(str::to_owned);
             let connection = Arc::new(Connection::new(worker, permit, address, name));
             if is_http2 {
-                http2(stream, connection, &snapshot.config).await
+                // Boxed: few connections need its room.
+                Box::pin(http2(stream, connection, &snapshot.config)).await
             } else {
                 http1(stream, connection, &snapshot.config).await
             }
@@ -131,7 +135,8 @@ fn time_limits(config: &Config, worker: &Worker) -> TimeLimits {
     }
 }
 
-async fn http1<S>(stream: S, connection: Arc<Connection>, config: &Config) -> End
+// No `async fn`, as `http2`: its future would hold the stream twice.
+fn http1<S>(stream: S, connection: Arc<Connection>, config: &Config) -> impl Future<Output = End> + use<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -147,18 +152,16 @@ where
     }
     let mut http = builder.serve_connection(io, service);
     let limits = time_limits(config, &connection.worker);
-    let end = run_within(
-        pin!(&mut http),
-        |c| std::pin::Pin::new(&mut **c.get_mut()).graceful_shutdown(),
-        &connection.activity,
-        limits,
-    )
-    .await;
-    drop(entry);
-    if end == End::Closed {
-        linger(http.into_parts().io.into_inner().into_inner()).await;
+    async move {
+        let wind_down = http1::Connection::graceful_shutdown;
+        let end = run_within(Pin::new(&mut http), wind_down, &connection.activity, limits).await;
+        drop(entry);
+        if end == End::Closed {
+            let stream = http.into_parts().io.into_inner().into_inner();
+            Box::pin(linger(stream)).await;
+        }
+        end
     }
-    end
 }
 
 /// Keeps reading for a moment after the answer: closing with unread bytes would reset the connection and could lose the
@@ -178,7 +181,7 @@ async fn linger(mut stream: impl AsyncRead + Unpin) {
     drop(tokio::time::timeout(LEFT_TIME, read).await);
 }
 
-async fn http2<S>(stream: S, connection: Arc<Connection>, config: &Config) -> End
+fn http2<S>(stream: S, connection: Arc<Connection>, config: &Config) -> impl Future<Output = End> + use<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -206,9 +209,11 @@ where
         .keep_alive_timeout(PING)
         .serve_connection(io, service);
     let limits = time_limits(config, &connection.worker);
-    let end = run_within(pin!(http), http2::Connection::graceful_shutdown, &connection.activity, limits).await;
-    drop(entry);
-    end
+    async move {
+        let end = run_within(pin!(http), http2::Connection::graceful_shutdown, &connection.activity, limits).await;
+        drop(entry);
+        end
+    }
 }
 
 /// Starts the tasks of HTTP/2 streams.
@@ -220,14 +225,35 @@ struct Streams {
 
 impl<F> hyper::rt::Executor<F> for Streams
 where
-    F: Future<Output = ()> + Send + 'static,
+    F: Future<Output = ()> + Unpin + Send + 'static,
 {
     fn execute(&self, stream: F) {
+        const { assert!(size_of::<Guarded<F>>() <= STREAM_TASK, "the task of an HTTP/2 stream has grown") };
         // hyper calls the service and then this, for one stream at a time.
         let begun = lock(&self.connection.begun).take();
         match begun {
-            Some(progress) => drop(tokio::spawn(Guarded::new(stream, progress, self.stall).run())),
+            Some(progress) => drop(tokio::spawn(Guarded::new(stream, progress, self.stall))),
             None => drop(tokio::spawn(stream)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::serve;
+    use crate::server::dispatch;
+
+    fn size<A, F>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// An idle connection holds both. An argument by value, or an `async fn` around one, brings a copy back unseen.
+    #[test]
+    fn state_is_held_once() {
+        let (connection, handler) =
+            (size(serve), size(|(connection, request)| dispatch::serve(connection, request, None)));
+        println!("connection {connection}, handler {handler}");
+        assert!(connection <= 1600, "{connection} bytes for a connection");
+        assert!(handler <= 3600, "{handler} bytes for the handler of its requests");
     }
 }

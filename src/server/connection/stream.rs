@@ -1,9 +1,9 @@
 //! Resets an HTTP/2 stream whose peer reads nothing of its answer.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Sleep;
@@ -20,38 +20,38 @@ impl Progress {
 }
 
 /// hyper's task of one HTTP/2 stream, ended when the peer's window has blocked all frames for too long. Flow control is
-/// per stream, so checking the connection is not enough.
+/// per stream, so checking the connection is not enough. Dropping hyper's future resets the stream.
 pub(in crate::server) struct Guarded<F> {
     stream: F,
     progress: Arc<Progress>,
     stall: Duration,
+    /// The number of frames when it stopped, and a timer for how long it may.
+    waiting: Option<(u32, Pin<Box<Sleep>>)>,
 }
 
-impl<F: Future<Output = ()>> Guarded<F> {
+impl<F> Guarded<F> {
     /// Guards a stream.
     pub(in crate::server) fn new(stream: F, progress: Arc<Progress>, stall: Duration) -> Self {
-        Self { stream, progress, stall }
+        Self { stream, progress, stall, waiting: None }
     }
+}
 
-    /// Runs the stream to its end. Dropping hyper's future resets the stream.
-    pub(in crate::server) async fn run(self) {
-        let Self { stream, progress, stall } = self;
-        let mut stream = pin!(stream);
-        let mut waiting: Option<(u32, Pin<Box<Sleep>>)> = None;
-        std::future::poll_fn(move |cx| {
-            if stream.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+impl<F: Future<Output = ()> + Unpin> Future for Guarded<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { stream, progress, stall, waiting } = self.get_mut();
+        if Pin::new(stream).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match progress.0.load(Relaxed) {
+            // The upstream has sent nothing yet.
+            0 => *waiting = None,
+            frames if waiting.as_ref().is_none_or(|(seen, _)| *seen != frames) => {
+                *waiting = Some((frames, Box::pin(tokio::time::sleep(*stall))));
             }
-            match progress.0.load(Relaxed) {
-                // The upstream has sent nothing yet.
-                0 => waiting = None,
-                frames if waiting.as_ref().is_none_or(|(seen, _)| *seen != frames) => {
-                    waiting = Some((frames, Box::pin(tokio::time::sleep(stall))));
-                }
-                _ => {}
-            }
-            waiting.as_mut().map_or(Poll::Pending, |(_, timer)| timer.as_mut().poll(cx))
-        })
-        .await;
+            _ => {}
+        }
+        waiting.as_mut().map_or(Poll::Pending, |(_, timer)| timer.as_mut().poll(cx))
     }
 }

@@ -109,7 +109,7 @@ pub(in crate::server) async fn accept(
     config: Arc<ServerConfig>,
     hosts: &Hosts,
     limit: Duration,
-) -> Result<TlsStream<TcpStream>, HandshakeError> {
+) -> Result<Box<TlsStream<TcpStream>>, HandshakeError> {
     tokio::time::timeout(limit, shake_hands(stream, config, hosts)).await.map_err(|_| HandshakeError::Slow)?
 }
 
@@ -117,7 +117,7 @@ async fn shake_hands(
     stream: TcpStream,
     config: Arc<ServerConfig>,
     hosts: &Hosts,
-) -> Result<TlsStream<TcpStream>, HandshakeError> {
+) -> Result<Box<TlsStream<TcpStream>>, HandshakeError> {
     // A handshake record begins with 22; a letter means that somebody used http:// instead of https://.
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
@@ -131,7 +131,7 @@ async fn shake_hands(
         start.io.shutdown().await?;
         return Err(HandshakeError::UnknownName);
     }
-    Ok(start.into_stream(config).await?)
+    Ok(Box::new(start.into_stream(config).await?))
 }
 
 async fn refuse_plain(mut stream: TcpStream) -> HandshakeError {
