@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::interim::{Interim, ReadProgress};
 use super::request_body::Outgoing;
+use super::timer::Timer;
 use crate::sync::lock;
 use crate::telemetry::UpstreamConnection;
 
@@ -25,7 +26,9 @@ const MAX_BUFFER: usize = 64 * 1024;
 
 /// An open HTTP/1.1 connection.
 pub(in crate::proxy) struct Http1Connection {
-    pub(in crate::proxy) sender: SendRequest<Outgoing>,
+    pub(super) sender: SendRequest<Outgoing>,
+    /// Of the waits for its answers.
+    pub(super) timer: Timer,
     progress: Arc<ReadProgress>,
     counted: UpstreamConnection,
     task: AbortHandle,
@@ -46,7 +49,7 @@ impl Http1Connection {
                 tracing::debug!(%error, "an upstream connection ended");
             }
         });
-        Ok(Self { sender, progress, counted, task: task.abort_handle() })
+        Ok(Self { sender, timer: Timer::default(), progress, counted, task: task.abort_handle() })
     }
 
     /// Returns what its bytes have shown.

@@ -22,6 +22,7 @@ pub(super) mod request_body;
 pub(super) mod resend;
 pub(super) mod sending;
 pub(super) mod state;
+mod timer;
 pub(super) mod title;
 pub(super) mod unsent;
 pub(super) mod waiting;

@@ -18,6 +18,7 @@ use super::http1::{Http1Connection, IdleConnections};
 use super::http2::{SharedConnection, SharedConnections};
 use super::lease::{Lease, LeasedResponse};
 use super::request_body::Outgoing;
+use super::timer::Timer;
 use super::waiting::{
     ConnectionFailure, SendError, SentRequest, Unanswered, Wait, Waiting, accept, failure, read_meanwhile, until,
     wait_for,
@@ -214,7 +215,7 @@ impl Pool {
         let sent: SentRequest = Box::pin(sent);
         let upload = lease.upload.as_deref();
         async move {
-            let error = match wait_for(&self.closing, sent, wait).await? {
+            let error = match wait_for(&self.closing, &mut line.timer, sent, wait).await? {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -244,13 +245,13 @@ impl Pool {
         let sent = share.send(request);
         let sent = sent.map(|sent| sent.map(|answer| answer.map(Content::Http2)).map_err(SendError::from));
         let mut sent: SentRequest = Box::pin(sent);
-        let begun = Instant::now();
+        let (begun, mut timer) = (Instant::now(), Timer::default());
         if let Some(mark) = mark {
             let first = wait.early.map_or(origin.connect_timeout, |early| early.min(origin.connect_timeout));
-            let mut early = until(&self.closing, &mut sent, first).await?;
+            let mut early = until(&self.closing, &mut timer, &mut sent, first).await?;
             if early.is_none() && !mark.has_begun() {
                 let rest = origin.connect_timeout.saturating_sub(first);
-                early = until(&self.closing, &mut sent, rest).await?;
+                early = until(&self.closing, &mut timer, &mut sent, rest).await?;
             }
             if let Some(answer) = early {
                 return answer.map_err(|error| failure(error, None, is_reused));
@@ -265,7 +266,7 @@ impl Pool {
                 return Err(Unanswered::Unprocessed(fault, Some(body)).into());
             }
         }
-        match wait_for(&self.closing, sent, wait.after(begun.elapsed())).await {
+        match wait_for(&self.closing, &mut timer, sent, wait.after(begun.elapsed())).await {
             Ok(answer) => answer.map_err(|error| failure(error, lease.upload.as_deref(), is_reused)),
             Err(ConnectionFailure::Early(sent, rest)) => Err(ConnectionFailure::Early(read_meanwhile(sent), rest)),
             Err(failure) => {

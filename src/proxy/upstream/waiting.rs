@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::client::conn::TrySendError;
-use tokio::time::{Sleep, timeout};
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -15,6 +15,7 @@ use super::content::Content;
 use super::lease::{Lease, LeasedResponse};
 use super::request_body::{Outgoing, UploadProgress};
 use super::sending::SendFailure;
+use super::timer::Timer;
 use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::rejection::Rejection;
 
@@ -130,14 +131,15 @@ impl Waiting {
     }
 }
 
-/// Waits for the answer to what was sent.
+/// Waits for the answer to what was sent. `timer` is that of the connection, if it has one.
 pub(super) async fn wait_for(
     closing: &CancellationToken,
+    timer: &mut Timer,
     mut sent: SentRequest,
     wait: Wait,
 ) -> Result<SentResult, ConnectionFailure> {
     let early = wait.early.filter(|early| *early < wait.limit);
-    match (until(closing, &mut sent, early.unwrap_or(wait.limit)).await?, early) {
+    match (until(closing, timer, &mut sent, early.unwrap_or(wait.limit)).await?, early) {
         (Some(answer), _) => Ok(answer),
         (None, Some(early)) => Err(ConnectionFailure::Early(sent, wait.after(early))),
         (None, None) => Err(too_slow(wait.configured).into()),
@@ -147,15 +149,17 @@ pub(super) async fn wait_for(
 /// Waits up to `limit`, or until the process ends.
 pub(super) async fn until(
     closing: &CancellationToken,
+    timer: &mut Timer,
     sent: &mut SentRequest,
     limit: Duration,
 ) -> Result<Option<SentResult>, ConnectionFailure> {
-    if let Ok(answer) = timeout(limit.min(SOON), &mut *sent).await {
+    let begun = Instant::now();
+    if let Some(answer) = timer.wait(sent, begun + limit.min(SOON)).await {
         return Ok(Some(answer));
     }
     // Most requests are answered by now; only the remaining ones are woken when the process ends.
-    match closing.run_until_cancelled(timeout(limit.saturating_sub(SOON), sent)).await {
-        Some(answer) => Ok(answer.ok()),
+    match closing.run_until_cancelled(timer.wait(sent, begun + limit)).await {
+        Some(answer) => Ok(answer),
         None => Err(Unanswered::Refused(Rejection::GoingDown).into()),
     }
 }
