@@ -1,6 +1,6 @@
 //! A worker's state for serving requests, and one request on its way through the stages.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use http::HeaderMap;
 use http::request::Parts;
@@ -33,6 +33,9 @@ const LARGE_BODIES: usize = 16;
 /// How many more may wait for a slot, each with the part that was already read; by default as many bytes again.
 const LARGE_BODIES_WAITING: usize = 256;
 
+/// The most spare header maps, of some 3 KB each: one for each request that is being answered at the same time.
+const SPARE_MAPS: usize = 64;
+
 /// One worker's proxy with its own upstream connections.
 pub struct Proxy {
     pub(super) cache: Arc<TokenCache>,
@@ -62,8 +65,8 @@ pub(super) struct WorkerState {
     pub(super) pools: Vec<Arc<Pool>>,
     pub(super) callers: Mutex<PrincipalCache>,
     pub(super) metrics: WorkerMetrics,
-    /// An emptied header map whose memory is reused.
-    pub(super) spare: Mutex<HeaderMap>,
+    /// Emptied header maps whose memory is reused.
+    spare: Mutex<Vec<HeaderMap>>,
 }
 
 /// A request on its way through the stages.
@@ -177,8 +180,17 @@ impl WorkerState {
         Self { table: Arc::clone(table), pools, callers: Mutex::default(), metrics, spare: Mutex::default() }
     }
 
-    pub(super) fn spare(&self) -> MutexGuard<'_, HeaderMap> {
-        lock(&self.spare)
+    /// Returns an empty map, with memory if there is a spare one.
+    pub(super) fn take_map(&self) -> HeaderMap {
+        lock(&self.spare).pop().unwrap_or_default()
+    }
+
+    /// Keeps an emptied map, so that its memory is reused.
+    pub(super) fn keep_map(&self, map: HeaderMap) {
+        let mut spare = lock(&self.spare);
+        if spare.len() < SPARE_MAPS {
+            spare.push(map);
+        }
     }
 
     pub(super) fn caller(&self, token: &Addressed<'_>) -> Result<Arc<CachedPrincipal>, Rejection> {

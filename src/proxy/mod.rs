@@ -195,7 +195,7 @@ impl Proxy {
 
     /// Builds the head of the request to the upstream.
     fn head(&self, exchange: &Exchange<'_>, caller: &CachedPrincipal, checked: CheckedRequest) -> HeaderMap {
-        let spare = std::mem::take(&mut *exchange.worker.spare());
+        let spare = exchange.worker.take_map();
         let mut head = headers::build(spare, exchange, caller, checked);
         head.insert(VIA, headers::via(exchange.parts.version));
         head

@@ -108,7 +108,7 @@ impl Proxy {
             *response.status_mut() = shape.status;
             let of = HeadContext { route, asked, form, is_head, session };
             *response.headers_mut() = head::build(of, &mut head.headers, emptied);
-            *exchange.worker.spare() = head.headers;
+            exchange.worker.keep_map(head.headers);
             Ok(response)
         })
     }
