@@ -1,20 +1,36 @@
 //! Which authorities are ours: checks `Host`, `:authority` and the TLS server name.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::Config;
 
 /// The authorities that requests may name, in every spelling, in lower case.
+#[derive(Debug, Default)]
+pub(super) struct Hosts(Vec<Ours>);
+
+/// One of them, and what it names.
 #[derive(Debug)]
-pub(super) struct Hosts {
-    authorities: Vec<String>,
-    names: Vec<String>,
+struct Ours {
+    authority: String,
+    name: String,
+    is_address: bool,
+}
+
+/// What a well-formed authority names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named<'a> {
+    /// The host, without a port.
+    pub(super) name: &'a str,
+    /// Whether that is an IP address.
+    pub(super) is_address: bool,
+    /// Whether the authority is one of ours.
+    pub(super) is_ours: bool,
 }
 
 impl Hosts {
     /// Collects the public URL's authority and the configured ones.
     pub(super) fn new(config: &Config) -> Self {
-        let mut hosts = Self { authorities: Vec::new(), names: Vec::new() };
+        let mut hosts = Self::default();
         let (scheme, authority) = config.public_url.split_once("://").unwrap_or(("https", &config.public_url));
         let default_port = if scheme == "http" { 80 } else { 443 };
         hosts.add(authority, default_port);
@@ -27,25 +43,38 @@ impl Hosts {
     fn add(&mut self, authority: &str, default_port: u16) {
         let authority = authority.to_ascii_lowercase();
         let Some((name, port)) = split(&authority) else { return };
-        self.names.push(name.to_owned());
+        let ours = |authority| Ours { authority, name: name.to_owned(), is_address: is_address(name) };
         // RFC 9110 4.2.3: an absent port and the scheme's own are the same.
         match port {
-            None => self.authorities.push(format!("{name}:{default_port}")),
-            Some(port) if port == default_port => self.authorities.push(name.to_owned()),
+            None => self.0.push(ours(format!("{name}:{default_port}"))),
+            Some(port) if port == default_port => self.0.push(ours(name.to_owned())),
             Some(_) => {}
         }
-        self.authorities.push(authority);
+        self.0.push(ours(authority.clone()));
+    }
+
+    /// Takes an authority apart; `None` when it is malformed. Ours, which nearly every request names, have been before.
+    pub(super) fn read<'a>(&'a self, authority: &'a str) -> Option<Named<'a>> {
+        if let Some(ours) = self.0.iter().find(|ours| ours.authority.eq_ignore_ascii_case(authority)) {
+            return Some(Named { name: &ours.name, is_address: ours.is_address, is_ours: true });
+        }
+        let (name, _) = split(authority)?;
+        Some(Named { name, is_address: is_address(name), is_ours: false })
     }
 
     /// Returns whether an authority is ours.
     pub(super) fn has(&self, authority: &str) -> bool {
-        self.authorities.iter().any(|ours| ours.eq_ignore_ascii_case(authority))
+        self.0.iter().any(|ours| ours.authority.eq_ignore_ascii_case(authority))
     }
 
     /// Returns whether a TLS server name is ours.
     pub(super) fn has_name(&self, name: &str) -> bool {
-        self.names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+        self.0.iter().any(|ours| ours.name.eq_ignore_ascii_case(name))
     }
+}
+
+fn is_address(name: &str) -> bool {
+    name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 /// Splits `host[:port]`; `None` when it is malformed: user information, blanks, a zone, a port beyond 65535.
@@ -71,7 +100,7 @@ pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hosts, split};
+    use super::{Hosts, Named, split};
 
     #[test]
     fn md_05_malformed_authorities() {
@@ -102,16 +131,21 @@ mod tests {
 
     #[test]
     fn default_port_and_case_do_not_matter() {
-        let mut hosts = Hosts { authorities: Vec::new(), names: Vec::new() };
+        let mut hosts = Hosts::default();
         hosts.add("gw.example", 443);
         hosts.add("Other.Example:8443", 443);
         hosts.add("third.example:443", 443);
         for ours in ["gw.example", "GW.example:443", "other.example:8443", "third.example", "third.example:443"] {
+            let name = ours.split(':').next().unwrap_or_default().to_ascii_lowercase();
             assert!(hosts.has(ours), "{ours}");
+            assert_eq!(hosts.read(ours), Some(Named { name: &name, is_address: false, is_ours: true }));
         }
         for strange in ["gw.example:8443", "other.example", "evil.example", "gw.example.evil.example", "gw.example."] {
-            assert!(!hosts.has(strange), "{strange}");
+            assert!(!hosts.has(strange) && !hosts.read(strange).unwrap().is_ours, "{strange}");
         }
+        hosts.add("127.0.0.1:8443", 443);
+        assert!(["127.0.0.1:8443", "[::1]"].iter().all(|address| hosts.read(address).unwrap().is_address));
+        assert_eq!(hosts.read("gw.example:44x"), None);
         assert!(hosts.has_name("OTHER.example") && !hosts.has_name("other.example:8443"));
     }
 }

@@ -77,21 +77,19 @@ pub(super) fn check(
         (Some(target), None) if head.version == Version::HTTP_2 => target,
         // RFC 9112 3.2.2: the target's authority takes precedence, but a well-formed Host field must be present.
         (Some(target), Some(host)) => {
-            host::split(host).ok_or(RequestRefusal::HostMalformed)?;
+            hosts.read(host).ok_or(RequestRefusal::HostMalformed)?;
             target
         }
         (None, Some(host)) => host,
         (_, None) => return Err(RequestRefusal::HostMalformed),
     };
-    let (name, _) = host::split(authority).ok_or(RequestRefusal::HostMalformed)?;
+    let named = hosts.read(authority).ok_or(RequestRefusal::HostMalformed)?;
     // RFC 9110 7.4: a request for another host than the TLS server name belongs on another connection. SNI cannot
     // contain an address (RFC 6066 3), so for an address it is not compared.
-    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     let misdirected =
-        connection.server_name.as_deref().is_some_and(|sni| !is_address && !sni.eq_ignore_ascii_case(name));
+        connection.server_name.as_deref().is_some_and(|sni| !named.is_address && !sni.eq_ignore_ascii_case(named.name));
     if misdirected
-        || !(hosts.has(authority)
-            || is_forwarded_to_us(&head.headers, connection.peer, hosts, authority, &config.public))
+        || !(named.is_ours || is_forwarded_to_us(&head.headers, connection.peer, hosts, authority, &config.public))
     {
         return Err(RequestRefusal::Host);
     }
