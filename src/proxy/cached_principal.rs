@@ -1,7 +1,7 @@
 //! `CachedPrincipal`: a principal with what each of its requests needs, made once per worker: the identity headers, its
 //! budget, and whether it has the scopes that its upstream requires.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -82,6 +82,18 @@ impl CachedPrincipal {
     pub(super) fn tenant(&self) -> &HeaderValue {
         &self.tenant
     }
+
+    /// Returns how many bytes it takes, including its entry in the cache, and its principal, of which it may be the last
+    /// holder.
+    fn size(&self) -> usize {
+        let own = [Some(&self.subject), self.user.as_ref(), Some(&self.client), Some(&self.scopes), Some(&self.tenant)];
+        let text: usize = own.into_iter().flatten().map(HeaderValue::len).sum();
+        size_of::<Self>()
+            + size_of::<Principal>()
+            + size_of::<CachedCaller>()
+            + 2 * text
+            + self.principal.resource().as_str().len()
+    }
 }
 
 /// Returns the login name of a person; `None` if the account is gone. A service has none, so that an upstream does not
@@ -107,13 +119,28 @@ fn escaped(name: &str) -> String {
     text
 }
 
-/// The most cached callers; beyond that all are dropped at once, and each is made again at its next request.
-const MOST_CALLERS: usize = 16_384;
+/// The most bytes of callers that one worker caches: more than ten thousand callers. One that was evicted is made again at
+/// its next request.
+const MOST_BYTES: usize = 8 << 20;
+/// How many callers an eviction looks at before it takes one that is in use.
+const LOOKED_AT: usize = 16;
 
 /// The callers of one worker, by the address of their principal, which each entry keeps alive so that the address is
 /// not reused.
 #[derive(Default)]
-pub(super) struct PrincipalCache(HashMap<usize, Arc<CachedPrincipal>>);
+pub(super) struct PrincipalCache {
+    callers: HashMap<usize, CachedCaller>,
+    /// The addresses, in the order in which eviction looks at them.
+    queue: VecDeque<usize>,
+    bytes: usize,
+}
+
+struct CachedCaller {
+    caller: Arc<CachedPrincipal>,
+    bytes: usize,
+    /// Whether it was used since eviction last looked at it.
+    was_used: bool,
+}
 
 impl PrincipalCache {
     /// Returns the caller that a token represents.
@@ -121,22 +148,54 @@ impl PrincipalCache {
         let address = Arc::as_ptr(token.token().principal()).addr();
         // A principal has one audience, and a table one route for it. If the routes differed, that would be a bug,
         // which must not give permission for another route.
-        if let Some(caller) = self.0.get(&address).filter(|caller| Arc::ptr_eq(&caller.route, token.route())) {
-            return Ok(Arc::clone(caller));
-        }
-        if self.0.len() >= MOST_CALLERS {
-            self.0.clear();
+        let kept = self.callers.get_mut(&address).filter(|kept| Arc::ptr_eq(&kept.caller.route, token.route()));
+        if let Some(kept) = kept {
+            kept.was_used = true;
+            return Ok(Arc::clone(&kept.caller));
         }
         let caller = Arc::new(CachedPrincipal::new(token, table)?);
-        self.0.insert(address, Arc::clone(&caller));
+        self.keep(address, &caller, MOST_BYTES);
         Ok(caller)
+    }
+
+    fn keep(&mut self, address: usize, caller: &Arc<CachedPrincipal>, most: usize) {
+        let bytes = caller.size();
+        while self.bytes.saturating_add(bytes) > most && self.evict_one() {}
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.queue.push_back(address);
+        let before = self.callers.insert(address, CachedCaller { caller: Arc::clone(caller), bytes, was_used: false });
+        self.bytes = self.bytes.saturating_sub(before.map_or(0, |before| before.bytes));
+    }
+
+    /// Evicts the oldest caller that was not used since it was last looked at. Returns false if there are none.
+    fn evict_one(&mut self) -> bool {
+        for looked in 0..=LOOKED_AT {
+            let Some(address) = self.queue.pop_front() else { return false };
+            match self.callers.get_mut(&address) {
+                Some(kept) if kept.was_used && looked < LOOKED_AT => {
+                    kept.was_used = false;
+                    self.queue.push_back(address);
+                }
+                _ => {
+                    let bytes = self.callers.remove(&address).map_or(0, |kept| kept.bytes);
+                    self.bytes = self.bytes.saturating_sub(bytes);
+                    return true;
+                }
+            }
+        }
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::escaped;
+    use std::sync::Arc;
+
+    use super::{CachedPrincipal, LOOKED_AT, PrincipalCache, escaped};
+    use crate::config::{Config, Overrides};
     use crate::oauth::{AccountId, ClientId, ScopeSet, TenantId};
+    use crate::proxy::budget::tests::principal;
+    use crate::proxy::route::RouteTable;
     use http::HeaderValue;
     use proptest::prelude::*;
 
@@ -180,5 +239,49 @@ mod tests {
     fn a_login_name_of_today_stands_there_as_it_is() {
         assert_eq!(escaped("ada.l-1_x+mcp@example.com"), "ada.l-1_x+mcp@example.com");
         assert_eq!(escaped("Zoë 100%"), "Zo%C3%AB%20100%25");
+    }
+
+    #[test]
+    fn callers_are_evicted_one_by_one_unused_ones_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let upstream = Some("http://127.0.0.1:1/mcp".to_owned());
+        let overrides =
+            Overrides { data_dir: Some(folder.path().to_owned()), upstream, up: true, ..Overrides::default() };
+        let table = RouteTable::build(&Config::load(None, &overrides).unwrap()).unwrap();
+        let value = |text: &str| HeaderValue::from_str(text).unwrap();
+        let caller = |n: usize, scopes: &str| {
+            let principal = Arc::new(principal(n));
+            Arc::new(CachedPrincipal {
+                route: Arc::clone(&table.routes[0]),
+                budget: table.budgets.of(&principal),
+                has_scopes: true,
+                subject: value("user"),
+                user: None,
+                client: value("client"),
+                scopes: value(scopes),
+                tenant: value("default"),
+                principal,
+            })
+        };
+        let mut cache = PrincipalCache::default();
+        let small = caller(0, "").size();
+        let most = 10 * small;
+        for n in 0..10 {
+            cache.keep(n, &caller(n, ""), most);
+        }
+        assert_eq!((cache.callers.len(), cache.bytes), (10, most));
+        cache.callers.get_mut(&0).unwrap().was_used = true;
+        cache.keep(10, &caller(10, ""), most);
+        assert!(cache.callers.contains_key(&0) && !cache.callers.contains_key(&1) && cache.callers.len() == 10);
+        // A large one takes the place of several, and the bound holds whatever comes.
+        cache.keep(11, &caller(11, &"s".repeat(small)), most);
+        assert!(cache.bytes <= most && cache.callers.len() < 9, "{} bytes", cache.bytes);
+        for n in 12..12 + 3 * LOOKED_AT {
+            cache.callers.values_mut().for_each(|kept| kept.was_used = true);
+            cache.keep(n, &caller(n, ""), most);
+            assert!(cache.bytes <= most && cache.callers.contains_key(&n));
+            assert_eq!(cache.queue.len(), cache.callers.len());
+            assert_eq!(cache.bytes, cache.callers.values().map(|kept| kept.bytes).sum::<usize>());
+        }
     }
 }
