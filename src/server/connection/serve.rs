@@ -143,7 +143,10 @@ where
     let entry = connection.worker.enter(&connection.activity);
     let io = TokioIo::new(ObservedStream::text(stream, Arc::clone(&connection.activity)));
     let serving = Arc::clone(&connection);
-    let service = service_fn(move |request: Request<Incoming>| dispatch::serve(Arc::clone(&serving), request, None));
+    let service = service_fn(move |request: Request<Incoming>| {
+        // Boxed, so that a connection whose answer is a stream, or that waits for its next request, does not keep the space.
+        Box::pin(dispatch::serve(Arc::clone(&serving), request, None))
+    });
     let mut builder = http1::Builder::new();
     // Heads are timed by `run_within`, because hyper's own timer would be reset for every request.
     builder.header_read_timeout(None).max_buf_size(READ_BUFFER);
