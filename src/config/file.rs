@@ -114,25 +114,25 @@ impl File {
 }
 
 table! {
-    /// The top of the file, before any table.
+    /// Keys at the top of the file, before any table.
     Top at "" {
-        /// The issuer: the one https origin under which clients reach the gateway. Every URL in metadata, tokens and
-        /// links is made from it; the Host header never is. `serve` needs it; `up` takes `https://localhost` and the
-        /// port of its listener. A change needs a restart, and every client must connect again.
+        /// The issuer: the https origin at which clients reach the gateway. Every URL in metadata, tokens and links is
+        /// derived from it, never from the Host header. `serve` requires it; `up` uses `https://localhost` and the port
+        /// of its listener. A change needs a restart, and every client must connect again.
         public_url: String = none;
-        /// Further authorities (`host` or `host:port`) accepted in Host, for health checks say. With a loopback
-        /// `public_url`, `localhost`, `127.0.0.1` and `[::1]` at its port are accepted in any case.
+        /// Further authorities (`host` or `host:port`) accepted in Host, for example for health checks. With a loopback
+        /// `public_url`, `localhost`, `127.0.0.1` and `[::1]` at its port are always accepted.
         extra_hosts: Vec<String> = [];
-        /// The folder of the store, the keys and the development certificates. `serve` takes `/var/lib/mcpgate`, `up`
-        /// takes `mcpgate` in the user's data home. A change needs a restart.
+        /// The directory of the store, the keys and the development certificates. `serve` uses `/var/lib/mcpgate`, `up`
+        /// uses `mcpgate` in the user's data home. A change needs a restart.
         data_dir: PathBuf = none;
-        /// Where accounts, clients and tokens are kept: `embedded`, in a file below `data_dir`. It is the only store so
+        /// Where accounts, clients and tokens are stored: `embedded`, in a file in `data_dir`, is the only store so
         /// far.
         store: String = "embedded";
-        /// Worker threads; by default one for each core. A change needs a restart.
+        /// Number of worker threads, by default one for each core. A change needs a restart.
         workers: usize = none, 1 to 1024;
-        /// What all tokens, codes, client ids and client secrets begin with: 2 to 8 lower-case letters. A change
-        /// needs a restart and makes all earlier ones worthless.
+        /// The prefix of all tokens, codes, client ids and client secrets: 2 to 8 lower-case letters. A change needs a
+        /// restart and invalidates all earlier ones.
         brand: String = "mcp";
     }
 }
@@ -140,40 +140,43 @@ table! {
 table! {
     /// The public listener: OAuth, metadata and the upstreams' paths.
     Listen at "listen" {
-        /// Where to listen. `serve` takes `0.0.0.0:8443`, `up` takes `127.0.0.1:8443`. A change needs a restart.
+        /// The address to listen on. `serve` uses `0.0.0.0:8443`, `up` uses `127.0.0.1:8443`. A change needs a restart.
         address: SocketAddr = none;
-        /// Who ends TLS: we, with a certificate from `files` (the choice of `serve`) or one of the `development` CA
-        /// below the data directory (the choice of `up`); or, with `off`, a load balancer in front, which must be
-        /// named in `trusted_proxies` beside an explicit `public_url`. A change to or from `off` needs a restart.
+        /// Where TLS ends: at the gateway, with a certificate from `files` (the default of `serve`) or from the
+        /// `development` CA in the data directory (the default of `up`); or, with `off`, at a load balancer in front,
+        /// which must be listed in `trusted_proxies` and needs an explicit `public_url`. A change to or from `off`
+        /// needs a restart.
         tls: TlsMode = none;
-        /// The certificate chain, PEM, the server's own certificate first. Reloaded with the configuration.
+        /// The certificate chain in PEM, with the server's own certificate first. Reloaded with the configuration.
         certificate: PathBuf = none;
-        /// The key of the certificate, PEM, readable by nobody but its owner and group. Reloaded with the configuration.
+        /// The private key of the certificate in PEM, readable only by its owner and group. Reloaded with the
+        /// configuration.
         key: PathBuf = none;
         /// Addresses or networks whose `X-Forwarded-For` (or PROXY header) is believed.
         trusted_proxies: Vec<IpNet> = [];
-        /// Whether connections from trusted proxies begin with a PROXY header, version 1 or 2; then they must. A
-        /// change needs a restart.
+        /// Whether connections from trusted proxies must begin with a PROXY header, version 1 or 2. A change needs a
+        /// restart.
         proxy_protocol: bool = false;
-        /// A path such as `/healthz` where the health checks of load balancers are answered, whatever host they name:
-        /// 200, or 503 while the gateway is going down or cannot check tokens. By default there is none; the operator
-        /// listener has a path that tells more.
+        /// A path such as `/healthz` at which the gateway answers health checks of load balancers, whatever their Host:
+        /// 200, or 503 while it is stopping or cannot check tokens. There is none by default; the operator listener has
+        /// a path with more detail.
         health_path: String = none;
-        /// For what `Strict-Transport-Security` tells browsers to use https alone (RFC 6797): the `host` of `public_url`
-        /// with all its ports, its `subdomains` too, or `off`. It is never sent for a host of this machine.
+        /// The scope of `Strict-Transport-Security` (RFC 6797), which makes browsers use https only: the `host` of
+        /// `public_url` with all its ports, its `subdomains` too, or `off`. It is never sent for a host on this
+        /// machine.
         hsts: Hsts = "host";
-        /// How long browsers remember that; `"0s"` makes them forget it.
+        /// How long browsers remember `hsts`; `"0s"` makes them forget it.
         hsts_max_age: Lifetime = "730d", "0s" to "3650d";
     }
 }
 
 table! {
-    /// The operator listener: health, readiness and metrics, in plain HTTP and without login.
+    /// The operator listener: health, readiness and metrics, over plain HTTP without login.
     Operator at "operator" {
-        /// Where to listen. A change needs a restart.
+        /// The address to listen on. A change needs a restart.
         address: SocketAddr = "127.0.0.1:9090";
-        /// Allows an address that is not loopback. Whoever reaches it reads the metrics: keep others away by other
-        /// means.
+        /// Allows an address that is not loopback. Everybody who reaches it can read the metrics, so restrict access by
+        /// other means.
         danger_open_to_network: bool = false;
     }
 }
@@ -183,51 +186,53 @@ table! {
     Upstream at "upstream" repeated {
         /// Its name in commands, metrics and logs: `a-z`, `0-9` and `-`.
         name: String = required;
-        /// Whose it is: accounts, clients and tokens of one tenant mean nothing to another. In this version people can
-        /// sign in to `default` only, and any other is refused.
+        /// The tenant of the upstream: accounts, clients and tokens of one tenant are not valid in another. In this
+        /// version people can sign in to `default` only, and any other tenant is refused.
         tenant: String = "default";
-        /// Its public path: `/mcp`, `/mcp/{server}`, `/mcp/{tenant}/{server}` or any other that is not one of ours, now
-        /// or in a later version (see the end of this page). `public_url` and path together are the resource (RFC 8707)
-        /// that its tokens are good for.
+        /// Its public path: `/mcp`, `/mcp/{server}`, `/mcp/{tenant}/{server}` or any other that the gateway does not
+        /// use itself, now or in a later version (see the end of this page). `public_url` followed by the path is the
+        /// resource (RFC 8707) that its tokens are valid for.
         path: String = required;
-        /// `mcp` serves Streamable HTTP at exactly this path; `http` passes every method and every path below it, but for
-        /// OPTIONS, which the gateway answers itself, and TRACE. Of WebDAV, requests with `Destination` (COPY, MOVE), or
-        /// with an address in `If`, are refused, and addresses in the content of answers stay those of the upstream.
+        /// `mcp` serves Streamable HTTP at exactly this path. `http` forwards every method to this path and all paths
+        /// below it, except OPTIONS, which the gateway answers itself, and TRACE. WebDAV is limited: requests with
+        /// `Destination` (COPY, MOVE) or with a URL in `If` are refused, and URLs in the content of answers are not
+        /// rewritten.
         kind: Kind = "mcp";
-        /// Where it is: http or https, without user name, password and fragment.
+        /// The URL of the server: http or https, without user name, password and fragment.
         url: String = required;
-        /// What requests to it name in `Host` (`:authority` over HTTP/2), `host` or `host:port`; by default what `url` says.
-        /// The connection, and the name in its certificate, go by `url` all the same.
+        /// The `Host` (`:authority` over HTTP/2) of requests to the upstream, as `host` or `host:port`; by default that
+        /// of `url`. The gateway still connects to the host of `url`, and expects that name in the certificate.
         host: String = none;
-        /// PEM file with the CA of its certificate, besides the system's.
+        /// PEM file with a CA for its certificate, in addition to the system's.
         ca_file: PathBuf = none;
-        /// Headers added to every request towards it, its own credential above all.
+        /// Headers added to every request to the upstream, such as its credential.
         headers: Entries = {};
-        /// Headers of clients that pass to it, besides those that content and MCP need: `X-Region` say. Credentials,
-        /// names by which programs tell who is calling, and what the gateway sets itself cannot be among them. Web
-        /// pages that may call may send them.
+        /// Headers of clients that are forwarded in addition to those that content and MCP need, for example
+        /// `X-Region`. Credentials, headers that programs read as the caller's identity, and those that the gateway
+        /// sets itself are not allowed. Web pages of the allowed origins may send them.
         pass_headers: Vec<String> = [];
-        /// What people call it, on the consent page and in metadata; by default its name.
+        /// Its name on the consent page and in metadata; by default `name`.
         display_name: String = none;
-        /// Where its documentation is; named in its metadata.
+        /// The URL of its documentation, which is published in its metadata.
         documentation: String = none;
-        /// Scopes for a client that asks for none; also what metadata and challenges recommend.
+        /// Scopes for a client that requests none; metadata and challenges recommend them too.
         default_scopes: Vec<String> = [];
-        /// Scopes that every request to it needs.
+        /// Scopes that every request to it requires.
         required_scopes: Vec<String> = [];
         /// Lifetime of its access tokens, if it differs from `tokens.access`.
         access_lifetime: Lifetime = none, "1m" to "24h";
-        /// Requests under way to it at most, for each worker; event streams do not count once they have begun. One user
-        /// never holds more of these places than are left for others, alone at most half of them.
+        /// The most requests in progress at the upstream for each worker; event streams do not count once they have
+        /// begun. One user never holds more of these slots than are left for others, so a single user gets at most half
+        /// of them.
         max_connections: usize = 512, 1 to 65536;
         /// Longest wait for a connection.
         connect_timeout: Duration = "5s", "100ms" to "60s";
-        /// Longest wait for the head of the answer to a POST (tools may work for minutes), and longest pause in one that is
-        /// no stream of events. Clients that accept a stream get its head and signs of life meanwhile.
+        /// Longest wait for the head of the answer to a POST (tools may run for minutes), and longest pause within an
+        /// answer that is not an event stream. Meanwhile, clients that accept a stream get its head and comments.
         call_timeout: Duration = "10m", "1s" to "24h";
         /// The same for other requests.
         first_byte_timeout: Duration = "60s", "1s" to "1h";
-        /// Maximum duration of a stream.
+        /// Longest duration of a stream.
         max_stream: Duration = "24h", "1m" to "30d";
         /// Whether the `Mcp-Method` and `Mcp-Name` headers of modern requests are compared with the body.
         check_envelope: bool = true;
@@ -235,65 +240,65 @@ table! {
 }
 
 table! {
-    /// One scope of the upstream above: what its users are asked to agree to.
+    /// A scope of the upstream above, which its users are asked to approve.
     Scope at "upstream.scope" repeated {
-        /// The scope as in RFC 6749 3.3, `files:read` say.
+        /// The scope as in RFC 6749 3.3, for example `files:read`.
         name: String = required;
         /// A short title for the consent page.
         title: String = required;
-        /// What it allows, in a sentence that its users understand.
+        /// What it allows, in a sentence that users understand.
         description: String = "";
-        /// Whether it can do harm, as deleting or paying does: the consent page marks it, and its box is not ticked
-        /// beforehand, unless `required_scopes` names it.
+        /// Whether it can do harm, such as deleting or paying: the consent page marks it and does not tick its box in
+        /// advance, unless `required_scopes` has it.
         sensitive: bool = false;
     }
 }
 
 table! {
-    /// A static answer to everybody below `/.well-known/`, for what stores and vendors ask for to see whose a host is.
-    /// Browsers are told to take it for nothing but data (`nosniff`, and a `sandbox`).
+    /// A static answer below `/.well-known/`, with which stores and vendors verify who controls a host. Everybody may
+    /// read it. Browsers are told to treat it as data only (`nosniff`, and a `sandbox`).
     WellKnown at "well_known" repeated {
-        /// Its path, `/.well-known/openai-apps-challenge` say. It cannot be one that the gateway answers itself, nor be
-        /// below `acme-challenge`, which is for the ACME client that renews the certificate.
+        /// Its path, for example `/.well-known/openai-apps-challenge`. It cannot be one that the gateway answers
+        /// itself, nor be below `acme-challenge`, which is for the ACME client that renews the certificate.
         path: String = required;
-        /// What is answered.
+        /// The content of the answer.
         content: String = none;
-        /// The file with what is answered, instead of `content`: at most 64 KiB. Reloaded with the configuration.
+        /// A file with the content, instead of `content`: at most 64 KiB. Reloaded with the configuration.
         file: PathBuf = none;
-        /// What it is: `text` (UTF-8), `json`, or `octets` for anything else.
+        /// The type of the content: `text` (UTF-8), `json`, or `octets` for anything else.
         kind: ContentKind = "text";
     }
 }
 
 table! {
-    /// What may be fetched on behalf of others. Addresses that are not public are refused.
+    /// Fetches of URLs that others choose. Addresses that are not public are refused.
     Outbound at "outbound" {
-        /// Addresses or networks that are allowed although they are not public: your own hosts with metadata
+        /// Addresses or networks that are allowed although they are not public, for your own hosts with metadata
         /// documents.
         allow_addresses: Vec<IpNet> = [];
-        /// PEM file with a CA, besides the system's.
+        /// PEM file with a CA, in addition to the system's.
         extra_ca_file: PathBuf = none;
-        /// The egress proxy that every fetch goes through (`http://proxy.internal:3128`), with CONNECT and without
-        /// credentials. Names are then resolved by the proxy, and it must refuse addresses that are not public. The
-        /// variables `HTTPS_PROXY` and the like are not read.
+        /// The egress proxy for every fetch (`http://proxy.internal:3128`), with CONNECT and without credentials. The
+        /// proxy then resolves the names, and must refuse addresses that are not public. Variables such as
+        /// `HTTPS_PROXY` are not read.
         proxy: String = none;
     }
 }
 
 table! {
-    /// Web pages that call the upstreams from a browser.
+    /// Web pages that call upstreams from a browser.
     Cors at "cors" {
-        /// Their exact origins: of pages (`https://inspector.example.com`), of browser extensions
-        /// (`chrome-extension://ID`), of desktop applications (`app://obsidian.md`). Metadata, token, registration and
-        /// revocation are open to all origins, without credentials, in any case.
+        /// Exact origins of web pages (`https://inspector.example.com`), browser extensions (`chrome-extension://ID`)
+        /// and desktop applications (`app://obsidian.md`). Metadata, token, registration and revocation endpoints are
+        /// always open to all origins, without credentials.
         allowed_origins: Vec<String> = [];
     }
 }
 
 table! {
-    /// Logs, on standard error. They never hold a secret.
+    /// Logs, on standard error. They never contain a secret.
     Log at "log" {
-        /// Lines for people (`text`) or for machines (`json`). A change needs a restart.
+        /// Log lines for people (`text`) or for machines (`json`). A change needs a restart.
         format: LogFormat = "text";
         /// A filter in the syntax of tracing: `info`, `warn`, `mcpgate=debug`. A change needs a restart.
         filter: String = "info";
@@ -301,12 +306,13 @@ table! {
 }
 
 table! {
-    /// What happens when the world changes under a running gateway.
+    /// Changes while the gateway runs.
     Reload at "reload" {
-        /// Whether a changed configuration, certificate or key file is loaded by itself; SIGHUP does it in any case.
+        /// Whether the gateway reloads a changed configuration, certificate or key file by itself; SIGHUP always
+        /// reloads them.
         watch: bool = false;
-        /// How long tokens in memory are trusted while the store's change log cannot be read; then 503. A change
-        /// needs a restart.
+        /// How long tokens in memory are trusted while the store's change log cannot be read; after that, requests get
+        /// 503. A change needs a restart.
         max_stale: Lifetime = "10s", "1s" to "300s";
     }
 }

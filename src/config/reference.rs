@@ -20,7 +20,7 @@ pub fn reference() -> String {
             (path, true) => format!("`[[{path}]]`"),
         };
         out.push_str(&format!("\n## {heading}\n\n{}\n\n", joined(table.about)));
-        out.push_str("| key | what it is | value | default |\n| --- | --- | --- | --- |\n");
+        out.push_str("| key | meaning | value | default |\n| --- | --- | --- | --- |\n");
         for key in table.keys {
             out.push_str(&row(key));
         }
@@ -34,31 +34,31 @@ pub fn reference() -> String {
 
 const INTRODUCTION: &str = "# Configuration
 
-Made from the declarations in `src/config/file.rs` and `src/config/policy_file.rs`; a test holds the two together
+Generated from the declarations in `src/config/file.rs` and `src/config/policy_file.rs`; a test compares the two
 (`MCPGATE_BLESS=1 cargo test --test configuration` rewrites this file).
 
 `mcpgate serve --config gateway.toml` needs `public_url`, a certificate and at least one upstream; everything else has
-a default. `mcpgate up` needs no file, and adds one given with `--config` to its own defaults. Options of the command
-line win over the file. `mcpgate check --config gateway.toml` reports every problem at once.
+a default. `mcpgate up` needs no file; a file given with `--config` is added to its defaults. Options of the command
+line take precedence over the file. `mcpgate check --config gateway.toml` reports every problem at once.
 
-Without `--config` every command takes the file that the environment variable `MCPGATE_CONFIG` names, else
-`/etc/mcpgate/gateway.toml` if there is one. `mcpgate up` does not take the latter: it is for trying things beside a
-server. Commands about data that are given `--data` look for no file; the folder has a note of how `up` was started.
+Without `--config`, every command uses the file named by the environment variable `MCPGATE_CONFIG`, or else
+`/etc/mcpgate/gateway.toml` if it exists. `mcpgate up` does not use the latter, because it is for experiments beside a
+server. Commands with `--data` use neither; the data directory records how `up` was last started.
 
-In any string, `${NAME}` stands for an environment variable and `${file:PATH}` for the content of a file (its last line
-end is cut), so that secrets need not stand in the configuration; `$${` is a literal `${`. Both are read when the
-configuration is loaded and never shown. No environment variable sets a key. Relative paths start from the
-folder of the configuration file. The file, the files that references name, and their folders must not be writable by
-everybody.
+In any string, `${NAME}` stands for an environment variable and `${file:PATH}` for the content of a file (without its
+last line end), so that the configuration need not contain secrets; `$${` is a literal `${`. Both are read when the
+configuration is loaded, and are never shown. No environment variable sets a key. Relative paths start from the
+folder of the configuration file. The configuration file, the referenced files, and their folders must not be writable
+by everybody.
 ";
 
 const KEPT_PATHS: &str = "
-## Paths that no upstream can have
+## Reserved paths
 
-Besides what the gateway answers today (`/authorize`, `/token` and its other endpoints and pages), the following first
-segments are refused in `upstream.path`, however they are written. Later versions will answer there, and an upstream
-that had to move then would lose every token: they are good for its address. `/api` is not among them and will not be:
-services behind the gateway use it.
+`upstream.path` cannot begin with the paths of the gateway's own endpoints and pages (`/authorize`, `/token` and
+others), nor with the following first segments, in upper or lower case. Later versions will use them, and an upstream
+that then had to move would lose all its tokens, because they are bound to its URL. `/api` is not reserved and will
+not be, because services behind the gateway use it.
 
 ";
 
