@@ -10,7 +10,7 @@ pub(super) fn parse(text: &str) -> Result<SocketAddr, String> {
     let expected = |_| {
         // In other programs `:8443` means every address of the machine, which nobody should open by accident.
         let port = text.rsplit(':').next().and_then(port).unwrap_or(8443);
-        format!("write {port} or 127.0.0.1:{port} for this machine alone, or 0.0.0.0:{port} or [::]:{port} for all")
+        format!("write {port} or 127.0.0.1:{port} for this machine only, or 0.0.0.0:{port} or [::]:{port} for all")
     };
     local.map_or_else(|| text.parse().map_err(expected), Ok)
 }

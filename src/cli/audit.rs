@@ -23,11 +23,11 @@ const LINES: u32 = 20;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Print rows, oldest first
+    /// Print rows, the oldest first
     Tail(Tail),
-    /// Remove the rows that the configuration no longer keeps
+    /// Remove the rows beyond the limits of the configuration
     Prune {
-        /// Remove what is older than this instead of audit.keep: an age (90d), a date, or a time (2026-11-28T18:05:00Z)
+        /// Remove rows older than this instead of audit.keep: an age (90d), a date, or a time (2026-11-28T18:05:00Z)
         #[arg(long, value_name = "WHEN", value_parser = when::parse)]
         before: Option<Timestamp>,
         #[command(flatten)]
@@ -37,10 +37,10 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Tail {
-    /// How many of the last rows [default: 20; with --since or --until: all]
+    /// How many of the newest rows to print [default: 20; with --since or --until: all]
     #[arg(short = 'n', long = "lines")]
     lines: Option<u32>,
-    /// Go on with new rows as they come
+    /// Keep printing new rows as they are written
     #[arg(short, long)]
     follow: bool,
     /// Rows about this user, or by them
@@ -52,10 +52,10 @@ pub(super) struct Tail {
     /// Rows of this event, or of a group of events (login); may be repeated
     #[arg(long, value_name = "EVENT", value_parser = events)]
     event: Vec<Vec<AuditEvent>>,
-    /// Rows since then: an age (2h), a date, or a time (2026-11-28T18:05:00Z)
+    /// Rows since this time: an age (2h), a date, or a time (2026-11-28T18:05:00Z)
     #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     since: Option<Timestamp>,
-    /// Rows before then
+    /// Rows before this time
     #[arg(long, value_name = "WHEN", value_parser = when::parse, conflicts_with = "follow")]
     until: Option<Timestamp>,
     #[command(flatten)]
@@ -153,7 +153,7 @@ fn prune(before: Option<Timestamp>, data: &DataArguments) -> Result<(), Failure>
     let data = data.open(Missing::Refuse)?;
     let (now, policy) = (SystemClock.now(), &data.config.audit);
     if before.is_some_and(|before| before > now) {
-        return Err(Failure::Usage("--before: this moment is in the future, so every row would go".to_owned()));
+        return Err(Failure::Usage("--before: this time is in the future, so every row would be removed".to_owned()));
     }
     let since =
         before.unwrap_or_else(|| Timestamp::from_millis(now.as_millis().saturating_sub(policy.keep.as_millis())));

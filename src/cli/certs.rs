@@ -18,12 +18,12 @@ use crate::server::dev_certs;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Make a development CA and a certificate for this machine, where they are missing or end soon
+    /// Create a development CA and a certificate for this machine if they are missing or expire soon
     Dev {
         /// The folder
         #[arg(long, default_value = "certs")]
         dir: PathBuf,
-        /// A host name for the certificate besides localhost, 127.0.0.1 and ::1; repeat for more
+        /// A host name for the certificate in addition to localhost, 127.0.0.1 and ::1; may be repeated
         #[arg(long)]
         host: Vec<String>,
         /// Print JSON
@@ -32,7 +32,7 @@ pub(super) enum Command {
     },
     /// Make this machine's system store and your browsers trust the development CA
     Trust {
-        /// The folder of the CA [default: certs in the data folder]
+        /// The directory of the CA [default: certs in the data directory]
         #[arg(long)]
         dir: Option<PathBuf>,
         #[command(flatten)]
@@ -40,10 +40,10 @@ pub(super) enum Command {
     },
     /// Undo `certs trust`
     Untrust {
-        /// The folder of the CA [default: certs in the data folder]
+        /// The directory of the CA [default: certs in the data directory]
         #[arg(long, conflicts_with = "all")]
         dir: Option<PathBuf>,
-        /// Every development CA that was ever made trusted, whether it still exists or not
+        /// Remove every development CA that was ever trusted, whether or not it still exists
         #[arg(long)]
         all: bool,
         #[command(flatten)]
@@ -53,7 +53,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FolderArguments {
-    /// The data folder of `mcpgate up` [default: mcpgate in the user's data home]
+    /// The data directory of `mcpgate up` [default: mcpgate in the user's data home]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Print JSON
@@ -105,8 +105,13 @@ fn known(folder: &Path) -> Result<(PathBuf, String), Failure> {
     let ca = dev_certs::ca_file(folder);
     let fault = |why: &dyn std::fmt::Display| Failure::other(anyhow::anyhow!("{}: {why}", ca.display()));
     let pem = files::read(&ca, LARGEST_PEM).map_err(|error| {
-        let remedy = "`mcpgate up` makes it; name its data folder with --data, or the CA's own with --dir";
-        if error.is_absent() { fault(&format!("there is no development CA here; {remedy}")) } else { fault(&error) }
+        let remedy = "`mcpgate up` creates it; name its data directory with --data, or the directory of the CA with \
+                      --dir";
+        if error.is_absent() {
+            fault(&format!("there is no development CA in this directory; {remedy}"))
+        } else {
+            fault(&error)
+        }
     })?;
     let der = CertificateDer::from_pem_slice(&pem).map_err(|error| fault(&error))?;
     let digest = ring::digest::digest(&ring::digest::SHA256, &der);
@@ -121,10 +126,10 @@ fn change(output: Output, change: TrustChange<'_>) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for store in trust_stores::find(home.as_deref()) {
         let (result, reason) = match (store.change(change), change) {
-            (Ok(true), TrustChange::Add(..)) => ("trusts it now", None),
-            (Ok(false), TrustChange::Add(..)) => ("trusted it already", None),
+            (Ok(true), TrustChange::Add(..)) => ("now trusts it", None),
+            (Ok(false), TrustChange::Add(..)) => ("already trusted it", None),
             (Ok(true), TrustChange::Remove(_)) => ("removed", None),
-            (Ok(false), TrustChange::Remove(_)) => ("had nothing of it", None),
+            (Ok(false), TrustChange::Remove(_)) => ("did not have it", None),
             (Err(error), _) => {
                 failed += 1;
                 ("not changed", Some(error.to_string()))
@@ -135,8 +140,8 @@ fn change(output: Output, change: TrustChange<'_>) -> Result<(), Failure> {
     output.list(&[("STORE", "store"), ("RESULT", "result"), ("REASON", "reason")], &rows)?;
     match failed {
         0 => Ok(()),
-        1 => Err(Failure::other(anyhow::anyhow!("one store was not changed; the table says why"))),
-        many => Err(Failure::other(anyhow::anyhow!("{many} stores were not changed; the table says why"))),
+        1 => Err(Failure::other(anyhow::anyhow!("one store was not changed; the table gives the reason"))),
+        many => Err(Failure::other(anyhow::anyhow!("{many} stores were not changed; the table gives the reasons"))),
     }
 }
 
@@ -147,7 +152,7 @@ fn others(folder: &Path) -> String {
         shell(&file.canonicalize().unwrap_or(file))
     };
     format!(
-        "\nStart browsers again: they read their stores when they start. Not everything reads these stores:\n  \
+        "\nRestart browsers: they read their stores at start. Some programs use other stores:\n  \
          Node.js  export NODE_EXTRA_CA_CERTS={}\n  \
          Python   export SSL_CERT_FILE={}  (the system's roots and this CA)\n  \
          Java     keytool -importcert -cacerts -alias mcpgate -file {}  (not done for you)\n\

@@ -16,37 +16,37 @@ use crate::outbound::{Dialer, Fetch as _, FetchError};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Register an application by hand; its secret, if it has one, is shown once
+    /// Add an application; its secret, if it has one, is shown once
     Add(AddArguments),
     /// List all applications
     List {
         #[command(flatten)]
         data: DataArguments,
     },
-    /// Show all that is known of an application
+    /// Show all details of an application
     Show {
         #[command(flatten)]
         client: ClientArguments,
     },
-    /// Switch an application off: its tokens are refused within a second
+    /// Disable an application: its tokens are refused within a second
     Disable {
         #[command(flatten)]
         client: ClientArguments,
     },
-    /// Switch an application on again
+    /// Enable an application again
     Enable {
         #[command(flatten)]
         client: ClientArguments,
     },
-    /// Remove an application with all that was granted to it
+    /// Delete an application and all access granted to it
     Delete {
         #[command(flatten)]
         client: ClientArguments,
     },
-    /// Copies of the metadata documents of large clients
+    /// Manage copies of metadata documents
     #[command(subcommand)]
     Document(DocumentCommand),
-    /// Make a new secret, shown once; the one that it replaces works for tokens.secret_overlap longer
+    /// Create a new secret, shown once; the previous one stays valid for tokens.secret_overlap
     RotateSecret {
         #[command(flatten)]
         client: ClientArguments,
@@ -58,27 +58,27 @@ pub(super) struct AddArguments {
     /// Display name
     #[arg(long)]
     name: String,
-    /// A redirect URI; repeat for more
+    /// A redirect URI; may be repeated
     #[arg(long, required = true, value_name = "URI")]
     redirect_uri: Vec<String>,
     /// Bind it to one upstream
     #[arg(long)]
     upstream: Option<String>,
-    /// It can keep a secret, and gets one
+    /// The application can keep a secret, and gets one
     #[arg(long, conflicts_with = "public")]
     confidential: bool,
-    /// It cannot keep a secret (the default)
+    /// The application cannot keep a secret (the default)
     #[arg(long)]
     public: bool,
     /// How a confidential application authenticates
     #[arg(long, value_name = "METHOD", requires = "confidential", default_value = "client_secret_basic")]
     #[arg(value_parser = ["client_secret_basic", "client_secret_post"])]
     auth_method: String,
-    /// A grant type; repeat for more
+    /// A grant type; may be repeated
     #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(GrantType::names()))]
     #[arg(default_values = ["authorization_code", "refresh_token"])]
     grant: Vec<String>,
-    /// A scope that it may be granted; repeat for more [default: all there are]
+    /// A scope that it may be granted; may be repeated [default: all]
     #[arg(long)]
     scope: Vec<String>,
     #[command(flatten)]
@@ -87,9 +87,9 @@ pub(super) struct AddArguments {
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum DocumentCommand {
-    /// Bring a copy of a document that this gateway cannot fetch itself; a document that can be fetched wins over it
+    /// Import a copy of a document that this gateway cannot fetch; a document that can be fetched takes precedence
     Import {
-        /// A file, or the https URL that has the document
+        /// A file, or the https URL of the document
         #[arg(value_name = "FILE|URL")]
         source: String,
         #[command(flatten)]
@@ -140,7 +140,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let data = client.data.open(Missing::Refuse)?;
             let (secret, until) = block_on(async { Ok(data.administration.rotate_client_secret(&client.id).await?) })?;
             let until = moment(until);
-            data.output.note(&format!("The secret is not shown again. The one that it replaces works until {until}."));
+            data.output.note(&format!("The secret is not shown again. The previous one is valid until {until}."));
             let value = json!({
                 "client_id": client.id,
                 "client_secret": secret.reveal(),
@@ -207,7 +207,7 @@ fn import(source: &str, data: &DataArguments) -> Result<(), Failure> {
     for member in &imported.left_out {
         data.output.note(&format!("Left out {member}: {}.", member.why));
     }
-    let text = format!("{id} is imported; the copy stands in while the document itself cannot be fetched");
+    let text = format!("imported {id}; the copy is used while the document itself cannot be fetched");
     data.output.one(&text, &describe(&imported.client, &data.administration.operator_client_id()))
 }
 
@@ -215,7 +215,7 @@ fn not_fetched(url: &str, why: &FetchError) -> Failure {
     let said = if let FetchError::Status { said, .. } = why { said.as_str() } else { "" };
     let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
     Failure::other(anyhow::anyhow!(
-        "{url} cannot be fetched: {why}{said}; save it where it can be, and import the file"
+        "{url} cannot be fetched: {why}{said}; save it on a machine that can fetch it, and import the file"
     ))
 }
 

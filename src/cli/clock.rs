@@ -9,7 +9,7 @@ use super::runtime::block_on;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Accept the machine's present time after its clock was set; what had ended by a later time stays ended
+    /// Accept the machine's current time after its clock jumped; what expired by a later time stays expired
     Accept {
         #[command(flatten)]
         data: DataArguments,
@@ -23,8 +23,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let accepted = block_on(async { Ok(data.administration.accept_time().await?) })?;
             let (now, seen) = (moment(accepted.now), accepted.seen.map(moment));
             let before =
-                seen.as_ref().map_or_else(String::new, |seen| format!("; the newest time known before is {seen}"));
-            let text = format!("accepted {now} as the time{before}; a running server takes it within a minute");
+                seen.as_ref().map_or_else(String::new, |seen| format!("; the latest time known before is {seen}"));
+            let text = format!("accepted {now} as the time{before}; a running server believes it within a minute");
             data.output.one(&text, &json!({ "accepted_at": now, "seen_at": seen }))
         }
     }

@@ -25,7 +25,7 @@ pub(super) struct DataArguments {
     /// the file that `mcpgate up` was given
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The data folder of `mcpgate up` [default, where there is no configuration: mcpgate in the user's data home]
+    /// The data directory of `mcpgate up` [default without a configuration: mcpgate in the user's data home]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The tenant
@@ -84,7 +84,8 @@ impl DataArguments {
             CommandOutcome::Refused(why) => return Err(Failure::other(anyhow::anyhow!(why))),
             CommandOutcome::NoServer => {}
             CommandOutcome::Failed(why) => {
-                self.output().note(&format!("The running server did not do it ({why}); trying in the store itself."));
+                self.output()
+                    .note(&format!("The running server did not do it ({why}); writing to the store directly."));
             }
         }
         let data = self.open_folder_of(tenant, &config)?;
@@ -134,7 +135,7 @@ impl DataArguments {
         let told = self.data.is_some() || file.is_some();
         let store = folder.join(data_dir::STORE);
         if !(store.exists() || (missing == Missing::Make && told)) {
-            let text = "there is no store here; name its folder with --data, or its configuration with --config";
+            let text = "there is no store here; name its directory with --data, or its configuration with --config";
             return Err(Failure::other(anyhow::anyhow!("{}: {text}", folder.display())));
         }
         let named_by = file.map_or(NamedBy::Option, |file| file.named_by);
@@ -161,7 +162,7 @@ impl DataArguments {
     pub(super) fn open_to_sign_in(&self, missing: Missing) -> Result<Data, Failure> {
         if self.tenant != TenantId::DEFAULT {
             return Err(Failure::Usage(format!(
-                "--tenant {}: nobody can sign in to this tenant; the one that people can sign in to is {:?}",
+                "--tenant {}: nobody can sign in to this tenant; people can sign in to {:?} only",
                 self.tenant,
                 TenantId::DEFAULT
             )));
@@ -194,7 +195,7 @@ impl DataArguments {
         let config = Config::load(None, &overrides).map_err(Failure::Configuration)?;
         let folder = config.data_dir.display();
         let why = failure.words();
-        self.output().note(&format!("The configuration cannot be used; this is done in {folder} all the same:\n{why}"));
+        self.output().note(&format!("The configuration cannot be used; the command still runs on {folder}:\n{why}"));
         Ok(config)
     }
 
@@ -215,7 +216,7 @@ impl DataArguments {
         let bare = Config::load(None, &overrides).map_err(Failure::Configuration)?;
         let (noted, overrides) = remember::recall(&bare.data_dir, overrides)?;
         if let Some(gone) = noted.as_ref().filter(|file| self.config.is_none() && !file.exists()) {
-            let text = "mcpgate up was last started with this file, which is gone; say with --config where it is now";
+            let text = "mcpgate up was last started with this file, which is gone; name its new place with --config";
             return Err(Failure::other(anyhow::anyhow!("{}: {text}", gone.display())));
         }
         let file = self.config.clone().or(noted);
@@ -225,7 +226,7 @@ impl DataArguments {
 
 /// Returns the advice for when neither the configuration nor the folder in it can be used.
 fn folder_unknown() -> Problem {
-    let fault = "this command needs the data folder alone, which cannot be told from the configuration".to_owned();
-    let remedy = "name it with this option in place of the file".to_owned();
+    let fault = "this command needs only the data directory, which the configuration does not tell".to_owned();
+    let remedy = "name it with this option instead of the file".to_owned();
     Problem { file: None, line: None, key: "--data".to_owned(), fault, remedy }
 }

@@ -13,21 +13,21 @@ use crate::store::{RestoreError, restore};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Write a consistent copy of the store, beside a running server too; keep the keys folder with it
+    /// Write a consistent copy of the store, also while a server runs; keep the keys directory with it
     Backup {
         /// The new file
         file: PathBuf,
         #[command(flatten)]
         data: DataArguments,
     },
-    /// Put a backup in the place of the store of a stopped server; everybody signs in again
+    /// Replace the store of a stopped server with a backup; everybody must sign in again
     Restore {
         /// The backup
         file: PathBuf,
         #[command(flatten)]
         data: DataArguments,
     },
-    /// Check the store from end to end
+    /// Check the whole store
     Check {
         #[command(flatten)]
         data: DataArguments,

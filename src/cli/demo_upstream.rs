@@ -11,7 +11,7 @@ use crate::server::RunError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Where to listen; anybody who reaches it may use it
+    /// Address to listen on; everybody who reaches it can use it
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", value_parser = address::parse)]
     listen: SocketAddr,
 }

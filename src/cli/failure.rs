@@ -15,9 +15,10 @@ pub(super) const USAGE: u8 = 64;
 const CONFIGURATION: u8 = 78;
 /// The value of EX_TEMPFAIL: to be checked again later.
 const NOT_STORED: u8 = 75;
-const NOT_STORED_WORDS: &str = "in force at once, but not yet stored: the running server cannot write. It stores this as soon \
-                                as it can; a restart before then forgets it. Make room on its disk, and repeat this command \
-                                if the server ends before mcpgate_store_unstored_revocations is 0";
+const NOT_STORED_WORDS: &str = "in force at once, but not yet stored: the running server cannot write. It stores \
+                                this as soon as it can; a restart before then loses it. Free space on its disk, and \
+                                repeat this command if the server stops before mcpgate_store_unstored_revocations is \
+                                0";
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -123,7 +124,7 @@ impl From<StoreError> for Failure {
             // On the command line only the reason matters: a name that is taken, a running server.
             StoreError::Unavailable(reason) => reason,
             StoreError::Conflict(_) | StoreError::NotStored => error.to_string(),
-            StoreError::Corrupt(_) => format!("{error}; put a backup in its place with mcpgate db restore"),
+            StoreError::Corrupt(_) => format!("{error}; restore a backup with mcpgate db restore"),
         };
         Self::other(anyhow::anyhow!(text))
     }

@@ -48,41 +48,41 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start with everything that is needed on one machine; no configuration file required
+    /// Start with everything needed on one machine; no configuration file required
     Up(up::Arguments),
-    /// Serve as a configuration file says
+    /// Run the gateway with a configuration file
     Serve(serve::Arguments),
-    /// Report every problem of a configuration file at once
+    /// Report all problems of a configuration file at once
     Check(serve::CheckArguments),
-    /// Run the built-in demo MCP server alone
+    /// Run only the built-in demo MCP server
     DemoUpstream(demo_upstream::Arguments),
-    /// Make certificates
+    /// Create and trust development certificates
     #[command(subcommand)]
     Certs(certs::Command),
-    /// Add people who may log in, and manage their accounts
+    /// Add people who may sign in, and manage their accounts
     #[command(subcommand)]
     User(user::Command),
     /// Issue tokens for scripts and probes
     #[command(subcommand)]
     Token(token::Command),
-    /// Register applications by hand, and manage all that are known
+    /// Add applications, and manage all of them
     #[command(subcommand)]
     Client(client::Command),
-    /// List and revoke what people have granted to applications
+    /// List and revoke the access that people granted to applications
     #[command(subcommand)]
     Session(session::Command),
     /// Read the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Say that the machine's clock is right
+    /// Confirm that the machine's clock is right
     #[command(subcommand)]
     Clock(clock::Command),
     /// Back up, restore and check the store
     #[command(subcommand)]
     Db(db::Command),
-    /// Print the completions of a shell
+    /// Print shell completions
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
 }

@@ -32,14 +32,14 @@ pub(super) fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let (tell, told) = mpsc::channel();
     let file = path.to_owned();
     std::thread::spawn(move || tell.send(std::fs::File::open(file).map_err(Failure::other).and_then(read)));
-    told.recv_timeout(PATIENCE).map_err(|_| named(&"nobody writes a password into this pipe"))?
+    told.recv_timeout(PATIENCE).map_err(|_| named(&"this pipe has no password"))?
 }
 
 /// Reads a password from standard input, which must not be a terminal: it would show what is typed.
 pub(super) fn from_input() -> Result<Zeroizing<String>, Failure> {
     let input = std::io::stdin();
     if input.is_terminal() {
-        let text = "the password comes from --password-file or a pipe; --link prints a link to set it in a browser";
+        let text = "pass the password with --password-file or a pipe; --link prints a link to set it in a browser";
         return Err(Failure::Usage(text.to_owned()));
     }
     read(input.lock())

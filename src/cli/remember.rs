@@ -32,7 +32,7 @@ pub(super) fn note(
         config: config.map(|c| c.canonicalize().unwrap_or_else(|_| c.to_owned())),
     };
     let text = toml::to_string(&noted).map_err(Failure::other)?;
-    let text = format!("# How `mcpgate up` was last started; read by the commands that are given this folder.\n{text}");
+    let text = format!("# How `mcpgate up` was last started; read by commands that name this directory.\n{text}");
     files::private::replace(&data_dir.join(UP), 0o600, text.as_bytes()).map_err(Failure::other)
 }
 

@@ -23,7 +23,7 @@ pub(super) struct CheckArguments {
     /// The configuration [default: that of MCPGATE_CONFIG, or /etc/mcpgate/gateway.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Judge it as an addition to the defaults of `mcpgate up`
+    /// Check it as an addition to the defaults of `mcpgate up`
     #[arg(long)]
     up: bool,
     /// Print JSON
@@ -51,7 +51,7 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
                 Ok(doubts) => warnings.extend(doubts),
                 Err(error) => {
                     let [key, remedy] =
-                        ["listen.certificate", "mcpgate serve does not start with it"].map(str::to_owned);
+                        ["listen.certificate", "mcpgate serve would not start with it"].map(str::to_owned);
                     let fault = error.to_string();
                     return report(output, &[Problem { file: config.file, line: None, key, fault, remedy }]);
                 }

@@ -13,34 +13,34 @@ use crate::oauth::{Grant, ScopeToken};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List what stands, newest first
+    /// List the current sessions, the newest first
     List {
-        /// Only of this user
+        /// Only sessions of this user
         #[arg(long)]
         user: Option<String>,
-        /// Only of this application
+        /// Only sessions of this application
         #[arg(long, value_name = "ID")]
         client: Option<String>,
         #[command(flatten)]
         data: DataArguments,
     },
-    /// Revoke; the tokens are refused within a second
+    /// Revoke sessions; their tokens are refused within a second
     Revoke(RevokeArguments),
 }
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
 pub(super) struct RevokeArguments {
-    /// One session, as listed
+    /// One session, by its id in the list
     #[arg(long, group = "which", conflicts_with_all = ["user", "client", "all"])]
     id: Option<String>,
-    /// All of this user, and the browsers in which they are signed in
+    /// All sessions of this user, and the browsers in which they are signed in
     #[arg(long, group = "which")]
     user: Option<String>,
-    /// All of this application (with --user: of both)
+    /// All sessions of this application (with --user: of both)
     #[arg(long, value_name = "ID", group = "which")]
     client: Option<String>,
-    /// All of the tenant, browsers included
+    /// All sessions of the tenant, including browsers
     #[arg(long, group = "which", conflicts_with_all = ["user", "client"])]
     all: bool,
     #[command(flatten)]

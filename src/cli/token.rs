@@ -15,13 +15,13 @@ pub(super) enum Command {
         /// Login name of the user
         #[arg(long)]
         user: String,
-        /// Name of the upstream that the token is good for; not needed where there is one
+        /// Name of the upstream that the token is for; optional if there is only one
         #[arg(long)]
         upstream: Option<String>,
-        /// A scope; repeat for more [default: the upstream's default scopes]
+        /// A scope; may be repeated [default: the upstream's default scopes]
         #[arg(long)]
         scope: Vec<String>,
-        /// How long it lives, from 1m to 24h [default: that of the upstream's other tokens]
+        /// Its lifetime, from 1m to 24h [default: that of the upstream's other tokens]
         #[arg(long, value_parser = lifetime)]
         lifetime: Option<Lifetime>,
         #[command(flatten)]
@@ -52,5 +52,5 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn lifetime(text: &str) -> Result<Lifetime, String> {
-    crate::config::duration(text).ok_or_else(|| "a duration has a unit: 90s, 10m, 1h, 1d".to_owned())
+    crate::config::duration(text).ok_or_else(|| "a duration needs a unit: 90s, 10m, 1h, 1d".to_owned())
 }

@@ -211,7 +211,7 @@ fn run(words: &[String], input: Stdio, remedy: &'static str) -> Result<String, T
     })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it failed without a word");
+        let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it failed without a message");
         return Err(TrustError::Failed(words.join(" "), last.to_owned()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -13,16 +13,16 @@ use crate::server::{self, Ready, RunError, RunOptions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The MCP server to put the gateway in front of, http://127.0.0.1:8000/mcp say [default: a built-in demo]
+    /// The MCP server to protect, such as http://127.0.0.1:8000/mcp [default: a built-in demo]
     #[arg(value_name = "UPSTREAM_URL")]
     upstream: Option<String>,
-    /// Where store, keys and certificates live [default: mcpgate in the user's data home]
+    /// Directory of the store, keys and certificates [default: mcpgate in the user's data home]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The public listener [default: 127.0.0.1:8443]
+    /// Address of the public listener [default: 127.0.0.1:8443]
     #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     listen: Option<SocketAddr>,
-    /// The listener for health and metrics [default: 127.0.0.1:9090]
+    /// Address of the listener for health and metrics [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     operator_listen: Option<SocketAddr>,
     /// The https origin that clients use, or http://localhost with a port for clients that cannot be made to trust the
@@ -61,12 +61,15 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         let noted =
             remember::note(&ready.config.data_dir, &ready.config.public_url, upstream.as_deref(), file.as_deref());
         if let Err(failure) = noted {
-            tracing::warn!(?failure, "how this server was started could not be noted for the data commands");
+            tracing::warn!(
+                ?failure,
+                "the settings of this start could not be saved for commands that name this directory"
+            );
         }
         // A closed standard output is no reason to stop serving.
         let _closed = Output::text().raw(welcome::text(ready).as_bytes());
         if let Some(file) = password_file.filter(|_| ready.password_ignored) {
-            let text = "not used, since there are accounts already; set a password with mcpgate user set-password";
+            let text = "not used, because there are accounts already; set a password with mcpgate user set-password";
             Output::text().note(&format!("mcpgate: --admin-password-file: {}: {text}", file.display()));
         }
     };

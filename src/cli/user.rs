@@ -37,30 +37,30 @@ pub(super) enum Command {
         #[command(flatten)]
         data: DataArguments,
     },
-    /// Give an account another login name; its sessions stay, and nobody else is given the old name
+    /// Give an account another login name; its sessions stay, and nobody else can get the old name
     Rename {
         /// Login name
         name: String,
-        /// The new one
+        /// The new login name
         new: String,
         #[command(flatten)]
         data: DataArguments,
     },
-    /// Delete an account: its sessions end and its tokens are refused within a second; nobody else is given its name
+    /// Delete an account: its sessions end and its tokens are refused within a second; nobody else can get its name
     Delete {
         /// Login name
         name: String,
         #[command(flatten)]
         data: DataArguments,
     },
-    /// Switch an account off: its sessions end and its tokens are refused within a second
+    /// Disable an account: its sessions end and its tokens are refused within a second
     Disable {
         /// Login name
         name: String,
         #[command(flatten)]
         data: DataArguments,
     },
-    /// Switch an account on again; what was revoked stays revoked
+    /// Enable an account again; what was revoked stays revoked
     Enable {
         /// Login name
         name: String,
@@ -109,7 +109,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Rename { name, new, data } => {
             let data = data.open(Missing::Refuse)?;
             let renamed = block_on(async { Ok(data.administration.rename_account(&name, &new).await?) })?;
-            let text = format!("{name} is {} now; nobody else is given the old name", renamed.name);
+            let text = format!("{name} is now {}; nobody else can get the old name", renamed.name);
             data.output.one(&text, &account(&renamed))
         }
         Command::Delete { name, data } => {
@@ -118,7 +118,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                 Withdrawn::Sessions(_) | Withdrawn::Done => (name, None),
             };
             let value = json!({ "name": name, "subject": subject, "status": "deleted" });
-            data.output().one(&format!("{} is deleted; nobody else is given this name", printable(&name)), &value)
+            data.output().one(&format!("{} is deleted; nobody else can get this name", printable(&name)), &value)
         }
         Command::Disable { name, data } => {
             data.withdraw(&Withdrawal::DisableUser { name: name.clone() })?;

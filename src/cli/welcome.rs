@@ -51,15 +51,15 @@ pub(super) fn text(ready: &Ready) -> String {
 
 /// Printed instead of how to trust a certificate.
 const PLAIN: &str = "
-  WARNING: this is plain http. Passwords and tokens travel in clear text, which only this machine's own loopback
-  interface keeps secret: forward this port to nobody.
+  WARNING: this is plain http. Passwords and tokens travel in clear text, which is safe only on this machine's
+  loopback interface: do not forward this port.
 ";
 
 /// Returns how to make this machine's programs trust the development CA. All arguments are already quoted for a shell.
 fn trust(program: &str, data: &str, ca: &str, bundle: Option<String>) -> String {
     let mut out = format!(
-        "\n  The certificate is of a development CA. Browsers, curl, Cursor and VS Code trust it after this command, which\n  \
-         `certs untrust` undoes; Node.js and Python look elsewhere and need a variable where the client runs:\n    \
+        "\n  The certificate is issued by a development CA. Browsers, curl, Cursor and VS Code trust it after this command,\n  \
+         which `certs untrust` undoes; Node.js and Python use other stores and need a variable where the client runs:\n    \
          {program} certs trust --data {data}\n    \
          export NODE_EXTRA_CA_CERTS={ca}\n"
     );
@@ -67,7 +67,7 @@ fn trust(program: &str, data: &str, ca: &str, bundle: Option<String>) -> String 
         add(&mut out, format_args!("    export SSL_CERT_FILE={bundle}\n"));
     }
     out.push_str(
-        "  For a client that cannot be made to trust it, start with --public-url http://localhost:8080: no TLS, for this\n  \
+        "  If a client cannot be made to trust it, start with --public-url http://localhost:8080: no TLS, and for this\n  \
          machine only.\n",
     );
     out

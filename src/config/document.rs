@@ -34,7 +34,7 @@ pub(super) fn parse<'t>(text: &'t str, base: &Path, report: &Report) -> (Option<
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let line = error.span().map(|span| report.line_of(span.start));
-        report.add(line, "syntax", error.message(), "see https://toml.io for what a TOML file may hold");
+        report.add(line, "syntax", error.message(), "see https://toml.io for the syntax of TOML");
     }
     let mut root = root.into_inner();
     let mut resolution = Resolution { base, report, files: Vec::new() };

@@ -157,27 +157,29 @@ pub(super) fn fault_of_own(name: &HeaderName) -> Option<(&'static str, &'static 
 pub(super) fn fault_of_passed(name: &HeaderName) -> Option<(&'static str, &'static str)> {
     let text = name.as_str();
     Some(match meaning(&folded(name)) {
-        Some(Connection) => ("this header belongs to one connection, or says where a message ends", "remove it"),
-        Some(Content) => ("the gateway sets this header itself, or passes it where it may", "remove it"),
+        Some(Connection) => ("this header belongs to one connection, or delimits a message", "remove it"),
+        Some(Content) => ("the gateway sets this header itself, or forwards it if that is allowed", "remove it"),
         Some(Host) => ("the gateway sets this header itself", "write host = \"…\" in the [[upstream]]"),
         Some(Ours) => ("the gateway sets this header itself", "remove it"),
-        Some(Mcp) => ("the gateway checks the headers of MCP, and passes them itself", "remove it"),
+        Some(Mcp) => ("the gateway checks and forwards the headers of MCP itself", "remove it"),
         Some(Credential) => (
-            "this is the name of a credential, and a client's credentials never pass",
+            "this is the name of a credential, and credentials of clients are never forwarded",
             "remove it; a credential of the gateway's own belongs in headers",
         ),
         Some(Caller) => (
-            "programs read in this header who is calling, or from where, and a client writes anything",
-            "remove it; the server is told by X-Mcpgate-User and X-Forwarded-For",
+            "programs read the caller or its address from this header, and a client can send any value",
+            "remove it; the server gets X-Mcpgate-User and X-Forwarded-For",
         ),
-        Some(Target) => ("programs read in this header another path, host or method than was checked", "remove it"),
-        Some(Page) => ("a browser writes this header about a page, and the gateway has judged it", "remove it"),
+        Some(Target) => {
+            ("programs read another path, host or method from this header than the gateway checked", "remove it")
+        }
+        Some(Page) => ("browsers set this header for a page, and the gateway checks it itself", "remove it"),
         None if text.contains('_') => (
-            "a header with an underscore never passes: programs take it for one with a hyphen",
+            "a header with an underscore is never forwarded: some programs read it as one with a hyphen",
             "write a name of letters, digits and -",
         ),
         None if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
-            ("this name has a character that programs may take for a hyphen", "write a name of letters, digits and -")
+            ("this name has a character that some programs read as a hyphen", "write a name of letters, digits and -")
         }
         None => return None,
     })

@@ -24,7 +24,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
         return Err(files::ReadError::NotAFile(files::name_of(file.file_type())).to_string());
     }
     if has(&file, OTHERS_WRITE) {
-        return Err("anybody may write it".to_owned());
+        return Err("everybody may write to it".to_owned());
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let folder = folder.canonicalize().map_err(|e| e.to_string())?;
@@ -35,7 +35,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     for folder in folders {
         let folder = metadata(folder)?;
         if has(&folder, OTHERS_WRITE) && !has(&folder, STICKY) {
-            return Err("anybody may write its folder".to_owned());
+            return Err("everybody may write to its folder".to_owned());
         }
     }
     Ok(())
@@ -62,10 +62,10 @@ mod tests {
         chmod(&file, 0o644);
         assert_eq!(check(&file), Ok(()));
         chmod(&file, 0o646);
-        assert_eq!(check(&file), Err("anybody may write it".into()));
+        assert_eq!(check(&file), Err("everybody may write to it".into()));
         chmod(&file, 0o644);
         chmod(dir.path(), 0o777);
-        assert_eq!(check(&file), Err("anybody may write its folder".into()));
+        assert_eq!(check(&file), Err("everybody may write to its folder".into()));
         chmod(dir.path(), 0o1777);
         assert_eq!(check(&file), Ok(()));
         assert_eq!(check(dir.path()), Err("it is a folder, not a plain file".into()));

@@ -30,8 +30,8 @@ impl Check<'_> {
         let address = self.overrides.listen.or(written).unwrap_or(by_default);
         for (index, network) in file.listen.trusted_proxies.value.iter().enumerate() {
             if network.prefix_len() == 0 {
-                let remedy = "name the addresses of your load balancer";
-                self.report.wrong_entry(&file.listen.trusted_proxies, index, "this believes everybody", remedy);
+                let remedy = "list the addresses of your load balancer";
+                self.report.wrong_entry(&file.listen.trusted_proxies, index, "this trusts every address", remedy);
             }
         }
         Listener {
@@ -98,7 +98,7 @@ impl Check<'_> {
     fn certificate_files(&self, file: &File) -> TlsConfig {
         let path = |setting: &Option<Setting<PathBuf>>, key: &str, what: &str| {
             if setting.is_none() {
-                let remedy = format!("name the PEM file with the {what}, or write tls = \"development\" to try things");
+                let remedy = format!("name the PEM file with the {what}, or write tls = \"development\" to try it out");
                 let line = file.listen.tls.as_ref().and_then(|s| s.line).or(file.listen_line);
                 self.report.add(line, key, "this key is missing", remedy);
             }
@@ -107,7 +107,7 @@ impl Check<'_> {
         let (certificate, _) = path(&file.listen.certificate, "listen.certificate", "certificate chain");
         let (key, mode) = path(&file.listen.key, "listen.key", "key");
         if let Some(setting) = file.listen.key.as_ref().filter(|_| mode.is_some_and(|mode| mode & 0o007 != 0)) {
-            self.report.wrong(setting, "anybody may read this key", "chmod 0640 or 0600 it");
+            self.report.wrong(setting, "everybody may read this key", "run chmod 0640 or 0600 on it");
         }
         TlsConfig::Files { certificate, key }
     }
@@ -117,11 +117,11 @@ impl Check<'_> {
     fn tls_off(&self, file: &File) -> TlsConfig {
         let Some(tls) = &file.listen.tls else { return TlsConfig::Off };
         if self.overrides.public_url.is_none() && file.top.public_url.is_none() {
-            self.report.wrong(tls, "without TLS the public URL cannot be guessed", "write public_url = \"https://…\"");
+            self.report.wrong(tls, "without TLS, public_url has no default", "write public_url = \"https://…\"");
         }
         if file.listen.trusted_proxies.value.is_empty() {
             let remedy = "name the load balancer that ends TLS in listen.trusted_proxies, or remove this line";
-            self.report.wrong(tls, "without TLS anybody on the way reads the tokens", remedy);
+            self.report.wrong(tls, "without TLS, anybody on the network path can read the tokens", remedy);
         }
         TlsConfig::Off
     }
@@ -135,7 +135,7 @@ impl Check<'_> {
             None => {
                 let tls_off = file.listen.tls.as_ref().is_some_and(|s| s.value == TlsMode::Off);
                 if !tls_off {
-                    let remedy = "write the https origin that clients reach, \"https://mcp.example.com\" say";
+                    let remedy = "write the https origin that clients reach, such as \"https://mcp.example.com\"";
                     self.report.add(None, "public_url", "this key is missing", remedy);
                 }
                 return None;
@@ -154,7 +154,7 @@ impl Check<'_> {
             Ok(url) if !plain(&url) => "the public URL is an origin: no path, query, fragment or user name",
             Ok(url) => return Some(url.origin().ascii_serialization()),
         };
-        let remedy = "write the https origin that clients reach, \"https://mcp.example.com\" say";
+        let remedy = "write the https origin that clients reach, such as \"https://mcp.example.com\"";
         self.report.wrong(&setting, fault, remedy);
         None
     }
@@ -189,12 +189,12 @@ impl Check<'_> {
         let setting = option.as_ref().unwrap_or(setting);
         let address = setting.value;
         if overlap(public, address) {
-            let remedy = "write another port for one of the two";
-            self.report.wrong(setting, format!("the public listener is at {public}, too"), remedy);
+            let remedy = "choose another port for one of the two";
+            self.report.wrong(setting, format!("the public listener uses {public}, too"), remedy);
         }
         if !address.ip().is_loopback() && !file.operator.danger_open_to_network.value {
-            let remedy = "write a loopback address, or operator.danger_open_to_network = true if other means keep \
-                          everybody else away";
+            let remedy = "write a loopback address, or operator.danger_open_to_network = true if access is \
+                          restricted by other means";
             self.report.wrong(setting, "metrics and health would be open to the network", remedy);
         }
         address
@@ -208,8 +208,8 @@ impl Check<'_> {
                 origins.push(text.clone());
             } else {
                 // CF-05: a wildcard would let any page use the tokens that its scripts hold.
-                let remedy = "write exact origins, \"https://app.example.com\" or \"chrome-extension://ID\" say; there is \
-                              no wildcard";
+                let remedy = "write exact origins such as \"https://app.example.com\" or \"chrome-extension://ID\"; \
+                              there are no wildcards";
                 self.report.wrong_entry(setting, index, "this is not an origin", remedy);
             }
         }

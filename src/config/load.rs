@@ -106,7 +106,7 @@ fn read(file: &Path) -> Result<String, (String, &'static str)> {
     file_trust::check(file).map_err(|why| (why, remedy))?;
     files::read_text(file, LARGEST).map_err(|error| {
         let not_text = matches!(error, ReadError::NotText);
-        if not_text { ("it is not text".to_owned(), "save it as UTF-8") } else { (error.to_string(), remedy) }
+        if not_text { ("it is not UTF-8".to_owned(), "save it as UTF-8") } else { (error.to_string(), remedy) }
     })
 }
 
@@ -177,8 +177,8 @@ impl Check<'_> {
     fn store(&self, store: &Setting<String>) {
         let fault = match store.value.split_once(':') {
             None if store.value == "embedded" => return,
-            Some(("postgres" | "postgresql", _)) => "a store in PostgreSQL is not there yet",
-            None | Some(_) => "there is no such store, or not yet",
+            Some(("postgres" | "postgresql", _)) => "a PostgreSQL store does not exist yet",
+            None | Some(_) => "this store does not exist",
         };
         self.report.wrong(store, fault, "write store = \"embedded\", or remove it");
     }
@@ -193,8 +193,8 @@ impl Check<'_> {
             _ if !self.overrides.up => PathBuf::from(SERVED),
             Some(home) => home.join("mcpgate"),
             None => {
-                let remedy = "set HOME, or name the folder with --data";
-                self.report.add(None, "data_dir", "there is no home folder to keep the data in", remedy);
+                let remedy = "set HOME, or name the directory with --data";
+                self.report.add(None, "data_dir", "there is no home directory for the data", remedy);
                 PathBuf::new()
             }
         }
@@ -226,7 +226,7 @@ impl Check<'_> {
         let (schemes, uris) = (&file.registration.refused_schemes, &file.registration.extra_redirect_uris);
         for (index, scheme) in schemes.value.iter().enumerate() {
             if !is_scheme(scheme) || matches!(scheme.as_str(), "https" | "http") {
-                let remedy = "write its name in lower case and without the colon, \"myapp\" say";
+                let remedy = "write its name in lower case and without the colon, such as \"myapp\"";
                 self.report.wrong_entry(schemes, index, "this is not a private-use scheme", remedy);
             }
         }
@@ -250,7 +250,7 @@ impl Check<'_> {
             DocumentMode::Allowlist if allow.value.is_empty() => {
                 self.report.wrong(
                     &documents.mode,
-                    "an empty list allows nobody",
+                    "an empty list allows no client",
                     "fill allow, or write mode = \"off\"",
                 );
             }
@@ -292,7 +292,7 @@ impl Check<'_> {
     fn outbound(&self, file: &File) -> OutboundConfig {
         let allow = &file.outbound.allow_addresses;
         for (index, _) in allow.value.iter().enumerate().filter(|(_, network)| network.prefix_len() == 0) {
-            self.report.wrong_entry(allow, index, "this opens every address", "name the few hosts that you mean");
+            self.report.wrong_entry(allow, index, "this allows every address", "list only the hosts that you need");
         }
         OutboundConfig {
             allow_addresses: allow.value.clone(),
@@ -307,7 +307,7 @@ impl Check<'_> {
             url.scheme() == "http" && plain(url) && url.username().is_empty() && url.password().is_none()
         });
         if url.is_none() {
-            let remedy = "write its origin, \"http://proxy.internal:3128\" say, without credentials";
+            let remedy = "write its origin without credentials, such as \"http://proxy.internal:3128\"";
             self.report.wrong(setting, "this is not an HTTP proxy", remedy);
         }
         url
@@ -315,7 +315,7 @@ impl Check<'_> {
 
     fn log(&self, log: &super::file::Log) -> LogConfig {
         if log.filter.value.parse::<tracing_subscriber::filter::Targets>().is_err() {
-            self.report.wrong(&log.filter, "this is not a filter", "write info, warn or mcpgate=debug, say");
+            self.report.wrong(&log.filter, "this is not a filter", "write for example info, warn or mcpgate=debug");
         }
         LogConfig { json: log.format.value == LogFormat::Json, filter: log.filter.value.clone() }
     }

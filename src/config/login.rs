@@ -45,7 +45,7 @@ pub(super) fn policy(check: &Check<'_>, file: &File) -> LoginPolicy {
 /// Reads a logo. Its format is recognised by its content, not by its name.
 fn logo(check: &Check<'_>, setting: &Setting<PathBuf>) -> Option<Logo> {
     let file = check.base.join(&setting.value);
-    let remedy = "name a PNG or SVG file of at most 64 KiB and 2048 pixels a side";
+    let remedy = "name a PNG or SVG file of at most 64 KiB and 2048 pixels on each side";
     if let Err(why) = file_trust::check(&file) {
         check.report.wrong(setting, format!("the file cannot be used ({why})"), remedy);
         return None;
@@ -58,7 +58,7 @@ fn logo(check: &Check<'_>, setting: &Setting<PathBuf>) -> Option<Logo> {
         }
     };
     let Some(kind) = kind(&content) else {
-        check.report.wrong(setting, "this is neither a PNG nor an SVG picture, or has too many pixels", remedy);
+        check.report.wrong(setting, "this is neither a PNG nor an SVG image, or has too many pixels", remedy);
         return None;
     };
     let tag = URL_SAFE_NO_PAD.encode(Sha256::digest(&content)).chars().take(16).collect();
@@ -92,7 +92,7 @@ fn page(check: &Check<'_>, setting: Option<&Setting<String>>) -> Option<String> 
     let fault = match Url::parse(&setting.value) {
         Err(_) => "this is not a URL",
         Ok(url) if url.scheme() != "https" => "this is not an https URL",
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => "a URL must not hold credentials",
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => "a URL must not contain credentials",
         Ok(url) => return Some(url.to_string()),
     };
     check.report.wrong(setting, fault, "write a URL such as \"https://example.com/help\"");

@@ -24,14 +24,14 @@ const OURS: [&str; 17] = [
 /// First path segments reserved for later versions, and what for: an upstream there would lose its address and all its
 /// tokens. `api` is not among them, because services behind the gateway use it.
 pub(super) const TO_COME: [(&str, &str); 8] = [
-    ("oauth", "where people return to from other authorization servers, when an upstream needs an account there"),
+    ("oauth", "where users return from other authorization servers, if an upstream needs an account there"),
     ("connections", "the page with those accounts"),
-    ("device", "where people enter the code of a device without a browser (RFC 8628)"),
-    ("device_authorization", "where such a device asks for that code (RFC 8628)"),
+    ("device", "where users enter the code of a device without a browser (RFC 8628)"),
+    ("device_authorization", "where such a device requests that code (RFC 8628)"),
     ("par", "pushed authorization requests (RFC 9126)"),
     ("jwks", "public keys of the gateway (RFC 7517)"),
     ("introspect", "token introspection (RFC 7662)"),
-    ("dashboard", "pages for whoever runs the gateway"),
+    ("dashboard", "pages for operators"),
 ];
 
 /// Returns what is wrong with a public path, and what to write. First segments in `open` are allowed.
@@ -41,7 +41,7 @@ pub(super) fn path_fault(path: &str, open: &[&str]) -> Option<(&'static str, &'s
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
     if path.len() > 255 || rest.split('/').any(|s| s.is_empty() || s == "." || s == ".." || !s.bytes().all(plain)) {
         let fault =
-            "a public path has plain segments (letters, digits, -._~) between single slashes, and none at its end";
+            "a public path has plain segments (letters, digits, -._~) between single slashes, and no slash at its end";
         return Some((fault, remedy));
     }
     let first = rest.split('/').next().unwrap_or_default().to_ascii_lowercase();
@@ -49,7 +49,7 @@ pub(super) fn path_fault(path: &str, open: &[&str]) -> Option<(&'static str, &'s
         return None;
     }
     if TO_COME.iter().any(|(kept, _)| *kept == first) {
-        return Some(("this path is kept for a later version of the gateway", remedy));
+        return Some(("this path is reserved for a later version of the gateway", remedy));
     }
-    OURS.contains(&first.as_str()).then_some(("this path is one of the gateway's own", remedy))
+    OURS.contains(&first.as_str()).then_some(("the gateway uses this path itself", remedy))
 }

@@ -16,7 +16,7 @@ pub(super) enum Unresolved {
     NotSet(String),
     #[error("the environment variable {0} is empty or not text")]
     NotText(String),
-    #[error("a reference is not closed or names nothing")]
+    #[error("a reference is not closed or is empty")]
     Malformed,
     #[error("the file {} cannot be used: {why}", path.display())]
     File { path: PathBuf, why: String },
@@ -26,7 +26,7 @@ impl Unresolved {
     /// Returns how to fix it.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
-            Self::NotSet(_) | Self::NotText(_) => "set it where mcpgate is started",
+            Self::NotSet(_) | Self::NotText(_) => "set it in the environment of mcpgate",
             Self::Malformed => "write ${NAME} or ${file:/path}, and $${ for a literal ${",
             Self::File { .. } => "name a text file of at most 64 KiB that only its owner may write",
         }

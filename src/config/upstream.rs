@@ -73,15 +73,15 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) 
 }
 
 fn demo_scopes() -> Vec<ScopeConfig> {
-    let tools = scope("mcp:tools", "Use its tools", "Call echo, add, count and whoami in your name.");
+    let tools = scope("mcp:tools", "Use its tools", "Call echo, add, count and whoami on your behalf.");
     let read = scope("mcp:read", "Read from it", "Read its resource and its prompt.");
     tools.into_iter().chain(read).collect()
 }
 
 /// Returns the only scope of a server of which nothing but the URL is known.
 fn whole_scope() -> Vec<ScopeConfig> {
-    let about = "Call all of its tools, and read all of its resources and prompts, in your name.";
-    scope("mcp:use", "Use everything it offers", about).into_iter().collect()
+    let about = "Call all of its tools, and read all of its resources and prompts, on your behalf.";
+    scope("mcp:use", "Use everything that it offers", about).into_iter().collect()
 }
 
 fn scope(name: &str, title: &str, description: &str) -> Option<ScopeConfig> {
@@ -123,12 +123,12 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
     let default_scopes = subset(check, &upstream.default_scopes, &catalogue);
     // Clients send back the scopes they were granted, for example in a refresh, so the set must fit into a parameter.
     if ScopeSet::parse(&default_scopes.to_string()).is_err() {
-        let fault = "together these are longer than a scope parameter may be (2048 bytes, 100 scopes)";
-        report.wrong(&upstream.default_scopes, fault, "name fewer; clients may ask for the others");
+        let fault = "together these exceed the limits of a scope parameter (2048 bytes, 100 scopes)";
+        report.wrong(&upstream.default_scopes, fault, "list fewer; clients may request the others");
     }
     let required_scopes = subset(check, &upstream.required_scopes, &catalogue);
     if let Some(documentation) = upstream.documentation.as_ref().filter(|d| !is_web_url(&d.value)) {
-        report.wrong(documentation, "this is not a URL of a page", "write an http or https URL");
+        report.wrong(documentation, "this is not the URL of a page", "write an http or https URL");
     }
     let headers = upstream_headers::own(check, &upstream.headers);
     let pass_headers = upstream_headers::passed(check, &upstream.pass_headers, &headers);
@@ -221,7 +221,7 @@ fn unique(check: &Check<'_>, written: &Upstream, new: &UniqueName<'_>, found: &[
     for other in found {
         let whose = &other.whose;
         if let Some(name) = written.name.as_ref().filter(|_| other.name == new.name) {
-            check.report.wrong(name, format!("{whose} has this name"), "give each its own");
+            check.report.wrong(name, format!("{whose} has the same name"), "choose another one");
         }
         let (Some(path), Some(theirs)) = (&written.path, other.path) else { continue };
         let (ours, theirs) = (path.value.to_ascii_lowercase(), theirs.to_ascii_lowercase());
@@ -229,10 +229,11 @@ fn unique(check: &Check<'_>, written: &Upstream, new: &UniqueName<'_>, found: &[
             kind == UpstreamKind::Http && inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
         };
         if ours == theirs {
-            check.report.wrong(path, format!("{whose} has this path"), "give each its own");
+            check.report.wrong(path, format!("{whose} has the same path"), "choose another one");
         } else if below(&ours, &theirs, other.kind) || below(&theirs, &ours, new.kind) {
-            let fault = format!("this path overlaps with that of {whose}, and one of the two is of kind \"http\"");
-            check.report.wrong(path, fault, "choose paths that do not begin with one another");
+            let fault =
+                format!("this path overlaps with the path of {whose}, and one of the two upstreams has kind \"http\"");
+            check.report.wrong(path, fault, "choose paths of which none is below the other");
         }
     }
 }
@@ -242,8 +243,8 @@ fn address(check: &Check<'_>, setting: &Setting<String>, origin: &str) -> Option
     let fault = match Url::parse(&setting.value) {
         Err(_) => "this is not a URL",
         Ok(url) if !matches!(url.scheme(), "http" | "https") => "this is neither http nor https",
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => "a URL must not hold credentials",
-        Ok(url) if url.fragment().is_some() => "a fragment never reaches a server",
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => "a URL must not contain credentials",
+        Ok(url) if url.fragment().is_some() => "a fragment is never sent to a server",
         Ok(url) if is_ourselves(check, &url, origin) => "this is the gateway itself",
         Ok(url) => return Some(url),
     };
@@ -278,11 +279,11 @@ fn catalogue(check: &Check<'_>, scopes: &[Scope]) -> Vec<ScopeConfig> {
             continue;
         };
         if token.as_str() == "offline_access" || token.as_str().contains(',') {
-            let fault = "this scope has a meaning of its own, or a comma that clients use as a separator";
+            let fault = "this scope has a predefined meaning, or contains a comma, which clients use as a separator";
             check.report.wrong(name, fault, "choose another name");
         }
         if catalogue.iter().any(|other| other.name == token) {
-            check.report.wrong(name, "this scope is there twice", "keep one");
+            check.report.wrong(name, "this scope is listed twice", "keep one");
         }
         let description = scope.description.value.clone();
         let (title, sensitive) = (title.value.clone(), scope.sensitive.value);

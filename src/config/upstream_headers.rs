@@ -24,10 +24,10 @@ pub(super) fn own(check: &Check<'_>, entries: &Setting<Entries>) -> Vec<(HeaderN
         };
         fault_of_own(&name).into_iter().for_each(wrong);
         if headers.iter().any(|(other, _)| *other == name) {
-            wrong(("this header is there twice", "keep one"));
+            wrong(("this header is listed twice", "keep one"));
         }
         let Ok(mut value) = HeaderValue::try_from(&entry.value) else {
-            wrong(("its value has characters that a header must not have", "write printable text in one line"));
+            wrong(("its value has characters that are not allowed in a header", "write printable text in one line"));
             continue;
         };
         value.set_sensitive(true);
@@ -52,11 +52,11 @@ pub(super) fn passed(
         fault_of_passed(&name).into_iter().for_each(wrong);
         let is_same = |other: &HeaderName| folded(other) == folded(&name);
         if passed.iter().any(is_same) {
-            wrong(("this header is there twice", "keep one"));
+            wrong(("this header is listed twice", "keep one"));
         }
         if own.iter().any(|(other, _)| is_same(other)) {
             wrong((
-                "headers sets this header in every request, so that a client's never passes",
+                "headers sets this header in every request, so the client's value would never be forwarded",
                 "remove one of the two",
             ));
         }

@@ -20,16 +20,17 @@ impl Config {
         let dangers = [
             (
                 !self.operator.ip().is_loopback(),
-                "operator.danger_open_to_network: whoever reaches the operator listener reads health and metrics",
+                "operator.danger_open_to_network: everybody who reaches the operator listener can read health and \
+                 metrics",
             ),
             (
                 self.public.tls == TlsConfig::Development && !is_local,
-                "listen.tls is development: only those connect who were made to trust the CA below data_dir",
+                "listen.tls is development: only clients that trust the CA in data_dir can connect",
             ),
             (
                 is_plain,
-                "--public-url is plain http: passwords and tokens travel in clear text; never let anything forward this \
-                 port to another machine",
+                "--public-url is plain http: passwords and tokens travel in clear text; never forward this port to \
+                 another machine",
             ),
             (
                 self.public.tls == TlsConfig::Off && !self.public.address.ip().is_loopback(),
@@ -56,8 +57,8 @@ impl Config {
         let differ = public != listening && listening != 0 && self.public.trusted_proxies.is_empty();
         differ.then(|| {
             format!(
-                "listen.address has port {listening}, but clients use port {public} of public_url: write that port, or \
-                 let something forward it (a reverse proxy belongs in listen.trusted_proxies)"
+                "listen.address has port {listening}, but clients use port {public} of public_url: listen on that \
+                 port, or forward it (list a reverse proxy in listen.trusted_proxies)"
             )
         })
     }
@@ -68,8 +69,8 @@ fn open_credential(upstream: &UpstreamConfig) -> Option<String> {
     let is_open = !upstream.headers.is_empty() && upstream.url.scheme() == "http" && !is_private(&upstream.url);
     is_open.then(|| {
         format!(
-            "the upstream {}: its URL is plain http and not of a private network, so whoever is on the way reads the \
-             credential in its headers; write https",
+            "the upstream {}: its URL is plain http and not in a private network, so anybody on the network path can \
+             read the credential in its headers; write https",
             upstream.name
         )
     })

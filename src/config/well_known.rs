@@ -26,7 +26,7 @@ pub(super) fn all(check: &Check<'_>, written: &[WellKnown]) -> Vec<StaticAnswer>
         check.report.wrong(
             setting,
             format!("there are more than {MOST} of these"),
-            "remove those that nobody asks for",
+            "remove those that are no longer needed",
         );
     }
     let mut found: Vec<StaticAnswer> = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn all(check: &Check<'_>, written: &[WellKnown]) -> Vec<StaticAnswer>
                 check.report.wrong(path, fault, remedy);
             } else if let Some(other) = places.iter().find(|other| other.value == path.value) {
                 let line = other.line.unwrap_or_default();
-                check.report.wrong(path, format!("the one of line {line} has this path"), "keep one");
+                check.report.wrong(path, format!("the one in line {line} has the same path"), "keep one");
             }
             places.push(path);
         }
@@ -54,8 +54,10 @@ fn path_fault(path: &str) -> Option<(String, &'static str)> {
     }
     let first = name.split('/').next().unwrap_or_default().to_ascii_lowercase();
     match first.as_str() {
-        "acme-challenge" => Some(("this belongs to whoever renews the certificate".to_owned(), remedy)),
-        name if RESERVED.contains(&name) => Some(("this path is one of the gateway's own".to_owned(), remedy)),
+        "acme-challenge" => {
+            Some(("this path belongs to the ACME client that renews the certificate".to_owned(), remedy))
+        }
+        name if RESERVED.contains(&name) => Some(("the gateway uses this path itself".to_owned(), remedy)),
         _ => None,
     }
 }
@@ -87,12 +89,12 @@ fn answer(check: &Check<'_>, written: &WellKnown) -> Option<StaticAnswer> {
             }
         }
         (Some(_), Some(file)) => {
-            check.report.wrong(file, "there is content as well", "keep one of the two");
+            check.report.wrong(file, "there is also content", "keep one of the two");
             return None;
         }
         (None, None) => {
             if let Some(path) = &written.path {
-                check.report.wrong(path, "there is nothing to answer", "write content, or file");
+                check.report.wrong(path, "content and file are both missing", "write content, or file");
             }
             return None;
         }

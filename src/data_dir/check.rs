@@ -36,8 +36,8 @@ pub enum DataFolderError {
     Open(Vec<PrivateFileError>),
     /// There are keys and traces of a server, but no store.
     #[error(
-        "{}: the store is gone, but the keys and traces of its server are here; put a backup in its place with mcpgate db \
-         restore, or remove {} to begin with an empty store",
+        "{}: the store is gone, but the keys and other files of its server exist; restore a backup with mcpgate db \
+         restore, or remove {} to start with an empty store",
         .0.join(STORE).display(),
         .0.join(KEYS).display()
     )]

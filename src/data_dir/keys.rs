@@ -44,7 +44,7 @@ pub enum KeysError {
         source: std::io::Error,
     },
     /// A line is not a number from 0 to 255 and 64 hexadecimal digits, or a number is there twice.
-    #[error("{}:{line}: a line holds a number and 64 hexadecimal digits, each number once", path.display())]
+    #[error("{}:{line}: each line must have a number and 64 hexadecimal digits, and each number must be unique", path.display())]
     Malformed {
         /// The key file.
         path: PathBuf,
@@ -67,8 +67,8 @@ pub enum KeysError {
     },
     /// The key is missing but there is a store, whose tokens a new key would silently invalidate.
     #[error(
-        "{}: this key is lost: put it back from the backup, or make a new one as docs/operations.md says, which ends \
-         every token",
+        "{}: this key is missing: restore it from the backup, or create a new one as docs/operations.md describes, \
+         which ends every token",
         path.display()
     )]
     Lost {

@@ -90,7 +90,7 @@ pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Res
             Ok(response)
         }
         PasswordChanged::SignedOut => Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))),
-        PasswordChanged::Wrong => again(visit, StatusCode::BAD_REQUEST, "Your present password is not right.").await,
+        PasswordChanged::Wrong => again(visit, StatusCode::BAD_REQUEST, "The current password is wrong.").await,
         PasswordChanged::Refused(why) => again(visit, StatusCode::BAD_REQUEST, &setup::problem(why)).await,
         PasswordChanged::Throttled(pause) => {
             let problem =

@@ -15,8 +15,8 @@ use super::visit::Visit;
 pub(super) const PAUSE_SECONDS: u64 = 5;
 
 /// What a client is told when its revocation could not be written to disk.
-const NOT_STORED: &str = "in force, but not yet stored: revoked tokens are refused from now on, but a restart of the server \
-                          before it can store that would forget it; send the request again";
+const NOT_STORED: &str = "in force, but not yet stored: revoked tokens are refused from now on, but a restart of the \
+                          server before it can store that would lose it; send the request again";
 
 impl ClientRejection {
     /// Makes the answer of RFC 6749 5.2.
@@ -35,14 +35,14 @@ impl ClientRejection {
                 response
             }
             Self::Issuer(TokenRejection::Throttled(pause)) => {
-                let description = "there were too many requests; wait as long as Retry-After says";
+                let description = "too many requests; wait as long as Retry-After says";
                 let mut response =
                     oauth_error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TemporarilyUnavailable, description);
                 reply::retry_after(response.headers_mut(), pause.as_pause());
                 response
             }
             Self::Issuer(TokenRejection::Unavailable) => {
-                let description = "the server cannot answer just now; try again";
+                let description = "the server is temporarily unavailable; try again";
                 let mut response =
                     oauth_error(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, description);
                 reply::retry_after(response.headers_mut(), PAUSE_SECONDS);

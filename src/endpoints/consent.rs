@@ -42,7 +42,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         "approve" => Decision::Approve(ticked.clone()),
         _ => {
             visit.record(Face::Page, Rule::DecisionMissing).await;
-            let error = OAuthError::new(Rule::DecisionMissing, "the form says neither approve nor deny");
+            let error = OAuthError::new(Rule::DecisionMissing, "the form has neither approve nor deny");
             return Err(AuthorizeRejection::Page(error).into());
         }
     };
@@ -80,8 +80,8 @@ async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -
     match visit.view(handles).await? {
         View::Consent(view) => {
             visit.record(Face::Page, Rule::FormToken).await;
-            let problem = "You have signed in again since this page was opened, or what it asks has changed. Look at it once \
-                           more, then decide.";
+            let problem = "You have signed in again since this page was opened, or the request has changed. Check it \
+                           again, then decide.";
             show(visit, handles, &view, ConsentDisplay::again(StatusCode::FORBIDDEN, ticked, problem))
         }
         View::LogIn(_) | View::Account => Err(PageRejection::StaleForm),

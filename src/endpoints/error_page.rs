@@ -27,26 +27,26 @@ impl PageRejection {
             .respond(visit, StatusCode::NOT_FOUND),
             Self::CrossSite => words(
                 "This request came from another site",
-                "For your safety nothing was done: only forms on our own pages are accepted.",
+                "For your safety, nothing was changed: this gateway accepts only forms on its own pages.",
                 "Go back to your application and start again from there.",
             )
             .respond(visit, StatusCode::FORBIDDEN),
             Self::StaleForm => words(
                 "This form is out of date",
-                "It was opened before you signed in or out, or in another browser. Nothing was done.",
+                "It was opened before you signed in or out, or in another browser. Nothing was changed.",
                 "Go back, reload the page, and send the form again.",
             )
             .respond(visit, StatusCode::FORBIDDEN),
             Self::RepeatedCookie => words(
                 "Your browser sent two cookies of one name",
-                "It cannot be told which of them is ours, so neither is believed.",
-                "Delete the cookies of this site and start again from your application.",
+                "This gateway cannot tell which of them it set, so it uses neither.",
+                "Delete the cookies for this site and start again from your application.",
             )
             .respond(visit, StatusCode::BAD_REQUEST),
             Self::DeadLink => words(
                 "This link no longer works",
-                "It was used before, it has expired, or a newer one has taken its place.",
-                "Ask whoever runs this gateway for a new one.",
+                "It has already been used, has expired, or was replaced by a newer one.",
+                "Ask your administrator for a new one.",
             )
             .respond(visit, StatusCode::BAD_REQUEST),
             Self::NoTransactionCookie => issuer_page(AuthorizeRejection::Gone, visit),
@@ -70,7 +70,7 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
             } else {
                 format!("Go to {target}")
             };
-            let remedy = "Nobody has verified the application that sent you here. Go back to it only if you started this \
+            let remedy = "The application that sent you here is not verified. Go back to it only if you started this \
                           yourself.";
             let words = Words { remedy, link: Some((location.as_str(), &label)), ..of_client(&error, &text) };
             words.respond(visit, StatusCode::BAD_REQUEST)
@@ -78,13 +78,13 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
         AuthorizeRejection::Expired { after, again } => expired(after, &again, visit),
         AuthorizeRejection::Gone => words(
             "This sign-in has ended",
-            "It is finished, expired too long ago, or was opened in another browser.",
+            "It was completed, expired too long ago, or was opened in another browser.",
             "Go back to the application and try again.",
         )
         .respond(visit, StatusCode::BAD_REQUEST),
         AuthorizeRejection::Finished => words(
             "This sign-in is already complete",
-            "It was approved, denied or cancelled before; nothing was done twice.",
+            "You already approved, denied or cancelled it; nothing was done twice.",
             "Return to your application. If it is still waiting, start again from there.",
         )
         .respond(visit, StatusCode::BAD_REQUEST),
@@ -101,17 +101,17 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
         }
         AuthorizeRejection::NotStored => unavailable(
             &words(
-                "This is done, but not yet saved",
-                "What you ended has ended. We could not save that so far, and a restart on our side before we can would undo \
-                 it.",
-                "Come back in a few minutes and look whether it has stayed so.",
+                "Done, but not yet saved",
+                "The access that you ended has ended, but this could not be saved yet. If the gateway restarts \
+                 before it is saved, it is undone.",
+                "Come back in a few minutes and check that it is still so.",
             ),
             visit,
         ),
         AuthorizeRejection::Unavailable => unavailable(
             &words(
-                "We cannot do this just now",
-                "Something on our side does not answer. Nothing was changed.",
+                "Temporarily unavailable",
+                "A part of this gateway does not respond. Nothing was changed.",
                 "Reload this page in a few seconds.",
             ),
             visit,
@@ -154,7 +154,7 @@ struct Words<'a> {
 }
 
 const TRY_AGAIN: &str =
-    "Go back to the application and try again. If it happens again, tell its makers what this page says.";
+    "Go back to the application and try again. If it happens again, report the text of this page to its developers.";
 
 const fn words<'a>(heading: &'a str, text: &'a str, remedy: &'a str) -> Words<'a> {
     Words { heading, text, remedy, code: None, link: None }
@@ -165,11 +165,11 @@ fn of_client<'a>(error: &OAuthError, text: &'a str) -> Words<'a> {
     let (heading, remedy) = match error.code().blames() {
         Blamed::Client => (
             "This application cannot connect",
-            "It may have been removed, or have registered elsewhere. In the application, remove this connection and add \
-             it again.",
+            "It may have been removed, or be registered with another server. In the application, remove this \
+             connection and add it again.",
         ),
-        Blamed::Server => ("We cannot do this just now", "Nothing was changed. Reload this page in a few seconds."),
-        Blamed::Request => ("The application’s request cannot be honoured", TRY_AGAIN),
+        Blamed::Server => ("Temporarily unavailable", "Nothing was changed. Reload this page in a few seconds."),
+        Blamed::Request => ("The application’s request is not valid", TRY_AGAIN),
     };
     Words { heading, text, remedy, code: Some(error.code().as_str()), link: None }
 }

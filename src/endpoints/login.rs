@@ -15,7 +15,7 @@ const PURPOSE: &str = "login";
 
 /// One sentence for a wrong password, an unknown name and a disabled account, so that the page does not reveal which
 /// names exist.
-const REFUSED: &str = "The user name or the password is not right. Check both and try again.";
+const REFUSED: &str = "The user name or password is wrong. Check both and try again.";
 
 /// Shows the form, or the page that the transaction is at by now.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
@@ -47,7 +47,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         }
         LoginOutcome::Throttled(pause) => {
             let problem =
-                format!("There were too many attempts to sign in. You can try again in {}.", pages::in_words(pause));
+                format!("There were too many sign-in attempts. You can try again in {}.", pages::in_words(pause));
             let again = LoginDisplay::again(StatusCode::TOO_MANY_REQUESTS, name, &problem);
             let mut response = show_or_go_on(visit, &handles, again).await?;
             reply::retry_after(response.headers_mut(), pause.as_pause());

@@ -41,7 +41,7 @@ pub(super) fn to_client(location: &ClientLocation) -> Response {
 /// Redirect").
 fn see_other(location: &str) -> Response {
     let Ok(location) = HeaderValue::from_str(location) else {
-        tracing::error!("a redirect's target cannot stand in a header");
+        tracing::error!("a redirect's target is not valid in a header");
         return reply::empty(StatusCode::INTERNAL_SERVER_ERROR);
     };
     let mut response = reply::empty(StatusCode::SEE_OTHER);

@@ -11,16 +11,16 @@ use crate::web::BodyError;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InputRejection {
     /// The media type is not the one that the endpoint accepts.
-    #[error("the content type is not the one that this endpoint takes")]
+    #[error("this endpoint does not accept the content type")]
     ContentType,
     /// The body is compressed.
-    #[error("this endpoint takes no encoded content")]
+    #[error("this endpoint accepts no encoded content")]
     ContentEncoding,
     /// There is more than one `Authorization` field.
     #[error("the request has more than one Authorization header")]
     RepeatedAuthorization,
     /// A field of a page's form appears twice.
-    #[error("a field of the form came twice")]
+    #[error("a field of the form occurs twice")]
     RepeatedField,
     /// The body could not be received.
     #[error(transparent)]
@@ -43,10 +43,10 @@ pub(super) enum PageRejection {
     #[error("the form token is missing or not this browser's")]
     StaleForm,
     /// The transaction's cookie was not sent: the transaction has ended, or is another browser's.
-    #[error("the transaction's cookie did not come along")]
+    #[error("the transaction's cookie is missing")]
     NoTransactionCookie,
     /// A cookie was sent twice with different values.
-    #[error("a cookie came twice")]
+    #[error("a cookie occurs twice")]
     RepeatedCookie,
     /// The set-password link is unknown, used or expired.
     #[error("the set-password link is unknown, used or expired")]

@@ -81,8 +81,8 @@ pub(super) fn problem(why: PasswordRefused) -> String {
         PasswordRefused::TooShort(minimum) => format!("A password needs at least {minimum} characters."),
         PasswordRefused::TooLong => "A password can have at most 1024 bytes.".to_owned(),
         PasswordRefused::TooCommon => {
-            "This password is too easy to guess: it is made of common words, names, a date or a pattern. Choose another one, such as \
-             four words that have nothing to do with each other."
+            "This password is too easy to guess: it consists of common words, names, a date or a pattern. Choose \
+             another one, such as four unrelated words."
                 .to_owned()
         }
     }

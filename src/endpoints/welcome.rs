@@ -19,7 +19,7 @@ pub(super) fn get(visit: &Visit<'_>) -> Response {
         ),
         Some("signed-out-everywhere") => (
             "You are signed out everywhere",
-            "All browsers are signed out of your account, and no application is connected to it any more.",
+            "All browsers are signed out of your account, and no application is connected to it anymore.",
             "Sign in again",
         ),
         Some("password-set") => {
@@ -27,8 +27,8 @@ pub(super) fn get(visit: &Visit<'_>) -> Response {
         }
         _ => (
             "Welcome",
-            "This gateway lets the applications that you approve use services in your name. Connect one from the \
-             application itself; here you can see what is connected, and disconnect it.",
+            "This gateway lets the applications that you approve use services on your behalf. Connect an application \
+             from within it; here you can see the connected applications and disconnect them.",
             "Your account",
         ),
     };

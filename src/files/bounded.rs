@@ -18,7 +18,7 @@ pub enum ReadError {
     #[error("it is larger than {} KiB", .0 / 1024)]
     TooLarge(u64),
     /// It is not valid UTF-8.
-    #[error("it is not text in UTF-8")]
+    #[error("it is not UTF-8 in UTF-8")]
     NotText,
     /// The system returned an error.
     #[error("{0}")]
@@ -129,7 +129,7 @@ mod tests {
             (at("link"), "it is a device, not a plain file"),
             (at("larger"), "it is larger than 1 KiB"),
             (at("huge"), "it is larger than 1 KiB"),
-            (at("binary"), "it is not text in UTF-8"),
+            (at("binary"), "it is not UTF-8 in UTF-8"),
         ] {
             assert_eq!(read_text(&path, 1024).unwrap_err().to_string(), wished, "{}", path.display());
         }

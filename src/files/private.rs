@@ -38,8 +38,8 @@ pub enum PrivateFileError {
     },
     /// It belongs to another user.
     #[error(
-        "{}: it belongs to user {owner} and mcpgate runs as user {us}; run it as that user (sudo -u '#{owner}'), or run: \
-         chown -R {us} {}",
+        "{}: it belongs to user {owner}, but mcpgate runs as user {us}; run it as that user (sudo -u '#{owner}'), or \
+         run: chown -R {us} {}",
         path.display(),
         shell(path)
     )]
@@ -52,7 +52,8 @@ pub enum PrivateFileError {
         us: u32,
     },
     /// There is a symbolic link in place of our socket.
-    #[error("{}: it is a symbolic link, not a socket; remove it, for a running server makes its socket by itself: rm {}",
+    #[error("{}: it is a symbolic link, not a socket; remove it, because a running server creates its socket itself: \
+             rm {}",
             .0.display(), shell(.0))]
     LinkForSocket(PathBuf),
     /// It cannot be read.

@@ -104,11 +104,7 @@ impl Issuer {
                 RefusalSource::Several => row,
             })
             .await;
-            tracing::warn!(
-                event = event.as_str(),
-                count,
-                "some events were counted, without a row of the audit trail each"
-            );
+            tracing::warn!(event = event.as_str(), count, "some events were only counted in the audit trail");
         }
     }
 

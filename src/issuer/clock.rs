@@ -29,7 +29,8 @@ impl Issuer {
         match self.follow_clock(status, watch).await {
             Ok(is_proven) => is_proven,
             Err(error) => {
-                tracing::warn!(%error, "the time could not be compared with that of the store; nothing is removed for now");
+                tracing::warn!(%error, "the time could not be compared with the time in the store; nothing is \
+                                        removed for now");
                 false
             }
         }
@@ -56,7 +57,7 @@ impl Issuer {
             ClockStatus::Right { was_ahead } => (was_ahead, true),
         };
         if std::mem::take(&mut watch.is_told) {
-            tracing::info!("the clock is right again, or is believed from now on");
+            tracing::info!("the clock is right again, or is now believed");
         }
         let now = self.services.clock.now();
         let is_due = |last: Timestamp| now < last || now.since(last) >= TURN_BACK_EVERY;
@@ -100,7 +101,7 @@ impl Issuer {
         if wall < expected {
             self.turn_back(expected, self.services.clock.now()).await?;
         }
-        tracing::warn!(seconds = apart(wall, expected), "the clock was set, and the new time is believed from now on");
+        tracing::warn!(seconds = apart(wall, expected), "the clock jumped, and the new time is now believed");
         Ok(())
     }
 
@@ -109,7 +110,10 @@ impl Issuer {
         let changed = self.services.store.turn_back(told, now).await?;
         let changed = changed.saturating_add(self.services.store.shorten_secrets(now.plus(overlap)).await?);
         if changed > 0 {
-            tracing::warn!(changed, "what was issued while the clock was ahead has ended, or ends as if issued now");
+            tracing::warn!(
+                changed,
+                "tokens and sessions issued while the clock was ahead have ended, or end as if issued now"
+            );
         }
         Ok(())
     }
@@ -118,7 +122,8 @@ impl Issuer {
 /// Logs that the process started long after the newest known time: the longer the gap, the more likely the clock is
 /// wrong.
 fn tell_pause(pause: Lifetime) {
-    let text = "nothing is removed from the store for an hour: this is so long after a server last used it, or the clock was set";
+    let text = "nothing is removed from the store for an hour: no server has used it for this long, or the clock was \
+                set";
     if pause > DAY {
         tracing::warn!(seconds = pause.as_secs(), "{text}");
     } else {
@@ -135,7 +140,7 @@ fn apart(wall: Timestamp, expected: Timestamp) -> i64 {
 fn tell(wall: Timestamp, expected: Timestamp) {
     tracing::warn!(
         seconds = apart(wall, expected),
-        "the clock was set: until it is right, has stood for an hour, or `mcpgate clock accept` is run, nothing is removed \
-         from the store"
+        "the clock is in doubt: nothing is removed from the store until it is right, an hour has passed, or `mcpgate \
+         clock accept` is run"
     );
 }

@@ -68,7 +68,7 @@ impl Issuer {
         }
         match self.prune_audit(now).await {
             Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "rows were removed from the audit trail, which keeps no more of them"),
+            Ok(rows) => tracing::info!(rows, "rows were removed from the audit trail by its limits"),
             Err(error) => tracing::warn!(%error, "the audit trail could not be pruned"),
         }
     }

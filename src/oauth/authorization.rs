@@ -201,7 +201,8 @@ impl AuthorizationRequest {
             },
         };
         row.ok_or_else(|| {
-            let words = "the resource is not an MCP server that this client may use: send the URL of one";
+            let words = "the resource is not an MCP server that this client may use: send the URL of one that it may \
+                         use";
             refuse(Rule::ResourceUnknown, words)
         })
     }
@@ -225,7 +226,7 @@ fn grantable(
     let within = |scopes: &ScopeSet| limit.map_or_else(|| scopes.clone(), |limit| scopes.intersection(limit));
     let known = asked.intersection(allowed);
     if within(&known) != known {
-        let error = OAuthError::new(Rule::ScopeNotAllowed, "the client may not ask for one of these scopes");
+        let error = OAuthError::new(Rule::ScopeNotAllowed, "the client may not request one of these scopes");
         return Err(error.came("scope", &asked.to_string()).expected(format!("scopes of: {}", within(allowed))));
     }
     if !known.is_empty() {

@@ -46,7 +46,7 @@ pub enum InvalidRedirect {
     #[error("a redirect URI must not contain a parameter of the authorization response")]
     Reserved,
     /// It contains a `*`.
-    #[error("a redirect URI is matched exactly, without wildcards: name each one in full")]
+    #[error("redirect URIs are matched exactly, without wildcards: list each one in full")]
     Wildcard,
     /// It is http to a host other than loopback, or has a scheme that is reserved or that the operator refuses.
     #[error("a redirect URI must be https, http to loopback, or of a private-use scheme that is an application's own")]
@@ -55,7 +55,7 @@ pub enum InvalidRedirect {
     #[error("a redirect URI must not lead to this server itself")]
     OwnOrigin,
     /// The list is empty or has more than 20 entries.
-    #[error("between 1 and 20 redirect URIs are needed")]
+    #[error("between 1 and 20 redirect URIs are required")]
     Count,
     /// It is not among the registered ones.
     #[error("the redirect URI is not registered for this client")]

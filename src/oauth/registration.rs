@@ -108,7 +108,7 @@ fn refuse_statement(statement: &str) -> OAuthError {
         _ => false,
     };
     let error = if is_signed {
-        OAuthError::new(Rule::StatementUnapproved, "no issuer of software statements is approved here")
+        OAuthError::new(Rule::StatementUnapproved, "no issuer of software statements is approved")
     } else {
         OAuthError::new(Rule::StatementMalformed, "software_statement is not a signed JWT")
     };

@@ -48,7 +48,7 @@ impl ResourceIndicator {
         for other in named {
             // RFC 8707 2: several are allowed, and the server decides which combinations it serves.
             if other? != first {
-                let words = "the request names more than one resource: a token is good for one MCP server";
+                let words = "the request names more than one resource: a token is valid for one MCP server";
                 let all: Vec<_> = form.all("resource").collect();
                 return Err(OAuthError::new(Rule::ResourceAmbiguous, words).came("resource", &all.join(" ")));
             }

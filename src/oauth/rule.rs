@@ -57,35 +57,43 @@ rules! {
     RateLimited = "rate_limited", None, "fewer requests from one address, or from its network";
 
     // Pages.
-    CrossSite = "cross_site", None, "a form that was sent from one of our own pages";
-    FormToken = "form_token", None, "the form of a page that this browser opened since it last signed in or out";
-    NoTransactionCookie = "no_transaction_cookie", None, "the browser that began the sign-in, with cookies allowed";
-    RepeatedCookie = "repeated_cookie", None, "each of our cookies once";
+    CrossSite = "cross_site", None, "a form sent from one of the gateway's own pages";
+    FormToken = "form_token", None, "the form of a page that this browser opened after it last signed in or out";
+    NoTransactionCookie = "no_transaction_cookie", None, "the browser that began the sign-in, with cookies enabled";
+    RepeatedCookie = "repeated_cookie", None, "each of the gateway's cookies once";
     RepeatedField = "repeated_field", None, "each field of a page's form once";
     DecisionMissing = "decision_missing", InvalidRequest, "decision=approve or decision=deny";
-    DeadLink = "dead_link", None, "the newest set-password link, unused and in time";
-    SignInUnreadable = "sign_in_unreadable", None, "the address and the cookie of a pending sign-in";
+    DeadLink = "dead_link", None, "the newest set-password link, unused and not expired";
+    SignInUnreadable = "sign_in_unreadable", None, "the URL and the cookie of a pending sign-in";
     SignInUnknown = "sign_in_unknown_or_expired", None, "a sign-in that this browser began here";
-    SignInDamaged = "sign_in_damaged", None, "a pending sign-in as it was stored: look at the disk";
-    SignInOfAnotherSession = "sign_in_of_another_session", None, "a decision by the session that saw the page";
+    SignInDamaged = "sign_in_damaged", None, "an undamaged record of the pending sign-in: check the disk";
+    SignInOfAnotherSession = "sign_in_of_another_session", None, "a decision by the session that was shown the page";
     SignInBeforeLogin = "sign_in_before_login", None, "a login before the decision";
     SignInEnded = "sign_in_ended", None, "a sign-in that has not been decided yet";
     SignInExpired = "transaction_expired", None, "a decision within login.interaction";
-    ScopesGone = "scopes_gone", None, "a scope of the request that the configuration still has";
-    AccountOrResourceGone = "account_or_resource_gone", None, "an account that is switched on, and a server that is configured";
-    WrongPassword = "wrong_password", None, "the name and the password of an account that is switched on";
-    LoginThrottled = "login_throttled", None, "fewer wrong passwords for one name, from one network and in all, and a free place to check one";
-    PasswordPoor = "password_poor", None, "a new password of at least login.min_password characters and at most 1024 bytes, hard to guess";
-    PasswordsDiffer = "passwords_differ", None, "the new password twice";
+    ScopesGone = "scopes_gone", None, "a requested scope that is still configured";
+    AccountOrResourceGone = "account_or_resource_gone", None, "an enabled account, and a configured upstream";
+    WrongPassword = "wrong_password", None, "the name and password of an enabled account";
+    LoginThrottled = "login_throttled", None, "fewer wrong passwords for one name, from one network and in all, and \
+                                               a free slot to check one";
+    PasswordPoor = "password_poor", None, "a new password of at least login.min_password characters and at most 1024 \
+                                           bytes that is hard to guess";
+    PasswordsDiffer = "passwords_differ", None, "the same new password twice";
 
     // The client of a request.
     ClientIdMissing = "client_id_missing", InvalidRequest, "client_id";
     ClientIdMalformed = "client_id_malformed", InvalidRequest, "1 to 2048 printable ASCII characters";
-    ClientUnknown = "unknown_client", InvalidClient, "a client that is registered here and switched on: remove the connection in the client and connect again";
-    ClientDisabled = "client_disabled", InvalidClient, "a client that is switched on: mcpgate client enable";
-    ClientNoLongerWelcome = "client_disabled_or_changed", InvalidClient, "a client that is still switched on and still has this redirect URI";
-    DocumentNotAllowed = "metadata_document_not_allowed", InvalidClient, "a URL that client_id_metadata_documents.mode and client_id_metadata_documents.allow let us fetch, of a public host unless outbound.allow_addresses is set";
-    DocumentRefused = "metadata_document_refused", InvalidClient, "a metadata document that can be read and obeys the rules";
+    ClientUnknown = "unknown_client", InvalidClient, "a client that is registered here and enabled: remove the \
+                                                      connection in the client and connect again";
+    ClientDisabled = "client_disabled", InvalidClient, "an enabled client: mcpgate client enable";
+    ClientNoLongerWelcome = "client_disabled_or_changed", InvalidClient, "a client that is still enabled and still \
+                                                                          has this redirect URI";
+    DocumentNotAllowed = "metadata_document_not_allowed", InvalidClient, "a URL that \
+                                                                          client_id_metadata_documents.mode and \
+                                                                          client_id_metadata_documents.allow admit, \
+                                                                          with a public host unless \
+                                                                          outbound.allow_addresses is set";
+    DocumentRefused = "metadata_document_refused", InvalidClient, "a readable metadata document that obeys the rules";
     DocumentUnreachable = "metadata_document_unreachable", TemporarilyUnavailable, "an answer from the client's host";
     TooManyDocuments = "too_many_metadata_documents", None, "fewer new metadata documents at a time, from one address and from one host";
 
@@ -116,18 +124,18 @@ rules! {
     ResourceUnknown = "resource_unknown", InvalidTarget, "an MCP server that this client may use";
     ResourceDiffers = "resource_differs", InvalidTarget, "the resource that was granted";
     ScopeMalformed = "scope_malformed", InvalidScope, "scopes of printable ASCII, separated by single spaces, at most 100";
-    ScopeNotAllowed = "scope_not_allowed", InvalidScope, "scopes that the operator gave this client";
+    ScopeNotAllowed = "scope_not_allowed", InvalidScope, "scopes that the operator allowed this client";
     ScopeExceedsGrant = "scope_exceeds_grant", InvalidScope, "scopes that were granted";
 
     // Client authentication.
     AuthenticatesTwice = "client_authenticates_twice", InvalidRequest, "one of Authorization, client_secret, client_assertion";
-    ClientIdMismatch = "client_id_mismatch", InvalidRequest, "one client in client_id and Authorization";
+    ClientIdMismatch = "client_id_mismatch", InvalidRequest, "the same client in client_id and Authorization";
     ClientNotNamed = "client_not_named", InvalidClient, "client_id, or HTTP Basic";
     AuthorizationMalformed = "authorization_malformed", InvalidClient, "Authorization: Basic with client id and secret";
     RepeatedAuthorization = "repeated_authorization", None, "one Authorization field";
     AssertionUnsupported = "client_assertion_unsupported", InvalidClient, "a secret, or none for a public client";
-    SecretWrong = "client_secret_wrong", InvalidClient, "the client's present secret";
-    SecretMissing = "client_secret_missing", InvalidClient, "the secret that this client was given";
+    SecretWrong = "client_secret_wrong", InvalidClient, "the client's current secret";
+    SecretMissing = "client_secret_missing", InvalidClient, "the secret that was issued to this client";
     SecretUnexpected = "client_secret_unexpected", InvalidClient, "no secret: the client registered as public";
 
     // The token request.
@@ -135,31 +143,38 @@ rules! {
     GrantTypeUnsupported = "grant_type_unsupported", UnsupportedGrantType, "authorization_code or refresh_token";
     CodeMissing = "code_missing", InvalidRequest, "code";
     CodeUnknown = "code_unknown", InvalidGrant, "a code that this gateway issued and still knows";
-    CodeDead = "code_dead", InvalidGrant, "a code within its lifetime, and not one that three wrong verifiers have ended";
-    CodeReplayed = "code_replayed", InvalidGrant, "a code that was not redeemed before: what it gave has ended";
-    CodeDamaged = "code_damaged", InvalidGrant, "a code as it was stored: look at the disk";
-    CodeOfAnotherClient = "code_of_another_client", InvalidGrant, "the client that the code was given to";
+    CodeDead = "code_dead", InvalidGrant, "a code that has not expired and was not invalidated by three wrong \
+                                           verifiers";
+    CodeReplayed = "code_replayed", InvalidGrant, "a code that was not redeemed before; the grant of this one has \
+                                                   ended";
+    CodeDamaged = "code_damaged", InvalidGrant, "an undamaged record of the code: check the disk";
+    CodeOfAnotherClient = "code_of_another_client", InvalidGrant, "the client that the code was issued to";
     VerifierWrong = "code_verifier_wrong", InvalidGrant, "the code_verifier whose S256 is the code_challenge";
     RedirectUriDiffers = "redirect_uri_differs", InvalidGrant, "the redirect URI of the authorization request, or none";
-    AccessWithdrawn = "access_withdrawn", InvalidGrant, "an account that is switched on, a server that is configured, and a scope that is left";
+    AccessWithdrawn = "access_withdrawn", InvalidGrant, "an enabled account, a configured upstream, and at least one \
+                                                         remaining scope";
     RefreshTokenMissing = "refresh_token_missing", InvalidRequest, "refresh_token";
     RefreshTokenUnknown = "refresh_token_unknown", InvalidGrant, "a refresh token that this gateway issued";
     RefreshTokenDead = "refresh_token_dead", InvalidGrant, "a refresh token within tokens.refresh_idle and tokens.refresh_absolute, not revoked";
-    RefreshTokenReused = "refresh_token_reused", InvalidGrant, "the newest refresh token: an old one came after its successor was used, so the grant has ended";
-    RefreshTokenInDoubt = "refresh_token_in_doubt", InvalidGrant, "the newest refresh token, while it is not known whether its successor was used";
+    RefreshTokenReused = "refresh_token_reused", InvalidGrant, "the newest refresh token; an old one was presented \
+                                                                after its successor was used, so the grant has ended";
+    RefreshTokenInDoubt = "refresh_token_in_doubt", InvalidGrant, "the newest refresh token, because it is unknown \
+                                                                   whether the successor of this one was used";
     RefreshTokenAhead = "refresh_token_ahead", InvalidGrant, "a store that is not older than the token";
-    RefreshTokenOfAnotherClient = "refresh_token_of_another_client", InvalidGrant, "the client that the token was given to";
+    RefreshTokenOfAnotherClient = "refresh_token_of_another_client", InvalidGrant, "the client that the token was \
+                                                                                    issued to";
     RefreshNotGranted = "refresh_not_granted", InvalidGrant, "a grant that may be refreshed";
     TokenMissing = "token_missing", InvalidRequest, "token, once";
-    TokenOfAnotherClient = "token_of_another_client", None, "the client that the token was given to";
+    TokenOfAnotherClient = "token_of_another_client", None, "the client that the token was issued to";
 
     // Registration, and what a metadata document says.
-    RegistrationClosed = "registration_closed", None, "registration.enabled, or a client that the operator adds";
-    DiskNearlyFull = "disk_nearly_full", None, "room on the disk of the data directory";
+    RegistrationClosed = "registration_closed", None, "registration.enabled, or a client added by the operator";
+    DiskNearlyFull = "disk_nearly_full", None, "free space on the disk of the data directory";
     TooManyClients = "too_many_clients", None, "fewer clients than registration.max_clients";
     MetadataNotAnObject = "client_metadata_malformed", InvalidClientMetadata, "one JSON object without repeated members";
-    MemberMalformed = "member_malformed", InvalidClientMetadata, "a member of the type that RFC 7591 gives it";
-    AuthMethodUnsupported = "auth_method_unsupported", InvalidClientMetadata, "a client authentication method of the metadata";
+    MemberMalformed = "member_malformed", InvalidClientMetadata, "a member of the type that RFC 7591 defines";
+    AuthMethodUnsupported = "auth_method_unsupported", InvalidClientMetadata, "a client authentication method that \
+                                                                               the metadata list";
     GrantTypesUnsupported = "grant_types_unsupported", InvalidClientMetadata, "grant_types with authorization_code";
     ResponseTypesUnsupported = "response_types_unsupported", InvalidClientMetadata, "response_types with code";
     PrivateKey = "private_key_in_jwks", InvalidClientMetadata, "public keys only";

@@ -43,7 +43,7 @@ pub enum FetchError {
         said: String,
     },
     /// The Content-Type is not JSON, or the content is encoded.
-    #[error("the answer is not plain JSON")]
+    #[error("the answer is not unencoded JSON")]
     ContentType,
     /// The document is larger than the limit.
     #[error("the answer is too large")]
@@ -55,7 +55,7 @@ pub enum FetchError {
     #[error("too many fetches")]
     Busy,
     /// The peer broke the protocol.
-    #[error("the peer broke the protocol")]
+    #[error("the peer violated the protocol")]
     Protocol,
 }
 

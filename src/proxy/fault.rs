@@ -58,9 +58,9 @@ impl Cause {
             Self::Unreachable => Row::upstream(Outcome::UpstreamUnreachable, "unreachable",
                 "the upstream cannot be reached"),
             Self::Tls => Row::upstream(Outcome::UpstreamUnreachable, "tls",
-                "no TLS connection to the upstream can be made"),
+                "the TLS handshake with the upstream failed"),
             Self::Resting => Row::upstream(Outcome::UpstreamUnreachable, "resting",
-                "the upstream cannot be reached; the next attempt follows shortly")
+                "the upstream cannot be reached; the gateway will try again shortly")
                 .status(StatusCode::SERVICE_UNAVAILABLE).field(Field::RetryAfter(REST.as_secs())),
             Self::ClosedEarly => Row::upstream(Outcome::UpstreamProtocol, "closed_early",
                 "the upstream closed the connection before its answer was complete"),
@@ -75,7 +75,7 @@ impl Cause {
             Self::Redirect => Row::upstream(Outcome::UpstreamRefused, "redirect",
                 "the upstream redirects to another address"),
             Self::CompressedStream => Row::upstream(Outcome::UpstreamProtocol, "compressed_stream",
-                "the upstream compresses its stream of events"),
+                "the upstream compresses its event stream"),
             Self::CredentialRefused => Row::upstream(Outcome::UpstreamRefused, "credential_refused",
                 "the upstream refuses the gateway's credential"),
             Self::SessionId => Row::upstream(Outcome::UpstreamProtocol, "session_id",

@@ -181,12 +181,12 @@ fn passes_to_http(name: &HeaderName) -> bool {
 pub(super) fn check_addresses(from: &HeaderMap) -> Result<(), Rejection> {
     // RFC 4918 10.3: the full target address of COPY and MOVE.
     if from.contains_key("destination") {
-        return Err(Rejection::AddressInField("Destination is not supported: it names an address of the gateway"));
+        return Err(Rejection::AddressInField("Destination is not supported: it contains a URL of the gateway"));
     }
     // RFC 4918 10.4.2: a list of conditions for another resource begins with its address in angle brackets.
     if from.get_all("if").iter().any(|value| value.as_bytes().trim_ascii_start().starts_with(b"<")) {
         return Err(Rejection::AddressInField(
-            "If with an address is not supported: send the conditions of the requested address, without it",
+            "If with a URL is not supported: send only the conditions for the requested URL",
         ));
     }
     Ok(())

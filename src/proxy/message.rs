@@ -277,7 +277,7 @@ async fn read_whole(
         }
     };
     match stop {
-        Stop::Broken(_) => Err(Rejection::BadBody("the body broke off")),
+        Stop::Broken(_) => Err(Rejection::BadBody("the body is incomplete")),
         Stop::End | Stop::Full if read.len() > limit.bytes => Err(Rejection::TooLarge),
         Stop::End | Stop::Full => Ok(match slot {
             Some(slot) => Bytes::from_owner(BodyInSlot { body: read.take(), _slot: slot }),

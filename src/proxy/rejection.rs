@@ -86,10 +86,10 @@ impl Rejection {
             Self::AmbiguousPath => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "ambiguous_path",
                 "the path has an encoded or repeated separator"),
             Self::BadOrigin => Row::caller(StatusCode::FORBIDDEN, Outcome::BadOrigin, "bad_origin",
-                "pages of this origin may not call").word(Word::OAuth("access_denied")).key("cors.allowed_origins"),
+                "pages of this origin are not allowed").word(Word::OAuth("access_denied")).key("cors.allowed_origins"),
             // RFC 6750 3.1: no error code for a request that lacks credentials.
             Self::NoCredentials => Row::caller(StatusCode::UNAUTHORIZED, Outcome::NoCredentials, "no_credentials",
-                "a bearer token is needed").field(Field::Challenge(Challenge::Bare)),
+                "a bearer token is required").field(Field::Challenge(Challenge::Bare)),
             Self::MalformedCredentials => Row::caller(StatusCode::BAD_REQUEST, Outcome::MalformedCredentials, "malformed_credentials",
                 MALFORMED_CREDENTIALS).field(Field::Challenge(Challenge::InvalidRequest)),
             // RFC 6750 3.1: the same bytes for both, so that a stolen token does not reveal where it is valid.
@@ -114,7 +114,7 @@ impl Rejection {
             Self::TooLarge => Row::caller(StatusCode::PAYLOAD_TOO_LARGE, Outcome::TooLarge, "body_too_large",
                 "the body is larger than allowed").field(Field::Close).key("limits.mcp_body"),
             Self::SlowBody => Row::caller(StatusCode::REQUEST_TIMEOUT, Outcome::BadRequest, "body_too_slow",
-                "the body came too slowly").field(Field::Close).key("timeouts.mcp_body"),
+                "the body arrived too slowly").field(Field::Close).key("timeouts.mcp_body"),
             Self::BadBody(what) => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "bad_body",
                 what).word(Word::Rpc(INVALID_REQUEST)).detailed(),
             Self::Envelope(fault) => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "bad_message",
@@ -128,7 +128,8 @@ impl Rejection {
             Self::InsufficientScope => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "insufficient_scope",
                 INSUFFICIENT_SCOPE).word(Word::OAuth("insufficient_scope")).key("upstream.required_scopes")
                 .field(Field::Challenge(Challenge::InsufficientScope)),
-            Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded", "too many requests are under way")
+            Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded", "too many requests are in \
+                                                                                     progress")
                 .key("upstream.max_connections"),
             Self::GoingDown => Row::unavailable(Outcome::GoingDown, "going_down", "the gateway is going down"),
             Self::Upstream(fault) => Row { key: fault.key, ..fault.cause.row() },

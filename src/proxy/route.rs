@@ -161,9 +161,9 @@ impl Route {
             None => host.to_string(),
         }
         .parse()
-        .map_err(|_| fault("its host cannot stand in a request"))?;
+        .map_err(|_| fault("its host is not valid in a request"))?;
         let named = match &upstream.host {
-            Some(host) => host.parse().map_err(|_| fault("its host cannot stand in a request"))?,
+            Some(host) => host.parse().map_err(|_| fault("its host is not valid in a request"))?,
             None => authority.clone(),
         };
         let (scheme, tls) = match url.scheme() {
@@ -196,7 +196,7 @@ impl Route {
                 tls,
                 connect_timeout: upstream.connect_timeout,
             },
-            target: target.parse().map_err(|_| fault("its path cannot stand in a request"))?,
+            target: target.parse().map_err(|_| fault("its path is not valid in a request"))?,
             base: url.path().trim_end_matches('/').to_owned(),
             has_query: url.query().is_some(),
             moved: Moved::default(),

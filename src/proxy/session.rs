@@ -146,7 +146,7 @@ impl Sessions {
         for value in values {
             let length = value.len();
             if length > MAX_ID {
-                let detail = format!("its Mcp-Session-Id has {length} bytes; at most {MAX_ID} can be passed on");
+                let detail = format!("its Mcp-Session-Id has {length} bytes; at most {MAX_ID} are allowed");
                 return Err(Fault::new(Cause::SessionId, detail));
             }
             let Some(text) = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic())) else {
@@ -154,7 +154,7 @@ impl Sessions {
                 return Err(Fault::new(Cause::SessionId, detail));
             };
             if read.as_deref().is_some_and(|first| first != text) {
-                return Err(Fault::new(Cause::SessionId, "it names two different Mcp-Session-Id"));
+                return Err(Fault::new(Cause::SessionId, "it has two different Mcp-Session-Id"));
             }
             read = (!text.is_empty()).then(|| text.to_owned());
         }

@@ -42,7 +42,7 @@ impl Builder {
     /// `RunError` when a certificate or CA file cannot be used.
     pub(super) fn snapshot(&self, mut config: Config, before: Option<&RouteTable>) -> Result<Built, RunError> {
         for warning in config.warnings() {
-            tracing::warn!(warning, "something in the configuration is dangerous, or hardly meant");
+            tracing::warn!(warning, "the configuration has a dangerous or probably unintended setting");
         }
         if let (Some(demo), Some(upstream)) = (self.demo, config.upstreams.first_mut()) {
             // The URL has a host, so setting a port cannot fail.

@@ -36,7 +36,7 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The gateway cannot listen on an address.
-    #[error("{key}: cannot listen at {address}: {}; change it with {}", reason(.source), either(.option, .key))]
+    #[error("{key}: cannot listen on {address}: {}; change it with {}", reason(.source), either(.option, .key))]
     Listen {
         /// The configuration key of the address.
         key: &'static str,
@@ -98,9 +98,9 @@ fn either(option: &str, key: &str) -> String {
 
 fn reason(error: &std::io::Error) -> String {
     const KNOWN: [(ErrorKind, &str); 3] = [
-        (ErrorKind::AddrInUse, "another program listens there"),
+        (ErrorKind::AddrInUse, "another program listens on it"),
         (ErrorKind::AddrNotAvailable, "this machine does not have that address"),
-        (ErrorKind::PermissionDenied, "ports below 1024 need a right that this user lacks"),
+        (ErrorKind::PermissionDenied, "ports below 1024 need a privilege that this user lacks"),
     ];
     let known = KNOWN.iter().find(|(kind, _)| *kind == error.kind());
     known.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
@@ -120,7 +120,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "listen.address: cannot listen at 127.0.0.1:8443: another program listens there; change it with --listen \
+            "listen.address: cannot listen on 127.0.0.1:8443: another program listens on it; change it with --listen \
              or listen.address"
         );
         assert_eq!(error.exit_code(), 1);

@@ -52,7 +52,7 @@ impl InForce {
         let named = self.config.load().with_title(upstream, title);
         if let (Some(config), Some(snapshot)) = (named, self.snapshot()) {
             self.replace(&Snapshot { config: Arc::new(config), ..Snapshot::clone(&snapshot) });
-            tracing::info!(upstream, title, "people are shown what this upstream calls itself");
+            tracing::info!(upstream, title, "the pages show this upstream by the name that it gives itself");
         }
     }
 

@@ -90,7 +90,7 @@ async fn serve(stream: TcpStream, operator: Arc<Operator>, keep_alive: bool) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(TIMEOUT).max_buf_size(16 << 10).keep_alive(keep_alive);
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "a connection to the operator listener broke");
+        tracing::debug!(%error, "a connection to the operator listener failed");
     }
 }
 
@@ -126,7 +126,7 @@ impl Operator {
     async fn answer(&self, request: &Request<Incoming>) -> Response {
         // A page in the operator's browser must not be able to read this through the browser.
         if is_cross_site(request.headers(), |_| false) {
-            return reply::uncached(StatusCode::FORBIDDEN, "text/plain", "not for other sites\n");
+            return reply::uncached(StatusCode::FORBIDDEN, "text/plain", "not available to other sites\n");
         }
         if self.loopback && !names_this_machine(request) {
             return reply::uncached(StatusCode::MISDIRECTED_REQUEST, "text/plain", "use localhost or the address\n");
@@ -138,7 +138,9 @@ impl Operator {
             "/healthz" => reply::uncached(StatusCode::OK, "text/plain", "ok\n"),
             "/readyz" => match self.readiness().await {
                 // Still ready: cached tokens are served, and only writes can show when writing works again.
-                Ok(()) if self.store.stats().failing => self.ready("ready, but the store writes nothing just now"),
+                Ok(()) if self.store.stats().failing => {
+                    self.ready("ready, but the store cannot be written at the moment")
+                }
                 Ok(()) if self.process.cache.is_filling() => {
                     self.ready("ready; tokens are still being read into memory")
                 }
@@ -167,7 +169,7 @@ impl Operator {
             return Err("going down");
         }
         if self.store.stats().halted {
-            return Err("the store writes nothing until a restart");
+            return Err("the store cannot be written until a restart");
         }
         match tokio::time::timeout(TIMEOUT, self.store.change_mark()).await {
             Ok(Ok(_)) => {}
@@ -200,12 +202,12 @@ impl Operator {
             out.single(
                 "mcpgate_certificate_not_after_seconds",
                 Kind::Gauge,
-                "When the certificate expires, in seconds of the epoch.",
+                "When the certificate expires, in seconds since the epoch.",
                 ends,
             );
         }
         let in_doubt = u8::from(self.process.clock.is_in_doubt());
-        let help = "1 while the clock is in doubt because it was set; nothing is removed from the store meanwhile.";
+        let help = "1 while the clock is in doubt, during which nothing is removed from the store.";
         out.single("mcpgate_clock_in_doubt", Kind::Gauge, help, in_doubt);
         self.expose_store(&mut out);
         out.family("mcpgate_build_info", Kind::Gauge, "Always 1, with the version as a label.");
@@ -220,16 +222,16 @@ impl Operator {
         const BOUNDS: [f64; 5] = [0.001, 0.005, 0.025, 0.1, 0.5];
         let stats = self.store.stats();
         let name = "mcpgate_store_commit_duration_seconds";
-        out.family(name, Kind::Histogram, "Time that transactions of the store took to become durable.");
+        out.family(name, Kind::Histogram, "Time until store transactions were durable.");
         let sum = Duration::from_micros(stats.commit_micros).as_secs_f64();
         out.histogram(name, &[], Histogram { bounds: &BOUNDS, counts: &stats.commit_buckets, sum });
-        let help = "Write operations of the store. A transaction holds many.";
+        let help = "Write operations of the store. A transaction has many.";
         out.single("mcpgate_store_operations_total", Kind::Counter, help, stats.operations);
         let failing = u8::from(stats.failing);
         out.single("mcpgate_store_failing", Kind::Gauge, "1 while the store cannot be written.", failing);
         let halted = u8::from(stats.halted);
-        out.single("mcpgate_store_halted", Kind::Gauge, "1 when nothing can be written until a restart.", halted);
-        let help = "Revocations that are in force and not yet stored: a restart forgets them.";
+        out.single("mcpgate_store_halted", Kind::Gauge, "1 if the store cannot be written until a restart.", halted);
+        let help = "Revocations that are in force but not yet stored; a restart loses them.";
         out.single("mcpgate_store_unstored_revocations", Kind::Gauge, help, stats.unstored);
         let help = "Write operations of the store that failed.";
         out.single("mcpgate_store_failures_total", Kind::Counter, help, stats.failures);

@@ -19,11 +19,11 @@ pub(super) fn expose(out: &mut Exposition, started: Timestamp) {
     out.single(
         "process_start_time_seconds",
         Kind::Gauge,
-        "When the process started, in seconds of the epoch.",
+        "When the process started, in seconds since the epoch.",
         started,
     );
     if let Some(usage) = Usage::read() {
-        let help = "CPU time that the process has used, in user and system mode.";
+        let help = "CPU time used by the process, in user and system mode.";
         out.single("process_cpu_seconds_total", Kind::Counter, help, usage.cpu.as_secs_f64());
         out.single("process_resident_memory_bytes", Kind::Gauge, "Resident memory.", usage.resident);
         out.single("process_virtual_memory_bytes", Kind::Gauge, "Virtual memory.", usage.virtual_memory);
@@ -33,7 +33,7 @@ pub(super) fn expose(out: &mut Exposition, started: Timestamp) {
         out.single("process_open_fds", Kind::Gauge, "Open file descriptors.", open.count().saturating_sub(1));
     }
     if let Some(most) = getrlimit(Resource::Nofile).current {
-        out.single("process_max_fds", Kind::Gauge, "File descriptors that may be open.", most);
+        out.single("process_max_fds", Kind::Gauge, "Maximum number of open file descriptors.", most);
     }
 }
 

@@ -69,10 +69,10 @@ impl Reloader {
                 let tokens = self.issuer.exchange_keys(&Arc::new(token));
                 let sessions = self.operator.process.sessions.exchange_key(&session);
                 if tokens || sessions {
-                    tracing::warn!(event = "keys.reloaded", "the keys have changed; those of the files are in force");
+                    tracing::warn!(event = "keys.reloaded", "the keys have changed, and the new ones are in force");
                 }
             }
-            Err(error) => tracing::error!(event = "keys.rejected", %error, "the keys before stay in force"),
+            Err(error) => tracing::error!(event = "keys.rejected", %error, "keeping the current keys"),
         }
     }
 
@@ -160,7 +160,7 @@ impl FileWatch {
     /// because changes before the watch began are not reported.
     pub(super) async fn settled(&mut self) {
         if self.has_looked && self.changed.recv().await.is_none() {
-            tracing::error!("files are no longer watched: the watcher has ended; send SIGHUP after a change");
+            tracing::error!("files are no longer watched because the watcher ended; send SIGHUP after a change");
             std::future::pending::<()>().await;
         }
         let rest = async { while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.changed.recv()).await {} };

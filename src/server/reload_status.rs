@@ -34,10 +34,10 @@ impl ReloadStatus {
     /// Writes it as metrics.
     pub(super) fn expose(&self, out: &mut Exposition) {
         let taken = u8::from(self.taken.load(Relaxed));
-        let help = "1 if the configuration could be loaded at the last attempt, 0 if it was refused.";
+        let help = "1 if the last reload of the configuration succeeded, 0 if it was refused.";
         out.single("mcpgate_config_last_reload_successful", Kind::Gauge, help, taken);
         let at = Duration::from_millis(self.at.load(Relaxed)).as_secs_f64();
-        let help = "When a configuration was last loaded, in seconds of the epoch.";
+        let help = "When a configuration was last loaded, in seconds since the epoch.";
         out.single("mcpgate_config_last_reload_success_timestamp_seconds", Kind::Gauge, help, at);
     }
 }

@@ -79,7 +79,7 @@ async fn begin(config: Config, options: RunOptions, signals: &mut Signals) -> Op
         }
     };
     if started.is_none() {
-        tracing::warn!("told to end before the start was over: the process ends without it");
+        tracing::warn!("told to stop during the start: the process exits");
     }
     started.map(|joined| (joined.unwrap_or_else(|panic| Err(RunError::system(panic))), is_to_end))
 }
@@ -90,7 +90,7 @@ impl Gateway {
     async fn serve(&self, signals: &mut Signals, failures: &mut Failures) -> Option<String> {
         tokio::select! {
             Some(cause) = failures.recv() => {
-                tracing::error!(cause, "the gateway cannot go on: it drains and ends");
+                tracing::error!(cause, "the gateway cannot continue: it drains and exits");
                 Some(cause)
             }
             () = self.serve_until_told(signals) => None,
@@ -159,7 +159,7 @@ impl Gateway {
         self.process.draining.store(true, SeqCst);
         self.closing.cancel();
         if let Err(error) = self.listening.await {
-            tracing::error!(%error, "the public listener ended badly");
+            tracing::error!(%error, "the public listener failed");
         }
         for handle in &self.workers {
             handle.worker.wind_down();
@@ -168,9 +168,10 @@ impl Gateway {
         tokio::select! {
             () = self.process.admission.empty() => tracing::info!("every connection has ended"),
             () = tokio::time::sleep(limit) => {
-                tracing::warn!(connections = self.process.admission.open(), "the time to drain is up: the rest is cut");
+                tracing::warn!(connections = self.process.admission.open(), "timeouts.drain has expired: the \
+                                                                             remaining connections are closed");
             }
-            () = signals.end() => tracing::warn!("a second signal: not waiting any longer"),
+            () = signals.end() => tracing::warn!("second signal: not waiting any longer"),
         }
         // What is still in progress is answered with the reason, and clients need a moment to read that.
         for handle in &self.workers {
@@ -194,7 +195,7 @@ impl Gateway {
             Err(_) => tracing::error!("the last uses of tokens could not be recorded in time"),
         }
         if !matches!(tokio::time::timeout(LAST_ROWS, self.issuer.note_time()).await, Ok(Ok(()))) {
-            tracing::warn!("the time could not be noted in the store");
+            tracing::warn!("the time could not be recorded in the store");
         }
         self.lock
     }

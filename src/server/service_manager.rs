@@ -13,7 +13,7 @@ const AFTER_DRAIN: Duration = Duration::from_secs(10);
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager could not be told");
+        tracing::warn!(%error, "the service manager could not be notified");
     }
 }
 
@@ -87,7 +87,10 @@ impl Watchdog {
             match &stuck {
                 None => feed(),
                 Some(worker) if !silent => {
-                    tracing::error!(worker, "a worker does not answer; the watchdog of the service manager is not fed");
+                    tracing::error!(
+                        worker,
+                        "a worker does not answer, so the watchdog of the service manager gets no keep-alive"
+                    );
                 }
                 Some(_) => {}
             }

@@ -61,7 +61,7 @@ impl Supervisor {
                 }
                 metrics.server(ServerEvent::TaskRestarted);
                 let how = if ended.is_err() { "panicked" } else { "ended by itself" };
-                tracing::error!(task = name, "a background task {how}; it is started again");
+                tracing::error!(task = name, "a background task {how} and is restarted");
                 if began.elapsed() > LONGEST_PAUSE {
                     pause = FIRST_PAUSE;
                 }

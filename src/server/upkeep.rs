@@ -36,7 +36,7 @@ pub(super) fn start(supervisor: &Supervisor, resources: &Resources, issuer: &Arc
         async move { issuer.report_uses_forever().await }
     }));
     let waiting = Arc::clone(issuer);
-    drop(supervisor.spawn("watch for tokens that do not come", move || {
+    drop(supervisor.spawn("watch for tokens that are not presented", move || {
         let issuer = Arc::clone(&waiting);
         async move { issuer.watch_arrivals_forever().await }
     }));

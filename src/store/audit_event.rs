@@ -123,23 +123,24 @@ macro_rules! other_reason {
 events! {
     /// An operator added an account.
     AccountAdded = "account.added", Deed, [Actor Subject] [] [];
-    /// An operator deleted an account: its sessions, links, codes and grants have ended. Nobody else is given its name.
-    AccountDeleted = "account.deleted", Deed, [Actor Subject] [] [], "the login name that it had";
-    /// An operator switched an account off: its sessions, links, codes and grants have ended.
+    /// An operator deleted an account: its sessions, links, codes and grants have ended. No other account can get its
+    /// name.
+    AccountDeleted = "account.deleted", Deed, [Actor Subject] [] [], "the former login name";
+    /// An operator disabled an account: its sessions, links, codes and grants have ended.
     AccountDisabled = "account.disabled", Deed, [Actor Subject] [] [];
-    /// An operator switched an account on again.
+    /// An operator enabled an account again.
     AccountEnabled = "account.enabled", Deed, [Actor Subject] [] [];
-    /// The owner of an account changed its password. Sessions and links of the account have ended, with `with_grants` codes
-    /// and grants as well.
+    /// The owner of an account changed its password. Sessions and links of the account have ended; with `with_grants`,
+    /// codes and grants have ended too.
     PasswordChanged = "account.password_changed", Deed, [Actor Subject] [] ["with_grants"];
     /// A new password was refused.
     PasswordRefused = "account.password_refused", Open, [Subject] [] ["too_short" "too_long" "too_common"];
-    /// A password was set: by an operator, or by the account's owner with a link. Sessions, links, codes and grants of the
+    /// An operator set a password, or the account's owner set it with a link. Sessions, links, codes and grants of the
     /// account have ended.
     PasswordSet = "account.password_set", Deed, [Actor Subject] [] [];
-    /// An operator gave an account another login name. Nobody else is given the one it had.
-    AccountRenamed = "account.renamed", Deed, [Actor Subject] [] [], "the login name that it had, and the one it has";
-    /// An operator made a one-time link for setting a password.
+    /// An operator gave an account another login name. No other account can get the former one.
+    AccountRenamed = "account.renamed", Deed, [Actor Subject] [] [], "the former and the new login name";
+    /// An operator created a one-time link for setting a password.
     SetupLinkMade = "account.setup_link_made", Deed, [Actor Subject] [] [];
     /// An operator removed rows of the audit trail.
     AuditPruned = "audit.pruned", Deed, [Actor] [] [], "which rows";
@@ -150,20 +151,20 @@ events! {
         ["rate_limited" "too_many_metadata_documents" "sign_in_unreadable" "sign_in_unknown_or_expired"
          "sign_in_damaged" "sign_in_of_another_session" "sign_in_before_login" "sign_in_ended"
          "account_or_resource_gone" "scopes_gone" "transaction_expired"],
-        "the OAuth error code, with the rule in brackets";
-    /// A client was added: by an operator, or on the first use of its metadata document (then without an actor).
+        "the OAuth error code, with the rule in parentheses";
+    /// A client was added by an operator, or on the first use of its metadata document (then without an actor).
     ClientAdded = "client.added", Deed, [Client] [Actor Resource Scopes] ["shipped_copy"],
         "which members of the document were left out";
-    /// A client was deleted with everything granted to it: by an operator, or because nobody used it.
+    /// A client was deleted with everything granted to it, by an operator or because it was unused.
     ClientDeleted = "client.deleted", Deed, [Client] [Actor] ["unused"];
-    /// An operator switched a client off: its tokens are refused.
+    /// An operator disabled a client: its tokens are refused.
     ClientDisabled = "client.disabled", Deed, [Actor Client] [] [];
     /// The metadata document of a client has changed.
     ClientDocumentChanged = "client.document_changed", Open, [Client] [] ["consents_voided"];
-    /// An operator imported a copy of a client's metadata document, which stands in while the document cannot be fetched.
+    /// An operator imported a copy of a client's metadata document, which is used while the document cannot be fetched.
     ClientDocumentImported = "client.document_imported", Deed, [Actor Client] [] ["consents_voided"],
         "which members were left out";
-    /// An operator switched a client on again.
+    /// An operator enabled a client again.
     ClientEnabled = "client.enabled", Deed, [Actor Client] [] [];
     /// A client registered itself.
     ClientRegistered = "client.registered", Deed, [Client] [] [], "which members were left out";
@@ -171,67 +172,69 @@ events! {
     ClientRegistrationRefused = "client.registration_refused", Open, [] []
         ["rate_limited" "content_type" "content_encoding" "body_too_large" "body_too_slow" "body_broken_off"
          "too_many_fields" "malformed_form" "repeated_field" "repeated_authorization" "registration_closed"],
-        "the OAuth error code, with the rule in brackets";
+        "the OAuth error code, with the rule in parentheses";
     /// An operator gave a client a new secret.
     ClientSecretRotated = "client.secret_rotated", Deed, [Actor Client] [] [];
     /// An operator confirmed that the clock is right.
     ClockAccepted = "clock.accepted", Deed, [Actor] [] [];
-    /// An authorization code was issued without asking, because the user had consented before.
+    /// An authorization code was issued without asking the user, who had consented before.
     CodeIssued = "code.issued", Deed, [Actor Subject Client Resource Scopes Target] [] [];
-    /// A code was redeemed: a grant was made, and its first tokens were issued.
+    /// A code was redeemed: a grant was created, and its first tokens were issued.
     CodeRedeemed = "code.redeemed", Deed, [Subject Client Resource Scopes Target] [] [];
     /// A code was refused.
     CodeRefused = "code.refused", Open, [Client] [Subject Target]
         ["unknown" "dead" "replayed" "wrong_verifier" "wrong_client" "wrong_redirect_uri" "wrong_resource"],
-        "the OAuth error code, with the rule in brackets";
+        "the OAuth error code, with the rule in parentheses";
     /// A code that had been redeemed was presented again: its grant was revoked.
     CodeReplayed = "code.replayed", Deed, [Subject Client Target] [] ["replayed"];
     /// A user approved what an application asked for; the scopes are those that were approved.
     ConsentGiven = "consent.given", Deed, [Actor Subject Client Resource Scopes Target] [] [];
-    /// Grants were revoked: by their user, or by an operator. There is one row for everything that one command revoked, and
-    /// none where there was nothing to revoke.
-    GrantRevoked = "grant.revoked", Deed, [Actor] [Subject Client Resource Target] [], "how many, where there can be several";
-    /// A login failed, or somebody who is signed in gave a wrong password for the present one. What was typed is not recorded.
+    /// A user or an operator revoked grants. There is one row for everything that one command revoked, and none if
+    /// there was nothing to revoke.
+    GrantRevoked = "grant.revoked", Deed, [Actor] [Subject Client Resource Target] [], "the number of grants, if there can be several";
+    /// A login failed, or a signed-in user entered a wrong current password. The entered text is not recorded.
     LoginFailed = "login.failed", Open, [] [Subject] ["wrong_password" "unknown_account" "account_disabled"
         "password_replaced"];
-    /// A user signed in: by their password, or by setting another one.
+    /// A user signed in with their password, or by setting a new one.
     LoginSucceeded = "login.succeeded", Deed, [Actor Subject] [] [];
-    /// A password was not looked at: too many were wrong before, or too many are being checked. Whoever sent it was told how
-    /// long to wait.
+    /// A password was not checked because too many were wrong before, or too many are being checked. The sender was
+    /// told how long to wait.
     LoginThrottled = "login.throttled", Open, [] [Subject] ["login_throttled"];
-    /// A page, or a form sent from one, was refused before it was known what it was for.
+    /// A page, or a form sent from one, was refused before its purpose was known.
     PageRefused = "page.refused", Open, [] []
         ["cross_site" "form_token" "no_transaction_cookie" "repeated_cookie" "dead_link" "decision_missing" "content_type"
          "content_encoding" "body_too_large" "body_too_slow" "body_broken_off" "too_many_fields" "malformed_form" "repeated_field"
          "repeated_authorization" "passwords_differ"];
     /// A refresh token was refused.
     RefreshRefused = "refresh.refused", Open, [Client] [Subject Target]
-        ["unknown" "dead" "in_doubt" "wrong_client" "not_allowed"], "the OAuth error code, with the rule in brackets";
-    /// A refresh token that had been rotated was presented again, or an access token of an answer that its client had said
-    /// was lost: the grant was revoked.
+        ["unknown" "dead" "in_doubt" "wrong_client" "not_allowed"], "the OAuth error code, with the rule in \
+                                                                     parentheses";
+    /// A refresh token that had been rotated was presented again, or an access token from an answer that its client had
+    /// reported as lost: the grant was revoked.
     RefreshReused = "refresh.reused", Deed, [Subject Client Resource Target] [] ["reused" "void_access_token"];
-    /// A client was refused because there are as many as there may be.
+    /// A client was refused because the limit on clients is reached.
     ClientCapReached = "reg.cap", Open, [] [Client] ["too_many_clients"];
     /// A user signed out.
     LoggedOut = "session.logged_out", Deed, [Actor Subject] [] [];
-    /// A user ended all their sessions and everything that they had granted.
-    SignedOutEverywhere = "session.signed_out_everywhere", Deed, [Actor Subject] [] [], "how many grants were revoked";
-    /// Something in the store has been altered or damaged.
-    StoreInvariant = "store.invariant", Open, [] [Subject Client Target] [], "what it is";
+    /// A user ended all their sessions and all their grants.
+    SignedOutEverywhere = "session.signed_out_everywhere", Deed, [Actor Subject] [] [], "the number of revoked grants";
+    /// A record in the store was altered or damaged.
+    StoreInvariant = "store.invariant", Open, [] [Subject Client Target] [], "the damage";
     /// A backup was restored: all sessions, links, codes, grants and tokens in it have ended.
-    StoreRestored = "store.restored", Deed, [] [] [], "how many grants were ended";
+    StoreRestored = "store.restored", Deed, [] [] [], "the number of ended grants";
     /// A refresh token is newer than the store, so the store is an older copy.
     StoreRollback = "store.rollback", Open, [Client] [Subject Target] ["ahead_of_store"];
     /// An operator issued an access token.
     OperatorTokenIssued = "token.issued_by_operator", Deed, [Actor Subject Client Resource Scopes Target] [] [];
-    /// A grant was refreshed: a new access token was issued, and a new refresh token unless this repeated the last refresh.
+    /// A grant was refreshed: a new access token was issued, and a new refresh token unless this repeated the last
+    /// refresh.
     TokenRefreshed = "token.refreshed", Routine, [Subject Client Resource Scopes Target] [] ["retried" "lost_answer"];
     /// A token or revocation request was refused.
     TokenRefused = "token.refused", Open, [] [Subject Client Target]
         ["rate_limited" "token_of_another_client" "content_type" "content_encoding" "body_too_large" "body_too_slow"
          "body_broken_off" "too_many_fields" "malformed_form" "repeated_field" "repeated_authorization"],
-        "the OAuth error code, with the rule in brackets";
-    /// A client revoked one of its access tokens, or its refresh token and with it the grant.
+        "the OAuth error code, with the rule in parentheses";
+    /// A client revoked one of its access tokens, or its refresh token and thereby the grant.
     TokenRevoked = "token.revoked", Deed, [Subject Client Resource Target] [] ["access_token" "refresh_token"];
 }
 

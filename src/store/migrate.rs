@@ -68,8 +68,8 @@ impl Migration {
 pub(super) fn outstanding<'m>(known: &'m [Migration], applied: &[Applied]) -> Result<&'m [Migration]> {
     if let Some(newer) = applied.get(known.len()) {
         return Err(StoreError::Unavailable(format!(
-            "its schema was made by a newer program: it has migration {} ({}), this program knows {}; start the newer \
-             program, or restore a backup made before the upgrade",
+            "its schema was created by a newer program: it has migration {} ({}), but this program knows {}; start \
+             the newer program, or restore a backup from before the upgrade",
             newer.number,
             newer.name,
             known.len()
@@ -77,7 +77,7 @@ pub(super) fn outstanding<'m>(known: &'m [Migration], applied: &[Applied]) -> Re
     }
     if let Some((known, applied)) = known.iter().zip(applied).find(|(known, applied)| !known.is(applied)) {
         return Err(StoreError::Corrupt(format!(
-            "migration {} ({}) was applied with other contents than this program's {} ({})",
+            "migration {} ({}) was applied with other contents than {} ({}) of this program",
             applied.number, applied.name, known.number, known.name
         )));
     }

@@ -24,7 +24,7 @@ pub(crate) fn check(text: &str, depth: usize) -> Result<(), JsonFault> {
             WalkStep::End | WalkStep::Paused => return Ok(()),
         }
         if level > depth {
-            return Err(JsonFault::Rule("objects and arrays are nested too deep"));
+            return Err(JsonFault::Rule("objects and arrays are nested too deeply"));
         }
     }
 }

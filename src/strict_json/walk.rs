@@ -205,7 +205,7 @@ impl<'a> Walk<'a> {
         self.at += 1;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(JsonFault::Rule("objects and arrays are nested more than 128 deep"));
+            return Err(JsonFault::Rule("objects and arrays are nested more than 128 levels deep"));
         }
         self.objects = self.objects << 1 | u128::from(object);
         self.expects = if object { Expects::FirstName } else { Expects::FirstValue };

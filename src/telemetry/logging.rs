@@ -52,7 +52,7 @@ pub fn flush() {
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a defect: the code panicked");
+        tracing::error!(place, "a bug: the code panicked");
     }));
 }
 

@@ -83,7 +83,7 @@ impl Metrics {
         out.family(
             "mcpgate_token_cache_lookups_total",
             Kind::Counter,
-            "Access tokens looked up in memory, by whether they were there.",
+            "Lookups of access tokens in memory, by result.",
         );
         out.sample("mcpgate_token_cache_lookups_total", &[("result", "hit")], hits);
         out.sample("mcpgate_token_cache_lookups_total", &[("result", "miss")], misses);

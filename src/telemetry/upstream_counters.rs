@@ -147,7 +147,7 @@ pub(super) fn expose(sums: &BTreeMap<String, UpstreamSum>, out: &mut Exposition)
         }
     }
     let name = "mcpgate_request_duration_seconds";
-    out.family(name, Kind::Histogram, "Time from the head of a request to the end of its response, streams included.");
+    out.family(name, Kind::Histogram, "Time from the head of a request to the end of its response, including streams.");
     let bounds = BOUNDS.map(|bound| bound.as_secs_f64());
     for (upstream, sum) in sums {
         let seconds = Duration::from_micros(sum.micros).as_secs_f64();
@@ -160,9 +160,9 @@ pub(super) fn expose(sums: &BTreeMap<String, UpstreamSum>, out: &mut Exposition)
             out.sample(name, &[("upstream", upstream)], value(sum));
         }
     };
-    let help = "Requests to an upstream's path whose response has not ended, open streams included.";
+    let help = "Requests to an upstream's path whose response has not ended, including open streams.";
     gauge("mcpgate_requests_in_flight", help, |sum| sum.in_flight);
-    let help = "Requests in flight that are answered by a stream of events.";
+    let help = "Requests in flight that are answered with an event stream.";
     gauge("mcpgate_open_streams", help, |sum| sum.streams);
     let name = "mcpgate_upstream_connections";
     out.family(

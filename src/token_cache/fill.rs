@@ -53,7 +53,7 @@ impl TokenCache {
             match self.read_page(after).await {
                 Ok((_, next)) => rest = next,
                 Err(error) => {
-                    tracing::warn!(%error, "tokens cannot be read into memory; this is tried again");
+                    tracing::warn!(%error, "tokens cannot be read into memory; trying again");
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -84,13 +84,13 @@ impl TokenCache {
             let changes = match self.store.changes_after(&position).await {
                 // A damaged entry is lost for good, so it counts as a gap.
                 Err(StoreError::Corrupt(what)) => {
-                    tracing::error!(?position, what, "the change log is damaged: refilling the token cache");
+                    tracing::error!(?position, what, "the change log is damaged; refilling the token cache");
                     return Ok(false);
                 }
                 read => read?,
             };
             let Changes::Next(changes, next) = changes else {
-                tracing::warn!(?position, "changes were removed before they were read: refilling the token cache");
+                tracing::warn!(?position, "changes were removed before they were read; refilling the token cache");
                 return Ok(false);
             };
             if changes.is_empty() {

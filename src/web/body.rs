@@ -66,10 +66,10 @@ pub enum BodyError {
     #[error("the body is larger than allowed")]
     TooLarge,
     /// It was not received in time: 408.
-    #[error("the body came too slowly")]
+    #[error("the body arrived too slowly")]
     Slow,
     /// The connection was lost.
-    #[error("the body broke off")]
+    #[error("the body is incomplete")]
     Broken,
 }
 
@@ -118,7 +118,7 @@ where
                 read.extend_from_slice(&data);
             }
             Err(error) => {
-                tracing::debug!(%error, "a body broke off");
+                tracing::debug!(%error, "a body is incomplete");
                 return Err(BodyError::Broken);
             }
         }

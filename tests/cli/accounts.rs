@@ -38,11 +38,14 @@ fn accounts_are_shown_renamed_and_deleted() {
     assert_eq!((&shown["former_names"], &shown["sessions"]), (&serde_json::json!(["ada"]), &1.into()));
     assert!(data.refused(&["user", "show", "ada"]).1.contains("no account"));
     let said = data.text(&["user", "delete", "grace"]);
-    assert_eq!(said, "grace is deleted; nobody else is given this name\n");
+    assert_eq!(said, "grace is deleted; nobody else can get this name\n");
     assert_eq!(data.json(&["session", "list"]), serde_json::json!([]));
     for name in ["ada", "grace"] {
         let (code, said) = data.refused(&["user", "add", name]);
-        assert!(code == 1 && said.contains(&format!("{name:?} was the login name of somebody else")), "{code} {said}");
+        assert!(
+            code == 1 && said.contains(&format!("{name:?} was the login name of another account")),
+            "{code} {said}"
+        );
     }
     // The trail says who it was, and is searched by any of the names.
     let rows = data.text(&["audit", "tail", "--user", "ada", "--json"]);
@@ -58,7 +61,7 @@ fn nobody_is_added_to_a_tenant_that_cannot_sign_in() {
     for command in [user, &["client", "add", "--name", "Wiki", "--redirect-uri", REDIRECT, "--tenant", "acme"]] {
         let (code, said) = data.refused(command);
         assert_eq!(code, 64);
-        let wished = "nobody can sign in to this tenant; the one that people can sign in to is \"default\"";
+        let wished = "nobody can sign in to this tenant; people can sign in to \"default\" only";
         assert!(said.contains("--tenant acme") && said.contains(wished), "{said}");
     }
     assert_eq!(data.json(&["user", "add", "bob", "--tenant", "default"])["name"], "bob");

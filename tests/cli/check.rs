@@ -70,7 +70,7 @@ fn check_reads_the_certificate_as_a_start_does() {
     let (code, said) = check("mcp.example.com", now + days(60), "key.pem");
     assert!(code == Some(0) && !said.contains("warning"), "{said}");
     let (code, said) = check("mcp.example.com", now + days(60), "other.pem");
-    assert!(code == Some(78) && said.contains("this key is not that of the certificate"), "{said}");
+    assert!(code == Some(78) && said.contains("this key does not belong to the certificate"), "{said}");
     let start = run(&["serve", "--config", dir.path().join("gateway.toml").to_str().unwrap()]);
     assert_eq!(start.status.code(), Some(78), "{}", text(&start.stderr));
     let (code, said) = check("mcp.example.com", now - days(1), "key.pem");
@@ -78,5 +78,5 @@ fn check_reads_the_certificate_as_a_start_does() {
     let (code, said) = check("other.example.com", now + days(3), "key.pem");
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("warning: the certificate is not for mcp.example.com"), "{said}");
-    assert!(said.contains("warning: the certificate ends in 2 days"), "{said}");
+    assert!(said.contains("warning: the certificate expires in 2 days"), "{said}");
 }

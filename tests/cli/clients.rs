@@ -68,7 +68,7 @@ fn bad_clients_are_refused_by_the_rules_of_registration() {
     let output = data.command(&mixed).output().unwrap();
     assert!(output.status.success());
     let said = data.beside_the_store(&output);
-    assert!(said.starts_with("Left out https://a.example/*: a redirect URI is matched exactly"), "{said}");
+    assert!(said.starts_with("Left out https://a.example/*: redirect URIs are matched exactly"), "{said}");
     let added = data.json(&mixed);
     assert_eq!(added["redirect_uris"], json!([REDIRECT]));
     assert_eq!(added["left_out"][0]["value"], "https://a.example/*");
@@ -93,8 +93,7 @@ fn a_secret_is_shown_once_and_rotated() {
     let told = data.command(&["client", "rotate-secret", id]).output().unwrap();
     assert!(text(&told.stdout).starts_with("mcp_secret_") && text(&told.stdout).lines().count() == 1);
     assert!(
-        data.beside_the_store(&told)
-            .starts_with("The secret is not shown again. The one that it replaces works until 20")
+        data.beside_the_store(&told).starts_with("The secret is not shown again. The previous one is valid until 20")
     );
     let trail = data.text(&["audit", "tail", "--json"]);
     assert!(trail.contains("client.secret_rotated") && !trail.contains("mcp_secret_"));
@@ -118,7 +117,7 @@ fn a_document_is_imported_for_a_trusted_publisher_only_and_a_refusal_says_why() 
     for (content, fault) in [
         ("text".to_owned(), "no client metadata document"),
         (document("https://other.example/c.json").to_string(), "https://other.example/c.json is not among"),
-        (serde_json::json!({ "client_id": id, "client_name": "x" }).to_string(), "redirect URIs are needed"),
+        (serde_json::json!({ "client_id": id, "client_name": "x" }).to_string(), "redirect URIs are required"),
         ("x".repeat(6000), "larger than"),
     ] {
         std::fs::write(&file, content).unwrap();
@@ -128,11 +127,14 @@ fn a_document_is_imported_for_a_trusted_publisher_only_and_a_refusal_says_why() 
     }
     assert!(refused("/nowhere/client.json").1.contains("/nowhere/client.json: "));
     let (_, said) = refused("https://127.0.0.1:1/client.json");
-    assert!(said.contains("cannot be fetched: the address is not a public one; save it where it can be"), "{said}");
+    assert!(
+        said.contains("cannot be fetched: the address is not a public one; save it on a machine that can"),
+        "{said}"
+    );
 
     std::fs::write(&file, document(id).to_string()).unwrap();
     let said = data.text(&["client", "document", "import", path]);
-    assert!(said.starts_with(&format!("{id} is imported; the copy stands in while")), "{said}");
+    assert!(said.starts_with(&format!("imported {id}; the copy is used while")), "{said}");
     let shown = data.json(&["client", "show", id]);
     assert_eq!(
         (shown["document_source"].as_str(), shown["origin"].as_str()),

@@ -152,7 +152,7 @@ fn the_only_upstream_need_not_be_named() {
     let output = with(&["token", "issue", "--user", "ada"]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("name it with --upstream; there are: tickets, files\n"), "{said}");
+    assert!(said.contains("name one with --upstream: tickets, files\n"), "{said}");
     let by_resource = ["token", "issue", "--user", "ada", "--upstream", "https://mcp.example.com/files"];
     let issued = with(&by_resource);
     assert!(issued.status.success(), "as session list prints it");
@@ -202,11 +202,11 @@ fn the_store_is_backed_up_and_checked() {
     let copy = other.path().join("mcpgate.db");
     data.json(&["db", "backup", copy.to_str().unwrap()]);
     let (_, said) = data.refused(&["db", "backup", copy.to_str().unwrap()]);
-    assert_eq!(said, format!("mcpgate: cannot make {}: there is a file of this name already\n", copy.display()));
+    assert_eq!(said, format!("mcpgate: cannot create {}: a file with this name already exists\n", copy.display()));
     let there = |command| run(&["user", command, "ada", "--json", "--data", other.path().to_str().unwrap()]);
     let without_keys = there("enable");
     assert_eq!(without_keys.status.code(), Some(1));
-    assert!(text(&without_keys.stderr).contains("this key is lost"), "{}", text(&without_keys.stderr));
+    assert!(text(&without_keys.stderr).contains("this key is missing"), "{}", text(&without_keys.stderr));
     std::fs::remove_dir(other.path().join("keys")).unwrap();
     std::fs::rename(data.folder.path().join("keys"), other.path().join("keys")).unwrap();
     let enabled: Value = serde_json::from_slice(&there("enable").stdout).unwrap();
@@ -242,7 +242,7 @@ fn a_damaged_store_is_named_with_its_remedy() {
     let (code, said) = data.refused(&["user", "list"]);
     assert_eq!(code, 1);
     assert!(said.starts_with(&format!("mcpgate: the store is damaged: {}: ", file.display())), "{said}");
-    assert!(said.ends_with("; put a backup in its place with mcpgate db restore\n"), "{said}");
+    assert!(said.ends_with("; restore a backup with mcpgate db restore\n"), "{said}");
 }
 
 #[test]

@@ -128,12 +128,12 @@ fn a_port_alone_is_an_address_of_this_machine() {
         let output = run(&["up", option, ":9443"]);
         assert_eq!(output.status.code(), Some(64));
         let said = text(&output.stderr);
-        assert!(said.contains("write 9443 or 127.0.0.1:9443 for this machine alone, or 0.0.0.0:9443"), "{said}");
+        assert!(said.contains("write 9443 or 127.0.0.1:9443 for this machine only, or 0.0.0.0:9443"), "{said}");
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let said = text(&run(&["demo-upstream", "--listen", &address.port().to_string()]).stderr);
-    assert!(said.contains(&format!("cannot listen at {address}: another program listens there")), "{said}");
+    assert!(said.contains(&format!("cannot listen on {address}: another program listens on it")), "{said}");
 }
 
 #[test]

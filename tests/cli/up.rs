@@ -22,7 +22,7 @@ fn development_certificates_are_made_where_asked() {
     let output = run(&more);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("not made for localhost, 127.0.0.1, ::1, a.test, b.test; remove it"), "{said}");
+    assert!(said.contains("not created for localhost, 127.0.0.1, ::1, a.test, b.test; remove it"), "{said}");
     std::fs::remove_file(folder.join("ca.pem")).unwrap();
     assert!(run(&more).status.success());
 }
@@ -34,7 +34,10 @@ fn a_ca_that_is_not_there_cannot_be_trusted() {
         let output = run(&["certs", command, "--data", dir.path().to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(1));
         let said = text(&output.stderr);
-        assert!(said.contains("certs/ca.pem: there is no development CA here") && said.contains("--data"), "{said}");
+        assert!(
+            said.contains("certs/ca.pem: there is no development CA in this directory") && said.contains("--data"),
+            "{said}"
+        );
     }
 }
 
@@ -91,7 +94,8 @@ fn up_makes_everything_once_and_is_remembered() {
     assert!(!third.welcome.contains("/setup"), "{}", third.welcome);
     assert_eq!(third.stop(), Some(0));
     let said = std::fs::read_to_string(data.with_extension("log")).unwrap();
-    let unused = format!("mcpgate: --admin-password-file: {}: not used, since there are accounts", password.display());
+    let unused =
+        format!("mcpgate: --admin-password-file: {}: not used, because there are accounts", password.display());
     assert_eq!(said.matches(&unused).count(), 1, "the second start used it, the third did not: {said}");
 }
 
@@ -119,6 +123,6 @@ fn the_demo_upstream_names_an_address_that_is_taken() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let said = text(&run(&["demo-upstream", "--listen", &address]).stderr);
-    let wished = format!("cannot listen at {address}: another program listens there; change it with --listen\n");
+    let wished = format!("cannot listen on {address}: another program listens on it; change it with --listen\n");
     assert!(said.ends_with(&wished), "{said}");
 }

@@ -17,7 +17,7 @@ export const OFFICE = [
   ['read', 'See customers', 'Names, addresses and orders.'],
   ['notes', 'Write notes', 'Add notes to a customer.'],
   ['calendar', 'See the calendar', 'Appointments of the whole office.'],
-  ['invite', 'Send invitations', 'In your name, to anybody.'],
+  ['invite', 'Send invitations', 'On your behalf, to anybody.'],
   ['files', 'Read files', 'Everything in the shared folder.'],
   ['upload', 'Upload files', 'Up to 100 MB a file.'],
   ['reports', 'Make reports', 'Of sales and visits.'],
@@ -58,7 +58,7 @@ default_scopes = ["${name}:use"]
 [[upstream.scope]]
 name = "${name}:use"
 title = "Use its tools"
-description = "Call every tool of this server in your name."
+description = "Call every tool of this server on your behalf."
 `).join('')}
 [[upstream]]
 name = "office"

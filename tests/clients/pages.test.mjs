@@ -244,13 +244,13 @@ describe('pages in Chromium', () => {
     await page.getByRole('button', { name: 'Set password' }).click();
     assert.match(await page.getByRole('status').innerText(), /you are signed in/);
     const change = async (present) => {
-      if (!(await page.getByLabel('Present password').isVisible())) await page.getByText('Change your password').click();
-      await page.getByLabel('Present password').fill(present);
+      if (!(await page.getByLabel('Current password').isVisible())) await page.getByText('Change your password').click();
+      await page.getByLabel('Current password').fill(present);
       for (const label of [/^New password/, /^Confirm/]) await page.getByLabel(label).fill(second);
       await page.getByRole('button', { name: 'Change password' }).click();
     };
     await change('not my password');
-    assert.match(await page.getByRole('alert').innerText(), /present password is not right/);
+    assert.match(await page.getByRole('alert').innerText(), /current password is wrong/);
     expected(/status of 400/);
     await picture(page, 'account-password');
     await change(first);

@@ -41,7 +41,7 @@ fn cf_05_two_listeners_need_two_places() {
             lines(&problems_of(&format!("operator = {{ address = {operator:?} }}\n{text}"), &Overrides::default()));
         assert_eq!(found.len(), usize::from(clash), "{public} {operator}: {found:?}");
         let wished =
-            format!("gateway.toml:1: operator.address: the public listener is at {public}, too; write another");
+            format!("gateway.toml:1: operator.address: the public listener uses {public}, too; choose another");
         assert!(found.iter().all(|problem| problem.starts_with(&wished)), "{found:?}");
     }
     let listen = Some("127.0.0.1:9090".parse().expect("an address"));
@@ -167,17 +167,16 @@ fn cf_05_dangerous_combinations_need_their_named_key_and_warn() {
     assert_eq!(warnings.len(), 3, "the last is of the ports: {warnings:?}");
 
     let off = GOOD.replace("development", "off");
-    assert!(lines(&problems_of(&off, &Overrides::default()))[0].contains("anybody on the way reads the tokens"));
+    assert!(
+        lines(&problems_of(&off, &Overrides::default()))[0].contains("anybody on the network path can read the tokens")
+    );
     let off = off.replace("\"off\"", "\"off\", trusted_proxies = [\"10.0.0.7\"]");
     let config = load(&off, &Overrides::default());
     assert_eq!((config.public.tls.clone(), config.warnings().len()), (TlsConfig::Off, 1));
     let everybody = off.replace("10.0.0.7", "0.0.0.0/0");
-    assert!(lines(&problems_of(&everybody, &Overrides::default()))[0].contains("this believes everybody"));
+    assert!(lines(&problems_of(&everybody, &Overrides::default()))[0].contains("this trusts every address"));
     let guessed = off.replace("public_url = \"https://mcp.example.com\"\n", "");
-    assert!(
-        lines(&problems_of(&guessed, &Overrides::default()))[0]
-            .contains("without TLS the public URL cannot be guessed")
-    );
+    assert!(lines(&problems_of(&guessed, &Overrides::default()))[0].contains("without TLS, public_url has no default"));
 
     for origin in [
         "*",
@@ -195,7 +194,7 @@ fn cf_05_dangerous_combinations_need_their_named_key_and_warn() {
         "app://obsidian.md:0080",
         "file://",
     ] {
-        assert!(only_problem(&format!("[cors]\nallowed_origins = [{origin:?}]\n")).contains("there is no wildcard"));
+        assert!(only_problem(&format!("[cors]\nallowed_origins = [{origin:?}]\n")).contains("there are no wildcards"));
     }
 }
 

@@ -33,11 +33,11 @@ fn cf_02_what_is_bad_in_meaning_is_refused() {
         ),
         (
             format!("{GOOD}[[upstream]]\nname = \"b\"\npath = \"/MCP\"\nurl = \"http://127.0.0.1:2/\"\n"),
-            "gateway.toml:9: upstream[1].path: the upstream of line 5 has this path",
+            "gateway.toml:9: upstream[1].path: the upstream of line 5 has the same path",
         ),
         (
             format!("{GOOD}[[upstream]]\nname = \"a\"\npath = \"/b\"\nurl = \"http://127.0.0.1:2/\"\n"),
-            "gateway.toml:8: upstream[1].name: the upstream of line 5 has this name",
+            "gateway.toml:8: upstream[1].name: the upstream of line 5 has the same name",
         ),
         (
             format!(
@@ -63,11 +63,11 @@ fn cf_02_what_is_bad_in_meaning_is_refused() {
 #[test]
 fn cf_02_a_store_that_is_not_there_yet_is_refused_and_its_password_not_shown() {
     for (store, wished) in [
-        ("postgres://mcpgate:geheim@db/mcpgate", "a store in PostgreSQL is not there yet"),
-        ("postgresql://db", "a store in PostgreSQL is not there yet"),
-        ("memory", "there is no such store, or not yet"),
-        ("embedded:x", "there is no such store, or not yet"),
-        ("", "there is no such store, or not yet"),
+        ("postgres://mcpgate:geheim@db/mcpgate", "a PostgreSQL store does not exist yet"),
+        ("postgresql://db", "a PostgreSQL store does not exist yet"),
+        ("memory", "this store does not exist"),
+        ("embedded:x", "this store does not exist"),
+        ("", "this store does not exist"),
     ] {
         for overrides in [Overrides::default(), up(), Overrides { data_only: true, ..Overrides::default() }] {
             let found = lines(&problems_of(&format!("store = {store:?}\n{GOOD}"), &overrides));

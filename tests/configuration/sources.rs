@@ -26,7 +26,7 @@ fn cf_07_a_file_that_others_may_write_is_refused() {
     std::fs::write(&file, GOOD).expect("it can be written");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("its mode can be set");
     let problems = Config::load(Some(&file), &Overrides::default()).expect_err("it is refused");
-    assert_eq!(problems[0].fault, "anybody may write it");
+    assert_eq!(problems[0].fault, "everybody may write to it");
 }
 
 /// What stands where a file is expected, each under its name in a folder.
@@ -106,7 +106,7 @@ fn up_takes_its_options_and_adds_a_file() {
     let scopes: Vec<_> = config.upstreams[0].scopes.iter().map(|s| s.name.as_str()).collect();
     assert_eq!((scopes, config.upstreams[0].default_scopes.to_string()), (vec!["mcp:use"], "mcp:use".to_owned()));
     let clash = problems_of("[[upstream]]\nname = \"b\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n", &overrides);
-    assert!(lines(&clash)[0].contains("the upstream of the command line has this path"));
+    assert!(lines(&clash)[0].contains("the upstream of the command line has the same path"));
     let bad = Config::load(None, &Overrides { upstream: Some("stdio:x".into()), ..up() }).expect_err("not http");
     assert_eq!(bad[0].key, "UPSTREAM_URL");
 }

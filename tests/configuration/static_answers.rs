@@ -50,12 +50,12 @@ fn what_is_wrong_with_static_answers_is_reported_at_once_with_its_lines() {
         (path("a"), text, None),
         (path("b"), "file = \"whole\"", None),
         (path("c"), "file = \"octets\"\nkind = \"octets\"", None),
-        (path("a"), text, Some("path: the one of line 8 has this path")),
-        (path("d"), "kind = \"text\"", Some("path: there is nothing to answer")),
-        (path("e"), "content = \"x\"\nfile = \"whole\"", Some("file: there is content as well")),
+        (path("a"), text, Some("path: the one in line 8 has the same path")),
+        (path("d"), "kind = \"text\"", Some("path: content and file are both missing")),
+        (path("e"), "content = \"x\"\nfile = \"whole\"", Some("file: there is also content")),
         (path("f"), "file = \"large\"", Some("file: the file cannot be used (it is larger than 64 KiB)")),
         (path("g"), "file = \"octets\"", Some("file: this is not text in UTF-8")),
-        (path("h"), "file = \"open\"", Some("file: the file cannot be used (anybody may write it)")),
+        (path("h"), "file = \"open\"", Some("file: the file cannot be used (everybody may write to it)")),
         (path("i"), "file = \"absent\"", Some("file: the file cannot be used (No such file")),
         (path("j"), "file = \".\"", Some("file: the file cannot be used (it is a folder, not a plain file)")),
         (path("k"), "file = \"fifo\"", Some("file: the file cannot be used (it is a named pipe, not a plain file)")),
@@ -136,7 +136,7 @@ fn a_logo_is_a_small_picture_and_links_are_https() {
         b"\x89PNG\r\n\x1a\n",
     ] {
         let said = problem(bad);
-        assert!(said.contains("login.logo: this is neither a PNG nor an SVG picture"), "{bad:?}: {said}");
+        assert!(said.contains("login.logo: this is neither a PNG nor an SVG image"), "{bad:?}: {said}");
     }
     assert!(problem(&[b"<svg>".as_slice(), &[b' '; 65_536]].concat()).contains("larger than 64 KiB"));
     for unreadable in ["/nowhere/logo.png", "/dev/zero", "/"] {

@@ -88,21 +88,21 @@ fn passed_headers_are_named_plainly_once_and_not_set_by_the_gateway() {
     for (names, wished) in [
         ("\"bad name\"", "not the name of a header; write letters"),
         ("\"\"", "not the name of a header"),
-        ("\"X_Region\"", "an underscore never passes"),
-        ("\"X.Region\"", "may take for a hyphen"),
-        ("\"X-Region\", \"x-region\"", "[1]: this header is there twice"),
-        ("\"X-Region\", \"XRegion\"", "[1]: this header is there twice"),
+        ("\"X_Region\"", "an underscore is never forwarded"),
+        ("\"X.Region\"", "read as a hyphen"),
+        ("\"X-Region\", \"x-region\"", "[1]: this header is listed twice"),
+        ("\"X-Region\", \"XRegion\"", "[1]: this header is listed twice"),
         ("\"X-Set\"", "headers sets this header in every request"),
         ("\"Host\"", "write host = "),
         ("\"X-Api-Key\"", "name of a credential"),
         ("\"X-Forwarded-User\"", "the gateway sets this header itself"),
         ("\"Mcp-Method\"", "the headers of MCP"),
-        ("\"X-Remote-User\"", "who is calling"),
+        ("\"X-Remote-User\"", "read the caller"),
         ("\"Destination\"", "another path, host or method"),
         ("\"X-Original-Method\"", "another path, host or method"),
-        ("\"Sec-Fetch-Mode\"", "a browser writes this header"),
+        ("\"Sec-Fetch-Mode\"", "browsers set this header"),
         ("\"Keep-Alive\"", "belongs to one connection"),
-        ("\"Accept\"", "or passes it where it may"),
+        ("\"Accept\"", "or forwards it if that is allowed"),
     ] {
         let problem = only_problem(&format!("headers = {{ X-Set = \"a\" }}\npass_headers = [{names}]\n"));
         let is_there = problem.starts_with("gateway.toml:8: upstream[0].pass_headers[");
@@ -114,7 +114,7 @@ fn passed_headers_are_named_plainly_once_and_not_set_by_the_gateway() {
 
 #[test]
 fn no_name_by_which_programs_know_a_caller_or_a_credential_can_be_passed() {
-    let (credential, caller, target) = ("name of a credential", "who is calling", "another path, host or method");
+    let (credential, caller, target) = ("name of a credential", "read the caller", "another path, host or method");
     for (wished, names) in [
         (credential, "X-Functions-Key Ocp-Apim-Subscription-Key X-Gateway-Key X-Session-Id X-Sid Signature"),
         (credential, "Signature-Input X-Hub-Signature X-Hub-Signature-256 X-Amz-Security-Token"),
@@ -232,7 +232,7 @@ fn default_scopes_fit_into_a_parameter() {
     };
     assert_eq!(problems_of(&format!("{GOOD}{}", config(8)), &Overrides::default()), []);
     let found = only_problem(&config(9));
-    assert!(found.contains("upstream[0].default_scopes: together these are longer"), "{found}");
+    assert!(found.contains("upstream[0].default_scopes: together these exceed the limits"), "{found}");
 }
 
 /// Else its metadata would invite clients to a sign-in that always refuses them.

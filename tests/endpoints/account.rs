@@ -200,8 +200,8 @@ async fn a_password_is_changed_by_its_own_form_and_the_present_password_only() {
     let (mut browser, page) = at_account(&site).await;
     let session = browser.session().unwrap().clone();
     for (present, new, more, said) in [
-        ("wrong-saucer-41", NEW, &[][..], "Your present password is not right."),
-        ("", NEW, &[], "Your present password is not right."),
+        ("wrong-saucer-41", NEW, &[][..], "The current password is wrong."),
+        ("", NEW, &[], "The current password is wrong."),
         (PASSWORD, NEW, &[("repeat", "another-kettle")], "The two passwords are not the same."),
         (PASSWORD, "short", &[], "at least 12 characters"),
         (PASSWORD, "manchesterunited", &[], "too easy to guess"),

@@ -127,7 +127,7 @@ async fn a_client_that_registered_itself_gets_an_error_only_by_a_link_that_its_u
                 "{label} in {}",
                 answer.text()
             );
-            for carried in ["&#38;state=s%201&#38;", "&#38;iss=https%3A%2F%2Fgw.example\"", "Nobody has verified"] {
+            for carried in ["&#38;state=s%201&#38;", "&#38;iss=https%3A%2F%2Fgw.example\"", "is not verified"] {
                 assert!(answer.text().contains(carried), "{carried} in {}", answer.text());
             }
             assert!(!answer.text().contains("http-equiv") && !answer.headers.contains_key("refresh"));

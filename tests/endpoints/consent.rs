@@ -111,7 +111,7 @@ async fn the_page_says_when_an_approval_is_remembered() {
         let login = browser.begin(&request(&client, &[])).await;
         let consent = browser.log_in(&login).await;
         let words = consent.html.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(words.contains("you are not asked about the same again for 90 days."), wished, "{consent}");
+        assert_eq!(words.contains("you are not asked about the same access again for 90 days."), wished, "{consent}");
     }
 }
 
@@ -162,7 +162,7 @@ async fn cn_16_a_stale_page_keeps_its_ticks_and_grants_nothing() {
     let answer = browser.post("/consent", &consent.form(&one)).await;
     assert_eq!(answer.status, 403, "{answer:?}");
     let anew = Page::new(&consent.at, answer.text());
-    assert!(anew.html.contains("what it asks has changed") && anew.html.contains("All of them."), "{anew}");
+    assert!(anew.html.contains("the request has changed") && anew.html.contains("All of them."), "{anew}");
     assert_eq!(anew.ticked(), ["sales:read"]);
     assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
     let pairs = browser.post("/consent", &anew.approval()).await.redirected(REDIRECT);
@@ -294,7 +294,7 @@ async fn cn_16_what_can_do_harm_is_marked_comes_first_and_is_ticked_by_the_reade
     let marked = "Change orders <span class=\"badge bad\">Sensitive</span></label>";
     assert_eq!((consent.html.matches("badge bad").count(), consent.html.contains(marked)), (1, true), "{consent}");
     assert!(consent.html.find("Change orders") < consent.html.find("Read sales data"));
-    assert!(consent.html.contains("allowed only if you tick it"));
+    assert!(consent.html.contains("granted only if you tick them"));
     assert_eq!(consent.ticked(), ["sales:read"]);
     let pairs = browser.post("/consent", &consent.form(&APPROVE)).await.redirected(REDIRECT);
     let body = redeem(&site, &client, only(&pairs, "code")).await.json();

@@ -72,7 +72,7 @@ async fn cn_10_a_client_that_gave_no_name_has_chosen_none() {
 async fn the_page_says_from_where_an_approval_is_remembered() {
     let site = Site::with(&format!("{VERIFIED}remember_consent = true\n")).await;
     let page = words(&consent(&site, DOCUMENT, SITE).await);
-    let said = "you are not asked about the same again for 90 days, as long as you come from app.example.";
+    let said = "you are not asked about the same access again for 90 days, as long as you come from app.example.";
     assert!(page.contains(said), "{page}");
-    assert!(!words(&consent(&site, DOCUMENT, LOCAL).await).contains("asked about the same again"));
+    assert!(!words(&consent(&site, DOCUMENT, LOCAL).await).contains("asked about the same access again"));
 }

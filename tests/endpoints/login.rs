@@ -149,7 +149,7 @@ async fn too_many_failures_are_told_when_to_come_again() {
     let last = last.unwrap();
     assert_eq!(last.status, 429, "{last:?}");
     assert!(last.header("retry-after").parse::<u64>().unwrap() >= 1);
-    assert!(last.text().contains("too many attempts to sign in"));
+    assert!(last.text().contains("too many sign-in attempts"));
     assert!(last.text().contains("name=\"password\""), "the form is still there");
 }
 

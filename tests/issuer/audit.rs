@@ -88,48 +88,47 @@ fn page() -> String {
 
 const INTRODUCTION: &str = "# Events of the audit trail
 
-Made from the declarations in `src/store/audit_event.rs`; a test holds the two together
-(`MCPGATE_BLESS=1 cargo test --test issuer the_page_of_events` rewrites this file), and the tests compare the rows that
-they read with it. [operations.md](operations.md#logs-and-the-audit-trail) says how to read the trail and how long it is
-kept.
+Generated from the declarations in `src/store/audit_event.rs`; a test compares the two
+(`MCPGATE_BLESS=1 cargo test --test issuer the_page_of_events` rewrites this file), and other tests compare the rows that
+they read with the declarations. [operations.md](operations.md#logs-and-the-audit-trail) describes how to read the trail
+and how long it is kept.
 
 ## Fields
 
-`mcpgate audit tail --json` prints an object for each row, with all of these members; one that has nothing to say is
-`null`.
+`mcpgate audit tail --json` prints an object for each row, with all of these members; one without a value is `null`.
 
-| member | what it is |
+| member | meaning |
 | --- | --- |
-| `number` | grows from row to row, and is never given twice |
-| `at` | when, in UTC |
-| `tenant` | whose |
-| `event` | what: one of the names below |
-| `user` | the login name of the account in `subject`, else in `actor`, while there is such an account |
-| `actor` | who did it: the subject of somebody who was signed in, or `operator` for the command line; `null` for what a client or the gateway itself did, or where nobody knows who it was |
-| `subject` | the account that it is about: for whom a token was issued, whose password was wrong |
-| `client_id` | the client that it is about |
-| `resource` | the resource that access was given to or refused at |
-| `scopes` | the scopes that were given or refused |
-| `address` | the address that the request came from; in a row that stands for several, their site (IPv4 /24, IPv6 /48) |
-| `target` | the grant that it is about |
-| `reason` | why it was refused, or what else there is to say |
-| `request_id` | the request, as in the log |
+| `number` | increases from row to row, and is never reused |
+| `at` | the time, in UTC |
+| `tenant` | the tenant |
+| `event` | one of the names below |
+| `user` | the login name of the account in `subject`, or else in `actor`, as long as that account exists |
+| `actor` | who did it: the subject of a signed-in user, or `operator` for the command line; `null` for what a client or the gateway itself did, or if it is unknown |
+| `subject` | the affected account: the one that a token was issued for, or whose password was wrong |
+| `client_id` | the affected client |
+| `resource` | the resource to which access was granted or refused |
+| `scopes` | the scopes that were granted or refused |
+| `address` | the address of the sender; in a row for several requests, their site (IPv4 /24, IPv6 /48) |
+| `target` | the affected grant |
+| `reason` | the reason of a refusal, or further detail |
+| `request_id` | the request id, as in the log |
 
-Texts are cut at 256 characters. No row holds a password, a code, a token or a secret, nor a login name that was typed.
+Texts are truncated to 256 characters. No row has a password, a code, a token or a secret, nor a login name as typed.
 
 ## Kinds
 
-- **deed**: something was changed. The row is written in the same transaction: there is never one without the other.
-  Strangers can cause `client.registered`, `client.added` and `client.deleted`, as often as registrations are let through
-  ([operations.md](operations.md#logs-and-the-audit-trail) has the numbers).
-- **routine**: a token was refreshed, as every client does by itself many times a day. Of the refreshes for one user 60 in
-  a minute have a row.
-- **open**: what anybody can cause, signed in or not; nearly all of it is refused. Of one event 20 in a minute have a row
-  from one address (IPv6: a /64), 60 from one site (IPv4 /24, IPv6 /48), and some 6.5 a second in all.
+- **deed**: something was changed. The row is written in the same transaction as the change, so there is never one
+  without the other. Strangers can cause `client.registered`, `client.added` and `client.deleted` as often as the limits
+  on registrations allow ([operations.md](operations.md#logs-and-the-audit-trail) has the numbers).
+- **routine**: a token was refreshed, as every client does by itself many times a day. At most 60 refreshes a minute for
+  one user get a row.
+- **open**: events that anybody can cause, signed in or not; nearly all are refusals. In a minute, one event gets at most
+  20 rows from one address (IPv6: a /64) and 60 from one site (IPv4 /24, IPv6 /48); all open events together get some 6.5
+  rows a second.
 
-Where there are more, the others are counted, and within two minutes, or when the process ends, a row of the same event
-with the reason `counted: N more, of a minute or two` says how many; its `address` is their network, its `subject` their
-user.
+Further ones are counted. Within two minutes, or when the process ends, a row of the same event with the reason
+`counted: N more, of a minute or two` gives their number; its `address` is their site, its `subject` their user.
 
 ## Events
 ";

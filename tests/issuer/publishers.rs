@@ -145,7 +145,7 @@ async fn ci_12_the_log_says_that_a_copy_stands_in_what_the_edge_said_and_what_to
     world.begin(&claude(), &[("redirect_uri", CLAUDE_CALLBACK)], None).await.unwrap();
     let lines = log.warnings();
     let told = [
-        "a copy stands in",
+        "a copy is used",
         "mcpgate client document import",
         &format!("client=\"{CLAUDE}\""),
         "403",

@@ -178,8 +178,8 @@ async fn the_socket_of_commands_comes_and_goes_with_the_server_and_understands_o
         ("{}", "does not understand"),
         (&QUESTION.replace("\"user\"", "\"more\":1,\"user\""), "does not understand"),
         (&QUESTION.replace("\"version\":1", "\"version\":1,\"version\":1"), "does not understand"),
-        (&QUESTION.replace("default", "No Tenant"), "no such tenant"),
-        (&QUESTION.replace(":1,", ":2,"), "speaks version 1, not 2"),
+        (&QUESTION.replace("default", "No Tenant"), "does not know this tenant"),
+        (&QUESTION.replace(":1,", ":2,"), "uses version 1, not 2"),
         (&"x".repeat(16 << 10), "does not understand"),
         // What was forgotten must not mean everybody's.
         (&QUESTION.replace("\"user\":null,\"client\":null", ""), "does not understand"),
@@ -255,6 +255,6 @@ async fn another_user_is_not_heard_at_the_socket_even_if_everybody_may_open_it()
         .unwrap();
     let said = String::from_utf8_lossy(&other.stdout);
     assert!(other.status.success() && said.contains("1 passed"), "{said}");
-    until_said(home, "it is of user 65534, who is neither root nor the user of this server").await;
+    until_said(home, "it comes from user 65534, who is neither root nor the user of this server").await;
     assert_eq!(Client::new(home).call("/mcp", &tokens.access, "still").await.status, 200);
 }

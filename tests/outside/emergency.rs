@@ -58,7 +58,7 @@ async fn access_is_ended_while_the_configuration_is_broken_or_gone() {
         let done = |words: &[&str]| {
             let (code, said) = run(&[words, &named].concat());
             assert_eq!(code, Some(0), "{words:?} {named:?}: {said}");
-            assert!(said.contains(&format!("this is done in {data}")), "{said}");
+            assert!(said.contains(&format!("the command still runs on {data}")), "{said}");
         };
         assert_eq!(Client::new(home).call("/mcp", &tokens.access, "before").await.status, 200);
         done(&["session", "list"]);
@@ -85,7 +85,7 @@ async fn access_is_ended_while_the_configuration_is_broken_or_gone() {
         }
         let (code, said) = run(&["session", "revoke", "--all", "--config", config]);
         assert_eq!(code, Some(78), "{said}");
-        assert!(said.contains("--data: this command needs the data folder alone") && said.contains(config), "{said}");
+        assert!(said.contains("--data: this command needs only the data directory") && said.contains(config), "{said}");
     }
 }
 
@@ -221,7 +221,7 @@ async fn the_files_of_the_keys_are_watched_and_a_broken_one_changes_nothing() {
     assert_eq!(client.send(ask()).await.status, 200);
     let whole = std::fs::read_to_string(&token).unwrap();
     write_keys(&token, "1 broken\n");
-    until_said(home, "the keys before stay in force").await;
+    until_said(home, "keeping the current keys").await;
     assert_eq!(client.send(ask()).await.status, 200);
     write_keys(&session, &(line(9) + &std::fs::read_to_string(&session).unwrap()));
     write_keys(&token, &whole);

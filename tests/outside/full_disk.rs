@@ -237,7 +237,7 @@ async fn a_person_who_signs_out_on_a_full_disk_is_told_that_it_is_not_saved() {
     fill_up(&gateway);
     let page = browser.submit(&form).await;
     assert_eq!((page.status, page.header("retry-after")), (503, "5"));
-    assert!(page.text().contains("This is done, but not yet saved"), "{}", page.text());
+    assert!(page.text().contains("Done, but not yet saved"), "{}", page.text());
     let name = home.cookie("session");
     assert!(!browser.cookies.contains_key(&name), "{name}: {:?}", browser.cookies);
     assert_eq!(Client::new(home).call("/mcp", &tokens.access, "after").await.status, 401);

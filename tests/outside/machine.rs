@@ -90,7 +90,7 @@ async fn a_start_that_does_not_end_hears_a_signal_to_end() {
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await, Some(0));
     assert!(began.elapsed() >= Duration::from_secs(4), "it is waited for a while");
-    until_said(&gateway.home, "told to end before the start was over").await;
+    until_said(&gateway.home, "told to stop during the start").await;
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn every_background_task_is_looked_after() {
         "report of first uses",
         "store watch",
         "sweep",
-        "watch for tokens that do not come",
+        "watch for tokens that are not presented",
         "watchdog",
     ] {
         until_said(&gateway.home, &format!("\"a background task is looked after\",\"task\":\"{task}\"")).await;
@@ -249,7 +249,7 @@ async fn st_03_a_lost_or_emptied_store_beside_its_keys_is_refused_and_a_backup_b
         let added = run_as(Path::new(BINARY), None, &data, &["user", "add", "eve"]);
         assert_eq!(added.0, Some(1), "{}", added.1);
         for said in said.iter().chain([&added.1]) {
-            let why = if lost { "the store is gone" } else { "the file is empty or cut off" };
+            let why = if lost { "the store is gone" } else { "the file is empty or truncated" };
             // `user list` never makes a store, so it says no more than that there is none.
             assert!(said.contains(why) || said.contains("there is no store here"), "{said}");
             assert!(said.contains("mcpgate db restore") || said.contains("there is no store here"), "{said}");
@@ -290,7 +290,7 @@ async fn a_limit_on_the_size_of_files_is_a_full_disk_and_no_death() {
         answers.push(register(home).await.status);
     }
     assert_eq!(Client::new(home).call("/mcp", token, "limited").await.status, 200);
-    until_said(home, "the disk takes no more").await;
+    until_said(home, "the disk accepts no more data").await;
     limit_files(&gateway, None);
     assert_eq!(register(home).await.status, 201);
     let command = |size: &str, words: &str| {
@@ -299,7 +299,7 @@ async fn a_limit_on_the_size_of_files_is_a_full_disk_and_no_death() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (code, said) = command("1", "user add grace");
-    assert!(code == Some(1) && said.contains("the disk takes no more"), "{code:?} {said}");
+    assert!(code == Some(1) && said.contains("the disk accepts no more data"), "{code:?} {said}");
     assert_eq!(command("unlimited", "user add grace").0, Some(0));
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await, Some(0));

@@ -88,7 +88,7 @@ async fn a_store_that_takes_no_writes_is_told_and_warm_tokens_are_served() {
     let probe = operator(home, "/readyz", &[]).await;
     assert_eq!(
         (probe.status, probe.text().as_str()),
-        (200, "ready, but the store writes nothing just now\nupstream mcp: up\n")
+        (200, "ready, but the store cannot be written at the moment\nupstream mcp: up\n")
     );
     assert_eq!(metric(home, "mcpgate_store_failing ").await, 1);
     other.execute_batch("ROLLBACK").unwrap();
@@ -273,7 +273,7 @@ async fn an_upstream_of_up_is_called_what_it_calls_itself() {
     std::io::BufReader::new(demo.0.stdout.take().unwrap()).read_line(&mut said).unwrap();
     let url = said.trim().rsplit(' ').next().unwrap().to_owned();
     let gateway = Home::new("", Some(url)).start().await;
-    until_said(&gateway.home, "people are shown what this upstream calls itself").await;
+    until_said(&gateway.home, "the pages show this upstream by the name that it gives itself").await;
     assert_eq!(told_name(&gateway.home).await, "mcpgate demo");
     let application = Application::register(&gateway.home, CALLBACK).await;
     let page = Browser::new(&gateway.home).ask(&application.request(&random(), &[])).await.text();

@@ -299,7 +299,7 @@ async fn a_refusal_of_a_stream_that_comes_late_is_what_the_next_get_gets() {
     });
     for reply in [&ended, &failed] {
         assert_eq!((reply.status, reply.complete), (200, true), "{reply:?}");
-        assert!(reply.text().ends_with(": the upstream refuses this stream\n\n"), "{reply:?}");
+        assert!(reply.text().ends_with(": the upstream refused this stream\n\n"), "{reply:?}");
     }
     let before = world.mcp.seen().len();
     let reply = world.ask(&stream(&token)).await;

@@ -43,7 +43,7 @@ async fn up_01_an_upstream_that_cannot_be_connected_to_is_told_by_its_cause() {
         (format!("http://{closed}/"), (502, "connection_refused", "refuses connections", "Connection refused")),
         ("http://nowhere.invalid/".to_owned(), (502, "unknown_host", "cannot be resolved", "nowhere.invalid: ")),
         (format!("https://{closed}/"), (502, "connection_refused", "refuses connections", "127.0.0.1")),
-        (format!("https://{}/", plain_address), (502, "tls", "no TLS connection", "127.0.0.1")),
+        (format!("https://{}/", plain_address), (502, "tls", "TLS handshake with the upstream failed", "127.0.0.1")),
     ] {
         let world = World::with(url(to)).await;
         assert_fault(&world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await, &log, expected);

@@ -151,7 +151,7 @@ async fn what_is_not_read_passes_byte_for_byte_and_refusals_say_what_is_wrong() 
     }
     let seen = world.mcp.seen().len();
     for (arguments, code, words) in [
-        (deep(200), -32600, "objects and arrays are nested more than 128 deep"),
+        (deep(200), -32600, "objects and arrays are nested more than 128 levels deep"),
         (r#"{"a":1,"\u0061":2}"#.to_owned(), -32600, "a member name occurs twice"),
         (format!(r#"{{"{}":1}}"#, "n".repeat(70_000)), -32600, "a member name is longer than 65,536 bytes"),
         ("01".to_owned(), -32700, "the body is not JSON"),

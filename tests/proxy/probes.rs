@@ -54,7 +54,7 @@ async fn an_upstream_that_is_no_mcp_server_is_told_with_the_url_to_write() {
     let page = vec![answer("200 OK\r\nContent-Type: text/html", "<p>\"jsonrpc\"</p>")];
     for (path, acts, says) in [
         ("/", vec![not_found()], &["404 Not Found with text/plain", "/mcp\"? An MCP server answers there"][..]),
-        ("/api/", vec![fast_api, not_found()], &["no JSON-RPC", "did you mean url = \"http://", "/api/mcp\"?"]),
+        ("/api/", vec![fast_api, not_found()], &["not JSON-RPC", "did you mean url = \"http://", "/api/mcp\"?"]),
         ("/sse", vec![vec![answer("405 Nope", "")], not_found()], &["405", "transport of 2024-11-05", ":PORT/mcp\"?"]),
         ("/a/mcp/sse", vec![page], &["200 OK with text/html", "look up the path"]),
         ("/mcp", vec![vec![answer("401 Unauthorized", "")]], &["a credential in upstream.headers"]),
@@ -72,7 +72,7 @@ async fn an_upstream_that_is_no_mcp_server_is_told_with_the_url_to_write() {
         }
         assert!(!line.contains("secret"), "{line}");
         let (is_up, detail) = main(&states);
-        assert!(is_up == Some(true) && detail.starts_with("up, but no MCP server: "), "{states:?}");
+        assert!(is_up == Some(true) && detail.starts_with("up, but not an MCP server: "), "{states:?}");
         // Whatever the ping met: an answer of an MCP server shows that it is one.
         assert_eq!(world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await.status, 200);
         assert_eq!(main(&world.states()), (Some(true), "up"));

@@ -60,7 +60,7 @@ pub enum AdministrationError {
         known: String,
     },
     /// No upstream was named, and there is not exactly one; the names of all.
-    #[error("which upstream is meant? name it with --upstream; there are: {0}")]
+    #[error("there are several upstreams; name one with --upstream: {0}")]
     WhichUpstream(String),
     /// The name is not valid for an account.
     #[error("{0:?} cannot be a login name: write 1 to 128 of a-z, 0-9 and .-_@+")]
@@ -69,7 +69,7 @@ pub enum AdministrationError {
     #[error("there is an account {0:?} already")]
     NameTaken(String),
     /// Another account had the name before.
-    #[error("{0:?} was the login name of somebody else, and is never given to another person: choose another one")]
+    #[error("{0:?} was the login name of another account and is never reused: choose another one")]
     NameOnceGiven(String),
     /// The password is not acceptable.
     #[error("{}", refusal(*.0))]
@@ -87,7 +87,7 @@ pub enum AdministrationError {
     AccountDisabled(String),
     /// The client of operators' tokens is switched off.
     #[error(
-        "the client {0}, which all tokens issued here belong to, is disabled; switch it on with mcpgate client enable"
+        "the client {0}, to which all tokens issued here belong, is disabled; enable it with mcpgate client enable"
     )]
     ClientDisabled(String),
     /// The lifetime is out of range.
@@ -102,7 +102,7 @@ pub enum AdministrationError {
     )]
     NoDocument,
     /// The document was fetched from another URL than its `client_id`.
-    #[error("{at} has the document of {of}; fetch that one, or import a copy that you trust as a file")]
+    #[error("{at} contains the document of {of}; fetch that URL, or import a copy that you trust as a file")]
     Elsewhere {
         /// The URL that it was fetched from.
         at: String,
@@ -111,8 +111,8 @@ pub enum AdministrationError {
     },
     /// The document's publisher is not among the verified publishers.
     #[error(
-        "{0} is not among client_id_metadata_documents.verified_publishers; a copy stands in only for a publisher that is \
-         trusted: add the URL there first"
+        "{0} is not among client_id_metadata_documents.verified_publishers; a copy is used only for a trusted \
+         publisher: add the URL there first"
     )]
     NotVerified(String),
     /// The configuration does not admit documents at this URL.
@@ -143,7 +143,8 @@ fn refusal(why: PasswordRefused) -> String {
         PasswordRefused::TooShort(least) => format!("a password has at least {least} characters"),
         PasswordRefused::TooLong => "a password has at most 1024 bytes".to_owned(),
         PasswordRefused::TooCommon => {
-            "this password is too easy to guess: it is made of common words or names, a date, a pattern, or the account's own name"
+            "this password is too easy to guess: it consists of common words or names, a date, a pattern, or the \
+             account's own name"
                 .to_owned()
         }
     }

@@ -60,7 +60,7 @@ impl IssuerRequest<'_> {
         let session = self.live_session(session).await?.filter(|_| !prompt.login);
         let Some(session) = session else {
             if prompt.none {
-                let (rule, words) = (Rule::LoginNeeded, "nobody is logged in");
+                let (rule, words) = (Rule::LoginNeeded, "nobody is signed in");
                 return Err(self.refuse_silently(asked, rule, words, None).await);
             }
             let (_, transaction) = self.begin_transaction(Some(&asked), None).await?;

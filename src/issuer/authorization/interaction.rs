@@ -185,7 +185,7 @@ impl IssuerRequest<'_> {
         let verified = client.and_then(|client| Some((request.verify(&client)?, client)));
         let Some((request, client)) = verified else {
             self.end(&interaction).await?;
-            let error = OAuthError::new(Rule::ClientNoLongerWelcome, "This application is no longer welcome here.");
+            let error = OAuthError::new(Rule::ClientNoLongerWelcome, "This application can no longer connect here.");
             let why = interaction
                 .client
                 .as_ref()

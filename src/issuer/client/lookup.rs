@@ -9,7 +9,7 @@ use crate::issuer::{AuthorizeRejection, IssuerRequest};
 use crate::oauth::{Client, ClientId, ClientOrigin, OAuthError, Rule};
 
 /// What the page says about every unknown client.
-const UNKNOWN: &str = "This application is not known here. Remove the connection in the application and add it again.";
+const UNKNOWN: &str = "This application is unknown here. Remove the connection in the application and add it again.";
 
 impl IssuerRequest<'_> {
     /// Finds a client that is stored, switched on and admitted. This is all that `/token`, `/revoke` and the later steps of an
@@ -54,7 +54,8 @@ impl IssuerRequest<'_> {
             }
             Err(LookupFailure::NotAClient(rule, detail)) => (error(rule, UNKNOWN), detail),
             Err(LookupFailure::TryLater(detail)) => {
-                let words = "What this application says of itself cannot be read just now. Try again in a minute.";
+                let words = "The description of this application cannot be fetched at the moment. Try again in a \
+                             minute.";
                 (error(Rule::DocumentUnreachable, words), Some(detail))
             }
         };

@@ -54,9 +54,10 @@ impl NotAdmitted {
     pub(in crate::issuer) const fn expected(self) -> &'static str {
         match self {
             Self::NoUrl => {
-                "an https URL with a path, spelled as a URL parser writes it, without user name, query and fragment"
+                "an https URL with a path, in the form that a URL parser writes, without user name, query and \
+                 fragment"
             }
-            Self::Internal => "a host of the public DNS, or an address of it in outbound.allow_addresses",
+            Self::Internal => "a host in the public DNS, or with an address in outbound.allow_addresses",
             Self::Off => "a client that is registered: client_id_metadata_documents.mode is off",
             Self::NotListed => "a URL or host among client_id_metadata_documents.allow",
         }

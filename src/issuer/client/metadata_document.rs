@@ -88,7 +88,7 @@ impl IssuerRequest<'_> {
             }
             Err(fault) => fault,
         };
-        tracing::info!(client = url.as_str(), %fault, "a metadata document makes no client");
+        tracing::info!(client = url.as_str(), %fault, "a metadata document was refused");
         let answer = if policy.is_verified(id) && fault.lets_copy_stand_in() {
             self.copy(&url, id, stored, &fault).await
         } else {
@@ -135,8 +135,8 @@ impl IssuerRequest<'_> {
         let copied = client.document.map(|age| age.fetched_at.day()).unwrap_or_default();
         tracing::warn!(
             client = url.as_str(), %fault, said = fault.said(), copy_of = copied,
-            "a publisher's metadata document cannot be fetched: a copy stands in; if sign-ins fail, import a newer one with \
-             mcpgate client document import"
+            "a publisher's metadata document cannot be fetched, and a copy is used; if sign-ins fail, import a newer \
+             one with mcpgate client document import"
         );
         Ok(client)
     }
@@ -286,6 +286,9 @@ fn stand_in(
     }
     let unreachable = || LookupFailure::TryLater(fault.to_string());
     let client = old_copy(stored, now).ok_or_else(unreachable)?;
-    tracing::warn!(client = client.id.as_str(), "a metadata document is unreachable: its last good copy stands in");
+    tracing::warn!(
+        client = client.id.as_str(),
+        "a metadata document cannot be fetched, and its last valid copy is used"
+    );
     Ok(client)
 }

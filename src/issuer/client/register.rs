@@ -70,7 +70,9 @@ impl IssuerRequest<'_> {
                 None => Err(TokenRejection::Unavailable),
             },
             Insertion::Exists => {
-                tracing::error!("a new client id of 172 random bits is taken: is the generator of randomness broken?");
+                tracing::error!(
+                    "a new client id of 172 random bits is already in use: is the random number generator broken?"
+                );
                 Err(TokenRejection::Unavailable)
             }
         }

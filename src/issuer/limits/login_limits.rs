@@ -244,8 +244,8 @@ impl LoginLimits {
         if let Err(wait) = below(self.in_all.read(&attempt.is_first_of_site, now), FAILURES_PER_MINUTE) {
             if self.warned.add((), now) == 1 {
                 tracing::warn!(
-                    "more than {FAILURES_PER_MINUTE} logins a minute fail: people who sign in from a network for the \
-                     first time have to wait"
+                    "more than {FAILURES_PER_MINUTE} logins a minute fail: people who sign in from a new network \
+                     have to wait"
                 );
             }
             return Err(wait);

@@ -35,7 +35,7 @@ pub(crate) enum HashError {
     #[error("argon2 failed: {0}")]
     Argon2(#[from] PhcError),
     /// The thread panicked, or the runtime is being shut down.
-    #[error("it was broken off: {0}")]
+    #[error("it was aborted: {0}")]
     BrokenOff(#[from] tokio::task::JoinError),
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn hash_new(
 /// Compares a password with a stored PHC string; takes as long as the string's parameters demand.
 pub(crate) fn verify(phc: &str, password: &str, policy: &LoginPolicy) -> Verified {
     let Ok(stored) = PasswordHash::new(phc) else {
-        tracing::error!("a stored password hash is damaged: the account cannot log in until its password is set");
+        tracing::error!("a stored password hash is damaged: the account cannot sign in until its password is set");
         return Verified::No;
     };
     match Argon2::default().verify_password(normal(password).as_bytes(), &stored) {
@@ -97,7 +97,7 @@ pub(crate) fn verify(phc: &str, password: &str, policy: &LoginPolicy) -> Verifie
         Ok(()) => Verified::NeedsRehash,
         Err(PhcError::PasswordInvalid) => Verified::No,
         Err(fault) => {
-            tracing::error!(%fault, "a password could not be compared");
+            tracing::error!(%fault, "a password could not be checked");
             Verified::No
         }
     }

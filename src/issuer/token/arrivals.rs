@@ -64,15 +64,15 @@ impl Issuer {
                     subject = token.subject.as_str(),
                     resource = token.resource.as_str(),
                     address = token.address.map(tracing::field::display),
-                    "a token was given out a minute ago and has not been presented: does something in front of this gateway \
-                     keep its client out of the resource (a CDN or firewall that blocks AI agents, bots, or the addresses \
-                     of the vendor), or has the client been closed?"
+                    "a token was issued a minute ago and has not been presented: either something in front of this \
+                     gateway blocks the client (a CDN or firewall that blocks AI agents, bots, or the addresses of \
+                     the vendor), or the client was closed"
                 );
             }
         }
         if missing.len() > LINES {
             let more = missing.len().saturating_sub(LINES);
-            tracing::warn!(more, "further tokens were given out a minute ago and have not been presented");
+            tracing::warn!(more, "further tokens were issued a minute ago and have not been presented");
         }
     }
 }

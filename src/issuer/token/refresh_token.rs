@@ -164,7 +164,7 @@ impl IssuerRequest<'_> {
             }
             outcome
         });
-        let ended = |error| StoreError::Unavailable(format!("the rotation of a refresh token did not end: {error}"));
+        let ended = |error| StoreError::Unavailable(format!("the rotation of a refresh token did not finish: {error}"));
         rotation.await.unwrap_or_else(|error| Err(ended(error)))
     }
 

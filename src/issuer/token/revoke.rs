@@ -20,7 +20,7 @@ impl IssuerRequest<'_> {
         let client = self.authenticate(authorization, form).await?;
         let token = form.get("token").filter(|_| form.first_repeated().is_none());
         let Some(token) = token else {
-            let words = "the parameter token is needed, and each one only once";
+            let words = "the parameter token is required, and each parameter only once";
             let rule = if form.first_repeated().is_some() { Rule::ParameterRepeated } else { Rule::TokenMissing };
             let error = OAuthError::new(rule, words);
             let error =

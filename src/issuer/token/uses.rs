@@ -65,7 +65,8 @@ impl Issuer {
             let recorded = self.services.store.record_uses(part.clone()).await?;
             for (tenant, grant) in recorded.ended {
                 self.metrics.control(ControlEvent::RefreshReused);
-                tracing::warn!(%grant, "an access token that came with a lost answer was presented: two parties hold the grant, and it has ended");
+                tracing::warn!(%grant, "an access token from a lost answer was presented: two parties have tokens of \
+                                        the grant, so it has ended");
                 self.cache.forget_grant(&tenant, grant);
             }
             recorded.unwritten.map_or(Ok(()), Err)?;

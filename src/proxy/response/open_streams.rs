@@ -305,7 +305,7 @@ impl OpenStream {
 /// Runs a task to its end, and again when it panics.
 async fn despite_panics<F: Future<Output = ()>>(task: impl Fn() -> F) {
     while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
-        tracing::error!("watching open answers failed; it begins again");
+        tracing::error!("the task that watches open answers failed and is restarted");
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -29,7 +29,7 @@ const ENOUGH_LOOKS: u8 = 2;
 /// A comment line, which every client ignores.
 pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 /// A comment for a client whose stream the upstream refuses late; the next attempt is refused at once.
-const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream\n\n");
+const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refused this stream\n\n");
 
 /// The upstream's body, its connection, and its slot among the requests in progress unless it is a stream of events.
 pub(super) type RelaySource = (Content, (Lease, Option<FairSlot>));

@@ -37,7 +37,7 @@ pub(in crate::proxy) async fn dial(origin: &UpstreamOrigin) -> Result<Dialled, F
         Ok(dialled) => dialled,
         Err(_) => {
             let time = origin.connect_timeout;
-            let detail = format!("no connection to {} in {time:?}", origin.authority);
+            let detail = format!("no connection to {} within {time:?}", origin.authority);
             Err(Fault::new(Cause::TooSlow, detail).by("upstream.connect_timeout"))
         }
     }

@@ -171,7 +171,7 @@ impl Pool {
     }
 
     async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>, wait: Wait) -> SendResult {
-        let resting = || Fault::new(Cause::Resting, "no connection could be made a moment ago");
+        let resting = || Fault::new(Cause::Resting, "the last connection attempt failed a moment ago");
         let attempt = self.breaker.attempt(Instant::now()).ok_or_else(resting)?;
         let dialled = connect::dial(&self.route.origin).await;
         self.route.health.tried(dialled.as_ref().map(drop).map_err(|fault| fault.cause));
@@ -261,7 +261,7 @@ impl Pool {
             }
             // If the peer's window has let no byte through, the peer cannot have acted on the body.
             if let Some(body) = mark.untouched() {
-                let detail = format!("it has let nothing of a request through in {:?}", origin.connect_timeout);
+                let detail = format!("it accepted no part of a request within {:?}", origin.connect_timeout);
                 let fault = Fault::new(Cause::TooSlow, detail).by("upstream.connect_timeout");
                 return Err(Unanswered::Unprocessed(fault, Some(body)).into());
             }

@@ -107,13 +107,13 @@ impl Probe<'_> {
         let dialled = connect::dial(&self.route.origin).await;
         let before = self.route.health.tried(dialled.as_ref().map(drop).map_err(|fault| fault.cause));
         match (dialled, before) {
-            (Ok(_), Some(Err(_))) => tracing::info!(upstream = name, "the upstream can be reached now"),
+            (Ok(_), Some(Err(_))) => tracing::info!(upstream = name, "the upstream is reachable again"),
             (Ok(_), Some(Ok(())) | None) | (Err(_), Some(Err(_))) => {}
             (Err(Fault { cause, detail, .. }), Some(Ok(())) | None) => tracing::warn!(
                 upstream = name,
                 cause = cause.row().reason,
                 detail = &*detail,
-                "the upstream cannot be reached, and requests to it fail until it can: {}",
+                "the upstream cannot be reached, and requests to it fail: {}",
                 remedy(cause)
             ),
         }
@@ -144,14 +144,14 @@ impl Probe<'_> {
                 }
                 return;
             }
-            Ok(PingReply::Moved(_)) => "it redirects in a circle".to_owned(),
+            Ok(PingReply::Moved(_)) => "it redirects in a loop".to_owned(),
             Ok(PingReply::Other(what)) => what,
             Err(what) => what,
         };
         let cure = self.cure().await;
         tracing::warn!(
             upstream = &*route.name,
-            "this seems to be no MCP server: a ping to {} failed, {other}; {cure}",
+            "this does not seem to be an MCP server: a ping to {} failed, {other}; {cure}",
             route.url_with(route.configured_target().path())
         );
         route.health.doubt(Some(other));
@@ -172,8 +172,7 @@ impl Probe<'_> {
             Err(_) => false,
         };
         let url = route.url_with(&candidate);
-        let transport =
-            if is_sse { "its /sse is of the transport of 2024-11-05, which is not spoken here; " } else { "" };
+        let transport = if is_sse { "its /sse uses the transport of 2024-11-05, which is not supported; " } else { "" };
         let found = if is_there { " An MCP server answers there" } else { "" };
         format!("{transport}did you mean url = \"{url}\"?{found}")
     }
@@ -213,7 +212,7 @@ impl Probe<'_> {
             }
             Ok((judge(head.status, &head.headers, &content), content))
         };
-        timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("there was no answer in {PATIENCE:?}")))
+        timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("there was no answer within {PATIENCE:?}")))
     }
 
     /// Ends the session that some servers start for any request, since it will not be used.
@@ -273,16 +272,16 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PingReply {
     let is_rpc = || body.windows(9).any(|part| part == b"\"jsonrpc\"");
     let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     match (status, head::form(headers)) {
-        (StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => {
-            PingReply::Other(format!("it answered {status}: it wants a credential in upstream.headers, or another one"))
-        }
+        (StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => PingReply::Other(format!(
+            "it answered {status}: it requires a credential in upstream.headers, or a different one"
+        )),
         (status, _) if status.is_redirection() => {
             let to = text(&LOCATION).unwrap_or_else(|| "nowhere".into());
             PingReply::Other(format!("it answered {status}, to {}", to.split(['?', '#']).next().unwrap_or_default()))
         }
         (_, BodyKind::Events) => PingReply::Mcp,
         (_, BodyKind::Json) if is_rpc() => PingReply::Mcp,
-        (_, BodyKind::Json) => PingReply::Other(format!("it answered {status} with JSON that is no JSON-RPC")),
+        (_, BodyKind::Json) => PingReply::Other(format!("it answered {status} with JSON that is not JSON-RPC")),
         (_, BodyKind::Other) => match text(&CONTENT_TYPE) {
             Some(kind) => PingReply::Other(format!("it answered {status} with {kind}")),
             None => PingReply::Other(format!("it answered {status}")),
@@ -306,6 +305,6 @@ fn remedy(cause: Cause) -> &'static str {
         | Cause::Redirect
         | Cause::CompressedStream
         | Cause::CredentialRefused
-        | Cause::SessionId => "look at the network between the two, and at upstream.url",
+        | Cause::SessionId => "check the network in between, and upstream.url",
     }
 }

@@ -38,9 +38,9 @@ impl Route {
             tracing::warn!(
                 upstream = &*self.name,
                 status = status.as_u16(),
-                "the upstream redirects to another path of its own; write url = \"{written}\" in its [[upstream]], or \
+                "the upstream redirects to another of its paths; write url = \"{written}\" in its [[upstream]], or \
                  start mcpgate up with that URL{}",
-                if self.has_query { " (and the query that is there now)" } else { "" }
+                if self.has_query { " (and its current query)" } else { "" }
             );
             *told = Some(written);
         }

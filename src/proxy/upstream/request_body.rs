@@ -133,7 +133,7 @@ impl UploadProgress {
         match self.state.load(Relaxed) {
             TOO_LARGE => Some(Rejection::TooLarge),
             TOO_SLOW => Some(Rejection::SlowBody),
-            BROKEN_OFF => Some(Rejection::BadBody("the body broke off")),
+            BROKEN_OFF => Some(Rejection::BadBody("the body is incomplete")),
             _ => None,
         }
     }

@@ -25,7 +25,7 @@ impl RouteTable {
                 (None, _) => "not tried yet".to_owned(),
                 (Some(Err(cause)), _) => format!("down ({})", cause.row().reason),
                 (Some(Ok(())), None) => "up".to_owned(),
-                (Some(Ok(())), Some(doubt)) => format!("up, but no MCP server: {doubt}"),
+                (Some(Ok(())), Some(doubt)) => format!("up, but not an MCP server: {doubt}"),
             };
             UpstreamState { name: route.name.clone(), is_up: state.last.map(|last| last.is_ok()), detail }
         };

@@ -165,7 +165,7 @@ pub(super) async fn until(
 }
 
 fn too_slow(limit: Duration) -> Fault {
-    Fault::new(Cause::TooSlow, format!("no head of an answer in {limit:?}")).by(ANSWER_TIMES)
+    Fault::new(Cause::TooSlow, format!("no head of an answer within {limit:?}")).by(ANSWER_TIMES)
 }
 
 /// Why there is no answer.

@@ -53,7 +53,7 @@ pub fn ask(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> CommandOutc
 fn exchange(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal, until: Instant) -> io::Result<CommandReply> {
     // The folder's owner could redirect root elsewhere by a symbolic link.
     if !std::fs::symlink_metadata(data_dir.join(COMMAND_SOCKET))?.file_type().is_socket() {
-        return Err(io::Error::other(format!("{COMMAND_SOCKET} is no socket")));
+        return Err(io::Error::other(format!("{COMMAND_SOCKET} is not a socket")));
     }
     let mut stream = Limited { stream: at(data_dir, COMMAND_SOCKET, |path| connect(path, until))?, until };
     let question = CommandRequest { version: VERSION, tenant: tenant.as_str().to_owned(), withdraw: deed.clone() };

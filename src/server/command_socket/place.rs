@@ -65,7 +65,7 @@ impl Drop for CommandSocket {
         if self.is_there()
             && let Err(error) = std::fs::remove_file(&self.path)
         {
-            tracing::debug!(%error, "the socket of commands was not removed");
+            tracing::debug!(%error, "the command socket could not be removed");
         }
     }
 }
@@ -81,7 +81,7 @@ impl SocketPlace {
     pub(in crate::server) fn new(data_dir: &Path) -> Self {
         let place = Self { data_dir: data_dir.to_owned(), socket: ArcSwapOption::empty() };
         if let Err(error) = place.make() {
-            tracing::warn!(%error, "there is no socket for commands yet: on a full disk they cannot take access away");
+            tracing::warn!(%error, "there is no command socket yet: on a full disk, commands cannot end access");
         }
         place
     }
@@ -104,11 +104,11 @@ impl SocketPlace {
         }
         self.socket.store(None);
         match (self.make(), was_there) {
-            (Ok(()), _) => tracing::info!("the socket for commands is made anew"),
+            (Ok(()), _) => tracing::info!("the command socket was created again"),
             (Err(error), Some(_)) => {
-                tracing::warn!(%error, "the socket for commands is gone: on a full disk they cannot take access away");
+                tracing::warn!(%error, "the command socket is gone: on a full disk, commands cannot end access");
             }
-            (Err(error), None) => tracing::debug!(%error, "there is still no socket for commands"),
+            (Err(error), None) => tracing::debug!(%error, "there is still no command socket"),
         }
     }
 }

@@ -45,7 +45,7 @@ pub(in crate::server) async fn run(place: Arc<SocketPlace>, handler: CommandHand
         let place = Arc::clone(&place);
         // It reads files, so it must not run on the runtime that accepts connections.
         if let Err(error) = tokio::task::spawn_blocking(move || place.look()).await {
-            tracing::error!(%error, "the socket of commands was not looked at");
+            tracing::error!(%error, "the command socket could not be checked");
         }
     }
 }
@@ -69,7 +69,7 @@ async fn accept(socket: &CommandSocket, connections: &Arc<Semaphore>, handler: &
                 }));
             }
             Err(error) => {
-                tracing::warn!(%error, "the socket of commands cannot accept");
+                tracing::warn!(%error, "the command socket cannot accept connections");
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -79,7 +79,9 @@ async fn accept(socket: &CommandSocket, connections: &Arc<Semaphore>, handler: &
 async fn serve(mut stream: UnixStream, handler: &CommandHandler) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     if !is_heard(peer, geteuid().as_raw()) {
-        return Err(io::Error::other(format!("it is of user {peer}, who is neither root nor the user of this server")));
+        return Err(io::Error::other(format!(
+            "it comes from user {peer}, who is neither root nor the user of this server"
+        )));
     }
     let (from, mut to) = stream.split();
     let mut asked = Vec::new();
@@ -98,17 +100,17 @@ impl CommandHandler {
         let question: CommandRequest = match serde_json::from_slice(asked) {
             Ok(question) => question,
             Err(error) => {
-                return CommandReply::Failed(format!("the running server does not understand the question: {error}"));
+                return CommandReply::Failed(format!("the running server does not understand the request: {error}"));
             }
         };
         if question.version != VERSION {
             return CommandReply::Failed(format!(
-                "the running server speaks version {VERSION}, not {}",
+                "the running server uses version {VERSION}, not {}",
                 question.version
             ));
         }
         let Some(tenant) = TenantId::parse(&question.tenant) else {
-            return CommandReply::Failed("the running server knows no such tenant".to_owned());
+            return CommandReply::Failed("the running server does not know this tenant".to_owned());
         };
         let administration = Administration::new(self.services.clone(), tenant);
         match administration.withdraw(&question.withdraw).await {

@@ -17,10 +17,10 @@ const FIXED: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyHeaderError {
     /// The connection broke off.
-    #[error("the connection broke off in the PROXY header")]
+    #[error("the connection ended within the PROXY header")]
     Broken(#[from] std::io::Error),
     /// Something other than a PROXY header was received.
-    #[error("what came is not a PROXY header, or too long a one")]
+    #[error("this is not a PROXY header, or it is too long")]
     Malformed,
 }
 

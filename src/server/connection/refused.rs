@@ -38,8 +38,8 @@ impl RecentRefusals {
             reason = event.label(),
             key,
             %address,
-            "a connection was refused, for none of those that count against this limit is idle; further ones from its site \
-             are only counted for a minute"
+            "a connection was refused, because none of those that count against this limit is idle; for a minute, \
+             further ones from its site are only counted"
         );
     }
 

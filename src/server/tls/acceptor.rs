@@ -83,7 +83,7 @@ pub(in crate::server) enum HandshakeError {
     #[error("the handshake took too long")]
     Slow,
     /// The client asked for a host name that is not ours.
-    #[error("the client asked for a name that is not ours")]
+    #[error("the client asked for an unknown server name")]
     UnknownName,
     /// The client speaks plain HTTP.
     #[error("the client speaks plain HTTP")]

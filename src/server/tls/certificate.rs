@@ -26,10 +26,10 @@ pub enum CertificateError {
     #[error("{}: cannot be read as PEM: {}", .0.display(), .1)]
     Unreadable(PathBuf, rustls::pki_types::pem::Error),
     /// The chain has no certificate.
-    #[error("{}: holds no certificate", .0.display())]
+    #[error("{}: contains no certificate", .0.display())]
     Empty(PathBuf),
     /// Any user on this machine can read or change the key.
-    #[error("{}: every user of this machine may open this key; set its mode to 0600", .0.display())]
+    #[error("{}: every user of this machine may read this key; set its mode to 0600", .0.display())]
     Exposed(PathBuf),
     /// The certificate has expired.
     #[error("{}: the certificate has expired; renew it", .0.display())]
@@ -38,7 +38,7 @@ pub enum CertificateError {
     #[error("{}: the certificate is not valid yet; check the clock", .0.display())]
     NotYet(PathBuf),
     /// Certificate and key do not belong together.
-    #[error("{}: this key is not that of the certificate", .0.display())]
+    #[error("{}: this key does not belong to the certificate", .0.display())]
     Mismatch(PathBuf),
     /// rustls does not support this kind of key or certificate.
     #[error("{}: certificate and key cannot be used together: {}", .0.display(), .1)]
@@ -123,7 +123,7 @@ impl Certificate {
         }
         let left = self.not_after.since(now);
         if left < WARN_BEFORE {
-            doubts.push(format!("the certificate ends in {} days", left.as_secs() / 86_400));
+            doubts.push(format!("the certificate expires in {} days", left.as_secs() / 86_400));
         }
         doubts
     }

@@ -74,12 +74,12 @@ pub enum DevCertsError {
         source: std::io::Error,
     },
     /// A certificate cannot be made.
-    #[error("a certificate cannot be made: {0}")]
+    #[error("a certificate cannot be created: {0}")]
     Making(#[from] rcgen::Error),
     /// The CA is damaged, has expired, or does not allow a name.
     #[error(
-        "{}: this CA has ended, is damaged, or was not made for {names}; remove it to have a new one made, which clients \
-         must be told to trust",
+        "{}: this CA has expired, is damaged, or was not created for {names}; remove it to get a new one, which \
+         clients must then be made to trust",
         path.display()
     )]
     Ca {
@@ -346,7 +346,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         ensure(dir.path(), &["[::1]"], NOW).unwrap();
         let error = ensure(dir.path(), &["mcp.example.com"], NOW).unwrap_err().to_string();
-        assert!(error.contains("not made for localhost, 127.0.0.1, ::1, mcp.example.com; remove it"), "{error}");
+        assert!(error.contains("not created for localhost, 127.0.0.1, ::1, mcp.example.com; remove it"), "{error}");
         let fresh = tempfile::tempdir().unwrap();
         assert!(ensure(fresh.path(), &["gateway.test", "other.test"], NOW).is_ok());
         assert!(ensure(fresh.path(), &["other.test"], NOW).is_ok());

@@ -68,7 +68,7 @@ impl ClientStore for MemoryStore {
         let mut state = self.write();
         let known = state.client(&client.tenant, &client.id);
         if known.is_some_and(|k| k.origin != ClientOrigin::MetadataDocument) {
-            return Err(StoreError::Conflict("the id belongs to a client that is not known by a document".to_owned()));
+            return Err(StoreError::Conflict("the id belongs to a client without a metadata document".to_owned()));
         }
         if void_consents {
             state.consents.retain(|c| c.key.tenant != client.tenant || c.key.client != client.id);

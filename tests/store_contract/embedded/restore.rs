@@ -116,9 +116,9 @@ fn refuse_what_is_no_backup(folder: &Path, backup: &Path) {
         (at("short.db"), "it is not a store", another),
         (at("garbage.db"), "it is not a store", another),
         (at("foreign.db"), "not one of mcpgate", another),
-        (at("half.db"), "it is cut off (", "copy it anew, or take another backup"),
-        (at("flipped.db"), "it is damaged (", "take another backup"),
-        (at("newer.db"), "made by a newer program", "start the newer program, or restore a backup made before"),
+        (at("half.db"), "it is truncated (", "copy it again, or use another backup"),
+        (at("flipped.db"), "it is damaged (", "use another backup"),
+        (at("newer.db"), "created by a newer program", "start the newer program, or restore a backup from before"),
     ] {
         let refused = restore(&file, folder, START).unwrap_err();
         assert!(matches!(&refused, RestoreError::NoBackup { file: named, .. } if *named == file), "{refused}");

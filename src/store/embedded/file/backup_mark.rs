@@ -47,6 +47,6 @@ pub(super) fn begin_anew(db: &Connection, now: Timestamp) -> Result<()> {
         let row = AuditRow { reason, ..AuditRow::new(now, tenant, AuditEvent::StoreRestored) };
         audit::append(db, &row)?;
     }
-    tracing::warn!(grants, "the store is a backup put back: sessions, links, grants and tokens of it have ended");
+    tracing::warn!(grants, "the store is a restored backup: its sessions, links, grants and tokens have ended");
     Ok(db.pragma_update(None, "user_version", 0)?)
 }

@@ -38,7 +38,7 @@ const INVARIANTS: [(&str, &str); 9] = [
     (
         "SELECT count(*) FROM account a JOIN former_name f ON f.tenant = a.tenant AND f.name = a.name
             WHERE f.subject <> a.subject",
-        "accounts have a login name that was somebody else's",
+        "accounts have a former login name of another account",
     ),
     ("SELECT count(*) FROM grants WHERE idle_until > expires_at", "grants idle beyond their end"),
     ("SELECT count(*) FROM code WHERE used_at IS NOT NULL AND grant_no IS NULL", "used codes have no grant"),
@@ -52,7 +52,7 @@ pub(crate) async fn on_own_thread<T: Send + 'static>(file: &Path, work: impl Wor
     let run = move || {
         let outcome = connection::open(&file).and_then(|db| work(&db));
         if caller.send(outcome).is_err() {
-            tracing::debug!("the caller left before its work on the store was done");
+            tracing::debug!("the caller left before its work on the store was finished");
         }
     };
     let spawned = std::thread::Builder::new().name("store-upkeep".to_owned()).spawn(run);
@@ -123,8 +123,8 @@ pub(super) fn unfinished(to: &Path) -> PathBuf {
 
 fn cannot_make(file: &Path, error: &std::io::Error) -> StoreError {
     let taken = error.kind() == ErrorKind::AlreadyExists;
-    let why = if taken { "there is a file of this name already".to_owned() } else { error.to_string() };
-    StoreError::Unavailable(format!("cannot make {}: {why}", file.display()))
+    let why = if taken { "a file with this name already exists".to_owned() } else { error.to_string() };
+    StoreError::Unavailable(format!("cannot create {}: {why}", file.display()))
 }
 
 fn copy(db: &Connection, to: &Path) -> Result<()> {

@@ -142,7 +142,7 @@ fn apply_all(
     if !outstanding.is_empty()
         && let Some(dangling) = dangling(&transaction)?.first()
     {
-        return Err(StoreError::Corrupt(format!("after the change of its schema, which was taken back, {dangling}")));
+        return Err(StoreError::Corrupt(format!("after the change of its schema, which was rolled back, {dangling}")));
     }
     transaction.commit()?;
     Ok(lock)
@@ -151,7 +151,7 @@ fn apply_all(
 /// Returns the broken references between rows, one line each.
 pub(super) fn dangling(connection: &Connection) -> Result<Vec<String>> {
     row::all(connection, "PRAGMA foreign_key_check", [], |c| {
-        Ok(format!("a row of `{}` points to a row that is not there", c.text()?))
+        Ok(format!("a row of `{}` references a missing row", c.text()?))
     })
 }
 
@@ -175,7 +175,7 @@ pub(super) fn newer_schema(connection: &Connection) -> Result<Option<String>> {
 
 fn lock_for_change(file: &Path) -> Result<ServerLock> {
     ServerLock::acquire(folder_of(file)).map_err(|held| {
-        let why = "this program has to bring the store up to date first, which cannot be done beside a running server";
+        let why = "this program must migrate the store first, which it cannot do beside a running server";
         StoreError::Unavailable(format!("{why}: stop the server first ({held})"))
     })
 }

@@ -36,7 +36,7 @@ pub(crate) fn prepare(file: &Path, held: Option<&ServerLock>, now: Timestamp) ->
 fn make(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<()> {
     let log = beside(file, "-wal");
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-        return Err(StoreError::Corrupt(format!("the file is gone, but {} is there", log.display())));
+        return Err(StoreError::Corrupt(format!("the file is gone, but {} exists", log.display())));
     }
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     let part = beside(file, &format!(".{}-{number}", std::process::id()));
@@ -65,16 +65,16 @@ fn look_at(file: &Path) -> Result<()> {
     let opened = private::open_or_create(file).map_err(|e| unavailable("cannot open", file, &e))?;
     let metadata = opened.metadata().map_err(|e| unavailable("cannot look at", file, &e))?;
     if metadata.permissions().mode() & 0o077 != 0 {
-        tracing::warn!(file = %file.display(), "others could read the store; its mode is set to 0600");
+        tracing::warn!(file = %file.display(), "other users could read the store; its mode is now 0600");
         let forced = opened.set_permissions(fs::Permissions::from_mode(0o600));
-        forced.map_err(|e| unavailable("others can read the store and it belongs to another user:", file, &e))?;
+        forced.map_err(|e| unavailable("other users can read the store, and it belongs to another user:", file, &e))?;
     }
     let length = metadata.len();
     // With a write-ahead log, SQLite completes the last page from there.
     let has_log = fs::metadata(beside(file, "-wal")).is_ok_and(|log| log.len() > 0);
     let Header { page_size, .. } = Header::read(&opened).map_err(|e| unavailable("cannot read", file, &e))?;
     if page_size == 0 || (!has_log && !length.is_multiple_of(page_size)) {
-        return Err(StoreError::Corrupt(format!("the file is empty or cut off: it has {length} bytes")));
+        return Err(StoreError::Corrupt(format!("the file is empty or truncated: it has {length} bytes")));
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ impl Disk {
             || (free >= BALLAST.saturating_mul(2) && self.make());
         if was_kept && !self.is_kept {
             let file = self.file.display();
-            tracing::warn!(%file, "there is no room on the disk for what is kept free to revoke tokens on a full disk");
+            tracing::warn!(%file, "the disk has no space for the reserve that lets tokens be revoked on a full disk");
         }
         let is_scarce = free < RESERVE;
         if is_scarce != self.is_scarce {
@@ -66,7 +66,7 @@ impl Disk {
                     "the disk is nearly full: registrations are refused"
                 );
             } else {
-                tracing::info!(free_kib = free, "there is room on the disk again");
+                tracing::info!(free_kib = free, "the disk has free space again");
             }
         }
     }
@@ -98,9 +98,9 @@ impl Disk {
         match fs::remove_file(&self.file) {
             Ok(()) => {
                 let file = self.file.display();
-                tracing::warn!(%file, "the disk is full: what was kept free is given up to revoke tokens");
+                tracing::warn!(%file, "the disk is full: the reserve is freed to revoke tokens");
             }
-            Err(error) => tracing::debug!(%error, "nothing was kept free on the disk"),
+            Err(error) => tracing::debug!(%error, "there was no reserve on the disk"),
         }
     }
 
@@ -113,7 +113,7 @@ impl Disk {
             }
         });
         if let Err(error) = &made {
-            tracing::debug!(%error, "no room can be kept free on the disk");
+            tracing::debug!(%error, "the reserve on the disk cannot be created");
             // A partial file is useless.
             let _absent = fs::remove_file(&self.file);
         }

@@ -5,7 +5,7 @@ use rusqlite::{Error, ffi};
 use crate::store::StoreError;
 
 /// Prefix of errors from a full disk.
-const NO_MORE: &str = "the disk takes no more";
+const NO_MORE: &str = "the disk accepts no more data";
 const FULL: &str = "the disk is full";
 
 /// Returns whether nothing was written because the disk is full.
@@ -15,19 +15,20 @@ pub(super) fn is_no_room(error: &StoreError) -> bool {
 
 /// The error of an operation that has to wait until there is space.
 pub(super) fn no_room() -> StoreError {
-    StoreError::Unavailable(format!("{FULL}, and what is left is kept for those who end access"))
+    StoreError::Unavailable(format!("{FULL}, and the remaining space is reserved for revocations"))
 }
 
 /// The error of an operation that was not tried because writing has just failed.
 pub(super) fn failed_lately() -> StoreError {
-    StoreError::Unavailable("writing failed a moment ago, and what ends access is written first".to_owned())
+    StoreError::Unavailable("writing failed a moment ago, and revocations are written first".to_owned())
 }
 
 /// The error of a command's operation while a running server cannot store the end of some access.
 pub(super) fn held_by_server() -> StoreError {
     StoreError::Unavailable(
-        "a running server holds revocations that are not stored yet; they are stored first, so that nothing written now is \
-         undone by them: make room on the disk, and repeat this once mcpgate_store_unstored_revocations is 0"
+        "a running server holds revocations that are not stored yet and must be stored first, because they would \
+         undo what is written now: free space on the disk, and repeat this once mcpgate_store_unstored_revocations \
+         is 0"
             .to_owned(),
     )
 }

@@ -59,7 +59,7 @@ impl WriterThread {
         if self.db.is_autocommit()
             && let Err(error) = self.begin_with_unstored()
         {
-            tracing::debug!(%error, "the transaction of what is in force and not stored could not be begun again");
+            tracing::debug!(%error, "the transaction with the unstored revocations could not be begun again");
         }
     }
 
@@ -70,7 +70,7 @@ impl WriterThread {
             && let Err(error) = self.begin_with_unstored()
         {
             // The caller gets an error, and never a revoked grant as active.
-            tracing::warn!(%error, "what is in force and not stored could not be read");
+            tracing::warn!(%error, "the unstored revocations could not be read");
             return;
         }
         job(&self.db);
@@ -86,7 +86,7 @@ impl WriterThread {
         if self.db.is_autocommit()
             && let Err(error) = self.begin_with_unstored()
         {
-            tracing::error!(%error, "what ends access can neither be stored nor put in force");
+            tracing::error!(%error, "a revocation can neither be stored nor put in force");
             return group;
         }
         let (urgent, mut others): (Vec<_>, Vec<_>) = group.into_iter().partition(|operation| operation.is_urgent());
@@ -127,7 +127,8 @@ impl WriterThread {
         }
         if self.unstored.is_empty() {
             tracing::error!(
-                "a revocation is in force and cannot be stored: a restart forgets it; it is stored once writing works again"
+                "a revocation is in force but cannot be stored: a restart loses it; it is stored once writing works \
+                 again"
             );
             self.unstored.tried = Instant::now();
         }
@@ -164,7 +165,7 @@ impl WriterThread {
         let outcome = self.commit_with_less_room(&mut Vec::new());
         self.note(outcome.as_ref().err(), changed);
         if let Err(failure) = outcome {
-            tracing::debug!(%failure, "what is in force cannot be stored yet");
+            tracing::debug!(%failure, "the revocations that are in force cannot be stored yet");
         }
     }
 
@@ -174,7 +175,7 @@ impl WriterThread {
             return;
         }
         for failure in self.unstored.operations.iter().filter_map(|operation| operation.failure()) {
-            tracing::error!(%failure, "a revocation that was in force could not be stored and is not in force any more");
+            tracing::error!(%failure, "a revocation that was in force could not be stored and is no longer in force");
         }
         tracing::info!(operations = self.unstored.len(), "the revocations that were in force are stored");
         self.unstored.operations.clear();
@@ -191,7 +192,7 @@ impl WriterThread {
         self.roll_back();
         if !self.unstored.is_empty() {
             let operations = self.unstored.len();
-            tracing::error!(operations, "revocations that could not be stored are forgotten; repeat them");
+            tracing::error!(operations, "revocations that could not be stored are lost; repeat them");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::oauth::AccountId;
 use crate::store::{AuditRow, Result, StoreError};
 
 /// The error of an operation that panicked; the log says where.
-pub(super) const DEFECT: &str = "a defect of the program";
+pub(super) const DEFECT: &str = "a bug in the program";
 
 /// Who ends access: no kind of requester may use all the room for changes that are in force but not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

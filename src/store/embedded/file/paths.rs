@@ -13,7 +13,7 @@ pub(super) fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> St
 
 /// Makes a folder and its parents, accessible to the owner only. An existing one is left as it is.
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
-    private::make_folder(folder).map_err(|e| unavailable("cannot make the folder", folder, &e))
+    private::make_folder(folder).map_err(|e| unavailable("cannot create the folder", folder, &e))
 }
 
 pub(super) fn folder_of(file: &Path) -> &Path {

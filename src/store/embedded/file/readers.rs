@@ -110,7 +110,7 @@ impl Drop for Readers {
         drop(self.queue.take());
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a reader of the store ended by a panic");
+                tracing::error!("a reader of the store panicked and stopped");
             }
         }
     }
@@ -126,7 +126,7 @@ mod tests {
     async fn a_read_that_panics_fails_alone_and_a_reader_that_dies_is_told() {
         let readers = Readers::start(vec![Connection::open_in_memory().unwrap()]).unwrap();
         let defect = readers.run(|_| -> Result<(), _> { panic!("a defect") }).await;
-        assert!(defect.unwrap_err().to_string().contains("a defect of the program"));
+        assert!(defect.unwrap_err().to_string().contains("a bug in the program"));
         assert_eq!((readers.run(|_| Ok(1)).await.unwrap(), readers.is_dead()), (1, false));
         readers.queue.as_ref().unwrap().send(Box::new(|_| panic!("outside of any read"))).unwrap();
         let began = Instant::now();

@@ -102,7 +102,7 @@ fn a_migration_that_leaves_a_row_without_what_it_points_to_is_taken_back() {
     let expected = counts(&db);
     let wrong = with_one_more("CREATE TABLE extra (a); DELETE FROM grants".to_owned());
     let refused = connection::apply(&mut db, &wrong, &file, None).unwrap_err();
-    assert!(matches!(&refused, StoreError::Corrupt(why) if why.contains("points to a row")), "{refused}");
+    assert!(matches!(&refused, StoreError::Corrupt(why) if why.contains("references a missing row")), "{refused}");
     assert_eq!(counts(&db), expected);
     let enforced: bool = db.pragma_query_value(None, "foreign_keys", |row| row.get(0)).unwrap();
     assert!(enforced, "references are in force again");

@@ -45,7 +45,7 @@ pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<Pa
     remove(&copy)?;
     remove(&check::unfinished(&copy))?;
     let placed = make_ready(from, &copy, &lock, now).map_err(|error| match error {
-        StoreError::Corrupt(why) => no_backup(format!("it is damaged ({why}); take another backup")),
+        StoreError::Corrupt(why) => no_backup(format!("it is damaged ({why}); use another backup")),
         StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored => error.into(),
     });
     let placed = placed.and_then(|newer| newer.map_or(Ok(()), |newer| Err(no_backup(newer))));
@@ -69,7 +69,7 @@ fn keep(file: &Path, now: Timestamp) -> Result<PathBuf> {
     // Even if this is killed, there is always a complete store under the name: the old one or the new one.
     match fold_log(file) {
         Ok(()) => {}
-        Err(StoreError::Corrupt(why)) => tracing::warn!(why, "the store that is replaced is damaged"),
+        Err(StoreError::Corrupt(why)) => tracing::warn!(why, "the replaced store is damaged"),
         Err(error) => return Err(error),
     }
     let mut seconds = now.as_secs();
@@ -78,7 +78,9 @@ fn keep(file: &Path, now: Timestamp) -> Result<PathBuf> {
         let kept = file.with_file_name(format!("mcpgate-replaced-{seconds}.db"));
         match fs::hard_link(file, &kept) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => seconds = seconds.saturating_add(1),
-            linked => break linked.map(|()| kept).map_err(|e| unavailable("cannot keep the store", file, &e))?,
+            linked => {
+                break linked.map(|()| kept).map_err(|e| unavailable("cannot keep the previous store", file, &e))?;
+            }
         }
     };
     // The write-ahead log of a damaged store belongs to it, and must not be used with the new store.
@@ -107,7 +109,7 @@ fn look_at(from: &Path) -> Result<(), String> {
     } else if !header.is_ours {
         Err(format!("it is a SQLite database, but not one of mcpgate; {ANOTHER}"))
     } else if length < said {
-        Err(format!("it is cut off ({length} of {said} bytes are there); copy it anew, or take another backup"))
+        Err(format!("it is truncated ({length} of {said} bytes exist); copy it again, or use another backup"))
     } else {
         Ok(())
     }
@@ -128,7 +130,7 @@ fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Re
     // A single file again, so that renaming it moves everything.
     db.pragma_update(None, "journal_mode", "DELETE")?;
     // If root has created it, the server's user could not open it.
-    give_to_owner(copy).map_err(|e| unavailable("cannot give away", copy, &e))?;
+    give_to_owner(copy).map_err(|e| unavailable("cannot change the owner of", copy, &e))?;
     Ok(None)
 }
 

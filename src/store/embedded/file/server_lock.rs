@@ -40,7 +40,7 @@ impl ServerLock {
                 // The error is reported even without the server's process id.
                 let _unknown = file.take(32).read_to_string(&mut holder);
                 return Err(StoreError::Unavailable(format!(
-                    "another mcpgate (process {}) serves {}; stop it, or choose another folder with --data",
+                    "another mcpgate (process {}) uses {}; stop it, or choose another directory with --data",
                     holder.trim(),
                     data_dir.display()
                 )));

@@ -158,7 +158,7 @@ impl WriterThread {
         if let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(RESTART)") {
             // For what is already in force this is tried every second.
             if self.unstored.is_empty() {
-                tracing::warn!(%error, "the log could not be brought into the store");
+                tracing::warn!(%error, "the write-ahead log could not be moved into the store");
             }
         }
         self.commit_group(group, None)
@@ -215,7 +215,7 @@ impl WriterThread {
             if is_failed_sync(&error) {
                 self.figures.halted.store(true, Ordering::Relaxed);
                 self.broken = Some(StoreError::Unavailable(format!(
-                    "the disk could not make data durable ({error}); nothing more is written until a restart"
+                    "the disk could not make data durable ({error}); nothing is written until a restart"
                 )));
             }
             self.roll_back();

@@ -80,7 +80,7 @@ impl Writer {
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(Request::Read(job)).is_err()) {
             return Err(StoreError::Unavailable("too many reads wait for the writer".to_owned()));
         }
-        let lost = "what is in force and not stored cannot be read just now";
+        let lost = "the unstored revocations cannot be read at the moment";
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable(lost.to_owned())))
     }
 
@@ -99,7 +99,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.queue.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the store's writer ended by a panic");
+            tracing::error!("the store's writer panicked and stopped");
         }
     }
 }
@@ -112,7 +112,7 @@ impl Drop for WriterAlarm {
         if std::thread::panicking() {
             self.0.halted.store(true, Ordering::Relaxed);
             self.0.dead.store(true, Ordering::Relaxed);
-            tracing::error!("the store's writer panicked; nothing more is written until a restart");
+            tracing::error!("the store's writer panicked; nothing is written until a restart");
         }
     }
 }
@@ -138,7 +138,7 @@ mod tests {
         });
         let (before, defect, after) = tokio::join!(writer.run(insert), defect, writer.run(insert));
         assert_eq!((before.unwrap(), after.unwrap()), (1, 1));
-        assert!(defect.unwrap_err().to_string().contains("a defect of the program"));
+        assert!(defect.unwrap_err().to_string().contains("a bug in the program"));
         let count = writer.run(|db| Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u32>(0))?)).await;
         assert_eq!((count.unwrap(), writer.stats().halted), (2, false));
     }

@@ -33,7 +33,7 @@ fn parse_source(word: Option<&str>) -> Result<DocumentSource> {
         None => Ok(DocumentSource::Fetched),
         Some("shipped") => Ok(DocumentSource::Shipped),
         Some("imported") => Ok(DocumentSource::Imported),
-        Some(_) => Err(StoreError::Corrupt("where a document comes from cannot be read".to_owned())),
+        Some(_) => Err(StoreError::Corrupt("the source of a document cannot be read".to_owned())),
     }
 }
 
@@ -181,7 +181,7 @@ fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(
 pub(crate) fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: bool) -> Result<()> {
     let Some(found) = find(db, &client.tenant, &client.id)? else { return insert(db, &client, metadata) };
     if found.client.origin != ClientOrigin::MetadataDocument {
-        return Err(StoreError::Conflict("the id belongs to a client that is not known by a document".to_owned()));
+        return Err(StoreError::Conflict("the id belongs to a client without a metadata document".to_owned()));
     }
     if void_consents {
         execute(db, "DELETE FROM consent WHERE client_no = ?1", [found.no])?;

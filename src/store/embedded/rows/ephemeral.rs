@@ -32,14 +32,14 @@ fn read(c: &mut Columns<'_>) -> Result<Ephemeral> {
         created_at: c.moment()?,
         expires_at: c.moment()?,
     };
-    opened(found, c.number()?, "what lives for minutes")
+    opened(found, c.number()?, "an ephemeral row")
 }
 
 /// Returns the source of a record; rows from before hosts were stored have no host.
 fn source(site: &str, host: &str) -> Result<Source> {
     match (host.parse(), site.parse()) {
         (Ok(host), Ok(site)) => Ok(Source { host, site }),
-        _ => Err(StoreError::Corrupt("the source of what lives for minutes is not an address".to_owned())),
+        _ => Err(StoreError::Corrupt("the source of an ephemeral row is not an address".to_owned())),
     }
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn find(db: &Connection, key: &EphemeralKey, now: Timestamp) -> Resul
 
 /// Reads every record, and reports those that cannot be read.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
-    let mut found = row::unreadable(db, SELECT, "what lives for minutes", |c| read(c).map(drop))?;
+    let mut found = row::unreadable(db, SELECT, "an ephemeral row", |c| read(c).map(drop))?;
     let counted =
         "SELECT pool, pool_site, pool_host, sum(weight), max(no) FROM ephemeral GROUP BY pool, pool_site, pool_host
         UNION ALL SELECT pool, pool_site, '', sum(weight), max(no) FROM ephemeral GROUP BY pool, pool_site
@@ -61,7 +61,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
         let wrong =
             row::number(db, &format!("SELECT count(*) FROM (SELECT * FROM ({all}) EXCEPT SELECT * FROM ({but}))"))?;
         if wrong > 0 {
-            found.push(format!("{wrong} sums of what lives for minutes do not match their rows"));
+            found.push(format!("{wrong} sums of ephemeral rows do not match their rows"));
         }
     }
     Ok(found)
@@ -209,5 +209,5 @@ fn remove_first(db: &Connection, pool: &str, site: &str, host: &str) -> Result<(
 }
 
 fn out_of_step() -> StoreError {
-    StoreError::Corrupt("the sums of what lives for minutes do not match their rows".to_owned())
+    StoreError::Corrupt("the sums of ephemeral rows do not match their rows".to_owned())
 }

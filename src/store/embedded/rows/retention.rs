@@ -56,7 +56,7 @@ fn sums(db: &Connection) -> Result<Sums> {
     let found = row::one(db, sql, [], |c| {
         Ok(Sums { bytes: c.number()?, routine_bytes: c.number()?, routine_gone: c.number()? })
     });
-    found?.ok_or_else(|| StoreError::Corrupt("the size of the audit trail is not there".to_owned()))
+    found?.ok_or_else(|| StoreError::Corrupt("the size of the audit trail is missing".to_owned()))
 }
 
 /// Does one step of pruning.
@@ -170,12 +170,13 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let Sums { bytes, routine_bytes, routine_gone } = sums(db)?;
     let mut problems = Vec::new();
     if counted != (bytes, routine_bytes) {
-        problems.push(format!("the audit trail has {counted:?} bytes and is noted as {:?}", (bytes, routine_bytes)));
+        problems
+            .push(format!("the audit trail has {counted:?} bytes but is recorded with {:?}", (bytes, routine_bytes)));
     }
     let sql = format!("SELECT count(*) FROM audit WHERE no <= ?1 AND {}", is_routine());
     let left = row::one(db, &sql, [storable(routine_gone)], |c| c.number())?.unwrap_or_default();
     if left > 0 {
-        problems.push(format!("{left} rows of the audit trail are noted as gone"));
+        problems.push(format!("{left} rows of the audit trail are recorded as removed"));
     }
     Ok(problems)
 }
