@@ -20,16 +20,14 @@ impl Relay {
                 let is_between = self.events.as_ref().is_some_and(|(events, _)| events.is_between());
                 if self.wrap.as_ref().is_some_and(Wrap::is_stuck) {
                     return Some(
-                        self.give_up(
-                            &Fault::new(Cause::TooSlow, "a begun answer has paused too long").by(ANSWER_TIMES),
-                        ),
+                        self.give_up(&Fault::new(Cause::TooSlow, "an answer paused for too long").by(ANSWER_TIMES)),
                     );
                 }
                 return (is_between && self.read.len() == 0).then_some(Ok(KEEP_ALIVE));
             }
             StreamSignal::TooSilent => {
                 return Some(
-                    self.give_up(&Fault::new(Cause::TooSlow, "a begun answer has paused too long").by(ANSWER_TIMES)),
+                    self.give_up(&Fault::new(Cause::TooSlow, "an answer paused for too long").by(ANSWER_TIMES)),
                 );
             }
             StreamSignal::TokenEnded
