@@ -78,6 +78,8 @@ pub struct Grant {
     pub retried_at: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// When a request with one of its tokens was last permitted, if that is known. No decision depends on it.
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl Grant {

@@ -59,6 +59,7 @@ pub use ephemeral::{
 };
 pub use grant_store::{GrantFilter, GrantStore};
 pub use issuance::{Issued, NewAccessToken};
+pub use limits::ACTIVITY_AT_ONCE;
 pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
 pub use record::{
     Account, AccountStatus, Consent, ConsentKey, LinkHash, LinkSecret, LoginHistory, LoginPlace, LoginSession,

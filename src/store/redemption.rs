@@ -112,6 +112,7 @@ impl RedeemCode {
             first_use: FirstUse::Unknown,
             retried_at: None,
             revoked_at: None,
+            last_used_at: None,
         });
         let used = CodeRecord { used_at: Some(self.now), ..code.clone() };
         CodeEffect::Issue(Box::new(used), self.access.issue(grant, self.now, Some(&self.audit)))

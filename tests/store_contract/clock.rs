@@ -102,6 +102,7 @@ async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn
     let alice = subject("alice");
     let places = [LoginPlace::Host([192, 0, 2, 1].into()), LoginPlace::Network([192, 0, 2, 0].into())];
     grant(&store, "g", later).await;
+    store.note_activity(&[(tenant(), grant_id("g"), later)]).await.unwrap();
     store.record_login_success(sign_in("alice", places, later), alice.clone()).await.unwrap();
     store.record_login_failure(sign_in("alice", places, later), Some(alice.clone())).await.unwrap();
     let document =
@@ -111,6 +112,8 @@ async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn
     store.turn_back(START, START).await.unwrap();
     let found = async |id| store.find_client(&tenant(), &id).await.unwrap().unwrap();
     assert_eq!(found(client_id("app")).await.last_used_at, Some(START));
+    let used = store.find_grant(&tenant(), grant_id("g")).await.unwrap().unwrap();
+    assert_eq!(used.last_used_at, Some(START));
     assert_eq!(
         found(known.id).await.document,
         Some(DocumentAge { fetched_at: START, fresh_until: START, source: DocumentSource::Imported })

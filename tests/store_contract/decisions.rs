@@ -100,6 +100,7 @@ proptest! {
             first_use: used,
             retried_at: retried.then(|| START.plus(MINUTE)),
             revoked_at: revoked.then_some(START),
+            last_used_at: retried.then_some(START),
         };
         let mut request = RotateRefresh { record_success, ..rotate("g", presented, "t", now) };
         request.presented.clock_in_doubt = doubt;

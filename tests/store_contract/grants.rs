@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, Grant, Lifetime, Subject, TenantId, Timestamp};
-use mcpgate::store::{AuditEvent, Change, GrantFilter, Store, StoreError, Update};
+use mcpgate::store::{ACTIVITY_AT_ONCE, AuditEvent, Change, GrantFilter, Store, StoreError, Update};
 
 use crate::world::*;
 
@@ -17,6 +17,8 @@ crate::on_every_store! {
     an_operators_token_lives_without_code_and_refresh,
     several_tokens_are_found_at_once_in_the_order_asked,
     a_grant_needs_client_and_account,
+    the_last_use_of_a_grant_only_moves_forward,
+    last_uses_are_noted_for_a_bounded_number_of_grants_at_once,
 }
 
 async fn a_revoked_grant_takes_its_tokens_along(store: Arc<dyn Store>) {
@@ -242,4 +244,51 @@ async fn a_grant_needs_client_and_account(store: Arc<dyn Store>) {
         assert!(!is_live(&store, "ops", START).await);
         assert!(events(&store, before).await.is_empty());
     }
+}
+
+async fn last_use(store: &Arc<dyn Store>, name: &str) -> Option<Timestamp> {
+    store.find_grant(&tenant(), grant_id(name)).await.unwrap().unwrap().last_used_at
+}
+
+async fn the_last_use_of_a_grant_only_moves_forward(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for name in ["a", "b", "ended"] {
+        assert_eq!(grant(&store, name, START).await.0.last_used_at, None);
+    }
+    let revoked = row(AuditEvent::GrantRevoked, START);
+    store.revoke_grant(grant_id("ended"), revoked).await.unwrap();
+    let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
+    let later = START.plus(MINUTE);
+    let of = |name: &str, at: Timestamp| (tenant(), grant_id(name), at);
+    let other = TenantId::parse("other").unwrap();
+    let uses = vec![of("unknown", later), of("a", later), of("ended", later), (other, grant_id("b"), later)];
+    store.note_activity(&uses).await.unwrap();
+    assert_eq!((last_use(&store, "a").await, last_use(&store, "b").await), (Some(later), None));
+    assert_eq!(last_use(&store, "ended").await, None);
+    store.note_activity(&[of("a", START), of("b", START)]).await.unwrap();
+    assert_eq!((last_use(&store, "a").await, last_use(&store, "b").await), (Some(later), Some(START)));
+    let last = START.plus(HOUR);
+    store.note_activity(&[of("a", last), of("a", later)]).await.unwrap();
+    let (refreshed, _) = rotated(store.rotate_refresh_token(rotate("a", 0, "a two", last)).await.unwrap());
+    assert_eq!((refreshed.last_used_at, last_use(&store, "a").await), (Some(last), Some(last)), "a refresh is no use");
+    let listed = store.list_grants(&grants_of(None, None), START).await.unwrap();
+    assert_eq!(listed.iter().map(|grant| grant.last_used_at).collect::<Vec<_>>(), [Some(START), Some(last)]);
+    assert_eq!(events(&store, audit).await, [AuditEvent::TokenRefreshed]);
+    assert!(changes(&store, &change).await.is_empty());
+}
+
+async fn last_uses_are_noted_for_a_bounded_number_of_grants_at_once(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "first", START).await;
+    grant(&store, "last", START).await;
+    let names = (2..ACTIVITY_AT_ONCE).map(|n| format!("unknown {n}"));
+    let names = std::iter::once("first".to_owned()).chain(names).chain(["last".to_owned()]);
+    let mut uses: Vec<_> = names.map(|name| (tenant(), grant_id(&name), START)).collect();
+    store.note_activity(&uses).await.unwrap();
+    assert_eq!((last_use(&store, "first").await, last_use(&store, "last").await), (Some(START), Some(START)));
+    uses.iter_mut().for_each(|(.., at)| *at = START.plus(MINUTE));
+    uses.push((tenant(), grant_id("one more"), START));
+    let refused = store.note_activity(&uses).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
+    assert_eq!(last_use(&store, "first").await, Some(START), "all or none");
 }

@@ -39,6 +39,7 @@ macro_rules! every_method {
                 fn list_grants(of: &GrantFilter, now: Timestamp) -> Vec<Grant>;
                 fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
                 fn record_uses(report: UseReport) -> Recorded;
+                fn note_activity(uses: &[(TenantId, GrantId, Timestamp)]) -> ();
                 fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
                 fn find_access_token(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
                 fn find_access_tokens(

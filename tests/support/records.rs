@@ -291,6 +291,7 @@ pub(crate) fn grant_of(name: &str, at: Timestamp) -> Grant {
         first_use: FirstUse::Unknown,
         retried_at: None,
         revoked_at: None,
+        last_used_at: None,
     }
 }
 

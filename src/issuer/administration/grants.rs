@@ -71,6 +71,7 @@ impl Administration {
             first_use: FirstUse::Unknown,
             retried_at: None,
             revoked_at: None,
+            last_used_at: None,
         };
         let token = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let record = AccessTokenRecord {

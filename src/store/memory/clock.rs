@@ -79,6 +79,7 @@ impl ClockStore for MemoryStore {
         }
         changed += prune(&mut state.consents, |c| c.given_at <= latest);
         for grant in &mut state.grants {
+            changed += move_back(&mut grant.last_used_at, latest, now);
             if grant.created_at.max(grant.rotated_at) > latest && grant.revoked_at.is_none() {
                 *grant = put_back(grant.clone(), latest, now);
                 changed += 1;

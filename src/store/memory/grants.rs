@@ -233,6 +233,16 @@ impl GrantStore for MemoryStore {
         Ok(Recorded { ended, unwritten: None })
     }
 
+    async fn note_activity(&self, uses: &[(TenantId, GrantId, Timestamp)]) -> Result<()> {
+        limits::activity(uses.len())?;
+        let mut state = self.write();
+        for (tenant, id, at) in uses {
+            let stands = |g: &&mut Grant| g.tenant == *tenant && g.id == *id && g.revoked_at.is_none();
+            state.grants.iter_mut().filter(stands).for_each(|g| g.last_used_at = g.last_used_at.max(Some(*at)));
+        }
+        Ok(())
+    }
+
     async fn insert_operator_token(&self, grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> Result<()> {
         limits::resource(grant.resource.as_str())?;
         let mut state = self.write();

@@ -128,6 +128,7 @@ async fn fill_clients(store: &Arc<dyn Store>) {
 /// Grants, with what leads to them and what hangs on them.
 async fn fill_grants(store: &Arc<dyn Store>) {
     grant(store, "g", START).await;
+    store.note_activity(&[(tenant(), grant_id("g"), START)]).await.unwrap();
     grant(store, "ended", START).await;
     store.revoke_grant(grant_id("ended"), audit(AuditEvent::GrantRevoked)).await.unwrap();
     // A lost answer: a void token, a mark, a later generation.

@@ -19,10 +19,11 @@ const MADE_AFTER: [&str; 5] = [
 
 /// Statements that replace times later than ?1 by ?2, where a time decides only how long something is kept or trusted,
 /// not who may do what.
-const MOVED_BACK: [&str; 5] = [
+const MOVED_BACK: [&str; 6] = [
     "UPDATE account SET last_failed_at = ?2 WHERE last_failed_at > ?1",
     "UPDATE client SET last_used_at = ?2 WHERE last_used_at > ?1",
     "UPDATE client SET registered_at = ?2 WHERE registered_at > ?1",
+    "UPDATE grants SET last_used_at = ?2 WHERE last_used_at > ?1",
     "UPDATE login_network SET last_login_at = ?2 WHERE last_login_at > ?1",
     "UPDATE login_failure SET last_failed_at = ?2 WHERE last_failed_at > ?1",
 ];

@@ -7,11 +7,12 @@ use super::seal::{Sealed, opened};
 use super::{audit, sessions};
 use crate::oauth::{FirstUse, Grant, GrantId, TenantId, Timestamp};
 use crate::store::outcome::Ended;
-use crate::store::{Change, Ending, GrantFilter, Result, StoreError};
+use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
-        g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at, g.seal
+        g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
+        g.last_used_at, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
 /// A grant and its row number.
@@ -46,6 +47,7 @@ fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
         },
         retried_at: c.optional_moment()?,
         revoked_at: c.optional_moment()?,
+        last_used_at: c.optional_moment()?,
     };
     Ok(GrantRow { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
 }
@@ -106,6 +108,14 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
         ],
     )?;
     Ok(db.last_insert_rowid())
+}
+
+/// Records when grants that are not revoked were last used, unless a later use is recorded.
+pub(crate) fn note_uses(db: &Connection, uses: &[(TenantId, GrantId, Timestamp)]) -> Result<()> {
+    limits::activity(uses.len())?;
+    let sql = "UPDATE grants SET last_used_at = ?3
+        WHERE tenant = ?1 AND id = ?2 AND revoked_at IS NULL AND (last_used_at IS NULL OR last_used_at < ?3)";
+    uses.iter().try_for_each(|(tenant, id, at)| execute(db, sql, params![tenant, id, at]).map(drop))
 }
 
 /// Replaces the unrevoked grant that was found. It was read in this transaction, in which there is no other writer; the

@@ -21,6 +21,7 @@ implement! { GrantStore:
     read find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>
         = |db| Ok(grants::find(db, &tenant, id)?.map(|found| found.grant));
     read list_grants(of: &GrantFilter, now: Timestamp) -> Vec<Grant> = |db| grants::list(db, &of, now);
+    write note_activity(uses: &[(TenantId, GrantId, Timestamp)]) -> () = |db| grants::note_uses(db, &uses);
     write insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ()
         = |db| tokens::insert_of_operator(db, grant, &token, &audit);
     read find_access_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<Option<AccessTokenRecord>>
