@@ -8,19 +8,25 @@ use http::{HeaderMap, Uri};
 
 use super::rejection::Rejection;
 use crate::network::site;
-use crate::oauth::{TenantId, Timestamp, TokenHash};
+use crate::oauth::{GrantId, TenantId, Timestamp, TokenHash};
 use crate::token_cache::{Load, Lookup, Principal, TokenCache};
 
 /// A token that was valid when it was looked up. Made only by [`LookedUp::authenticate`].
 pub(super) struct Authenticated {
     principal: Arc<Principal>,
+    grant: GrantId,
     hash: TokenHash,
     expires: Timestamp,
+    at: Timestamp,
 }
 
 impl Authenticated {
     pub(super) fn principal(&self) -> &Arc<Principal> {
         &self.principal
+    }
+
+    pub(super) fn grant(&self) -> GrantId {
+        self.grant
     }
 
     pub(super) fn hash(&self) -> &TokenHash {
@@ -30,12 +36,18 @@ impl Authenticated {
     pub(super) fn expires(&self) -> Timestamp {
         self.expires
     }
+
+    /// Returns when it was presented.
+    pub(super) fn at(&self) -> Timestamp {
+        self.at
+    }
 }
 
 /// The bearer token of a request, not checked yet.
 pub(super) struct Bearer<'a> {
     token: &'a [u8],
     hash: TokenHash,
+    at: Timestamp,
 }
 
 /// The token, and what the cache says about it.
@@ -45,15 +57,15 @@ pub(super) struct LookedUp<'a> {
 }
 
 impl<'a> Bearer<'a> {
-    /// Reads the token from the head of a request.
-    pub(super) fn read(headers: &'a HeaderMap, uri: &Uri) -> Result<Self, Rejection> {
+    /// Reads the token from the head of a request that came at `at`.
+    pub(super) fn read(headers: &'a HeaderMap, uri: &Uri, at: Timestamp) -> Result<Self, Rejection> {
         let token = presented(headers, uri)?;
-        Ok(Self { token, hash: TokenHash::of(token) })
+        Ok(Self { token, hash: TokenHash::of(token), at })
     }
 
     /// Looks the token up in the cache.
-    pub(super) fn look_up(self, cache: &TokenCache, now: Timestamp) -> LookedUp<'a> {
-        LookedUp { found: cache.lookup_presented(self.token, &self.hash, now), bearer: self }
+    pub(super) fn look_up(self, cache: &TokenCache) -> LookedUp<'a> {
+        LookedUp { found: cache.lookup_presented(self.token, &self.hash, self.at), bearer: self }
     }
 }
 
@@ -71,19 +83,19 @@ impl LookedUp<'_> {
         tenant: &TenantId,
         address: IpAddr,
     ) -> Result<Authenticated, Rejection> {
-        let Bearer { token, hash } = self.bearer;
-        let (principal, expires) = match self.found {
-            Lookup::Hit(principal, expires) => (principal, expires),
+        let Bearer { token, hash, at } = self.bearer;
+        let (principal, grant, expires) = match self.found {
+            Lookup::Hit(principal, grant, expires) => (principal, grant, expires),
             Lookup::Expired => return Err(Rejection::InvalidToken),
             Lookup::Stale => return Err(Rejection::Unprovable),
             // Boxed, so that a request with a cached token does not need the space for a load.
             Lookup::Absent => match Box::pin(cache.load(tenant, token, hash, site(address))).await {
-                Load::Active(principal, expires) => (principal, expires),
+                Load::Active(principal, grant, expires) => (principal, grant, expires),
                 Load::Inactive => return Err(Rejection::InvalidToken),
                 Load::Unknown => return Err(Rejection::Unprovable),
             },
         };
-        Ok(Authenticated { principal, hash, expires })
+        Ok(Authenticated { principal, grant, hash, expires, at })
     }
 }
 

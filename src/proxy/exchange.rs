@@ -11,6 +11,7 @@ use super::authenticate::Bearer;
 use super::budget::UserSlot;
 use super::cached_principal::{CachedPrincipal, PrincipalCache};
 use super::fair_slots::FairSlots;
+use super::last_uses::LastUses;
 use super::peer::Peer;
 use super::record::Record;
 use super::refuse::RefusalContext;
@@ -44,6 +45,7 @@ pub struct Proxy {
     pub(super) sessions: Arc<Sessions>,
     pub(super) open_streams: Arc<OpenStreams>,
     pub(super) large_bodies: Arc<FairSlots>,
+    last_uses: Arc<LastUses>,
     pub(super) worker: Mutex<Option<Arc<WorkerState>>>,
     pub(super) closing: CancellationToken,
 }
@@ -99,9 +101,16 @@ impl Proxy {
             metrics,
             sessions,
             large_bodies: FairSlots::new(LARGE_BODIES, LARGE_BODIES_WAITING),
+            last_uses: Arc::default(),
             worker: Mutex::default(),
             closing: CancellationToken::new(),
         }
+    }
+
+    /// Returns the marks that the requests of this worker leave on their grants.
+    #[must_use]
+    pub fn last_uses(&self) -> &Arc<LastUses> {
+        &self.last_uses
     }
 
     /// Adopts another table: open answers of upstreams that are no longer in it are ended.
@@ -140,10 +149,16 @@ impl Proxy {
         parts: &Parts,
         peer: &Peer,
     ) -> Result<Addressed<'r>, Rejection> {
-        let found = Bearer::read(&parts.headers, &parts.uri)?.look_up(&self.cache, self.clock.now());
+        let found = Bearer::read(&parts.headers, &parts.uri, self.clock.now())?.look_up(&self.cache);
         worker.metrics.cache(found.is_hit());
         let token = found.authenticate(&self.cache, &route.tenant, peer.address).await?;
         Addressed::check(token, route)
+    }
+
+    /// Marks that the grant of a token was used, because a request with it is permitted.
+    pub(super) fn mark_use(&self, token: &Addressed<'_>) {
+        let token = token.token();
+        self.last_uses.mark(token.principal().tenant(), token.grant(), token.at());
     }
 
     /// Checks a token again if something was revoked while the request waited: a request with a revoked token is not

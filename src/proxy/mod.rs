@@ -24,6 +24,7 @@ mod fair_slots;
 mod fault;
 mod field;
 mod headers;
+mod last_uses;
 mod message;
 mod origin;
 mod peer;
@@ -40,6 +41,7 @@ mod trace;
 mod upstream;
 
 pub use exchange::{Destination, Proxy};
+pub use last_uses::LastUses;
 pub use peer::Peer;
 pub use route::RouteTable;
 pub use session::Sessions;
@@ -162,7 +164,7 @@ impl Proxy {
             record.asks(message.asked);
         }
         let checked = self.check_session(exchange, &caller)?;
-        let permit = Permit::grant(caller)?;
+        let permit = Permit::grant(caller).inspect(|_| self.mark_use(&token))?;
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }

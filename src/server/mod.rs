@@ -14,6 +14,7 @@ mod harden;
 mod health;
 mod host;
 mod in_force;
+mod last_uses;
 mod operator;
 mod options;
 mod process_metrics;

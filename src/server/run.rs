@@ -12,7 +12,7 @@ use super::signals::{SignalAction, Signals};
 use super::start::{Gateway, start};
 use super::supervise::Failures;
 use crate::config::Config;
-use crate::store::ServerLock;
+use crate::store::{ServerLock, StoreError};
 use crate::telemetry;
 
 /// How long the process waits to write its last audit rows when the store does not answer.
@@ -189,15 +189,21 @@ impl Gateway {
         if tokio::time::timeout(LAST_ROWS, self.issuer.record_last_refusals()).await.is_err() {
             tracing::error!("the last counts of refusals could not be written to the audit trail in time");
         }
-        match tokio::time::timeout(LAST_ROWS, self.issuer.report_uses()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the last uses of tokens could not be recorded"),
-            Err(_) => tracing::error!("the last uses of tokens could not be recorded in time"),
-        }
+        record_last("the last uses of tokens", self.issuer.report_uses()).await;
+        record_last("the last uses of grants", self.last_uses.write()).await;
         if !matches!(tokio::time::timeout(LAST_ROWS, self.issuer.note_time()).await, Ok(Ok(()))) {
             tracing::warn!("the time could not be recorded in the store");
         }
         self.lock
+    }
+}
+
+/// Waits until the last of something is written to the store, for as long as the process stays for that.
+async fn record_last(what: &str, recorded: impl Future<Output = Result<(), StoreError>>) {
+    match tokio::time::timeout(LAST_ROWS, recorded).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "{what} could not be recorded"),
+        Err(_) => tracing::error!("{what} could not be recorded in time"),
     }
 }
 

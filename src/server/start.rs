@@ -15,6 +15,7 @@ use super::connection::listener;
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
 use super::in_force::InForce;
+use super::last_uses::LastUseWriter;
 use super::operator::{self, Operator};
 use super::options::{Ready, RunOptions};
 use super::reload::Reloader;
@@ -43,6 +44,7 @@ pub(super) struct Gateway {
     /// The digest of the files that the running configuration was read from.
     pub(super) loaded: [u8; 32],
     pub(super) workers: Vec<WorkerHandle>,
+    pub(super) last_uses: Arc<LastUseWriter>,
     pub(super) threads: Vec<std::thread::JoinHandle<()>>,
     /// Ends the public listener.
     pub(super) closing: CancellationToken,
@@ -141,7 +143,8 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
     // Taken before readiness is reported, so that every later change of a file is noticed.
     let loaded = reloader.digest();
     operator.upstreams.watch(&snapshot.table);
-    upkeep::start(&supervisor, &resources, &issuer, alarm);
+    let last_uses = Arc::new(LastUseWriter::new(&workers, services));
+    upkeep::start(&supervisor, &resources, &issuer, &last_uses, alarm);
     listen_for_commands(&supervisor, &resources);
     ready.announce(options.on_ready);
     // Last, because their tasks run concurrently, and a client that gets an answer may rely on all of the above. Until
@@ -154,6 +157,7 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
         issuer,
         loaded,
         workers,
+        last_uses,
         threads,
         closing,
         listening,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::last_uses::LastUseWriter;
 use super::resources::Resources;
 use super::supervise::{Alarm, Supervisor};
 use crate::issuer::Issuer;
@@ -13,7 +14,13 @@ use crate::token_cache::Follower;
 const STORE_WATCH: Duration = Duration::from_secs(1);
 
 /// Starts all background tasks.
-pub(super) fn start(supervisor: &Supervisor, resources: &Resources, issuer: &Arc<Issuer>, alarm: Alarm) {
+pub(super) fn start(
+    supervisor: &Supervisor,
+    resources: &Resources,
+    issuer: &Arc<Issuer>,
+    last_uses: &Arc<LastUseWriter>,
+    alarm: Alarm,
+) {
     let cache = Arc::clone(&resources.cache);
     drop(supervisor.spawn("follower", move || Follower::run(Arc::clone(&cache))));
     let filled = Arc::clone(&resources.cache);
@@ -34,6 +41,11 @@ pub(super) fn start(supervisor: &Supervisor, resources: &Resources, issuer: &Arc
     drop(supervisor.spawn("report of first uses", move || {
         let issuer = Arc::clone(&reporter);
         async move { issuer.report_uses_forever().await }
+    }));
+    let writer = Arc::clone(last_uses);
+    drop(supervisor.spawn("report of last uses", move || {
+        let writer = Arc::clone(&writer);
+        async move { writer.run().await }
     }));
     let waiting = Arc::clone(issuer);
     drop(supervisor.spawn("watch for tokens that are not presented", move || {

@@ -155,10 +155,10 @@ impl Entry {
     }
 }
 
-/// Hashes a SHA-256 by its first eight bytes: it is already uniform, and only our own tokens are inserted, so nobody
-/// can choose colliding keys.
+/// Hashes a SHA-256, or the id of a grant, by its first eight bytes: they are already uniform, and only our own tokens and
+/// grants are inserted, so nobody can choose colliding keys.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct PrefixHasher(u64);
+pub struct PrefixHasher(u64);
 
 impl Hasher for PrefixHasher {
     fn finish(&self) -> u64 {

@@ -74,12 +74,14 @@ impl TokenCache {
             }
             let token = AccessTokenRecord { reports_use: false, ..token };
             match self.admit(&token, generation) {
-                Admitting::Admitted(principal) => return (Load::Active(principal, token.expires_at), true),
+                Admitting::Admitted(principal) => {
+                    return (Load::Active(principal, token.grant, token.expires_at), true);
+                }
                 Admitting::Revoked => return (Load::Inactive, true),
                 // After the last attempt: the result was right when it was read, which was during this request, but it
                 // is not cached.
                 Admitting::Outdated(principal) if attempt == ATTEMPTS => {
-                    return (Load::Active(principal, token.expires_at), false);
+                    return (Load::Active(principal, token.grant, token.expires_at), false);
                 }
                 Admitting::Outdated(_) => {}
             }

@@ -30,7 +30,7 @@ mod revoked;
 mod uses;
 
 pub use answer::{Load, Lookup};
-pub use entry::Principal;
+pub use entry::{PrefixHasher, Principal};
 pub use follower::Follower;
 
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ use crate::oauth::{AccountId, ClientId, GrantId, TenantId, Timestamp, TokenHash,
 use crate::store::{Change, ChangePosition, Store};
 use crate::sync::{lock, read, write};
 
-use entry::{Entry, PrefixHasher, Principals};
+use entry::{Entry, Principals};
 use loading::Loading;
 use revoked::{RevokedSet, Tombstones};
 use uses::Uses;
@@ -153,7 +153,7 @@ impl TokenCache {
         if !self.is_current() {
             return Lookup::Stale;
         }
-        Lookup::Hit(principal, expires)
+        Lookup::Hit(principal, grant, expires)
     }
 
     /// Returns whether a token was presented since this process issued it; `None` when it is no longer in the cache.

@@ -181,7 +181,7 @@ async fn a_token_of_a_service_is_kept_and_forgotten_as_one_of_a_person() {
         made
     };
     let (service, other) = (made("robot", Subject::Service), made("ada", Subject::Person));
-    let Lookup::Hit(token, _) = world.cache.lookup(&service.record.hash, world.clock.now()) else { panic!("no hit") };
+    let Lookup::Hit(token, ..) = world.cache.lookup(&service.record.hash, world.clock.now()) else { panic!("no hit") };
     assert_eq!(*token.subject(), service.record.subject);
     world.cache.forget_subject(&service.record.tenant, service.record.subject.id());
     assert!(!world.is_hit(&service.record.hash) && world.is_hit(&other.record.hash));

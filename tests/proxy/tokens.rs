@@ -1,6 +1,7 @@
 //! TV: who is let in. Every refusal is also checked to have left the upstream alone.
 
-use mcpgate::oauth::{AccessToken, Brand, Lifetime, TokenKeys};
+use mcpgate::clock::Clock as _;
+use mcpgate::oauth::{AccessToken, Brand, Lifetime, Subject, Timestamp, TokenKeys};
 use mcpgate::store::{AuditEvent, SessionSecret};
 
 use super::client::{Ask, Reply};
@@ -315,6 +316,55 @@ async fn tv_23_what_cannot_be_proven_is_neither_granted_nor_denied() {
     world.mcp.assert_nothing();
     world.store.set(State::Open);
     assert_eq!(world.ask(&ask).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_that_is_let_through_marks_the_last_use_of_its_grant_and_a_refused_one_does_not() {
+    let world = World::new().await;
+    let (made, other) = (world.token(MCP), world.token(MCP));
+    let ask = Ask::post(PING).bearer(&made.text);
+    assert_eq!(world.ask(&ask).await.status, 200);
+    assert_eq!(world.last_uses(), [(made.record.grant, world.clock.now())]);
+    assert!(world.last_uses().is_empty(), "what was taken");
+
+    // By grant, the last one counts.
+    for text in [&made.text, &other.text, &made.text] {
+        world.clock.advance(Lifetime::from_secs(1));
+        assert_eq!(world.ask(&Ask::post(PING).bearer(text)).await.status, 200);
+    }
+    let (now, before) = (world.clock.now(), Timestamp::from_secs(world.clock.now().as_secs() - 1));
+    let mut marked = world.last_uses();
+    marked.sort_unstable();
+    assert_eq!(marked, [(made.record.grant, now), (other.record.grant, before)]);
+
+    // Wrong upstream, method, message, session; too few scopes; revoked, expired.
+    let lacking = world.token(ALPHA);
+    let to_alpha = |text: &str| Ask::new("POST", "/mcp/alpha").field("Content-Type", "application/json").bearer(text);
+    let session = Ask::post(PING).field("MCP-Protocol-Version", "2025-06-18").field("Mcp-Session-Id", "unknown");
+    for (ask, status) in [
+        (to_alpha(&made.text).body(PING), 401),
+        (Ask::new("PUT", "/mcp").bearer(&made.text), 405),
+        (Ask::post("{").bearer(&made.text), 400),
+        (session.bearer(&made.text), 404),
+        (to_alpha(&lacking.text).body(PING), 403),
+    ] {
+        assert_eq!(world.ask(&ask).await.status, status);
+    }
+    world.cache.forget_grant(&other.record.tenant, other.record.grant);
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&other.text)).await.status, 401);
+    world.clock.advance(Lifetime::from_secs(3600));
+    assert_eq!(world.ask(&ask).await.status, 401);
+    assert!(world.last_uses().is_empty());
+
+    // Read from the store first, and of a service.
+    let stored = world.stored(MCP).await;
+    let mut service = world.make(MCP, "use");
+    service.record.subject = Subject::Service(service.record.subject.id().clone());
+    world.cache.insert(&service.record);
+    for made in [stored, service] {
+        assert_eq!(world.ask(&Ask::post(PING).bearer(&made.text)).await.status, 200);
+        assert_eq!(world.last_uses(), [(made.record.grant, world.clock.now())]);
+    }
 }
 
 #[tokio::test]

@@ -137,6 +137,11 @@ impl World {
         self.proxy.adopt(&self.served.lock().unwrap().1);
     }
 
+    /// Takes when grants were last used.
+    pub(crate) fn last_uses(&self) -> Vec<(GrantId, Timestamp)> {
+        self.proxy.last_uses().take().into_iter().map(|(_, grant, at)| (grant, at)).collect()
+    }
+
     /// Ends the streams that never end by themselves, as the server does when it goes down.
     pub(crate) fn drain(&self) {
         self.proxy.drain();

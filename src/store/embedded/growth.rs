@@ -19,7 +19,7 @@ use crate::store::{Advance, AuditEvent, Ephemeral, EphemeralLimits, EphemeralSte
 mod records;
 #[allow(dead_code, reason = "the contract suite uses all of it")]
 #[path = "../../../tests/store_contract/world.rs"]
-mod world;
+pub(crate) mod world;
 
 use world::*;
 

@@ -16,7 +16,7 @@ use crate::oauth::Timestamp;
 mod cost;
 mod file;
 #[cfg(test)]
-mod growth;
+pub(crate) mod growth;
 mod rows;
 mod stores;
 
