@@ -65,7 +65,10 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                 Ok(grants.iter().map(describe).collect::<Vec<_>>())
             })?;
             let columns = [("ID", "id"), ("USER", "user"), ("APPLICATION", "client_name"), ("RESOURCE", "resource")];
-            let columns: Vec<_> = columns.into_iter().chain([("SCOPES", "scopes"), ("UNTIL", "expires_at")]).collect();
+            let columns: Vec<_> = columns
+                .into_iter()
+                .chain([("SCOPES", "scopes"), ("LAST USED", "last_used_at"), ("UNTIL", "expires_at")])
+                .collect();
             data.output.list(&columns, &values)
         }
         Command::Revoke(arguments) => {
@@ -91,6 +94,7 @@ fn describe(grant: &Grant, user: Option<&str>, client_name: Option<&str>) -> Val
         "scopes": grant.scopes.iter().map(ScopeToken::as_str).collect::<Vec<_>>(),
         "created_at": moment(grant.created_at),
         "refreshed_at": moment(grant.rotated_at),
+        "last_used_at": grant.last_used_at.map(moment),
         "expires_at": moment(grant.expires_at),
         "may_refresh": grant.may_refresh,
     })

@@ -18,8 +18,8 @@ pub struct ConnectedApp {
     pub scopes: Vec<String>,
     /// When it was connected.
     pub since: Timestamp,
-    /// When its current refresh token was issued.
-    pub renewed: Timestamp,
+    /// When it was last used, if that is known.
+    pub last_used: Option<Timestamp>,
     /// The latest time at which it ends.
     pub until: Timestamp,
 }

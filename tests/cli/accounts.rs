@@ -159,6 +159,9 @@ fn sessions_are_listed_and_revoked() {
     let listed = data.json(&["session", "list"]);
     assert_eq!(listed.as_array().unwrap().len(), 2);
     assert_eq!((&listed[0]["user"], &listed[0]["may_refresh"]), (&"ada".into(), &false.into()));
+    assert_eq!(listed[0]["last_used_at"], Value::Null);
+    let table = data.text(&["session", "list"]);
+    assert!(table.lines().next().is_some_and(|header| header.contains("  LAST USED  ")), "{table}");
     assert_eq!(data.json(&["session", "revoke", "--id", first.as_str().unwrap()])["revoked"], 1);
     assert_eq!(data.json(&["session", "list", "--user", "ada"])[0]["id"], second);
     assert_eq!(data.refused(&["session", "revoke", "--id", first.as_str().unwrap()]).0, 1);

@@ -1,6 +1,8 @@
 //! The account page: what is connected, how it is disconnected, and how a session ends (CN-19, CN-20).
 
-use mcpgate::store::AuditEvent;
+use mcpgate::clock::Clock as _;
+use mcpgate::oauth::{GrantId, Lifetime, TenantId};
+use mcpgate::store::{AuditEvent, GrantStore as _};
 
 use super::authorize::{REDIRECT, VERIFIER, request};
 use super::page::{Browser, Page, cookie};
@@ -46,6 +48,20 @@ async fn the_page_lists_what_is_connected() {
     for said in ["Tea &#60;img", "Acme sales", "Read sales data", "Change orders", "21 November 2026", ">Disconnect<"] {
         assert!(page.html.contains(said), "{said} in {page}");
     }
+}
+
+#[tokio::test]
+async fn the_page_says_when_an_application_was_last_used() {
+    let site = Site::start().await;
+    let (mut browser, _) = at_account(&site).await;
+    connect(&site, &mut browser).await;
+    let page = browser.page("/account").await;
+    assert!(page.html.contains("<dt>Last used</dt><dd>No use recorded</dd>"), "{page}");
+    let grant = GrantId::parse(page.hidden("grant")).unwrap();
+    let at = site.clock.now().plus(Lifetime::from_secs(2 * 86_400));
+    site.store.note_activity(vec![(TenantId::default(), grant, at)]).await.unwrap();
+    let page = browser.page("/account").await;
+    assert!(page.html.contains("<dt>Last used</dt><dd>23 November 2026</dd>"), "{page}");
 }
 
 #[tokio::test]
@@ -241,6 +257,6 @@ async fn the_present_password_is_not_guessed_on_the_account_page() {
     assert_eq!(answer.status, 429, "guesses are delayed as at the login page");
     assert!(answer.text().contains("too many wrong passwords") && answer.headers.contains_key("retry-after"));
     assert_eq!(change(&mut browser, PASSWORD, NEW, &[]).await.status, 429, "the right one waits too");
-    site.clock.advance(mcpgate::oauth::Lifetime::from_secs(60));
+    site.clock.advance(Lifetime::from_secs(60));
     assert_eq!(change(&mut browser, PASSWORD, NEW, &[]).await.status, 303);
 }

@@ -4,6 +4,8 @@
 use std::io::BufRead as _;
 use std::time::{Duration, Instant};
 
+use mcpgate::clock::{Clock as _, SystemClock};
+
 use crate::life::{metric, operator, until_reloads, until_said};
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
@@ -199,6 +201,26 @@ async fn refusals_that_were_counted_are_in_the_trail_when_the_process_has_ended(
     let sql = "SELECT reason FROM audit WHERE reason LIKE 'counted:%'";
     let counted: String = db.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(counted, "counted: 10 more, of a minute or two");
+}
+
+#[tokio::test]
+async fn when_a_session_was_last_used_is_known_after_the_end_of_the_process() {
+    let mut gateway = Home::new("", Some(Upstream::start().url)).start().await;
+    let (unused, used) = (token(&gateway.home), token(&gateway.home));
+    let now = || SystemClock.now().as_secs();
+    let before = now();
+    let mut client = Client::new(&gateway.home);
+    assert_eq!(client.call("/mcp", &used, "counted").await.status, 200);
+    assert_eq!(client.call("/mcp", &format!("{unused}x"), "refused").await.status, 401);
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
+    let sessions = gateway.home.command(&["session", "list"]);
+    let last_used: Vec<_> = (0..2).map(|n| sessions[n]["last_used_at"].clone()).collect();
+    let at =
+        time::OffsetDateTime::parse(last_used[0].as_str().unwrap(), &time::format_description::well_known::Rfc3339);
+    let at = u64::try_from(at.unwrap().unix_timestamp()).unwrap();
+    assert!((before..=now()).contains(&at), "{last_used:?}");
+    assert_eq!(last_used[1], serde_json::Value::Null, "a refused call is no use");
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ impl IssuerRequest<'_> {
             resource_name: upstream.map_or_else(|| grant.resource.as_str().to_owned(), |u| u.display_name.clone()),
             scopes: grant.scopes.iter().map(|s| title(s.as_str())).collect(),
             since: grant.created_at,
-            renewed: grant.rotated_at,
+            last_used: grant.last_used_at,
             until: grant.expires_at,
         }
     }
