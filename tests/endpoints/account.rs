@@ -59,7 +59,7 @@ async fn the_page_says_when_an_application_was_last_used() {
     assert!(page.html.contains("<dt>Last used</dt><dd>No use recorded</dd>"), "{page}");
     let grant = GrantId::parse(page.hidden("grant")).unwrap();
     let at = site.clock.now().plus(Lifetime::from_secs(2 * 86_400));
-    site.store.note_activity(vec![(TenantId::default(), grant, at)]).await.unwrap();
+    site.store.note_activity(&[(TenantId::default(), grant, at)]).await.unwrap();
     let page = browser.page("/account").await;
     assert!(page.html.contains("<dt>Last used</dt><dd>23 November 2026</dd>"), "{page}");
 }
