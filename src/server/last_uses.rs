@@ -87,8 +87,8 @@ mod tests {
     use super::failing_store::{FailingStore, State};
     use super::*;
     use crate::clock::ManualClock;
-    use crate::store::embedded::growth::world::*;
     use crate::store::memory::MemoryStore;
+    use crate::store::test_world::*;
 
     /// A writer for two workers, and its store, with the grants `a` and `b`.
     async fn writer() -> (LastUseWriter, Arc<FailingStore>) {

@@ -52,6 +52,8 @@ pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;
 pub use client_store::{ClientStore, SecretRotation};
 pub use clock::{ClockNote, ClockStore};
+#[cfg(test)]
+pub(crate) use embedded::growth::world as test_world;
 pub use embedded::{EmbeddedStore, RestoreError, ServerLock, restore};
 pub use ephemeral::{
     Advance, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralSecret, EphemeralStep,
