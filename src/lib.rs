@@ -95,6 +95,9 @@
 //! - The process: sockets, signals, files, load: `tests/outside`; commands: `tests/cli`.
 //! - Other people's clients, browsers and proxies: `tests/clients`.
 
+// Whoever awaits a future without a box holds it; how large it may be is in `.clippy.toml`. In tests it does not matter.
+#![warn(clippy::large_futures)]
+
 // The unit tests of the store share records with `tests/store_contract`, which name the crate.
 #[cfg(test)]
 extern crate self as mcpgate;

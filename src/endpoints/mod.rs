@@ -62,7 +62,7 @@ impl Endpoints {
         let (head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
         let visit = Visit::new(self.issuer.request(&caller, config), head);
-        let mut response = self.answer(&visit, body).await;
+        let mut response = Box::pin(self.answer(&visit, body)).await;
         visit.expire_old_transactions(response.headers_mut());
         if is_head {
             reply::drop_content(&mut response);
@@ -91,9 +91,9 @@ impl Endpoints {
             Endpoint::Document => self.documents(visit.config()).answer(&visit.head),
             Endpoint::Authorize if is_post => page(visit, authorize::post(visit, body).await).await,
             Endpoint::Authorize => page(visit, authorize::get(visit).await).await,
-            Endpoint::Login if is_post => page(visit, login::post(visit, body).await).await,
+            Endpoint::Login if is_post => page(visit, Box::pin(login::post(visit, body)).await).await,
             Endpoint::Login => page(visit, login::get(visit).await).await,
-            Endpoint::Consent if is_post => page(visit, consent::post(visit, body).await).await,
+            Endpoint::Consent if is_post => page(visit, Box::pin(consent::post(visit, body)).await).await,
             Endpoint::Consent => page(visit, consent::get(visit).await).await,
             Endpoint::SwitchAccount => page(visit, switch_account::post(visit, body).await).await,
             Endpoint::Account => page(visit, account::get(visit).await).await,

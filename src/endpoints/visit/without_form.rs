@@ -33,7 +33,8 @@ impl Visit<'_> {
     }
 
     pub(in crate::endpoints) async fn view(&self, handles: &Handles) -> PageResult<View> {
-        self.issuer.view(handles).await
+        // Boxed, because each page that shows the step would hold its state.
+        Box::pin(self.issuer.view(handles)).await
     }
 
     pub(in crate::endpoints) async fn offered(&self, handles: &Handles) -> PageResult<Vec<AskedScope>> {

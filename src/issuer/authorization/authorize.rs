@@ -42,7 +42,7 @@ impl IssuerRequest<'_> {
             Err(error) => return Err(self.refuse_by_page(error, None, Some(&client)).await),
         };
         match request.validate(&client, redirect, &policy.request()) {
-            Ok(request) => self.start(AccessRequest { client, request }, session, referer).await,
+            Ok(request) => Box::pin(self.start(AccessRequest { client, request }, session, referer)).await,
             Err(refused) => {
                 let session = self.live_session(session).await?;
                 Err(self.refuse_to_client(*refused, &client, session.as_ref()).await)

@@ -34,7 +34,8 @@ impl IssuerRequest<'_> {
         let found = match stored {
             Some(client) if client.disabled => Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
             Some(client) if client.origin != ClientOrigin::MetadataDocument => Ok(client),
-            stored if id.is_url() => self.described_client(id, stored).await,
+            // Boxed, because fetching a document needs more space than the rest.
+            stored if id.is_url() => Box::pin(self.described_client(id, stored)).await,
             Some(_) | None => Err(LookupFailure::NotAClient(Rule::ClientUnknown, None)),
         };
         let error = |rule, words: &'static str| OAuthError::new(rule, words).came("client_id", id.as_str());

@@ -81,7 +81,7 @@ impl IssuerRequest<'_> {
                 *failed = None;
                 let fresh_until = now.plus(believed);
                 let age = DocumentAge { fetched_at: now, fresh_until, source: DocumentSource::Fetched };
-                return self.keep_document(id, read, age, stored).await;
+                return Box::pin(self.keep_document(id, read, age, stored)).await;
             }
             Err(DocumentFault::Fetch(FetchError::Busy)) if stored.is_none() => {
                 return Err(LookupFailure::Throttled(BACK_OFF, Some(FETCHES)));
@@ -130,7 +130,7 @@ impl IssuerRequest<'_> {
                 let detail = format!("{}: {}", error.rule().label(), error.description());
                 LookupFailure::NotAClient(Rule::DocumentRefused, Some(detail))
             })?;
-            self.keep_document(id, read, age, None).await?
+            Box::pin(self.keep_document(id, read, age, None)).await?
         };
         let copied = client.document.map(|age| age.fetched_at.day()).unwrap_or_default();
         tracing::warn!(

@@ -182,7 +182,7 @@ impl Pool {
             Dialled::Plain(io) => Http1Connection::open(io, counted).await,
             Dialled::Tls(io) => Http1Connection::open(io, counted).await,
             Dialled::Http2(io) => {
-                let share = self.shared.open(io, counted).await.map_err(|e| broken(e.into()))?;
+                let share = Box::pin(self.shared.open(io, counted)).await.map_err(|e| broken(e.into()))?;
                 return self.exchange_shared(lease, share, request, wait).await;
             }
         };

@@ -212,7 +212,9 @@ impl Probe<'_> {
             }
             Ok((judge(head.status, &head.headers, &content), content))
         };
-        timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("there was no answer within {PATIENCE:?}")))
+        timeout(PATIENCE, Box::pin(asked))
+            .await
+            .unwrap_or_else(|_| Err(format!("there was no answer within {PATIENCE:?}")))
     }
 
     /// Ends the session that some servers start for any request, since it will not be used.
