@@ -73,7 +73,8 @@
 //!   `config/reserved_path.rs`.
 //! - A table: `store/migrations` and its line in `store/migrate.rs`, a store of the new schema in
 //!   `tests/store_contract/schemas`, its SQL in `store/embedded/rows`, methods of a trait (as `store/grant_store.rs`), which
-//!   `store/embedded/stores` and `store/memory` implement; `docs/storage-schema.md`.
+//!   `store/embedded/stores` and `store/memory` implement and `tests/support/every_method.rs` lists;
+//!   `docs/storage-schema.md`.
 //! - A limit: its key in `config/policy_file.rs` and `config/policy.rs`, and in `gateway.toml.example`; counted in
 //!   `issuer/limits` (authorization server), `proxy/budget.rs` (users at upstreams), `server/connection` (connections) or
 //!   `token_cache/loading.rs` (unknown tokens).

@@ -15,60 +15,21 @@ const BATCH: u32 = 1000;
 
 const NOTHING: Lifetime = Lifetime::from_millis(0);
 
-/// What is removed, and how long after its end. Each statement takes a time and the batch size, and uses an index. The
+/// What is removed: the table, its key, a condition on the time ?1 that an index serves, and how long after that time. The
 /// order keeps cascades small: tokens are removed before their grants.
-const STEPS: [(&str, Lifetime); 11] = [
-    (
-        "DELETE FROM access_token WHERE no IN
-            (SELECT no FROM access_token WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-        NOTHING,
-    ),
-    (
-        "DELETE FROM void_token WHERE hash IN
-            (SELECT hash FROM void_token WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-        NOTHING,
-    ),
-    (
-        "DELETE FROM code WHERE no IN
-            (SELECT no FROM code WHERE used_at IS NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-        NOTHING,
-    ),
+const STEPS: [(&str, &str, &str, Lifetime); 11] = [
+    ("access_token", "no", "expires_at <= ?1 ORDER BY expires_at", NOTHING),
+    ("void_token", "hash", "expires_at <= ?1 ORDER BY expires_at", NOTHING),
+    ("code", "no", "used_at IS NULL AND expires_at <= ?1 ORDER BY expires_at", NOTHING),
     // ST-18: a used code is removed with its grant and not before.
-    (
-        "DELETE FROM grants WHERE no IN
-            (SELECT no FROM grants WHERE idle_until <= ?1 ORDER BY idle_until LIMIT ?2)",
-        NOTHING,
-    ),
-    (
-        "DELETE FROM grants WHERE no IN
-            (SELECT no FROM grants WHERE revoked_at <= ?1 ORDER BY revoked_at LIMIT ?2)",
-        REVOKED_GRANT_KEPT,
-    ),
-    (
-        "DELETE FROM ephemeral WHERE no IN
-            (SELECT no FROM ephemeral WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-        NOTHING,
-    ),
-    (
-        "DELETE FROM login_session WHERE hash IN
-            (SELECT hash FROM login_session WHERE min(idle_until, expires_at) <= ?1 LIMIT ?2)",
-        NOTHING,
-    ),
-    ("DELETE FROM setup_link WHERE hash IN (SELECT hash FROM setup_link WHERE expires_at <= ?1 LIMIT ?2)", NOTHING),
-    (
-        "DELETE FROM consent WHERE (account_no, client_no, resource) IN
-            (SELECT account_no, client_no, resource FROM consent WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-        NOTHING,
-    ),
-    (
-        "DELETE FROM change_log WHERE seq IN (SELECT seq FROM change_log WHERE at <= ?1 ORDER BY at LIMIT ?2)",
-        CHANGE_KEPT,
-    ),
-    (
-        "DELETE FROM login_failure WHERE (tenant, name) IN
-            (SELECT tenant, name FROM login_failure WHERE last_failed_at <= ?1 ORDER BY last_failed_at LIMIT ?2)",
-        LOGIN_FAILURES_KEPT,
-    ),
+    ("grants", "no", "idle_until <= ?1 ORDER BY idle_until", NOTHING),
+    ("grants", "no", "revoked_at <= ?1 ORDER BY revoked_at", REVOKED_GRANT_KEPT),
+    ("ephemeral", "no", "expires_at <= ?1 ORDER BY expires_at", NOTHING),
+    ("login_session", "hash", "min(idle_until, expires_at) <= ?1", NOTHING),
+    ("setup_link", "hash", "expires_at <= ?1", NOTHING),
+    ("consent", "account_no, client_no, resource", "expires_at <= ?1 ORDER BY expires_at", NOTHING),
+    ("change_log", "seq", "at <= ?1 ORDER BY at", CHANGE_KEPT),
+    ("login_failure", "tenant, name", "last_failed_at <= ?1 ORDER BY last_failed_at", LOGIN_FAILURES_KEPT),
 ];
 
 /// Returns the conditions for removing clients that no operator added, with the time ?1 of the last use or
@@ -83,9 +44,13 @@ const fn abandoned(unused_client_after: Lifetime) -> [(&'static str, Lifetime); 
 /// Removes everything that has expired by `now`; returns how many rows, not counting dependent ones.
 pub(crate) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: Lifetime) -> Result<u64> {
     let mut gone = 0;
-    for (sql, kept) in STEPS {
+    for (table, key, condition, kept) in STEPS {
         let before = earlier(now, kept);
-        gone += in_batches(writer, move |db| execute(db, sql, params![before, BATCH])).await?;
+        let remove = move |db: &Connection| {
+            let expired = format!("SELECT {key} FROM {table} WHERE {condition} LIMIT ?2");
+            execute(db, &format!("DELETE FROM {table} WHERE ({key}) IN ({expired})"), params![before, BATCH])
+        };
+        gone += in_batches(writer, remove).await?;
     }
     for (is_abandoned, kept) in abandoned(unused_client_after) {
         let before = earlier(now, kept);
