@@ -13,7 +13,7 @@
 //! - `oauth`: OAuth 2.1: requests, clients, grants, codes, tokens, redirect URIs, error codes.
 //! - `mcp`: the parts of a JSON-RPC message that the gateway reads, routing headers, revisions.
 //!
-//! Ground: what every module above may use.
+//! Ground: what all groups listed after it may use.
 //! - `sync`: locks that stay usable after a panic.
 //! - `network`: host, network and site of an address, by which limits are counted.
 //! - `files`: reading files within bounds, and writing private ones.
@@ -62,41 +62,49 @@
 //!
 //! # Where something new goes
 //!
-//! - A grant type: `oauth/grant_type.rs` (metadata, registration and commands follow), its parameters in
-//!   `oauth/token.rs`, a file in `issuer/token`, chosen in `issuer/token/request.rs`.
-//! - An identity header: `proxy/headers.rs`, its value in `proxy/cached_principal.rs`; if the token does not contain
-//!   that yet, also `token_cache/entry.rs` and the `AccessTokenRecord` of `oauth`.
-//! - A refusal: of a request to an upstream, `proxy/rejection.rs`; of one to the authorization server, `oauth/rule.rs`;
-//!   before a route is known, `server/request_refusal.rs`. All have a row in `docs/errors.md`.
+//! - A grant type: `oauth/grant_type.rs` (metadata and commands follow; its test names the text that lists them), its
+//!   parameters in `oauth/token.rs`, a file in `issuer/token`, chosen in `issuer/token/request.rs`. What a client may
+//!   register without a code is up to `oauth/client_reader.rs`.
+//! - An identity header: `proxy/headers.rs`, its value in `proxy/cached_principal.rs`. If the token does not have that
+//!   yet, also `token_cache/entry.rs` and `AccessTokenRecord` in `oauth/token.rs`, which `store/issuance.rs` makes and
+//!   `store/embedded/rows/tokens.rs` reads. `docs/upstreams.md`.
+//! - A refusal: of a request to an upstream, `proxy/rejection.rs` (a fault of the upstream, `proxy/fault.rs`); of one to
+//!   the authorization server, `oauth/rule.rs` (unreadable input and pages, `endpoints/rejection.rs` and
+//!   `endpoints/error_page.rs`); before a route is known, `server/request_refusal.rs`. `docs/errors.md` explains all.
 //! - A page: a file in `endpoints`, its path in `endpoints/routes.rs`, chosen in `endpoints/mod.rs`, its template in
 //!   `endpoints/page.rs` and `endpoints/pages`, within the layout of `web/pages`, a new first segment in
-//!   `config/reserved_path.rs`.
-//! - A table: `store/migrations` and its line in `store/migrate.rs`, a store of the new schema in
-//!   `tests/store_contract/schemas`, its SQL in `store/embedded/rows`, methods of a trait (as `store/grant_store.rs`), which
-//!   `store/embedded/stores` and `store/memory` implement and `tests/support/every_method.rs` lists;
-//!   `docs/storage-schema.md`.
+//!   `config/reserved_path.rs`. What it does: a method in `issuer`.
+//! - A table: `store/migrations` and its line in `store/migrate.rs`, its SQL in `store/embedded/rows`, methods of a trait
+//!   (as `store/grant_store.rs`), which `store/embedded/stores` and `store/memory` implement and
+//!   `tests/support/every_method.rs` lists. When its rows go: `store/embedded/file/sweep.rs`; what a restore ends:
+//!   `store/embedded/file/backup_mark.rs`; what `db check` reads: `store/embedded/file/check.rs`. A row of it in
+//!   `tests/store_contract/embedded/schemas.rs`, which writes the store of the new schema. `docs/storage-schema.md`.
 //! - A limit: its key in `config/policy_file.rs` and `config/policy.rs`, and in `gateway.toml.example`; counted in
-//!   `issuer/limits` (authorization server), `proxy/budget.rs` (users at upstreams), `server/connection` (connections) or
-//!   `token_cache/loading.rs` (unknown tokens).
+//!   `issuer/limits` (authorization server), `proxy/budget.rs` (users at upstreams), `proxy/fair_slots.rs` (slots at an
+//!   upstream), `server/connection` (connections), `token_cache/reading.rs` (reads for unknown tokens) or
+//!   `outbound/budget.rs` (fetches).
 //!
 //! # Where a test goes
 //!
-//! A case of `docs/threat-model.md` is tested in the layer that owns its rule (in the unit tests of the module and the
-//! tests named here), and in at most one test outside (the last two lines). These tests' names begin with the id of the
-//! case; `tests/threat_model.rs` checks that. A test that shows something else besides (an audit row, the words of a
-//! page) is named for that, without the id.
+//! A case of `docs/threat-model.md` is tested in the layer that owns its rule, and at most once more, in `tests/outside`
+//! or `tests/clients`. The names of these tests begin with the id of the case; `tests/threat_model.rs` checks that. A
+//! test that shows something else (an audit row, the words of a page) has no id.
 //! - A rule of OAuth or MCP: beside it, or `tests/oauth`.
-//! - Order of steps, limits of the authorization server, audit rows: `tests/issuer`; actions of operators:
+//! - Order of steps, refusals and limits of the authorization server, audit rows: `tests/issuer`; actions of operators:
 //!   `tests/administration.rs`.
 //! - What is stored, concurrent operations, and crashes: `tests/store_contract`, for every store.
-//! - Status, headers, pages: `tests/endpoints`; the way to upstreams and back, with the limits of users there: `tests/proxy`.
+//! - OAuth over HTTP and its pages: `tests/endpoints`.
+//! - Requests to upstreams and their answers, identity headers, refusals, limits of users and of unknown tokens:
+//!   `tests/proxy`.
 //! - Keys of the configuration: `tests/configuration`; fetched documents: `tests/outbound.rs`; properties of every
-//!   input: `tests/properties.rs`; rules of the house: `tests/tidy`. The demo upstream: `tests/demo.rs`; allocations of
+//!   input: `tests/properties.rs`; rules for the code: `tests/tidy`. The demo upstream: `tests/demo.rs`; allocations of
 //!   a request: `tests/allocations.rs`.
-//! - The process: sockets, signals, files, load: `tests/outside`; commands: `tests/cli`.
+//! - The process: sockets, requests before a route is known, signals, files, load: `tests/outside`; commands:
+//!   `tests/cli`.
 //! - Other people's clients, browsers and proxies: `tests/clients`.
+//! - What a golden file of `tests/golden` lists: `MCPGATE_BLESS=1` writes it anew.
 
-// Whoever awaits a future without a box holds it; how large it may be is in `.clippy.toml`. In tests it does not matter.
+// An awaited future is part of the one that awaits it, unless it is boxed; `.clippy.toml` has the limit.
 #![warn(clippy::large_futures)]
 
 // The unit tests of the store share records with `tests/store_contract`, which name the crate.
