@@ -14,7 +14,7 @@
 //! - `mcp`: the parts of a JSON-RPC message that the gateway reads, routing headers, revisions.
 //!
 //! Ground: what all groups listed after it may use.
-//! - `sync`: locks that stay usable after a panic.
+//! - `sync`: locks that stay usable after a panic, and work repeated on a thread of its own.
 //! - `network`: host, network and site of an address, by which limits are counted.
 //! - `files`: reading files within bounds, and writing private ones.
 //! - `clock`: the time, and whether it can be trusted.

@@ -11,6 +11,7 @@ use super::budget::UserBudget;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use crate::oauth::Subject;
+use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
 
 /// A principal on this worker, with the route that its tokens are for. Made only from an [`Addressed`] token.
@@ -24,6 +25,7 @@ pub(super) struct CachedPrincipal {
     client: HeaderValue,
     scopes: HeaderValue,
     tenant: HeaderValue,
+    log_fields: Box<str>,
 }
 
 impl CachedPrincipal {
@@ -40,6 +42,11 @@ impl CachedPrincipal {
             client: value(principal.client().as_str())?,
             scopes: value(&principal.scopes().to_string())?,
             tenant: value(principal.tenant().as_str())?,
+            log_fields: AccessLine::caller_fields(
+                principal.subject().as_str(),
+                Some(principal.user()).filter(|user| !user.is_empty()),
+                principal.client().as_str(),
+            ),
             principal: Arc::clone(principal),
             route: Arc::clone(route),
         })
@@ -55,6 +62,11 @@ impl CachedPrincipal {
 
     pub(super) fn budget(&self) -> &Arc<UserBudget> {
         &self.budget
+    }
+
+    /// Returns the fields that are the same in all its access lines; empty if they cannot be rendered once.
+    pub(super) fn log_fields(&self) -> &str {
+        &self.log_fields
     }
 
     /// Returns whether it has the scopes that its route requires.

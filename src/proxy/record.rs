@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
@@ -17,7 +16,7 @@ use super::row::Word;
 use super::rpc::{RpcCall, error_code};
 use crate::config::UpstreamKind;
 use crate::oauth::show;
-use crate::telemetry::{Outcome, WorkerMetrics};
+use crate::telemetry::{AccessLine, Outcome, WorkerMetrics};
 use crate::web::RequestId;
 
 /// nginx's status for a client that left before its answer; there is no registered one.
@@ -166,31 +165,31 @@ impl Drop for Record {
         let caller = self.caller.as_deref().map(CachedPrincipal::principal);
         self.metrics.end_request(self.route.index, self.is_stream);
         self.metrics.request(self.route.index, self.outcome, self.status.as_u16(), elapsed);
-        tracing::info!(
-            target: "mcpgate::access",
-            upstream = %self.route.name,
-            method = %self.method,
-            status = self.status.as_u16(),
-            outcome = self.outcome.label(),
-            reason = why.and_then(|why| why.reason),
-            detail = why.and_then(|why| why.detail),
-            value = why.and_then(|why| why.value.as_deref()),
-            key = why.and_then(|why| why.key),
-            subject = caller.map(|caller| caller.subject().as_str()),
-            user = caller.map(|caller| caller.user()).filter(|user| !user.is_empty()),
-            client = caller.map(|caller| caller.client().as_str()),
-            rpc_method = self.asked.method(),
-            tool = self.asked.tool(),
-            rpc_error = self.error,
-            bytes = self.bytes,
-            duration_ms = millis(elapsed),
-            address = %self.address,
-            request_id = self.request_id.digits().as_str(),
-        );
+        if !AccessLine::is_wanted() {
+            return;
+        }
+        let digits = self.request_id.digits();
+        let line = AccessLine {
+            upstream: &self.route.name,
+            method: self.method.as_str(),
+            status: self.status.as_u16(),
+            outcome: self.outcome,
+            reason: why.and_then(|why| why.reason),
+            detail: why.and_then(|why| why.detail),
+            value: why.and_then(|why| why.value.as_deref()),
+            key: why.and_then(|why| why.key),
+            subject: caller.map(|caller| caller.subject().as_str()),
+            user: caller.map(|caller| caller.user()).filter(|user| !user.is_empty()),
+            client: caller.map(|caller| caller.client().as_str()),
+            caller_fields: self.caller.as_deref().map_or("", CachedPrincipal::log_fields),
+            rpc_method: self.asked.method(),
+            tool: self.asked.tool(),
+            rpc_error: self.error,
+            bytes: self.bytes,
+            duration: elapsed,
+            address: self.address,
+            request_id: digits.as_str(),
+        };
+        line.log();
     }
-}
-
-/// Returns milliseconds, to the microsecond.
-fn millis(span: Duration) -> f64 {
-    (span.as_secs_f64() * 1e6).round() / 1e3
 }

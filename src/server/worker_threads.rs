@@ -11,6 +11,7 @@ use super::service_manager::Watchdog;
 use super::supervise::{Alarm, Supervisor};
 use super::worker::{Process, Snapshot, Worker};
 use crate::entropy::Entropy;
+use crate::telemetry;
 
 /// Starts a thread for each worker; returns a handle to each worker, and the threads.
 ///
@@ -37,6 +38,7 @@ pub(super) fn start(
         let (alarm, beat) = (alarm.of_thread(name.clone()), watchdog.clone().map(|watchdog| watchdog.beat(number)));
         let body = move || {
             let _alarm = alarm;
+            telemetry::own_buffer();
             runtime.block_on(serve_connections(accepted, beat));
             runtime.shutdown_background();
         };

@@ -12,6 +12,23 @@ use super::sink::Sink;
 use crate::config::LogConfig;
 
 static SINK: OnceLock<Sink> = OnceLock::new();
+/// The target of access lines.
+pub(super) const ACCESS: &str = "mcpgate::access";
+/// Set if `init` has set the process's subscriber, and that writes no colours.
+static DIRECT: OnceLock<Direct> = OnceLock::new();
+
+/// What is needed to write lines into the sink without tracing.
+pub(super) struct Direct {
+    pub(super) sink: Sink,
+    pub(super) json: bool,
+    /// Whether the filter lets access lines through.
+    pub(super) has_access_lines: bool,
+}
+
+/// Returns what is needed to write lines without tracing, unless only tracing can write them.
+pub(super) fn direct() -> Option<&'static Direct> {
+    DIRECT.get()
+}
 
 /// Libraries whose log lines strangers can cause at will, with their own bytes in them: silent unless the operator's
 /// filter names them.
@@ -29,16 +46,37 @@ pub fn init(config: &LogConfig) {
     }
     // `config` has checked the filter; a wrong one here must not silence the log.
     let filter = filter(&config.filter).unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
-    let lines = fmt::layer().with_writer(sink).with_ansi(colours);
-    let lines = if config.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    let has_access_lines = filter.would_enable(ACCESS, &tracing::Level::INFO);
+    let subscriber = subscriber(sink.clone(), filter, config.json, colours);
     // An error means that a subscriber is already set, by a test, and stays in use.
-    drop(tracing_subscriber::registry().with(filter).with(lines).try_init());
+    if subscriber.try_init().is_ok() && !colours {
+        DIRECT.get_or_init(|| Direct { sink, json: config.json, has_access_lines });
+    }
     report_panics();
+}
+
+/// Creates the subscriber that formats events as lines.
+pub(super) fn subscriber(
+    sink: Sink,
+    filter: Targets,
+    json: bool,
+    colours: bool,
+) -> impl tracing::Subscriber + Send + Sync {
+    let lines = fmt::layer().with_writer(sink).with_ansi(colours);
+    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(filter).with(lines)
 }
 
 /// Parses an operator's filter, which takes precedence over `SILENT` because it comes later.
 fn filter(written: &str) -> Result<Targets, ParseError> {
     format!("{SILENT},{written}").parse()
+}
+
+/// Gives the current thread a log buffer of its own. For threads that run as long as the process.
+pub fn own_buffer() {
+    if let Some(sink) = SINK.get() {
+        sink.own_buffer();
+    }
 }
 
 /// Writes out what is still buffered; called before the process ends.

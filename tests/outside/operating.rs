@@ -4,12 +4,13 @@
 use std::io::BufRead as _;
 use std::time::{Duration, Instant};
 
+use http_body_util::Full;
 use mcpgate::clock::{Clock as _, SystemClock};
 
 use crate::life::{metric, operator, until_reloads, until_said};
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
-use crate::support::client::{Client, Reply, request};
+use crate::support::client::{Client, Reply, call, request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::page::Browser;
 use crate::support::refusing::Refusing;
@@ -64,6 +65,47 @@ async fn every_line_of_a_json_log_is_json() {
     assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()), "{log}");
     for word in ["/nothing%22%5c", "config.rejected", "config.reloaded", "accepting connections"] {
         assert!(log.contains(word), "{word} is not in {log}");
+    }
+}
+
+#[tokio::test]
+async fn every_request_has_its_line_if_the_filter_wants_it_also_when_the_process_ends_right_after() {
+    const REQUESTS: usize = 40;
+    for (format, filter, wished) in [
+        ("text", "info", REQUESTS),
+        ("json", "warn,mcpgate::access=info", REQUESTS),
+        ("text", "warn", 0),
+        ("json", "info,mcpgate::access=off", 0),
+    ] {
+        let config = format!("[log]\nformat = \"{format}\"\nfilter = \"{filter}\"\n");
+        let upstream = Upstream::start();
+        let mut gateway = Home::new(&config, Some(upstream.url.clone())).start_with_files(1024).await;
+        let token = token(&gateway.home);
+        let mut client = Client::new(&gateway.home);
+        for n in 0..REQUESTS {
+            // What needs no escape takes another way into the log than what does.
+            let tool = if n % 2 == 0 { "plain" } else { "q\"\u{e9}\u{202e}" };
+            let asked = serde_json::json!({
+                "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {}},
+            });
+            let request = call("/mcp", &token, "line").map(|_| Full::from(asked.to_string()));
+            assert_eq!(client.send(request).await.status, 200);
+        }
+        gateway.signal("TERM");
+        assert_eq!(gateway.ended().await, Some(0));
+        let log = gateway.log();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("rpc_method")).collect();
+        assert_eq!(lines.len(), wished, "{format} {filter}: {log}");
+        let as_wished = |n: usize, line: &str| {
+            let tool = match (format, n % 2) {
+                ("text", 0) => " tool=\"plain\" ",
+                ("text", _) => " tool=\"q\\\"\u{e9}\\u{202e}\" ",
+                (_, 0) => ",\"tool\":\"plain\",",
+                (_, _) => ",\"tool\":\"q\\\"\u{e9} \",",
+            };
+            line.contains("mcpgate::access") && line.contains(tool)
+        };
+        assert!(lines.iter().enumerate().all(|(n, line)| as_wished(n, line)), "{format} {filter}: {lines:#?}");
     }
 }
 
