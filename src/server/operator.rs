@@ -171,7 +171,7 @@ impl Operator {
         if self.store.stats().halted {
             return Err("the store cannot be written until a restart");
         }
-        match tokio::time::timeout(TIMEOUT, self.store.change_mark()).await {
+        match tokio::time::timeout(TIMEOUT, self.store.newest_change()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready");

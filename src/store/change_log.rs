@@ -10,8 +10,7 @@ pub(super) const CHANGES_AT_ONCE: usize = 1000;
 /// The change log, which the token cache follows.
 #[async_trait]
 pub trait ChangeLog {
-    /// Returns a number, cheap to read, that changes whenever any process may have changed anything (`PRAGMA
-    /// data_version`).
+    /// Returns a number, cheap to read, that changes whenever any process may have changed anything.
     async fn change_mark(&self) -> Result<u64>;
     /// Reads the change log after `after` from one state of the store, and whether it is complete from there.
     async fn changes_after(&self, after: &ChangePosition) -> Result<Changes>;

@@ -1,17 +1,19 @@
 //! Follows the change log of the store and applies it; if it cannot be read for `max_stale`, the cache is stale.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use futures_util::FutureExt as _;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::TokenCache;
 use crate::store::{Changes, StoreError};
-use crate::sync::lock;
+use crate::sync::{lock, repeat};
 
-/// How often the store is checked for changes: a revocation by another process takes effect within this time plus a
-/// read.
-const POLL: Duration = Duration::from_millis(100);
+/// How often the store is checked for changes, unless `max_stale` requires more: a revocation by another process takes
+/// effect within this time plus a read. The documentation promises a second.
+const POLL: Duration = Duration::from_millis(800);
 /// How often revoked and expired entries are removed, if there are any.
 const SWEEP_REVOKED: Duration = Duration::from_secs(10);
 /// How often expired entries are removed in any case.
@@ -21,37 +23,66 @@ const SWEEP_EXPIRED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Follower;
 
+/// What a follower shares with the thread that checks for changes.
+#[derive(Default)]
+struct Followed {
+    /// The mark of the state up to which the log has been read; `None` if that failed.
+    mark: Mutex<Option<u64>>,
+    moved: Notify,
+}
+
 impl Follower {
     /// Runs until the process ends. Must be called from one runtime only.
     pub async fn run(cache: Arc<TokenCache>) {
-        let mut ticks = tokio::time::interval(POLL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut mark = None;
-        let mut failing = false;
+        let followed = Arc::new(Followed::default());
+        let (watched, by) = (Arc::downgrade(&cache), Arc::clone(&followed));
         let mut swept = Instant::now();
-        loop {
-            ticks.tick().await;
-            let followed = cache.follow(&mut mark).await;
-            match &followed {
-                Ok(()) if failing => tracing::info!("the change log can be read again"),
-                Err(error) if !failing => tracing::warn!(%error, "the change log cannot be read"),
-                Ok(()) | Err(_) => {}
+        let looks = repeat(POLL.min(cache.max_stale / 4), move || {
+            let Some(cache) = watched.upgrade() else { return };
+            if !cache.stands_at(*lock(&by.mark)) {
+                by.moved.notify_one();
             }
-            failing = followed.is_err();
+            // The pass takes tens of milliseconds for a million tokens, so it must not run on a runtime that serves
+            // requests.
             if swept.elapsed() >= SWEEP_EXPIRED || (swept.elapsed() >= SWEEP_REVOKED && cache.wants_sweep()) {
-                let sweeping = Arc::clone(&cache);
-                // The pass takes tens of milliseconds for a million tokens, so it must not run on a runtime that serves
-                // requests.
-                if let Err(error) = tokio::task::spawn_blocking(move || sweeping.sweep()).await {
-                    tracing::error!(%error, "removing old tokens from memory failed");
-                }
+                cache.sweep();
                 swept = Instant::now();
             }
+        });
+        tokio::join!(looks, follow(&cache, &followed));
+    }
+}
+
+/// Reads the log whenever its mark has changed, and again after a failure.
+async fn follow(cache: &Arc<TokenCache>, followed: &Followed) {
+    let mut mark = None;
+    let mut failing = false;
+    loop {
+        followed.moved.notified().await;
+        let read = cache.follow(&mut mark).await;
+        match &read {
+            Ok(()) if failing => tracing::info!("the change log can be read again"),
+            Err(error) if !failing => tracing::warn!(%error, "the change log cannot be read"),
+            Ok(()) | Err(_) => {}
         }
+        failing = read.is_err();
+        *lock(&followed.mark) = if failing { None } else { mark };
     }
 }
 
 impl TokenCache {
+    /// Marks the cache current if the store's mark still is `mark`; returns whether it is. A store that cannot say so at once
+    /// is left to [`Self::follow`].
+    fn stands_at(&self, mark: Option<u64>) -> bool {
+        let begun = Instant::now();
+        let seen = self.store.change_mark().now_or_never().and_then(Result::ok);
+        let stands = mark.is_some() && seen == mark;
+        if stands {
+            self.mark_current(begun);
+        }
+        stands
+    }
+
     /// Applies new entries of the change log, then marks the cache current.
     async fn follow(self: &Arc<Self>, mark: &mut Option<u64>) -> Result<(), StoreError> {
         let begun = Instant::now();

@@ -20,6 +20,7 @@ pub(crate) mod growth;
 mod rows;
 mod stores;
 
+use file::commit_mark::CommitMark;
 use file::disk::Disk;
 use file::operation::{EndedBy, RepeatableWork, Work};
 use file::readers::Readers;
@@ -38,8 +39,7 @@ pub struct EmbeddedStore {
     file: PathBuf,
     writer: Writer,
     readers: Readers,
-    /// A connection for `PRAGMA data_version`, whose results can only be compared on the same connection.
-    watcher: Readers,
+    mark: CommitMark,
 }
 
 impl EmbeddedStore {
@@ -58,7 +58,7 @@ impl EmbeddedStore {
             file: file.to_owned(),
             writer: Writer::start(db, Disk::new(file, held.is_some()))?,
             readers: Readers::start(readers)?,
-            watcher: Readers::start(vec![connection::open(file)?])?,
+            mark: CommitMark::of(file),
         })
     }
 

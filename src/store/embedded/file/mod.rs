@@ -5,6 +5,7 @@
 
 pub(super) mod backup_mark;
 pub(super) mod check;
+pub(super) mod commit_mark;
 pub(super) mod connection;
 pub(super) mod creation;
 pub(super) mod disk;

@@ -22,7 +22,7 @@ impl Upkeep for EmbeddedStore {
 
     fn stats(&self) -> StoreStats {
         let stats = self.writer.stats();
-        StoreStats { dead: stats.dead || self.readers.is_dead() || self.watcher.is_dead(), ..stats }
+        StoreStats { dead: stats.dead || self.readers.is_dead(), ..stats }
     }
 
     async fn check(&self) -> Result<Vec<String>> {
