@@ -8,10 +8,11 @@ use super::last_uses::LastUseWriter;
 use super::resources::Resources;
 use super::supervise::{Alarm, Supervisor};
 use crate::issuer::Issuer;
+use crate::sync::repeat;
 use crate::token_cache::Follower;
 
 /// How often the threads of the store are checked.
-const STORE_WATCH: Duration = Duration::from_secs(1);
+const STORE_WATCH: Duration = Duration::from_secs(3);
 
 /// Starts all background tasks.
 pub(super) fn start(
@@ -54,20 +55,19 @@ pub(super) fn start(
     }));
     let store = Arc::clone(&resources.services.store);
     drop(supervisor.spawn("store watch", move || {
-        let store = Arc::clone(&store);
-        watch_store(move || store.stats().dead, alarm.clone())
+        let store = Arc::downgrade(&store);
+        watch_store(move || store.upgrade().is_some_and(|store| store.stats().dead), alarm.clone())
     }));
 }
 
 /// Raises the alarm when a thread of the store has died: without it nothing can be written or read until a restart.
-async fn watch_store(is_dead: impl Fn() -> bool, alarm: Alarm) {
-    let mut ticks = tokio::time::interval(STORE_WATCH);
-    loop {
-        ticks.tick().await;
+async fn watch_store(is_dead: impl Fn() -> bool + Send + 'static, alarm: Alarm) {
+    repeat(STORE_WATCH, move || {
         if is_dead() {
             alarm.raise("a thread of the store panicked".to_owned());
         }
-    }
+    })
+    .await;
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ mod full_disk;
 mod http2;
 mod http2_bodies;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod leaks;

@@ -28,11 +28,12 @@ impl IssuerRequest<'_> {
         subject: AccountId,
         resource: ResourceIndicator,
     ) {
-        let mut awaited = lock(&self.arrivals.0);
+        let mut awaited = lock(&self.arrivals.awaited);
         if awaited.len() < MOST {
             let client_name = client.metadata.client_name.clone();
             let (since, client, address) = (self.now(), client.id.clone(), self.caller.address);
             awaited.push_back(Awaited { hash, since, client, client_name, subject, resource, address });
+            self.arrivals.begun.notify_one();
         }
     }
 }
@@ -41,6 +42,9 @@ impl Issuer {
     /// Checks for unused tokens until the process ends.
     pub async fn watch_arrivals_forever(&self) {
         loop {
+            if lock(&self.arrivals.awaited).is_empty() {
+                self.arrivals.begun.notified().await;
+            }
             tokio::time::sleep(EVERY).await;
             self.watch_arrivals();
         }
@@ -50,7 +54,7 @@ impl Issuer {
     pub fn watch_arrivals(&self) {
         let now = self.services.clock.now();
         let missing: Vec<_> = {
-            let mut awaited = lock(&self.arrivals.0);
+            let mut awaited = lock(&self.arrivals.awaited);
             let due = awaited.iter().take_while(|token| now.since(token.since) >= PATIENCE).count();
             // A token no longer in the cache was revoked or evicted: whether it was used is not known.
             awaited.drain(..due).filter(|token| self.cache.was_presented(&token.hash) == Some(false)).collect()

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
+use tokio::sync::Notify;
+
 use crate::oauth::{AccountId, ClientId, ResourceIndicator, Timestamp, TokenHash};
 
 /// A token that was issued and is watched for its first use.
@@ -20,4 +22,8 @@ pub(in crate::issuer) struct Awaited {
 
 /// Recently issued tokens, oldest first.
 #[derive(Debug, Default)]
-pub(in crate::issuer) struct Arrivals(pub(in crate::issuer) Mutex<VecDeque<Awaited>>);
+pub(in crate::issuer) struct Arrivals {
+    pub(in crate::issuer) awaited: Mutex<VecDeque<Awaited>>,
+    /// Told when there is one.
+    pub(in crate::issuer) begun: Notify,
+}

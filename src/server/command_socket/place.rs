@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use tokio::net::UnixListener;
+use tokio::sync::Notify;
 
 use super::message::at;
 use crate::data_dir::COMMAND_SOCKET;
@@ -74,12 +75,14 @@ impl Drop for CommandSocket {
 pub(in crate::server) struct SocketPlace {
     data_dir: PathBuf,
     socket: ArcSwapOption<CommandSocket>,
+    /// Told when there is another socket, or none any more.
+    pub(super) changed: Notify,
 }
 
 impl SocketPlace {
     /// Makes the socket; logs if that fails. Must be called on a runtime; reads and writes files.
     pub(in crate::server) fn new(data_dir: &Path) -> Self {
-        let place = Self { data_dir: data_dir.to_owned(), socket: ArcSwapOption::empty() };
+        let place = Self { data_dir: data_dir.to_owned(), socket: ArcSwapOption::empty(), changed: Notify::new() };
         if let Err(error) = place.make() {
             tracing::warn!(%error, "there is no command socket yet: on a full disk, commands cannot end access");
         }
@@ -103,7 +106,9 @@ impl SocketPlace {
             return;
         }
         self.socket.store(None);
-        match (self.make(), was_there) {
+        let made = self.make();
+        self.changed.notify_one();
+        match (made, was_there) {
             (Ok(()), _) => tracing::info!("the command socket was created again"),
             (Err(error), Some(_)) => {
                 tracing::warn!(%error, "the command socket is gone: on a full disk, commands cannot end access");

@@ -14,6 +14,7 @@ use super::place::{CommandSocket, SocketPlace};
 use crate::issuer::{Administration, AdministrationError, Services};
 use crate::oauth::TenantId;
 use crate::store::StoreError;
+use crate::sync::repeat;
 use crate::token_cache::TokenCache;
 
 /// The most concurrent connections.
@@ -34,18 +35,29 @@ pub(in crate::server) struct CommandHandler {
 
 /// Serves commands for ever.
 pub(in crate::server) async fn run(place: Arc<SocketPlace>, handler: CommandHandler) {
+    let watched = Arc::downgrade(&place);
+    let looks = repeat(LOOK, move || {
+        if let Some(place) = watched.upgrade() {
+            place.look();
+        }
+    });
+    tokio::join!(looks, accept_all(&place, &handler));
+}
+
+/// Serves commands from whichever socket the place currently has, for ever.
+async fn accept_all(place: &SocketPlace, handler: &CommandHandler) {
     let connections = Arc::new(Semaphore::new(MOST));
     loop {
-        match place.socket() {
-            Some(socket) => {
-                let _looked = tokio::time::timeout(LOOK, accept(&socket, &connections, &handler)).await;
+        let socket = place.socket();
+        let accept = async {
+            match &socket {
+                Some(socket) => accept(socket, &connections, handler).await,
+                None => std::future::pending().await,
             }
-            None => tokio::time::sleep(LOOK).await,
-        }
-        let place = Arc::clone(&place);
-        // It reads files, so it must not run on the runtime that accepts connections.
-        if let Err(error) = tokio::task::spawn_blocking(move || place.look()).await {
-            tracing::error!(%error, "the command socket could not be checked");
+        };
+        tokio::select! {
+            () = accept => {}
+            () = place.changed.notified() => {}
         }
     }
 }
