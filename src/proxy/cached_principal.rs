@@ -105,6 +105,7 @@ impl CachedPrincipal {
             + size_of::<CachedCaller>()
             + 2 * text
             + self.principal.resource().as_str().len()
+            + self.log_fields.len()
     }
 }
 
