@@ -273,6 +273,7 @@ mod tests {
                 client: value("client"),
                 scopes: value(scopes),
                 tenant: value("default"),
+                log_fields: Box::default(),
                 principal,
             })
         };
