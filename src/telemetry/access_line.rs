@@ -1,14 +1,11 @@
 //! `AccessLine`: what the log says of a request to an upstream. There is one for each request, so it takes a short way to the
 //! sink: the same bytes as by tracing, for a fraction of the instructions.
 
-use std::cell::Cell;
-use std::io::Write as _;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use time::OffsetDateTime;
+use std::time::{Duration, SystemTime};
 
 use super::event::Outcome;
+use super::line_writer::{LineWriter, is_plain, micros, write_time};
 use super::logging::{self, ACCESS};
 
 /// A request to an upstream whose answer has ended.
@@ -169,7 +166,7 @@ impl AccessLine<'_> {
         } else {
             out.extend_from_slice(b"  INFO mcpgate::access:");
         }
-        let line = &mut Line { out, json };
+        let line = &mut LineWriter { out, json };
         word!(line, "upstream", self.upstream);
         word!(line, "method", self.method);
         number!(line, "status", self.status.into());
@@ -207,165 +204,20 @@ impl AccessLine<'_> {
 /// Renders the fields of a caller, if they need no escape.
 fn render(json: bool, subject: &str, user: Option<&str>, client: &str) -> Option<String> {
     let mut out = Vec::new();
-    let line = &mut Line { out: &mut out, json };
+    let line = &mut LineWriter { out: &mut out, json };
     text!(line, "subject", Some(subject));
     text!(line, "user", user);
     text!(line, "client", Some(client));
     String::from_utf8(out).ok()
 }
 
-/// Writes values as the subscriber does.
-struct Line<'a> {
-    out: &'a mut Vec<u8>,
-    json: bool,
-}
-
-impl Line<'_> {
-    /// A text that is plain.
-    fn ours(&mut self, value: &str) {
-        debug_assert!(is_plain(value.as_bytes()), "{value:?}");
-        self.out.extend_from_slice(value.as_bytes());
-    }
-
-    fn signed(&mut self, number: i64) {
-        if number < 0 {
-            self.out.push(b'-');
-        }
-        self.decimal(number.unsigned_abs());
-    }
-
-    fn decimal(&mut self, number: u64) {
-        if number >= 1000 {
-            // At most six calls deep.
-            self.decimal(number / 1000);
-            self.out.extend_from_slice(&three(number));
-        } else if number >= 100 {
-            self.out.extend_from_slice(&three(number));
-        } else if number >= 10 {
-            self.out.extend_from_slice(&[digit(number / 10), digit(number)]);
-        } else {
-            self.out.push(digit(number));
-        }
-    }
-
-    /// In milliseconds, to the microsecond, as floating-point numbers are written.
-    fn duration(&mut self, duration: Duration) {
-        let micros = micros(duration);
-        self.decimal(micros / 1000);
-        self.out.push(b'.');
-        match three(micros) {
-            [tenths, b'0', b'0'] => self.out.push(tenths),
-            [tenths, hundredths, b'0'] => self.out.extend_from_slice(&[tenths, hundredths]),
-            all => self.out.extend_from_slice(&all),
-        }
-    }
-
-    fn address(&mut self, address: IpAddr) {
-        match address {
-            IpAddr::V4(address) => {
-                let [first, rest @ ..] = address.octets();
-                self.decimal(first.into());
-                for octet in rest {
-                    self.out.push(b'.');
-                    self.decimal(octet.into());
-                }
-            }
-            // Memory takes everything.
-            IpAddr::V6(address) => drop(write!(self.out, "{address}")),
-        }
-        if self.json {
-            self.out.push(b'"');
-        }
-    }
-}
-
-/// Returns whether a text can stand between quotes as it is, in text and in JSON, on any terminal.
-fn is_plain(text: &[u8]) -> bool {
-    let Some(last) = text.last_chunk() else {
-        return text.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'));
-    };
-    let (all, _looked_at_as_last) = text.as_chunks();
-    all.iter().fold(harm(*last), |harm_so_far, eight| harm_so_far | harm(*eight)) == 0
-}
-
-/// Looks at eight bytes at once; not 0 where one of them is a control, beyond ASCII, a quote or a backslash. A subtraction
-/// sets the highest bit of a byte that was less, and borrows of another byte only then.
-fn harm(eight: [u8; 8]) -> u64 {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    let bytes = u64::from_ne_bytes(eight);
-    let is = |byte: u64| (bytes ^ (EACH * byte)).wrapping_sub(EACH);
-    let found = bytes | bytes.wrapping_sub(EACH * 0x20) | is(0x22) | is(0x5c) | is(0x7f);
-    found & (EACH * 0x80)
-}
-
-/// Returns whole microseconds.
-fn micros(duration: Duration) -> u64 {
-    let of_second = duration.subsec_nanos().saturating_add(500) / 1000;
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(of_second.into())
-}
-
-/// Returns the last digit of a number.
-fn digit(number: u64) -> u8 {
-    u8::try_from(number % 10).unwrap_or_default() + b'0'
-}
-
-/// Returns the last three digits of a number.
-fn three(number: u64) -> [u8; 3] {
-    [digit(number / 100), digit(number / 10), digit(number)]
-}
-
-/// A second, and how it is written: `2026-11-29T18:05:00.`
-#[derive(Clone, Copy)]
-struct Second {
-    number: u64,
-    text: [u8; 20],
-}
-
-impl Second {
-    fn of(number: u64) -> Option<Self> {
-        let at = OffsetDateTime::from_unix_timestamp(i64::try_from(number).ok()?).ok()?;
-        let mut text = *b"0000-00-00T00:00:00.";
-        let year = u64::try_from(at.year()).ok()?;
-        let parts = [year / 100, year, u8::from(at.month()).into(), at.day().into()];
-        let parts = parts.into_iter().chain([at.hour().into(), at.minute().into(), at.second().into()]);
-        for (place, part) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(parts) {
-            text.get_mut(place..place + 2)?.copy_from_slice(&[digit(part / 10), digit(part)]);
-        }
-        Some(Self { number, text })
-    }
-}
-
-thread_local! {
-    /// The second that was written last.
-    static LAST: Cell<Option<Second>> = const { Cell::new(None) };
-}
-
-/// Writes a time as the subscriber does; `None` where that takes a year of other than four digits.
-fn write_time(out: &mut Vec<u8>, now: SystemTime) -> Option<()> {
-    let since = now.duration_since(UNIX_EPOCH).ok()?;
-    let second = match LAST.get().filter(|last| last.number == since.as_secs()) {
-        Some(last) => last,
-        None => {
-            let next = Second::of(since.as_secs())?;
-            LAST.set(Some(next));
-            next
-        }
-    };
-    out.extend_from_slice(&second.text);
-    let micros = u64::from(since.subsec_micros());
-    let ([a, b, c], [d, e, f]) = (three(micros / 1000), three(micros));
-    out.extend_from_slice(&[a, b, c, d, e, f, b'Z']);
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    use std::time::Duration;
 
     use proptest::prelude::*;
     use time::OffsetDateTime;
     use time::format_description::well_known::Rfc3339;
-    use time::macros::format_description;
     use tracing::Level;
     use tracing_subscriber::filter::Targets;
 
@@ -462,29 +314,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    proptest! {
-        #[test]
-        fn a_time_is_written_as_rfc_3339_wants_it(seconds in 0..253_402_300_800_u64, nanos in 0..1_000_000_000_u32) {
-            let at = UNIX_EPOCH + Duration::new(seconds, nanos);
-            let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-            let wished = OffsetDateTime::from(at).format(&form).unwrap();
-            // The second time from memory.
-            for _ in 0..2 {
-                let mut out = Vec::new();
-                write_time(&mut out, at).unwrap();
-                prop_assert_eq!(String::from_utf8(out).unwrap(), &wished[..]);
-            }
-        }
-    }
-
-    #[test]
-    fn a_time_of_another_form_is_left_to_tracing() {
-        let far = UNIX_EPOCH + Duration::from_secs(253_402_300_800);
-        for at in [UNIX_EPOCH - Duration::from_nanos(1), far] {
-            assert_eq!(write_time(&mut Vec::new(), at), None, "{at:?}");
-        }
-        assert!(write_time(&mut Vec::new(), SystemTime::UNIX_EPOCH).is_some());
     }
 }

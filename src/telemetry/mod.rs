@@ -8,6 +8,7 @@ mod access_line;
 mod counters;
 mod event;
 mod exposition;
+mod line_writer;
 mod logging;
 mod metrics;
 mod sink;
