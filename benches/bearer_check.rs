@@ -1,4 +1,5 @@
-//! The check of a bearer token that is in memory: hash and look-up, by the number of tokens, on one and two threads.
+//! The check of a bearer token that is in memory: hash and look-up, for several numbers of tokens, on one and two
+//! threads.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +22,7 @@ use mcpgate::oauth::{
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::token_cache::{Lookup, TokenCache};
 
-/// Tokens that are asked for in turn: more than the processor's caches hold entries of.
+/// Tokens that are looked up in turn: more than fit into the processor's caches.
 const ASKED: usize = 65_536;
 
 fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {

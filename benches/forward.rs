@@ -1,5 +1,5 @@
-//! A request over loopback through the whole data path, and back: a small answer, a large one, a stream of events.
-//! Without TLS: what it costs is the same in every gateway.
+//! A request over loopback through the whole data path, and its answer: a small one, a large one, a stream of events.
+//! Without TLS, whose cost is the same in every gateway.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -38,10 +38,10 @@ use mcpgate::token_cache::TokenCache;
 use mcpgate::web::{RequestBody, RequestId};
 use tokio::net::TcpListener;
 
-/// Events of one stream.
+/// The number of events in one stream.
 const EVENTS: usize = 100;
 
-/// What the upstream answers: so many frames of so many bytes.
+/// The answer of the upstream: the number of frames, and the bytes in each.
 struct Frames(usize, Bytes);
 
 impl Body for Frames {
@@ -63,7 +63,7 @@ fn answer(request: &Request<Incoming>) -> Response<Frames> {
     Response::builder().header("content-type", content_type).body(Frames(frames, data)).unwrap()
 }
 
-/// Runs `serve` on a thread and a runtime of its own.
+/// Runs `serve` on its own thread and runtime.
 fn on_a_thread<F: Future<Output = ()>>(serve: impl FnOnce(TcpListener) -> F + Send + 'static) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -84,7 +84,7 @@ async fn serve_upstream(listener: TcpListener) {
     }
 }
 
-/// Starts the gateway; its address and a token that it honours.
+/// Starts the gateway; returns its address and a valid token.
 fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
     let folder = tempfile::tempdir().unwrap();
     let overrides = Overrides {
@@ -156,7 +156,7 @@ fn request(target: &str, token: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Asks, and reads until so many bytes of content (`x`) have come.
+/// Sends a request and reads until this many bytes of content (`x`) have arrived.
 fn ask(stream: &mut TcpStream, asked: &[u8], content: usize) {
     stream.write_all(asked).unwrap();
     let mut buffer = [0; 64 * 1024];
@@ -165,7 +165,7 @@ fn ask(stream: &mut TcpStream, asked: &[u8], content: usize) {
         let read = stream.read(&mut buffer).unwrap();
         assert!(read > 0);
         let here = &buffer[..read];
-        // The head has letters of its own; what is left of the answer before may stand before it.
+        // The letter `x` can also occur in the head, and the end of the previous answer may precede the head.
         let body = match here.windows(8).position(|w| w == b"HTTP/1.1") {
             Some(head) => {
                 assert!(here[head..].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(here));

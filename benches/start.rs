@@ -1,5 +1,6 @@
-//! A start with a million tokens in the store: until the gateway answers, until the token that is read last is served, until
-//! all are in memory. The process is killed each time, so each start also finds what a kill leaves.
+//! A start with a million tokens in the store: the time until the gateway answers, until it accepts the token that it
+//! reads last, and until all tokens are in memory. The process is killed each time, so each start also recovers from a
+//! kill.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
-// One headless Chromium for the whole run, trusting the gateway's development CA as a user's would, and the desk: a
-// loopback service that lets any client process, in any language, have a person log in and consent.
+// One headless Chromium for the whole run, which trusts the gateway's development CA as a user's browser would, and the
+// browser service: a loopback service through which any client process, in any language, has a user log in and consent.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,7 +10,7 @@ import { chromium } from 'playwright-core';
 export const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const ARTEFACTS = new URL('../artefacts/', import.meta.url).pathname;
 
-// Without these Chromium looks up its maker's hosts at every start, which a machine without a network refuses.
+// Without these flags Chromium contacts its vendor's hosts at every start, which fails on a machine without a network.
 export const QUIET = [
   '--disable-background-networking',
   '--disable-component-update',
@@ -30,7 +30,7 @@ export async function launch(caFile) {
   mkdirSync(ARTEFACTS, { recursive: true });
   const chrome = await chromium.launch({
     executablePath: EXECUTABLE,
-    // A container has no user namespaces for Chromium's sandbox when it runs as root.
+    // As root in a container, Chromium's sandbox has no user namespaces.
     chromiumSandbox: process.getuid() !== 0,
     args: QUIET,
     env: { ...process.env, HOME: home },
@@ -44,10 +44,10 @@ export async function launch(caFile) {
   };
 }
 
-/** Where a picture is kept. */
+/** The path of a screenshot. */
 export const shot = (name) => join(ARTEFACTS, `${name}.png`);
 
-/** Keeps a picture of the whole page. */
+/** Saves a screenshot of the whole page. */
 export function picture(page, name) {
   return page.screenshot({ path: shot(name), fullPage: true });
 }
@@ -65,28 +65,28 @@ export async function consent(page, decision = 'allow') {
 }
 
 /**
- * A person at the browser: opens the authorization URL, logs in if asked, allows. Ends when the browser has left the
- * gateway for the client's redirect URI, and returns that address.
+ * The user at the browser: opens the authorization URL, logs in if asked, and consents. Returns the redirect URI with
+ * its parameters once the browser has left the gateway for it.
  */
 export async function authorize(page, url, account) {
   const target = new URL(url);
   const back = target.searchParams.get('redirect_uri');
   const left = page.waitForURL((at) => at.href.startsWith(back), { waitUntil: 'commit', timeout: 60_000 });
-  // Whoever fails first is reported; the other must not fail unheard.
+  // The first failure is reported; the other must not become an unhandled rejection.
   left.catch(() => {});
   await page.goto(url);
   if (await page.getByLabel(/password/i).count()) await logIn(page, account);
-  // A client that is already trusted may be sent back without a question.
+  // A trusted client may be redirected without a consent page.
   if (page.url().startsWith(target.origin)) await consent(page);
   await left;
   return new URL(page.url());
 }
 
 /**
- * Opens the desk. `POST /browse {url, profile}` has the person of that profile (own cookies) walk through; whatever
- * else a client process needs from outside is a handler by path.
+ * Starts the browser service. `POST /browse {url, profile}` signs in and consents as the user of that profile, who has
+ * separate cookies; each of the `handlers` serves another request of the client processes, by its path.
  */
-export async function openDesk({ chrome }, account, handlers = {}) {
+export async function openBrowserService({ chrome }, account, handlers = {}) {
   const people = new Map();
   const person = (profile) => {
     if (!people.has(profile)) people.set(profile, chrome.newContext());

@@ -5,20 +5,20 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { desk, gateway, resource, run, trusting, upstreams } from './environment.mjs';
+import { browserService, gateway, resource, run, trusting, upstreams } from './environment.mjs';
 import { child, freePort } from './gateway.mjs';
 import { openShim } from './shim.mjs';
 
 const SUITE = new URL('node_modules/@modelcontextprotocol/conformance/dist/index.js', import.meta.url).pathname;
 
-/** `scenario check` → status of every check that a run left in `folder`. */
+/** Reads the status of every check that a run left in `folder`, by `scenario check`. */
 function results(folder) {
   const found = new Map();
   for (const entry of readdirSync(folder)) {
     const scenario = entry.replace(/-\d{4}-\d\d-\d\dT.*$/, '');
     const counts = new Map();
     for (const { id, status, errorMessage } of JSON.parse(readFileSync(join(folder, entry, 'checks.json'), 'utf8'))) {
-      // A check that is made several times in a scenario keeps its place in the order.
+      // A check that runs several times in a scenario is numbered in order.
       const number = (counts.get(id) ?? 0) + 1;
       counts.set(id, number);
       found.set(`${scenario} ${id} ${number}`, { status, errorMessage });
@@ -36,7 +36,7 @@ async function suite(words, env = trusting) {
       const status = await running.ended;
       const found = results(folder);
       rmSync(folder, { recursive: true });
-      assert.ok(found.size > 0, `the suite ended with ${status} and left no result\n${running.output}`);
+      assert.ok(found.size > 0, `the suite ended with ${status} and no result\n${running.output}`);
       return found;
     },
   };
@@ -61,10 +61,10 @@ for (const revision of ['2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'])
       const url = running.output.match(/https:\/\/\S+\/authorize\?\S+/)?.[0];
       if (!url || opened) return;
       opened = true;
-      fetch(`${desk.url}/browse`, { method: 'POST', body: JSON.stringify({ url, profile: 'conformance' }) });
+      fetch(`${browserService.url}/browse`, { method: 'POST', body: JSON.stringify({ url, profile: 'conformance' }) });
     });
     const found = await finish();
-    assert.ok(opened, `the suite asked for no browser\n${running.output}`);
+    assert.ok(opened, `the suite did not open a browser\n${running.output}`);
     assert.deepEqual(failures(found), []);
   });
 }

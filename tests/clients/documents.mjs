@@ -1,8 +1,8 @@
-// The code of the documents under docs/, so that tests run what people read.
+// Reads the code in the documents under docs/, so that the tests run exactly what users read.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-/** The fenced blocks of a language below a heading of a document, in order, without their fences. */
+/** The fenced blocks of a language under a heading of a document, in order, without their fences. */
 export function blocks(document, heading, language) {
   const text = readFileSync(new URL(`../../docs/${document}`, import.meta.url), 'utf8');
   const found = [];
@@ -21,7 +21,7 @@ export function blocks(document, heading, language) {
   return found;
 }
 
-/** A text with each of the pairs replaced wherever it stands; each must stand somewhere. */
+/** Replaces every occurrence of each pair's first string in a text; each must occur at least once. */
 export function replaced(text, pairs) {
   return pairs.reduce((changed, [from, to]) => {
     assert.ok(changed.includes(from), `"${from}" is not in\n${changed}`);

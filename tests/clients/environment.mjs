@@ -1,18 +1,18 @@
-// What all the suites stand on, started once: the servers behind, the gateway, Chromium, the desk.
+// The environment of all suites, started once: the upstream servers, the gateway, Chromium, the browser service.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import tls from 'node:tls';
-import { launch, openDesk } from './browser.mjs';
+import { launch, openBrowserService } from './browser.mjs';
 import { ACCOUNT, BINARY, child, freePort, startGateway, until } from './gateway.mjs';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 const { PYTHON_SDK_V1, PYTHON_SDK_V2, PYTHON_FASTMCP } = process.env;
 export const PYTHON = { v1: PYTHON_SDK_V1, v2: PYTHON_SDK_V2, fastmcp: PYTHON_FASTMCP };
 
-/** What the server of the upstream `office` allows: more than a page of a phone can show at once. */
+/** The permissions of the upstream `office`: more than a phone's screen can show at once. */
 export const OFFICE = [
   ['read', 'See customers', 'Names, addresses and orders.'],
   ['notes', 'Write notes', 'Add notes to a customer.'],
@@ -25,7 +25,7 @@ export const OFFICE = [
   ['refund', 'Refund payments', 'Up to the amount that was paid.', true],
 ].map(([name, title, description, sensitive = false]) => ({ name: `office:${name}`, title, description, sensitive }));
 
-// An access token lives as briefly as the configuration allows, so that a test can outlive one.
+// Access tokens have the shortest lifetime that the configuration allows, so that a test can wait until one expires.
 const CONFIG = (upstreams, outbound, publisher) => `
 [client_id_metadata_documents]
 verified_publishers = ["${publisher}"]
@@ -105,8 +105,8 @@ export const upstreams = await Promise.all([
   serve('python', '/mcp', PYTHON.v2, [here('servers/python_server.py')]),
 ]);
 
-// An application's own web site, as far as the gateway is concerned: one Client ID Metadata Document over https. Its
-// certificate is of a CA that the operator of the gateway added, and its address one that the operator opened.
+// The application's own web site, as the gateway sees it: one Client ID Metadata Document over https. The operator of
+// the gateway added the CA of its certificate and permitted its address.
 const site = mkdtempSync(join(tmpdir(), 'mcpgate-site-'));
 writeFileSync(join(site, 'logo.svg'), `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 28" width="90" height="28">
   <style>rect { fill: #d2691e }</style><rect width="90" height="28" rx="6"/><circle cx="14" cy="14" r="8" fill="#fff"/></svg>`);
@@ -141,10 +141,10 @@ tls.setDefaultCACertificates([...tls.getCACertificates(), readFileSync(gateway.c
 export const browser = await launch(gateway.ca);
 started.push(() => browser.close());
 
-export const desk = await openDesk(browser, ACCOUNT, {
+export const browserService = await openBrowserService(browser, ACCOUNT, {
   '/revoke': ({ client_id }) => gateway.command('session', 'revoke', '--client', client_id),
 });
-started.push(() => desk.close());
+started.push(() => browserService.close());
 
 /** The public address of an upstream. */
 export const resource = (name) => `${gateway.origin}/mcp/${name}`;
@@ -152,7 +152,7 @@ export const resource = (name) => `${gateway.origin}/mcp/${name}`;
 /** The environment for a foreign program that must trust the gateway's CA. */
 export const trusting = { ...process.env, NODE_EXTRA_CA_CERTS: gateway.ca, SSL_CERT_FILE: gateway.ca };
 
-/** Runs a program to its end; its output, or an error that holds it. */
+/** Runs a program to its end; returns its output, or throws an error that contains it. */
 export async function run(command, args, { env = trusting, seconds = 180, cwd } = {}) {
   const running = child(command, args, { env, cwd });
   const timer = setTimeout(() => running.kill('SIGKILL'), seconds * 1000);

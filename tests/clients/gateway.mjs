@@ -1,4 +1,4 @@
-// Starts mcpgate as a separate process with its own data directory, and the servers that stand behind it.
+// Starts mcpgate as a separate process with its own data directory, and the upstream servers.
 import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -11,14 +11,14 @@ export const BINARY = process.env.MCPGATE_BIN ?? join(ROOT, 'target/debug/mcpgat
 
 export const ACCOUNT = { name: 'admin', password: 'seven-boats-on-a-quiet-lake' };
 
-// Below those that the kernel gives to connections, which may take one between choosing and binding (32,768 and up),
-// and below those of the Rust tests (20,000 and up).
+// Below the kernel's ephemeral ports (32,768 and up), which a connection could take between the choice and the bind,
+// and below the ports of the Rust tests (20,000 and up).
 const [FIRST_PORT, END] = [10_000, 20_000];
-// The test files are processes side by side, whose numbers are close together: each has ports of its own.
+// The test files run as parallel processes with similar process ids: each has its own range of ports.
 const PORTS = 64;
 let chosen = 0;
 
-/** A port that nobody uses, on any address, and that no connection or other test file is given by chance. */
+/** A port that is free on every address, and that no connection or other test file receives by chance. */
 export async function freePort() {
   const first = FIRST_PORT + (process.pid % Math.floor((END - FIRST_PORT) / PORTS)) * PORTS;
   for (let attempt = 0; attempt < PORTS; attempt += 1) {
@@ -47,7 +47,7 @@ export async function until(what, probe, seconds = 20) {
   }
 }
 
-/** A child process whose output is kept for the report of a failure. */
+/** A child process whose output is kept for failure reports. */
 export function child(command, args, options = {}) {
   const running = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
   running.output = '';
@@ -62,7 +62,7 @@ export function child(command, args, options = {}) {
   return running;
 }
 
-/** Starts the gateway; `config` is the text of a gateway.toml added to the defaults of `mcpgate up`. */
+/** Starts the gateway; `config` is the text of a gateway.toml that is added to the defaults of `mcpgate up`. */
 export async function startGateway({ config = '', upstream } = {}) {
   const home = mkdtempSync(join(tmpdir(), 'mcpgate-clients-'));
   const [port, operatorPort] = [await freePort(), await freePort()];
@@ -88,7 +88,7 @@ export async function startGateway({ config = '', upstream } = {}) {
     origin: `https://localhost:${port}`,
     operator: `http://127.0.0.1:${operatorPort}`,
     ca: join(data, 'certs/ca.pem'),
-    /** Runs a command of mcpgate on the same data, beside the running server. */
+    /** Runs a command of mcpgate on the same data while the server runs. */
     async command(...words) {
       const run = promisify(execFile);
       const { stdout } = await run(BINARY, [...words, '--data', data, '--json']);

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Stands where a desktop has its browser: `BROWSER=…/open.mjs` hands the address to the desk (DESK) and its Chromium.
-const answer = await fetch(`${process.env.DESK}/browse`, {
+// Replaces the browser of a desktop: with `BROWSER=…/open.mjs` a program sends its address to the browser service
+// (BROWSER_SERVICE).
+const answer = await fetch(`${process.env.BROWSER_SERVICE}/browse`, {
   method: 'POST',
   body: JSON.stringify({ url: process.argv[2], profile: process.env.PROFILE }),
 });

@@ -1,4 +1,4 @@
-// The pages in a real browser: what a person sees, and what may not happen behind it. Pictures go to tests/artefacts.
+// The pages in a real browser: what a user sees, and what must not happen meanwhile. Screenshots go to tests/artefacts.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -50,8 +50,8 @@ function authorization(changes = {}) {
 }
 
 /**
- * A page of a person without history. Afterwards it must have broken no content security policy, thrown nothing, and
- * spoken to nobody but the gateway and the application.
+ * A page of a user with a fresh browser context. At the end it must have violated no content security policy, thrown no
+ * error, and contacted only the gateway and the application.
  */
 async function visit(options, deed) {
   const context = await browser.chrome.newContext(options);
@@ -72,7 +72,7 @@ async function visit(options, deed) {
     });
   }
   const expected = (pattern) => {
-    // Chromium reports a 4xx document as a console error; a test that provokes one says so.
+    // Chromium reports a 4xx document as a console error; a test that causes one declares it with `expected`.
     const at = faults.findIndex((fault) => pattern.test(fault));
     if (at >= 0) faults.splice(at, 1);
   };
@@ -95,7 +95,7 @@ describe('pages in Chromium', () => {
     await page.goto(asked.href);
     await picture(page, 'login');
     const logo = page.getByRole('main').locator('img');
-    assert.ok(await logo.evaluate((image) => image.complete && image.naturalWidth === 90), 'the logo of the operator is drawn');
+    assert.ok(await logo.evaluate((image) => image.complete && image.naturalWidth === 90), 'the logo of the operator is shown');
     for (const [name, href] of [['Support', 'https://help.example.com/'], ['Privacy', 'https://example.com/privacy']]) {
       assert.equal(await page.locator('footer').getByRole('link', { name }).getAttribute('href'), href);
     }
@@ -144,7 +144,7 @@ describe('pages in Chromium', () => {
     const press = () => page.getByRole('button', { name: 'Approve' }).click();
     await boxes.first().waitFor();
     assert.deepEqual(await ticked(), OFFICE.filter(({ sensitive }) => !sensitive).map(({ name }) => name));
-    // The second time on the page before, as the back button shows it.
+    // The second time on the previous page, as the back button shows it.
     for (const back of [false, true]) {
       if (back) await page.goBack();
       await unfold();
@@ -181,7 +181,7 @@ describe('pages in Chromium', () => {
     await logIn(page, ACCOUNT);
     await page.getByRole('button', { name: /approve/i }).waitFor();
     await logIn(other, ACCOUNT);
-    // The second login ended the first session, so the page that was shown under it asks once more.
+    // The second login ended the first session, so a page from that session asks again.
     await consent(page);
     await page.getByRole('alert').waitFor();
     expected(/status of 403/);
@@ -201,14 +201,14 @@ describe('pages in Chromium', () => {
     const ours = kept.filter(({ origin }) => origin === gateway.origin);
     assert.ok(ours.length >= 2, `${kept}`);
     for (const { searchParams } of ours) assert.ok(!searchParams.has('code') && !searchParams.has('state'), `${kept}`);
-    assert.equal(arrived.at(-1).referer, undefined, 'and the application is not told where its user came from');
+    assert.equal(arrived.at(-1).referer, undefined, 'the browser sends the application no referrer');
   }));
 
   test('the back button gives no second code', () => visit({}, async (page, { expected }) => {
     const before = arrived.length;
     await authorize(page, authorization().href, ACCOUNT);
     assert.equal(arrived.length, before + 1);
-    // Chromium swaps processes between two sites; until it has, there is no history to ask.
+    // Chromium swaps processes between two sites; until it has, there is no history to go back to.
     await page.waitForLoadState();
     await page.evaluate(() => document.readyState);
     await page.goBack();
@@ -220,7 +220,7 @@ describe('pages in Chromium', () => {
     expected(/status of 4\d\d/);
     await picture(page, 'back-button');
     assert.equal(arrived.slice(before).filter((answer) => answer.get('code')).length, 1);
-    assert.equal(new URL(page.url()).origin, gateway.origin, 'the reader stays with the gateway and is told');
+    assert.equal(new URL(page.url()).origin, gateway.origin, 'the user stays on a page of the gateway');
   }));
 
   test('an unknown client is told on a page, never by redirect', () => visit({}, async (page, { expected }) => {
@@ -295,24 +295,24 @@ describe('pages in Chromium', () => {
       await inSight('on the first screen');
       assert.equal(await page.evaluate(() => scrollY), 0);
       await picture(page, `consent-nine-${colorScheme}`);
-      // What is sensitive says so in words and by a bar, above what is not.
+      // Sensitive permissions come first, marked with a word and a bar.
       const marked = page.locator('.sensitive');
       assert.equal(await marked.count(), OFFICE.filter(({ sensitive }) => sensitive).length);
       for (const item of await marked.all()) assert.match(await item.innerText(), /Sensitive/);
-      // What is folded is named, opens without script, and each box can be reached beside the buttons.
+      // The summary names the folded permissions and opens without script, and no focused box is behind the buttons.
       assert.match(await page.locator('summary').innerText(), /3 more permissions: .*Make reports/s);
       await page.locator('summary').click();
       for (const box of await page.getByRole('checkbox').all()) {
         await box.focus();
         const [{ y, height }, bar] = [await box.boundingBox(), await page.locator('.dock').boundingBox()];
-        assert.ok(y >= 0 && y + height <= bar.y, 'what has the focus is not behind the buttons');
+        assert.ok(y >= 0 && y + height <= bar.y, 'the focused box is not behind the buttons');
         await box.check();
       }
       await inSight('in the middle');
       await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
       await inSight('at the end');
       await page.screenshot({ path: shot(`consent-nine-${colorScheme}-end`) });
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing to scroll sideways');
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'no horizontal scrolling');
       const left = reaches(page);
       await approve.click();
       await left;
@@ -330,11 +330,11 @@ describe('pages in Chromium', () => {
       const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
       await page.goto(authorization().href);
       await picture(page, `login-${look}`);
-      assert.ok(await fits(), 'login: nothing to scroll sideways');
+      assert.ok(await fits(), 'login: no horizontal scrolling');
       await logIn(page, ACCOUNT);
       await page.getByRole('button', { name: /approve/i }).waitFor();
       await picture(page, `consent-${look}`);
-      assert.ok(await fits(), 'consent: nothing to scroll sideways');
+      assert.ok(await fits(), 'consent: no horizontal scrolling');
     }));
   }
 

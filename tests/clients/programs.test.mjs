@@ -1,4 +1,5 @@
-// Foreign programs as their users start them: MCP Inspector's command line, mcp-remote, and the Rust SDK's client.
+// Foreign programs, started as their users start them: MCP Inspector's command line, mcp-remote, and the Rust SDK's
+// client.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync } from 'node:fs';
@@ -8,16 +9,19 @@ import { test } from 'node:test';
 import tls from 'node:tls';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
-import { desk, gateway, resource, run, trusting } from './environment.mjs';
+import { browserService, gateway, resource, run, trusting } from './environment.mjs';
 import { freePort } from './gateway.mjs';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 const INSPECTOR = here('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js');
 
-/** An environment in which a program finds no memory of earlier runs and "opens the browser" at the desk. */
+/**
+ * An environment in which a program finds no state of earlier runs and opens its browser through the browser service.
+ */
 function fresh(profile) {
   const home = mkdtempSync(join(tmpdir(), 'mcpgate-program-'));
-  return { ...trusting, HOME: home, BROWSER: here('open.mjs'), DESK: desk.url, PROFILE: profile, DISPLAY: '' };
+  const opening = { BROWSER: here('open.mjs'), BROWSER_SERVICE: browserService.url, PROFILE: profile };
+  return { ...trusting, HOME: home, ...opening, DISPLAY: '' };
 }
 
 const inspector = (url, ...words) => ['--cli', url, '--transport', 'http', '--format', 'json', ...words];
@@ -44,13 +48,13 @@ test('Inspector logs in by itself', async () => {
   const callback = `http://127.0.0.1:${await freePort()}/oauth/callback`;
   const words = ['--method', 'tools/list', '--callback-url', callback];
   const output = await run(process.execPath, [INSPECTOR, ...inspector(resource('demo'), ...words)], {
-    // Without a terminal it asks for this before it opens a browser.
+    // Without a terminal the program asks for this before it opens a browser.
     env: { ...fresh('inspector login'), MCP_AUTO_OPEN_ENABLED: 'true' },
   });
   for (const tool of ['add', 'count', 'echo', 'whoami']) assert.match(output, new RegExp(tool));
 });
 
-/** A client of a local mcp-remote that stands before an upstream. */
+/** A client of a local mcp-remote in front of an upstream. */
 async function throughMcpRemote(upstream, use) {
   const transport = new StdioClientTransport({
     command: process.execPath,
@@ -78,7 +82,7 @@ test('mcp-remote stands between a local client and the gateway', async () => {
     const seen = [];
     const count = { name: 'count', arguments: { to: 4 } };
     await client.callTool(count, { onprogress: () => seen.push(Date.now()) });
-    // The last may still be on its way through two programs when the answer is there.
+    // The last event may still be on its way through two programs when the answer arrives.
     assert.ok(seen.length >= 3, `progress events: ${seen.length}`);
   });
   await throughMcpRemote('reference', async (client) => {
@@ -88,7 +92,8 @@ test('mcp-remote stands between a local client and the gateway', async () => {
 });
 
 test('the development certificate has no address in it for clients that ask by name', async () => {
-  // BoringSSL, and Claude Code with it, refuses addresses below a CA that is restricted to some.
+  // BoringSSL, and so Claude Code, rejects IP addresses in a certificate if a CA above it is constrained to certain
+  // addresses.
   const { port } = new URL(gateway.origin);
   const names = async (options) => {
     const socket = tls.connect({ host: '127.0.0.1', port, ca: readFileSync(gateway.ca), ...options });
@@ -103,7 +108,7 @@ test('the development certificate has no address in it for clients that ask by n
 
 test('rmcp, through the same Chromium', async () => {
   const urls = { MCPGATE_URL: resource('demo'), MCPGATE_OTHER_URL: resource('reference') };
-  const env = { ...process.env, ...urls, MCPGATE_DESK: desk.url, MCPGATE_CA: gateway.ca };
+  const env = { ...process.env, ...urls, MCPGATE_BROWSER_SERVICE: browserService.url, MCPGATE_CA: gateway.ca };
   const words = ['test', '--quiet', '--manifest-path', here('../../Cargo.toml'), '--test', 'outside', 'rmcp_goes_all_the_way'];
   assert.match(await run('cargo', words, { env, seconds: 600 }), /1 passed/);
 });

@@ -1,5 +1,5 @@
-// The recipes of docs/proxies.md, each as it stands on the page, in front of a gateway configured as the page says.
-// Only what a test machine cannot have is replaced: the public name, port 443, the files of the certificate.
+// The recipes of docs/proxies.md, each exactly as on the page, in front of a gateway with the page's configuration.
+// Only what a test machine cannot have is replaced: the public name, port 443, the certificate files.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,11 +11,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { blocks, replaced } from './documents.mjs';
-import { desk, gateway as trusted, run, trusting, upstreams } from './environment.mjs';
+import { browserService, gateway as trusted, run, trusting, upstreams } from './environment.mjs';
 import { ACCOUNT, BINARY, child, freePort, until } from './gateway.mjs';
 
 const HERE = new URL('.', import.meta.url).pathname;
-// Longer than nginx waits by default (60 s), and than Debian's HAProxy does (50 s).
+// Longer than the default timeouts of nginx (60 s) and Debian's HAProxy (50 s).
 const SLOW = 62_000;
 // Not 127.0.0.1, which is the proxy's own address.
 const CLIENT = '127.0.0.9';
@@ -29,7 +29,8 @@ writeFileSync(pem, readFileSync(certificate, 'utf8') + readFileSync(key, 'utf8')
 const HTTP = "The gateway's own configuration";
 const PROXY_HEADER = 'PROXY protocol';
 
-// What stands around a recipe on a machine that serves other things, too: defaults that the recipe has to override.
+// The configuration around a recipe on a machine that also serves other sites: defaults that the recipe has to
+// override.
 const nginxAround = (folder, inside) => `
 ${process.getuid() === 0 ? 'user root;' : ''}
 daemon off;
@@ -56,7 +57,9 @@ defaults
   timeout server 50000
 ${recipe}`;
 
-/** A recipe: which blocks of the page, what is replaced in them, and how the proxy is started with the result. */
+/**
+ * A recipe: the blocks of the page, the replacements in them, and the command that starts the proxy with the result.
+ */
 const RECIPES = {
   nginx: {
     gateway: HTTP,
@@ -102,7 +105,7 @@ const RECIPES = {
     gateway: HTTP,
     block: () => blocks('proxies.md', 'Caddy', 'caddyfile')[0],
     replace: ({ port, behind }) => [
-      // Caddy would get a certificate for the name by itself.
+      // Caddy would request a certificate for the name itself.
       ['mcp.example.com {', `https://localhost:${port} {\n    tls ${certificate} ${key}`],
       ['127.0.0.1:8443', `127.0.0.1:${behind}`],
     ],
@@ -119,7 +122,7 @@ function file(folder, text) {
   return path;
 }
 
-/** The gateway's configuration as the page has it, with the public port and what a test needs besides. */
+/** The gateway's configuration from the page, with the public port and the additions that a test needs. */
 function configuration(heading, port, behind, folder) {
   const written = blocks('proxies.md', heading, 'toml')[0];
   const pairs = [
@@ -132,7 +135,8 @@ function configuration(heading, port, behind, folder) {
   return `data_dir = "${folder}/data"\n${replaced(written, pairs)}`;
 }
 
-// An upstream that says what reached it, is as slow as it is asked to be, and notices who leaves.
+// An upstream that reports the requests that reached it, answers as slowly as the request says, and notices when a
+// client leaves.
 const calls = new Map();
 const upstream = createServer(async (request, response) => {
   const chunks = [];
@@ -145,7 +149,7 @@ const upstream = createServer(async (request, response) => {
     return void event({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'standing' } });
   }
   const { id, params } = JSON.parse(body);
-  // The gateway asks with a ping, which has none.
+  // The gateway probes with a ping, which has no parameters.
   const { name, arguments: given } = params ?? { name: 'facts' };
   const result = (told) => ({ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: JSON.stringify(told) }] } });
   const json = (told) => {
@@ -218,7 +222,7 @@ url = "${upstreams.find((one) => one.name === 'demo').url}"
   return site;
 }
 
-/** Opens a request from the client's address; returns it and a promise of the head of its answer. */
+/** Sends a request from the client's address; returns it and a promise of the head of its answer. */
 function open(site, path, { method = 'GET', headers = {}, body } = {}) {
   const agent = false;
   const options = { method, headers, agent, localAddress: CLIENT, family: 4, ca: readFileSync(trusted.ca) };
@@ -251,7 +255,7 @@ const told = (answer) => {
   return JSON.parse(JSON.parse(answer.text).result.content[0].text);
 };
 
-/** Runs a step for every proxy at once and names the one that fails. */
+/** Runs a step for every proxy in parallel and names the one that fails. */
 async function everywhere(sites, step) {
   await Promise.all(sites.map(async (site) => {
     try {
@@ -271,9 +275,9 @@ describe('the recipes of docs/proxies.md', () => {
     const built = await Promise.allSettled(Object.entries(RECIPES).map(([name, recipe]) => build(name, recipe)));
     sites = built.filter(({ status }) => status === 'fulfilled').map(({ value }) => value);
     for (const { reason } of built) if (reason) throw reason;
-    // Begun first and awaited last, beside everything else.
+    // Starts first and is awaited last, in parallel with all other tests.
     slow = everywhere(sites, async (site) => {
-      // A client that accepts event streams would get comments meanwhile.
+      // A client that accepts event streams would receive keep-alive comments meanwhile.
       const slowly = call(site, 'slow', { milliseconds: SLOW }, { accept: 'application/json' });
       assert.equal(told(await ask(site, '/mcp', slowly)), 'slow');
     });
@@ -303,7 +307,7 @@ describe('the recipes of docs/proxies.md', () => {
   test('a client signs in through the browser, and progress comes as it happens', () => everywhere(sites, async (site) => {
     const settings = {
       url: `${site.origin}/mcp/demo`,
-      desk: desk.url,
+      browserService: browserService.url,
       profile: `through ${site.name}`,
       full: false,
       tool: 'echo',
@@ -361,7 +365,7 @@ describe('the recipes of docs/proxies.md', () => {
       if (name === 'endless stream') (await head).on('error', () => {});
       request.destroy();
       const late = new Promise((resolve) => setTimeout(resolve, 10_000, 'late').unref());
-      assert.notEqual(await Promise.race([entry.left, late]), 'late', `${name}: the upstream was not told`);
+      assert.notEqual(await Promise.race([entry.left, late]), 'late', `${name}: the upstream did not see the client leave`);
     }
   }));
 
@@ -374,7 +378,7 @@ describe('the recipes of docs/proxies.md', () => {
     const headers = { 'content-type': 'application/json' };
     const body = JSON.stringify(metadata);
     const registered = JSON.parse((await ask(site, '/register', { method: 'POST', headers, body })).text);
-    // An error goes back to the client by redirect, so the long state is in both heads.
+    // The error returns to the client by redirect, so the long state is in both heads.
     const state = '%7E'.repeat(4096);
     const query = `response_type=token&client_id=${registered.client_id}&redirect_uri=${encodeURIComponent(redirect)}`;
     const answer = await ask(site, `/authorize?${query}&state=${state}`);
@@ -395,7 +399,7 @@ test('every configuration of the gateway in docs/proxies.md is good', async () =
       written = replaced(written, [
         ['/etc/mcpgate/tls/fullchain.pem', certificate],
         ['/etc/mcpgate/tls/key.pem', key],
-        // The certificate at hand is for this name.
+        // The test certificate is for this name.
         ['https://mcp.example.com', 'https://localhost'],
       ]);
     }

@@ -1,16 +1,16 @@
-// The scripts and configuration lines of docs/clients.md, run as they stand on the page.
+// The scripts and configuration lines of docs/clients.md, run exactly as on the page.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { blocks, replaced } from './documents.mjs';
-import { desk, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
+import { browserService, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
 import { freePort } from './gateway.mjs';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 
-/** Runs a script in a folder of its own, where its packages are found as after `npm install`. */
+/** Runs a script in its own folder, where it finds its packages as after `npm install`. */
 async function inFolder(name, text, use) {
   const folder = mkdtempSync(join(tmpdir(), 'mcpgate-scripts-'));
   symlinkSync(here('node_modules'), join(folder, 'node_modules'));
@@ -39,15 +39,16 @@ describe('the scripts of docs/clients.md', { concurrency: true }, () => {
     test(`${language}, with a sign-in that is kept`, async () => {
       const text = replaced(signIn, [['8976', String(await freePort())]]);
       await inFolder(`sign_in.${extension}`, text, async (folder, script) => {
-        const browser = { BROWSER: here('open.mjs'), DESK: desk.url, PROFILE: `script in ${language}`, DISPLAY: '' };
+        const opening = { BROWSER: here('open.mjs'), BROWSER_SERVICE: browserService.url };
+        const browser = { ...opening, PROFILE: `script in ${language}`, DISPLAY: '' };
         const env = { ...trusting, MCP_URL: resource('demo'), ...browser };
-        // Both keep what they know in the folder where they are run.
+        // Both keep their state in the folder where they run.
         const options = { env, cwd: folder };
         assert.match(await run(program, [script], options), /hello/);
         const kept = JSON.parse(readFileSync(join(folder, 'mcp-login.json'), 'utf8'));
-        assert.ok(kept.tokens.refresh_token, 'it can refresh');
+        assert.ok(kept.tokens.refresh_token, 'the script stores a refresh token');
         const nobody = { ...options, env: { ...env, BROWSER: '/bin/false' } };
-        assert.match(await run(program, [script], nobody), /hello/, 'the second run asks nobody');
+        assert.match(await run(program, [script], nobody), /hello/, 'the second run needs no sign-in');
       });
     });
   }
@@ -74,8 +75,9 @@ test('the command lines for MCP Inspector', async () => {
   ]).split('\n');
   assert.equal(lines.length, 2);
   const home = mkdtempSync(join(tmpdir(), 'mcpgate-scripts-'));
-  const browser = { BROWSER: here('open.mjs'), DESK: desk.url, PROFILE: 'Inspector of the page', DISPLAY: '' };
-  // Without a terminal it asks for this before it opens a browser.
+  const opening = { BROWSER: here('open.mjs'), BROWSER_SERVICE: browserService.url };
+  const browser = { ...opening, PROFILE: 'Inspector of the page', DISPLAY: '' };
+  // Without a terminal the program asks for this before it opens a browser.
   const env = { ...trusting, ...browser, HOME: home, MCP_AUTO_OPEN_ENABLED: 'true' };
   const callback = ['--callback-url', `http://127.0.0.1:${await freePort()}/oauth/callback`];
   for (const line of lines) {

@@ -1,9 +1,9 @@
 // The official SDK clients, each through discovery, registration, login and consent in Chromium, calls, progress,
-// refresh after expiry, revocation by the client and by the operator. They run beside one another: each waits a minute
-// for its access token to expire.
+// refresh after expiry, and revocation by the client and by the operator. They run in parallel, because each waits a
+// minute for its access token to expire.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { desk, documentUrl, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
+import { browserService, documentUrl, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 const CLIENTS = [
@@ -14,7 +14,7 @@ const CLIENTS = [
 ];
 
 async function drive([name, command, args], upstream, wishes) {
-  const settings = { url: resource(upstream), desk: desk.url, profile: `${name} ${upstream}`, ...wishes };
+  const settings = { url: resource(upstream), browserService: browserService.url, profile: `${name} ${upstream}`, ...wishes };
   const output = await run(command, args, { env: { ...trusting, DRIVER: JSON.stringify(settings) } });
   const steps = output.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
   return {
@@ -40,8 +40,8 @@ describe('SDK clients before the demo upstream', { concurrency: true }, () => {
       assert.equal(one('echo').text, 'Grüße ✓');
       assert.match(one('add').text, /42/);
       const identity = one('whoami').text.toLowerCase();
-      assert.ok(identity.includes(one('registered').client_id.toLowerCase()), 'the upstream is told the client');
-      assert.ok(!identity.includes('bearer'), 'the upstream is not given the token');
+      assert.ok(identity.includes(one('registered').client_id.toLowerCase()), 'the upstream receives the client id');
+      assert.ok(!identity.includes('bearer'), 'the upstream does not receive the token');
       assert.ok(one('catalogue').resources >= 1 && one('catalogue').prompts >= 1);
       const progress = one('progress');
       assert.ok(progress.events >= 5, `five progress events, not ${progress.events}`);
@@ -49,7 +49,7 @@ describe('SDK clients before the demo upstream', { concurrency: true }, () => {
       assert.deepEqual(one('refreshed'), { step: 'refreshed', changed: true, openings: 1 });
       for (const how of ['RFC 7009', 'operator']) {
         const revoked = one('revoked', (seen) => seen.how === how);
-        assert.equal(revoked.reopened, 1, `${how}: the next request is refused and the user asked again`);
+        assert.equal(revoked.reopened, 1, `${how}: the next request is refused and the user has to sign in again`);
         assert.equal(revoked.text, how);
       }
       assert.equal(steps.filter((seen) => seen.step === 'browser').length, 3);
@@ -95,7 +95,8 @@ describe('SDK clients before the SDKs\' own servers', { concurrency: 2 }, () => 
         const { one } = await drive(client, upstream, { full: false, ...wishes });
         assert.match(one('called').text, SAID[upstream]);
         assert.ok(one('progress').events >= 3);
-        // The server asks the client during a call: a request on the stream, answered by a POST of its own.
+        // The server sends a request to the client during a call, on the call's stream; the client answers it with a
+        // separate POST.
         if (wishes.samplingTool) assert.match(one('sampled').text, /sampled/);
       });
     }

@@ -1,5 +1,5 @@
-// The conformance suite has no way to send a token. This shim adds one and passes everything else on untouched; its own
-// name in Host and Origin becomes the gateway's, any other value (the suite sends hostile ones) stays as it is.
+// The conformance suite cannot send a token. This shim adds one and forwards everything else unchanged; its own name in
+// Host and Origin becomes the gateway's, and any other value (the suite sends hostile ones) stays as it is.
 import { createServer } from 'node:http';
 import { Agent, request as send } from 'node:https';
 

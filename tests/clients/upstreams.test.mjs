@@ -1,5 +1,5 @@
-// The servers of docs/upstreams.md, each as it stands on the page but for its port, behind a gateway: they learn who is
-// calling, and nobody but the gateway can tell them.
+// The servers of docs/upstreams.md, each exactly as on the page except for its port, behind a gateway: they learn who
+// is calling, and accept that only from the gateway.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { blocks, replaced } from './documents.mjs';
-import { desk, gateway as trusted, PYTHON, run, trusting } from './environment.mjs';
+import { browserService, gateway as trusted, PYTHON, run, trusting } from './environment.mjs';
 import { ACCOUNT, BINARY, child, freePort, until } from './gateway.mjs';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
@@ -24,7 +24,7 @@ const [goGuard, goGuarded] = blocks('upstreams.md', 'Asking for a secret', 'go')
 const [guard] = blocks('upstreams.md', 'Asking for a secret', 'python');
 const [secretHeader] = blocks('upstreams.md', 'When the fields can be trusted', 'toml');
 const [host] = blocks('upstreams.md', 'The Host header', 'toml');
-// As the page says: instead of the last line, and open to the network.
+// As the page says: replaces the last line, and listens on the network.
 const network = [['127.0.0.1', '0.0.0.0']];
 const guarded = (server) => server.replace(/\nserver\.run.*\n$/, `\n${replaced(guard, network)}`);
 const inGo = replaced(go, [[/^\thttp\.Handle\(.*\n/m.exec(go)[0], `\t${goGuarded}`], ...network]);
@@ -47,9 +47,9 @@ const SERVERS = [
 const home = mkdtempSync(join(tmpdir(), 'mcpgate-upstreams-'));
 const running = [];
 
-/** Compiles the Go files of a folder, with nothing but the standard library; the program. */
+/** Compiles the Go files of a folder with the standard library alone; returns the program. */
 async function compiled(folder) {
-  // Nothing is fetched, neither a module nor another compiler, and nothing is left behind.
+  // The compiler downloads no module and no toolchain, and leaves no files behind.
   const settings = { GOFLAGS: '-mod=mod', GOPROXY: 'off', GOTOOLCHAIN: 'local' };
   const env = { ...process.env, ...settings, GOCACHE: join(home, 'go-cache'), GOPATH: join(home, 'go') };
   const files = readdirSync(folder).filter((name) => name.endsWith('.go'));
@@ -57,7 +57,7 @@ async function compiled(folder) {
   return join(folder, 'server');
 }
 
-/** Starts a server with its port changed, in a folder of its own where its packages are found. */
+/** Starts a server with its port changed, in its own folder, where it finds its packages. */
 async function start(server) {
   const folder = mkdtempSync(join(home, 'server-'));
   symlinkSync(here('node_modules'), join(folder, 'node_modules'));
@@ -79,7 +79,7 @@ async function start(server) {
 
 const direct = (server) => `http://127.0.0.1:${server.port}/mcp`;
 
-/** Calls `whoami` as a client of the SDK does, with these headers in every request. */
+/** Calls `whoami` as an SDK client does, with these headers in every request. */
 async function whoami(url, headers) {
   const client = new Client({ name: 'test', version: '1' });
   await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
@@ -99,7 +99,7 @@ describe('the servers of docs/upstreams.md', () => {
     const secret = join(home, 'gateway-key');
     writeFileSync(secret, KEY, { mode: 0o600 });
     const upstream = (server) => {
-      // By an address that the Python SDK would not take for the host.
+      // Through an address that the Python SDK does not accept as the host.
       const url = server.asks ? direct(server).replace('127.0.0.1', '127.0.0.2') : direct(server);
       const changed = [
         ['"notes"', `"${server.name}"`],
@@ -108,7 +108,7 @@ describe('the servers of docs/upstreams.md', () => {
         ['/run/secrets/gateway-key', secret],
       ];
       const written = replaced(secretHeader, changed);
-      // The others do without the secret.
+      // The other servers do not use the secret.
       if (!server.asks) return written.replace(/^headers.*\n/m, '');
       return written + replaced(host, [['8000', String(server.port)]]);
     };
@@ -148,7 +148,7 @@ ${SERVERS.map(upstream).join('\n')}`);
     test(`${server.name} is told who has signed in`, async () => {
       const settings = {
         url: `${origin}/mcp/${server.name}`,
-        desk: desk.url,
+        browserService: browserService.url,
         profile: `who calls ${server.name}`,
         full: false,
         tool: 'whoami',
@@ -169,7 +169,7 @@ ${SERVERS.map(upstream).join('\n')}`);
     });
 
     test(`${server.name} reads a name beyond ASCII`, async () => {
-      // As the gateway writes it; no account of this version has such a name.
+      // In the encoding that the gateway uses; no account of this version can have such a name.
       const headers = { 'X-Mcpgate-User': 'zo%C3%AB+%25%20x', ...(server.asks && { 'X-Gateway-Key': KEY }) };
       assert.equal(await whoami(direct(server), headers), 'zoë+% x');
     });

@@ -18,7 +18,7 @@ async fn az_01_unknown_client_is_told_on_a_page() {
     let reply =
         open(&application, &[("client_id", "mcp_client_unknown"), ("redirect_uri", "https://evil.example/cb")]).await;
     expect::local(&reply);
-    assert!(!reply.text().contains("evil.example"), "the address is not even shown");
+    assert!(!reply.text().contains("evil.example"), "the page does not show the address");
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn az_04_a_redirect_uri_matches_exactly_or_not_at_all() {
     ] {
         expect::local(&open(&application, &[("redirect_uri", near)]).await);
     }
-    assert_eq!(open(&application, &[]).await.status, 303, "the registered one is accepted");
+    assert_eq!(open(&application, &[]).await.status, 303, "the registered address is accepted");
 }
 
 #[tokio::test]
@@ -308,7 +308,7 @@ async fn az_25_a_malformed_or_endless_scope_is_refused() {
         let reply = open(&application, &[("scope", scope)]).await;
         expect::sent_back(&reply, &application, "invalid_scope", Some("the-state"));
     }
-    // As a form: so many are too long for a target.
+    // As a form: with this many parameters the request target would be too long.
     let many = (0..10_000).map(|number| format!("s{number}")).collect::<Vec<_>>().join(" ");
     let target = application.request(&random(), &[("scope", &many)]);
     let form = target.split_once('?').expect("a query").1.to_owned();

@@ -115,10 +115,10 @@ async fn tv_05_a_token_in_the_address_or_a_form_is_no_token() {
     assert_eq!(client.send(both).await.status, 400);
     let form = [("content-type", "application/x-www-form-urlencoded"), ("authorization", &format!("Bearer {token}"))];
     let both = request(Method::POST, "/mcp?tv-05", &form, format!("access_token={token}"));
-    assert_eq!(client.send(both).await.status, 415, "a form is no message, whoever sends it");
+    assert_eq!(client.send(both).await.status, 415, "a form is not a message, whatever the token");
     assert!(shared.upstream.seen("tv-05").is_empty());
     let log = std::fs::read_to_string(shared.home.log()).expect("the log");
-    assert!(!log.contains(&token), "the log has it");
+    assert!(!log.contains(&token), "the token is in the log");
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn tv_09_a_revocation_holds_for_the_next_request() {
     let reply = client.call("/mcp", &tokens.access, "tv-09").await;
     expect::challenged(&reply, &shared.home.origin(), "/mcp", Some("invalid_token"));
     assert_eq!(shared.upstream.seen("tv-09").len(), 1);
-    // RFC 7009 2.2: a token that nobody knows is as good as revoked.
+    // RFC 7009 2.2: revoking an unknown token succeeds.
     assert_eq!(application.revoke(&mut client, "unknown").await.status, 200);
 }
 
@@ -211,7 +211,7 @@ async fn a_deleted_user_is_out() {
     shared.home.command(&["user", "delete", &name]);
     within_a_second(&mut client, &tokens.access).await;
     expect::refused(&application.refresh(&mut client, &tokens.refresh).await, "invalid_grant");
-    assert!(browser.open("/account").await.text().contains("action=\"/login\""), "and out of the browser");
+    assert!(browser.open("/account").await.text().contains("action=\"/login\""), "the browser is signed out");
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn tv_19_a_preflight_is_answered_here() {
     assert!(shared.upstream.seen("tv-19").is_empty());
 }
 
-/// Addresses of upstreams, of the health check, of static answers, and of nothing.
+/// Addresses of upstreams, of the health check, of static answers, and addresses that are not served.
 const OTHER_TARGETS: [&str; 20] = [
     "/.well-known/acme-challenge/token",
     "/.well-known/oauth-authorization-server",
@@ -296,12 +296,12 @@ async fn tv_20_only_the_public_list_answers_strangers() {
         std::fs::write(golden, &answered).expect("the golden file");
     }
     assert_eq!(answered, std::fs::read_to_string(golden).expect("the golden file"));
-    // The gateway itself asks its upstreams once whether they are there.
+    // The gateway itself probes each upstream once.
     let is_strangers = |seen: &Seen| {
         let agent = seen.headers.get("user-agent").and_then(|agent| agent.to_str().ok());
         !agent.is_some_and(|agent| agent.starts_with("mcpgate/"))
     };
-    assert!(!upstream.seen("").iter().any(is_strangers), "nothing of it reached an upstream");
+    assert!(!upstream.seen("").iter().any(is_strangers), "a stranger's request reached an upstream");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Who calls when a proxy or balancer stands in front (HD).
+//! The client address when a proxy or load balancer stands in front of the gateway (HD).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! CA and RG: how clients authenticate, and how they register.
+//! CA and RG: client authentication and client registration.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ fn basic(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
-/// A refresh request that is only about who asks.
+/// A refresh request whose outcome depends only on the client authentication.
 async fn ask(home: &Home, authorization: Option<&str>, form: &[(&str, &str)]) -> Reply {
     let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", "none")];
     fields.extend(form);
@@ -35,7 +35,7 @@ async fn ca_02_a_secret_is_sent_in_either_place_and_never_in_both() {
         let secret = client.secret.clone().expect("a secret");
         let (header, wrong) = (basic(&client.client_id, &secret), basic(&client.client_id, "wrong"));
         let form = [("client_id", client.client_id.as_str()), ("client_secret", &secret)];
-        // The client is known, only the token is wrong.
+        // The client is known; only the token is wrong.
         expect::refused(&ask(&shared.home, Some(&header), &[]).await, "invalid_grant");
         expect::refused(&ask(&shared.home, None, &form).await, "invalid_grant");
         let reply = ask(&shared.home, Some(&wrong), &[]).await;
@@ -109,7 +109,7 @@ async fn ca_15_both_secrets_work_while_one_replaces_the_other() {
     };
     answers(&old, "invalid_grant").await;
     answers(new, "invalid_grant").await;
-    // Once more: exactly two secrets, the new one and the one that it replaces.
+    // After a second rotation exactly two secrets are valid: the new one and the one that it replaced.
     let rotated = shared.home.command(&["client", "rotate-secret", &application.client_id]);
     answers(rotated["client_secret"].as_str().expect("the newest secret"), "invalid_grant").await;
     answers(new, "invalid_grant").await;
@@ -153,7 +153,7 @@ async fn programs_on_this_computer_register_as_often_as_they_like() {
     let mut client = Client::new(&gateway.home);
     let mut ids = std::collections::HashSet::new();
     for n in 0..60 {
-        // A new port each time it starts, as command-line clients take one.
+        // Command-line clients listen on a new port at each start.
         let uri = format!("http://127.0.0.1:{}/callback", 40_000 + n);
         let body = serde_json::json!({
             "client_name": format!("Tool {}", n % 30), "redirect_uris": [uri], "token_endpoint_auth_method": "none",
@@ -162,14 +162,14 @@ async fn programs_on_this_computer_register_as_often_as_they_like() {
         assert_eq!(reply.status, 201, "{reply:?}");
         ids.insert(reply.json()["client_id"].to_string());
     }
-    assert_eq!(ids.len(), 30, "one for each name");
+    assert_eq!(ids.len(), 30, "one id for each name");
 }
 
 #[tokio::test]
 async fn rg_03_outsized_registrations_are_refused() {
     let many: Vec<_> = (0..100).map(|n| format!("https://c.example/{n}")).collect();
     expect::refused(&register(serde_json::json!({"redirect_uris": many})).await, "invalid_client_metadata");
-    // The answer says what was registered (RFC 7591 3.2.1).
+    // The response repeats the registered metadata (RFC 7591 3.2.1).
     let long = serde_json::json!({"redirect_uris": [CALLBACK], "client_name": "n".repeat(10_000)});
     let registered = register(long).await;
     assert_eq!((registered.status, registered.json().get("client_name")), (201, None));
@@ -274,7 +274,7 @@ async fn rg_15_a_web_page_elsewhere_registers_without_credentials_or_not_at_all(
     assert_eq!(reply.header("access-control-allow-credentials"), "");
 }
 
-/// What real clients send, and what they must be able to do afterwards.
+/// What real clients send, and which requests must succeed afterwards.
 #[tokio::test]
 async fn rg_16_real_clients_can_register_and_use_what_they_registered() {
     let shared = shared::gateway().await;

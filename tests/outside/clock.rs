@@ -1,5 +1,5 @@
-//! The wall clock of the machine is set while mcpgate runs, and between two runs. `clock.c` is preloaded into the process
-//! and shifts its wall clock; the compiler for it is the one that SQLite was built with.
+//! Changes of the machine's wall clock while mcpgate runs and between two runs. `clock.c` is preloaded into the process
+//! and shifts its wall clock; it is built with the compiler that built SQLite.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::support::client::Client;
 use crate::support::gateway::{Home, binary};
 use crate::support::upstream::Upstream;
 
-/// The wall clock of the processes that are started with its environment.
+/// The wall clock of every process that is started with this environment.
 pub(crate) struct WallClock {
     shim: PathBuf,
     file: PathBuf,
@@ -30,9 +30,9 @@ impl WallClock {
         clock
     }
 
-    /// Sets it to so many seconds after the right time.
+    /// Sets the clock to this many seconds after the right time.
     pub(crate) fn set(&self, seconds: i64) {
-        // Under another name first: whoever reads it meanwhile must not find half a number.
+        // Written under another name and renamed, so that a reader never sees half a number.
         let unnamed = self.file.with_extension("next");
         std::fs::write(&unnamed, seconds.to_string()).unwrap();
         std::fs::rename(unnamed, &self.file).unwrap();
@@ -67,12 +67,12 @@ async fn a_clock_that_is_set_ends_nothing_and_lengthens_nothing() {
     expect::challenged(&reply, &gateway.home.origin(), "/mcp", Some("invalid_token"));
     expect::refused(&application.refresh(&mut client, &second.refresh).await, "invalid_grant");
 
-    // An hour back, and not because it is right again: the grace is over all the same.
+    // The clock is now an hour slow, so it is still wrong; the grace is over all the same.
     clock.set(-3600);
     tokio::time::sleep_until((rotated + Duration::from_millis(1100)).into()).await;
     assert!(is_in_doubt(&gateway.home).await);
     expect::refused(&application.refresh(&mut client, &first.refresh).await, "invalid_grant");
-    assert_eq!(client.call("/mcp", &second.access, "rt-02").await.status, 200, "the family stands");
+    assert_eq!(client.call("/mcp", &second.access, "rt-02").await.status, 200, "the family is still valid");
 
     clock.set(0);
     assert!(!is_in_doubt(&gateway.home).await);
@@ -109,7 +109,7 @@ async fn a_clock_that_was_set_between_two_runs_is_noticed_and_can_be_accepted() 
     assert!(accepted.status.success() && said.contains("accepted 20"), "{said}");
     let gateway = home.start_in(&clock.environment()).await;
     assert!(!is_in_doubt(&gateway.home).await);
-    // It was issued two hours later than now, by that clock; its client refreshes.
+    // By the restored clock the token was issued two hours in the future, so its client has to refresh.
     let mut client = Client::new(&gateway.home);
     let reply = client.call("/mcp", &first.access, "rt-02").await;
     expect::challenged(&reply, &gateway.home.origin(), "/mcp", Some("invalid_token"));

@@ -75,7 +75,7 @@ async fn pk_06_two_wrong_verifiers_are_forgiven_the_third_kills_the_code() {
     for _ in 0..2 {
         expect::refused(&client.post_form("/token", &with(&form, "code_verifier", &wrong)).await, "invalid_grant");
     }
-    assert_eq!(client.post_form("/token", &form).await.status, 200, "the code survives two");
+    assert_eq!(client.post_form("/token", &form).await.status, 200, "the code survives two failures");
     let (_, application, authorized, mut client) = self::authorized().await;
     let form = application.redemption(&authorized);
     for _ in 0..3 {
@@ -88,7 +88,7 @@ async fn pk_06_two_wrong_verifiers_are_forgiven_the_third_kills_the_code() {
 async fn pk_07_pk_10_only_the_verifier_itself_is_one() {
     let (long, short) = ("a".repeat(129), "a".repeat(42));
     let foreign = "spaces are not unreserved characters, nor are ,,,,".to_owned();
-    // A code for each: the third failure would kill it, and then anything is refused.
+    // A code for each case: the third failure would invalidate the code, and every later attempt would be refused.
     for wrong in [Some(short), Some(long), Some(foreign), None] {
         let (_, application, authorized, mut client) = authorized().await;
         let form = application.redemption(&authorized);
@@ -113,7 +113,7 @@ async fn cr_01_among_64_parallel_redemptions_one_wins_and_the_replays_end_it() {
                 &[("content-type", "application/x-www-form-urlencoded")],
                 form,
             );
-            // The connection is opened first, so that the barrier lets requests go and not handshakes.
+            // The connections are opened before the barrier, so that the barrier releases requests and not handshakes.
             own.get("/.well-known/oauth-authorization-server").await;
             barrier.wait().await;
             own.send(request).await
@@ -168,7 +168,7 @@ async fn cr_06_a_code_is_good_for_its_client_only() {
     let mut stolen = with(&form, "client_id", &other.client_id);
     stolen.push(("client_secret", other.secret.as_deref().expect("a secret")));
     expect::refused(&client.post_form("/token", &stolen).await, "invalid_grant");
-    assert_eq!(client.post_form("/token", &form).await.status, 200, "its own client still can");
+    assert_eq!(client.post_form("/token", &form).await.status, 200, "the code's own client can still redeem it");
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn cr_13_parameters_come_from_the_body_only() {
     assert!(matches!(all.status, 400 | 401), "{all:?}");
     let split = format!("/token?{}", encoded(&[("code", &authorized.code)]));
     expect::refused(&client.send(post_form(&split, &without(&form, "code"))).await, "invalid_request");
-    assert_eq!(client.post_form("/token", &form).await.status, 200, "nothing was used up");
+    assert_eq!(client.post_form("/token", &form).await.status, 200, "the code was not used");
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn ck_03_a_process_that_slept_wakes_to_expired_codes() {
     expect::refused(&application.redeem(&mut Client::new(&gateway.home), &authorized).await, "invalid_grant");
 }
 
-/// RFC 6749 5.1: clients plan by it, and some refuse what they believe to have lost a second already.
+/// RFC 6749 5.1: clients schedule refreshes by `expires_in`, and some reject a token whose lifetime is a second short.
 #[tokio::test]
 async fn a_token_just_issued_has_its_whole_lifetime_before_it() {
     let (_, application, authorized, mut client) = authorized().await;

@@ -1,4 +1,5 @@
-//! Commands that take access away reach the running server by a socket: at once, on a full disk too, and nobody else's.
+//! Commands that revoke access reach the running server over a socket: immediately, on a full disk too, and for its
+//! owner only.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -26,18 +27,18 @@ fn socket(home: &Home) -> PathBuf {
     home.data().join("server.socket")
 }
 
-/// Runs a command on the data; its code and what it printed as JSON, on whichever stream.
+/// Runs a command on the data directory; returns its exit code and the JSON that it printed, on either stream.
 fn ask(home: &Home, words: &[&str]) -> (Option<i32>, Value) {
     let data = home.data();
     let (code, said) = run(&[words, &["--json", "--data", data.to_str().unwrap()]].concat());
     (code, serde_json::from_str(&said).unwrap_or_else(|_| panic!("{words:?}: {said}")))
 }
 
-/// Writes to the socket; what it answers, which is nothing where it does not hear.
+/// Writes to the socket and returns the answer, which is empty if the server does not reply.
 fn exchange(path: &Path, line: &str) -> String {
     let mut stream = UnixStream::connect(path).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    // It may have hung up already.
+    // The server may have closed the connection already.
     let _sent = stream.write_all(line.as_bytes());
     let mut answer = String::new();
     let _end = stream.read_to_string(&mut answer);
@@ -63,7 +64,7 @@ async fn au_03_commands_take_access_away_on_a_full_disk_and_exit_75_until_it_is_
         assert_eq!(
             ask(home, &["client", "disable", &second.client_id]).0,
             Some(75),
-            "again, as long as it is not stored"
+            "the answer is the same until the change is stored"
         );
         assert_eq!(client.call("/mcp", &tokens[2].access, "disabled").await.status, 401);
     }
@@ -72,7 +73,7 @@ async fn au_03_commands_take_access_away_on_a_full_disk_and_exit_75_until_it_is_
     assert_eq!(ask(home, &["user", "disable", "admin"]).0, Some(75));
     assert_eq!(client.call("/mcp", &tokens[0].access, "disabled").await.status, 401);
     assert_eq!(unstored(home).await, 3);
-    assert_eq!(ask(home, &["user", "show", "admin"]).1["status"], "enabled", "what is stored can be read");
+    assert_eq!(ask(home, &["user", "show", "admin"]).1["status"], "enabled", "the stored status can still be read");
 
     limit_files(&gateway, None);
     until_stored(home).await;
@@ -94,7 +95,7 @@ async fn nothing_is_written_beside_a_server_that_holds_what_is_not_stored() {
     let tokens = Application::register(home, CALLBACK).await.tokens(home).await;
     fill_up(&gateway);
     assert_eq!(ask(home, &["user", "disable", "admin"]).0, Some(75));
-    // Longer than the server goes between two tries, and nobody reads meanwhile.
+    // Longer than the interval between two attempts of the server; nothing reads the store meanwhile.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let writing: [&[&str]; 5] = [
         &["user", "enable", "admin"],
@@ -118,7 +119,7 @@ async fn nothing_is_written_beside_a_server_that_holds_what_is_not_stored() {
         let (code, said) = ask(home, words);
         assert_eq!(code, Some(0), "{words:?}: {said}");
     }
-    assert_eq!(ask(home, &["user", "show", "admin"]).1["status"], "enabled", "what was done last counts");
+    assert_eq!(ask(home, &["user", "show", "admin"]).1["status"], "enabled", "the last change counts");
     assert_eq!(Client::new(home).call("/mcp", &tokens.access, "ended").await.status, 401);
 }
 
@@ -181,7 +182,7 @@ async fn the_socket_of_commands_comes_and_goes_with_the_server_and_understands_o
         (&QUESTION.replace("default", "No Tenant"), "does not know this tenant"),
         (&QUESTION.replace(":1,", ":2,"), "uses version 1, not 2"),
         (&"x".repeat(16 << 10), "does not understand"),
-        // What was forgotten must not mean everybody's.
+        // A missing member must not be read as "all users" or "all clients".
         (&QUESTION.replace("\"user\":null,\"client\":null", ""), "does not understand"),
         (&QUESTION.replace(",\"client\":null", ""), "does not understand"),
         (&QUESTION.replace("\"user\":null,", ""), "does not understand"),
@@ -190,7 +191,7 @@ async fn the_socket_of_commands_comes_and_goes_with_the_server_and_understands_o
         let answer = exchange(&path, &format!("{line}\n"));
         assert!(answer.contains(said), "{line:.80}: {answer}");
     }
-    // What was left behind by a server that was killed is no server.
+    // A socket that a killed server left behind is not a running server.
     let home = gateway.kill();
     assert!(path.exists());
     home.command(&["user", "disable", "admin"]);
@@ -242,7 +243,7 @@ async fn another_user_is_not_heard_at_the_socket_even_if_everybody_may_open_it()
     for (path, mode) in [(socket(home).as_path(), 0o666), (&data, 0o755), (data.parent().unwrap(), 0o755)] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
-    // In a folder that everybody may enter.
+    // The socket is in a directory that everyone may enter.
     let program = data.parent().unwrap().join("tests");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let other = Command::new(&program)

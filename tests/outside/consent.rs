@@ -30,12 +30,13 @@ async fn cn_01_a_consent_without_this_browsers_token_is_refused() {
         assert_eq!((reply.status, reply.header("location")), (403, ""), "{token}");
         expect::guarded(&reply);
     }
-    assert_eq!(mine.submit(&form).await.status, 303, "nothing was changed by them");
+    assert_eq!(mine.submit(&form).await.status, 303, "the forged posts changed nothing");
 }
 
 #[tokio::test]
 async fn cn_02_a_post_from_another_site_is_refused() {
-    // Not `Origin: null`: a browser sends that from our own pages too, since they let no referrer out (Fetch 3.2).
+    // `Origin: null` is not among them: a browser sends it from our own pages too, because they send no referrer (Fetch
+    // 3.2).
     let (shared, application) = application(CALLBACK).await;
     let mut browser = Browser::new(&shared.home);
     let (_, form) = consent_page(&mut browser, &application).await;
@@ -105,11 +106,11 @@ async fn cn_05_a_login_makes_a_new_session() {
     assert_ne!(first, "planted");
     let page = browser.open(&application.request(&random(), &[("prompt", "login")])).await;
     browser.log_in(&page, "admin", PASSWORD).await;
-    assert_ne!(browser.cookies[&shared.home.cookie("s")], first, "and another at the next login");
+    assert_ne!(browser.cookies[&shared.home.cookie("s")], first, "the next login sets a new session id");
     let mut old = Browser::new(&shared.home);
     old.cookies.insert(shared.home.cookie("s"), first);
     let page = old.open(&application.request(&random(), &[])).await;
-    assert!(page.text().contains("action=\"/login\""), "the old one is dead");
+    assert!(page.text().contains("action=\"/login\""), "the old session has ended");
 }
 
 #[tokio::test]
@@ -142,18 +143,18 @@ async fn cn_08_cn_09_consent_to_a_known_client_is_remembered_for_what_it_was_giv
     let (_, form) = consent_page(&mut browser, &application).await;
     assert!(!parameter(&browser.submit(&form).await, "code").is_empty());
     let silent = browser.ask(&application.request(&random(), &[])).await;
-    assert!(!parameter(&silent, "code").is_empty(), "the same again needs no question");
+    assert!(!parameter(&silent, "code").is_empty(), "the same scopes need no new consent");
     let wider = browser.ask(&application.request(&random(), &[("scope", "files:read files:write")])).await;
-    assert!(wider.text().contains("action=\"/consent\""), "more scopes do");
+    assert!(wider.text().contains("action=\"/consent\""), "more scopes need consent");
     let mail = format!("{}/mcp/mail", shared.home.origin());
     let elsewhere = browser.ask(&application.request(&random(), &[("resource", &mail)])).await;
-    assert!(elsewhere.text().contains("action=\"/consent\""), "another resource does");
+    assert!(elsewhere.text().contains("action=\"/consent\""), "another resource needs consent");
     let forced = browser.ask(&application.request(&random(), &[("prompt", "consent")])).await;
-    assert!(forced.text().contains("action=\"/consent\""), "and so does the client's wish");
+    assert!(forced.text().contains("action=\"/consent\""), "the client's prompt parameter forces consent");
     let registered = Application::register(&shared.home, CALLBACK).await;
     for _ in 0..2 {
         let (_, form) = consent_page(&mut browser, &registered).await;
-        assert_eq!(browser.submit(&form).await.status, 303, "one that registered itself is asked about every time");
+        assert_eq!(browser.submit(&form).await.status, 303, "a client that registered itself needs consent each time");
     }
 }
 
@@ -174,7 +175,7 @@ async fn cn_10_the_page_says_who_asks_for_what() {
         "this device",
         "on this computer",
     ] {
-        assert!(page.contains(fact), "{fact} is missing in\n{page}");
+        assert!(page.contains(fact), "no {fact} in\n{page}");
     }
 }
 
@@ -227,7 +228,7 @@ async fn cn_14_cn_18_a_consent_is_used_once_and_by_its_own_transaction() {
     let (_, second) = consent_page(&mut browser, &application).await;
     let mut crossed = first.clone();
     crossed.set("t", second.get("t").unwrap_or_default());
-    assert_eq!(browser.submit(&crossed).await.status, 403, "a form of one transaction is nothing to another");
+    assert_eq!(browser.submit(&crossed).await.status, 403, "a form of one transaction is not valid in another");
     assert_eq!(browser.submit(&first).await.status, 303);
     expect::local(&browser.submit(&first).await);
     assert_eq!(browser.submit(&second).await.status, 303);

@@ -1,4 +1,4 @@
-//! What an operator can tell of a client that fails from the log alone.
+//! What an operator can learn from the log alone about a client that fails.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::upstream::Upstream;
 
 const SERVER: &str = "/.well-known/oauth-authorization-server";
 
-/// The next access line with this text; the log is written a moment after the answer.
+/// Returns the next access line that contains this text; the gateway writes it a moment after the answer.
 async fn line(gateway: &Gateway, text: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -68,7 +68,7 @@ async fn refusals_of_one_outcome_are_told_apart_in_the_access_line() {
         let line = line(&gateway, &format!("request_id=\"{}\"", reply.header("x-request-id"))).await;
         assert!(line.contains(told), "{line}");
     }
-    // What the authorization server refuses has its rule there.
+    // The log names the rule of each refusal by the authorization server.
     let reply = client.post_form("/token", &[("client_id", "mcp_client_nobody")]).await;
     assert_eq!(reply.status, 401);
     assert!(line(&gateway, "reason=\"unknown_client\"").await.contains("path=\"/token\""));
@@ -197,7 +197,7 @@ async fn the_access_line_says_who_called_what_and_how_it_ended() {
         unknown.contains(" rpc_method=\"no/such/method\"") && unknown.contains(" rpc_error=-32000"),
         "{unknown}\n{reply:?}"
     );
-    // Another login name is in the next lines, and the token stays good.
+    // The following lines have the new login name, and the token stays valid.
     gateway.home.command(&["user", "rename", "admin", "root"]);
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {

@@ -1,4 +1,4 @@
-//! CI: client ids that are URLs, as far as a stranger can reach them; the dialer's own tests hold the rest.
+//! CI: client ids that are URLs, as far as a stranger can test them; the dialer's own tests cover the rest.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn refuses(ids: &[&str]) {
         let reply = Client::new(&shared.home).get(&application.request(&random(), &[("client_id", id)])).await;
         assert_eq!(reply.status, 400, "{id}: {}", reply.text());
         expect::local(&reply);
-        // CI-18: what was found out about the host stays in the audit trail.
+        // CI-18: only the audit trail shows what the gateway learned about the host.
         for told in ["refused", "resolve", "DNS", "address", "timed out", "certificate"] {
             assert!(!reply.text().contains(told), "{id}: the page says \"{told}\"");
         }
@@ -79,9 +79,9 @@ async fn ci_19_a_proxy_of_the_environment_is_not_used() {
     let asked = application.request(&random(), &[("client_id", &id)]);
     let (reply, ()) = tokio::join!(client.get(&asked), async {
         let direct = tokio::time::timeout(Duration::from_secs(5), origin.accept()).await;
-        drop(direct.expect("the gateway asks the origin itself").expect("a connection"));
+        drop(direct.expect("the gateway connects to the origin itself").expect("a connection"));
     });
-    assert_ne!(reply.status, 200, "it speaks no TLS");
+    assert_ne!(reply.status, 200, "the origin does not speak TLS");
     let heard = tokio::time::timeout(Duration::from_millis(100), proxy.accept()).await;
     assert!(heard.is_err(), "the gateway connected to the proxy");
 }

@@ -1,4 +1,4 @@
-//! Access is ended when it has to be: while the configuration is broken or gone, and by taking a key away.
+//! Access can be revoked while the configuration is broken or missing, and by removing a key.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,19 +17,23 @@ use crate::support::gateway::{Home, binary};
 use crate::support::page::Browser;
 use crate::support::upstream::Upstream;
 
-/// Runs a command of mcpgate; its code, and what it printed on both streams.
+/// Runs a command of mcpgate; returns its exit code and what it printed on both streams.
 pub(crate) fn run(words: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(binary()).args(words).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     (output.status.code(), said.into_owned())
 }
 
-/// Waits until a token is refused, as long as a revocation may take.
+/// Waits until a token is refused, for at most the time that a revocation may take.
 pub(crate) async fn until_refused(home: &Home, token: &str) {
     let deadline = Instant::now() + Duration::from_secs(2);
     let mut client = Client::new(home);
     while client.call("/mcp", token, "refused").await.status != 401 {
-        assert!(Instant::now() < deadline, "still honoured: {}", std::fs::read_to_string(home.log()).unwrap());
+        assert!(
+            Instant::now() < deadline,
+            "the token is still accepted: {}",
+            std::fs::read_to_string(home.log()).unwrap()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -70,11 +74,14 @@ async fn access_is_ended_while_the_configuration_is_broken_or_gone() {
         let other = Application::register(home, CALLBACK).await.tokens(home).await;
         done(&["user", "disable", "admin"]);
         until_refused(home, &other.access).await;
-        assert!(run(&["user", "enable", "admin", "--data", data]).0 != Some(0), "what gives access waits");
+        assert!(
+            run(&["user", "enable", "admin", "--data", data]).0 != Some(0),
+            "a command that gives access must fail"
+        );
         std::fs::write(config, &whole).unwrap();
         home.command(&["user", "enable", "admin"]);
     }
-    // Where the folder cannot be told it has to be named.
+    // If the configuration does not show the data directory, `--data` is required.
     let twice = format!("data_dir = \"{data}\"\ndata_dir = \"/elsewhere\"\n");
     let misplaced = format!("[tokens]\ndata_dir = \"{data}\"\n");
     let misspelt = format!("datadir = \"{data}\"\n");
@@ -124,15 +131,15 @@ async fn what_a_key_vouched_for_is_refused_once_it_is_taken_away() {
         let link = home.command(&["user", "set-password", "admin", "--link"])["link"].as_str().unwrap().to_owned();
         let link = link.strip_prefix(&home.origin()).unwrap().to_owned();
         let mut stream = open_stream(home, &tokens.access).await;
-        // A key beside the old one ends nothing.
+        // Adding a key beside the old one revokes nothing.
         write_keys(&key, &(line(7) + &first));
         gateway.signal("HUP");
         until_said(home, "the keys have changed").await;
         std::fs::write(home.log(), "").unwrap();
-        assert!(is_open(&mut stream).await, "nothing was taken away");
+        assert!(is_open(&mut stream).await, "no key was removed, so the stream stays open");
         assert_eq!(Client::new(home).get(&link).await.status, 200);
         let newer = Tokens::from(&application.refresh(&mut Client::new(home), &tokens.refresh).await);
-        // The configuration is broken, too.
+        // The configuration is broken at the same time.
         let whole = std::fs::read_to_string(home.config()).unwrap();
         if by_restart {
             write_keys(&key, &line(7));
@@ -147,14 +154,14 @@ async fn what_a_key_vouched_for_is_refused_once_it_is_taken_away() {
         let mut client = Client::new(home);
         until_refused(home, &tokens.access).await;
         if !by_restart {
-            assert!(!is_open(&mut stream).await, "its token is refused: {}", gateway.log());
+            assert!(!is_open(&mut stream).await, "the stream outlived its token: {}", gateway.log());
         }
         expect::refused(&application.redeem(&mut client, &other).await, "invalid_grant");
         expect::refused(&application.refresh(&mut client, &tokens.refresh).await, "invalid_grant");
         assert_ne!(client.get(&link).await.status, 200, "a link to set a password");
         let page = browser.open(&application.request("x".repeat(43).as_str(), &[])).await;
         assert!(page.text().contains("password"), "the browser is signed out: {}", page.text());
-        // What the other key has made stands.
+        // Tokens that the other key made stay valid.
         drop(open_stream(home, &newer.access).await);
         Tokens::from(&application.refresh(&mut client, &newer.refresh).await);
         std::fs::write(home.config(), &whole).unwrap();
@@ -166,7 +173,7 @@ async fn what_a_key_vouched_for_is_refused_once_it_is_taken_away() {
     }
 }
 
-/// Opens an event stream of the upstream; the connection, once the head of the answer is there.
+/// Opens an event stream of the upstream; returns the connection once the head of the answer has arrived.
 async fn open_stream(home: &Home, token: &str) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let text = format!(
@@ -183,7 +190,7 @@ async fn open_stream(home: &Home, token: &str) -> tokio_rustls::client::TlsStrea
     stream
 }
 
-/// Reads for two seconds; whether something came to the end.
+/// Reads for two seconds; returns whether the stream still delivers bytes at the end.
 async fn is_open(stream: &mut tokio_rustls::client::TlsStream<tokio::net::TcpStream>) -> bool {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
     let (mut bytes, mut heard) = (vec![0; 64 * 1024], tokio::time::Instant::now());
@@ -226,7 +233,7 @@ async fn the_files_of_the_keys_are_watched_and_a_broken_one_changes_nothing() {
     write_keys(&session, &(line(9) + &std::fs::read_to_string(&session).unwrap()));
     write_keys(&token, &whole);
     until_said(home, "the keys have changed").await;
-    assert_eq!(client.send(ask()).await.status, 404, "sessions are those of the first line");
+    assert_eq!(client.send(ask()).await.status, 404, "MCP sessions are bound to the first key of the file");
     std::fs::write(home.log(), "").unwrap();
     write_keys(&token, &line(8));
     until_said(home, "the keys have changed").await;

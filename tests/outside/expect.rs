@@ -1,9 +1,9 @@
-//! The answers that the catalogue of threats has short names for, asserted in full.
+//! Full assertions for the answers that the threat model names in short form.
 
 use crate::support::application::Application;
 use crate::support::client::Reply;
 
-/// LOCAL: a page of ours, no redirect, not to be framed or kept.
+/// LOCAL: a page of our own, without a redirect; it forbids framing and caching.
 pub(crate) fn local(reply: &Reply) {
     assert_eq!(reply.status, 400, "{}", reply.text());
     assert_eq!(reply.header("location"), "");
@@ -11,7 +11,7 @@ pub(crate) fn local(reply: &Reply) {
     guarded(reply);
 }
 
-/// What every page carries (CN-03, AZ-31).
+/// The headers of every page (CN-03, AZ-31).
 pub(crate) fn guarded(reply: &Reply) {
     assert!(reply.header("content-security-policy").contains("frame-ancestors 'none'"), "{:?}", reply.headers);
     assert_eq!(reply.header("x-frame-options"), "DENY");
@@ -21,7 +21,8 @@ pub(crate) fn guarded(reply: &Reply) {
     assert_eq!(reply.header("server"), "");
 }
 
-/// REDIR: back to the application's own address with the error, its state and one issuer, and no code (AZ-18).
+/// REDIR: a redirect to the application's own address with the error, its state and one issuer, and without a code
+/// (AZ-18).
 pub(crate) fn sent_back(reply: &Reply, application: &Application, error: &str, state: Option<&str>) {
     assert_eq!(reply.status, 303, "{}", reply.text());
     let location = reply.location();
@@ -48,7 +49,7 @@ pub(crate) fn refused(reply: &Reply, error: &str) {
     assert!(!reply.member("error_description").is_empty(), "{reply:?}");
 }
 
-/// 401B without an error, 401T with `invalid_token`: the challenge that leads a client to the metadata.
+/// 401B (without an error) and 401T (with `invalid_token`): the challenge that points a client to the metadata.
 pub(crate) fn challenged(reply: &Reply, application_origin: &str, path: &str, error: Option<&str>) {
     assert_eq!(reply.status, 401, "{reply:?}");
     let challenge = reply.header("www-authenticate");

@@ -1,4 +1,4 @@
-//! What leaves the gateway towards an upstream, and to whom (HD, HS, TL).
+//! What the gateway sends to an upstream, and to which one (HD, HS, TL).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,7 +45,8 @@ async fn hs_06_bare_line_feeds_are_refused_or_written_anew() {
     let seen = shared.upstream.seen("hs-06");
     match answer.get(9..12) {
         Some("400") => assert!(seen.is_empty()),
-        // The upstream's own parser takes CRLF as well as LF; that it saw one request says that ours wrote the head.
+        // The upstream's own parser accepts CRLF and LF. That it saw one request proves that the gateway wrote the head
+        // itself.
         Some("200") => assert_eq!((seen.len(), seen[0].body.as_str()), (1, body)),
         other => panic!("{other:?}: {answer}"),
     }
@@ -61,7 +62,7 @@ async fn hs_16_a_name_that_would_break_a_header_is_no_name() {
             .arg(shared.home.data())
             .output()
             .expect("mcpgate runs");
-        assert!(!output.status.success(), "{name:?} was taken");
+        assert!(!output.status.success(), "{name:?} was accepted");
     }
 }
 
@@ -93,7 +94,7 @@ async fn the_upstream_hears_a_new_login_name_soon_and_the_subject_stays() {
 
 #[tokio::test]
 async fn tl_09_an_upstream_that_cannot_prove_its_name_is_told_nothing() {
-    // One signed by nobody, under its right name.
+    // A self-signed certificate with the right name.
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
     let certificate = params.self_signed(&key).expect("a certificate");
@@ -111,7 +112,7 @@ async fn tl_09_an_upstream_that_cannot_prove_its_name_is_told_nothing() {
     let port = listener.local_addr().expect("an address").port();
     let accepted = tokio::spawn(async move {
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        // One to see whether it is there, and one for the request.
+        // One connection for the probe, and one for the request.
         let mut accepted = false;
         for _ in 0..2 {
             let (stream, _) = listener.accept().await.expect("a connection");
@@ -122,6 +123,9 @@ async fn tl_09_an_upstream_that_cannot_prove_its_name_is_told_nothing() {
     let gateway = Home::new("", Some(format!("https://localhost:{port}/mcp"))).start().await;
     let reply = Client::new(&gateway.home).call("/mcp", &token(&gateway.home, "mcp"), "tl-09").await;
     assert_eq!(reply.status, 502, "{reply:?}");
-    assert!(!reply.text().contains(&port.to_string()), "no internal address: {}", reply.text());
-    assert!(!accepted.await.expect("the upstream ran"), "the handshake was broken off, so no request was sent");
+    assert!(!reply.text().contains(&port.to_string()), "the answer shows an internal address: {}", reply.text());
+    assert!(
+        !accepted.await.expect("the upstream ran"),
+        "the gateway completed the handshake with the wrong certificate"
+    );
 }

@@ -1,5 +1,5 @@
-//! HS: HTTP/1.1 framing, injection and paths. What is misunderstood must be refused, and the upstream must see one
-//! well-framed request for each that was accepted.
+//! HS: HTTP/1.1 framing, injection and paths. The gateway must refuse every ambiguous request, and the upstream must
+//! see one well-framed request for each accepted one.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ const SERVER: &str = "/.well-known/oauth-authorization-server";
 async fn statuses(shared: &Shared, bytes: &[u8]) -> Vec<u16> {
     let began = Instant::now();
     let answer = Client::new(&shared.home).raw_exchange(bytes).await;
-    assert!(began.elapsed() < Duration::from_secs(5), "not closed: {answer}");
+    assert!(began.elapsed() < Duration::from_secs(5), "the connection is not closed: {answer}");
     answer.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse().unwrap()).collect()
 }
 
-/// RFC 9112 9.6: closing over what still arrives would reset the connection, and the answer would be lost.
+/// RFC 9112 9.6: closing while data still arrives would reset the connection, and the client would lose the answer.
 #[tokio::test]
 async fn a_refusal_reaches_a_client_that_is_still_sending_much() {
     let shared = shared::gateway().await;
@@ -35,7 +35,7 @@ async fn a_refusal_reaches_a_client_that_is_still_sending_much() {
     }
     let mut answer = Vec::new();
     let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
-    ended.expect("the gateway closes").expect("and without a reset");
+    ended.expect("the gateway closes the connection").expect("the gateway closes without a reset");
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with('}'), "{answer}");
 }
@@ -49,7 +49,7 @@ fn token(shared: &Shared) -> String {
     issued["access_token"].as_str().unwrap().to_owned()
 }
 
-/// The head of a call with a good token, without framing fields and without its end.
+/// The head of a call with a valid token, without framing fields and without the final empty line.
 fn call_head(shared: &Shared, token: &str) -> String {
     format!(
         "POST /mcp HTTP/1.1\r\n{}authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
@@ -142,7 +142,8 @@ async fn hs_07_an_unwanted_body_is_not_the_next_request() {
         let head = format!("{method} {SERVER} HTTP/1.1\r\n{}content-length: {}\r\n\r\n", host(shared), inner.len());
         let last = format!("GET {SERVER} HTTP/1.1\r\n{}connection: close\r\n\r\n", host(shared));
         let got = statuses(shared, format!("{head}{inner}{last}").as_bytes()).await;
-        // One answer for each request that is one: the body is dropped, or the connection ends after the first.
+        // The gateway must not answer the body as a request: it drops the body, or closes the connection after the
+        // first answer.
         assert!(got == [200, 200] || got == [200] || got == [400], "{method}: {got:?}");
     }
 }
@@ -165,7 +166,7 @@ async fn hs_08_an_early_refusal_arrives_although_the_body_still_comes() {
     let began = Instant::now();
     let _reset_or_end = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
     assert!(answer.starts_with(b"HTTP/1.1 401 "), "{}", String::from_utf8_lossy(&answer));
-    assert!(began.elapsed() < Duration::from_secs(4), "closed by the gateway");
+    assert!(began.elapsed() < Duration::from_secs(4), "the gateway does not close the connection");
 }
 
 #[tokio::test]
@@ -292,7 +293,7 @@ async fn hs_15_targets_that_are_no_path_are_refused() {
         let request = format!("GET {target} HTTP/1.1\r\n{}\r\n", host(shared));
         assert_eq!(statuses(shared, request.as_bytes()).await, [400], "{target}");
     }
-    // In two pieces, so that no single read holds the whole line.
+    // Sent in two pieces, so that no single read contains the whole line.
     let mut stream = Client::new(&shared.home).raw().await.unwrap();
     stream.write_all(b"GET /mc").await.unwrap();
     stream.flush().await.unwrap();

@@ -1,4 +1,5 @@
-//! A full disk: whoever ends access still can, strangers no longer add anything, and everything goes on when there is room.
+//! A full disk: access can still be revoked, strangers can no longer write anything, and the gateway recovers when
+//! there is room.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,11 +16,11 @@ use crate::support::gateway::{Gateway, Home};
 use crate::support::page::{Browser, form_to};
 use crate::support::upstream::Upstream;
 
-/// A small file system of its own; unmounted when it is dropped.
+/// A small file system of its own, unmounted on drop.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one of 12 MiB; only root can.
+    /// Mounts a file system of 12 MiB; this needs root.
     fn mount(at: &Path) -> Option<Self> {
         std::fs::create_dir(at).unwrap();
         let mut mount = Command::new("mount");
@@ -36,7 +37,7 @@ impl SmallDisk {
         found.f_bavail * found.f_frsize
     }
 
-    /// Fills it up to so many bytes.
+    /// Fills the file system until this many bytes are in use.
     fn fill(&self, name: &str, leave: u64) {
         let mut file = File::create(self.0.join(name)).unwrap();
         for size in [65_536, 512] {
@@ -57,7 +58,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Waits until a registration is answered like this.
+/// Waits until a registration is answered with this status.
 async fn until_registration_is(home: &Home, status: u16) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while register(home).await.status != status {
@@ -92,10 +93,14 @@ async fn st_01_on_a_full_disk_access_is_ended_and_strangers_add_nothing() {
     assert_eq!(client.call("/mcp", &tokens[0].access, "warm").await.status, 200);
     assert_eq!(application.revoke(&mut client, &tokens[0].refresh).await.status, 200);
     until_refused(home, &tokens[0].access).await;
-    assert!(!reserve.exists(), "it was given up");
+    assert!(!reserve.exists(), "the reserve still exists");
     assert_eq!(application.refresh(&mut client, &stolen.refresh).await.status, 400, "reuse");
     until_refused(home, &renewed.access).await;
-    assert_eq!(application.refresh(&mut client, &tokens[1].refresh).await.status, 503, "not for anything else");
+    assert_eq!(
+        application.refresh(&mut client, &tokens[1].refresh).await.status,
+        503,
+        "only revocations may use the reserve"
+    );
     let listed = home.command(&["session", "list"]);
     let id = listed[0]["id"].as_str().unwrap();
     home.command(&["session", "revoke", "--id", id]);
@@ -107,12 +112,12 @@ async fn st_01_on_a_full_disk_access_is_ended_and_strangers_add_nothing() {
     disk.empty("most");
     disk.empty("rest");
     until_registration_is(home, 201).await;
-    assert!(reserve.exists(), "it is kept again");
+    assert!(reserve.exists(), "the reserve was not created again");
     home.command(&["user", "enable", "admin"]);
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await, Some(0));
     let counted = gateway.home.command_text(&["audit", "tail", "--event", "client.registration_refused"]);
-    assert!(counted.contains("counted: "), "one row says how many were refused: {counted}");
+    assert!(counted.contains("counted: "), "no row with the number of refusals: {counted}");
     assert_eq!(gateway.home.command(&["db", "check"])["sound"], true);
 }
 
@@ -131,7 +136,7 @@ async fn where_no_file_may_grow_access_is_ended_in_the_room_that_the_log_has() {
     until_registration_is(home, 201).await;
 }
 
-/// Reads how many revocations are in force and not stored.
+/// Reads how many revocations are in force but not stored.
 pub(crate) async fn unstored(home: &Home) -> u64 {
     let metrics = ask_operator(home.operator, "/metrics").await.unwrap().text();
     let line = metrics.lines().find_map(|line| line.strip_prefix("mcpgate_store_unstored_revocations "));
@@ -141,12 +146,12 @@ pub(crate) async fn unstored(home: &Home) -> u64 {
 pub(crate) async fn until_stored(home: &Home) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while unstored(home).await > 0 {
-        assert!(Instant::now() < deadline, "it is never stored");
+        assert!(Instant::now() < deadline, "the revocation is never stored");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Lets no file grow, nor the log of the store be begun anew.
+/// Fills the disk so that no file can grow and the WAL cannot restart.
 pub(crate) fn fill_up(gateway: &Gateway) {
     limit_files(gateway, Some(1));
 }
@@ -172,7 +177,7 @@ async fn rv_05_a_revocation_that_the_disk_does_not_take_is_in_force_and_answered
         assert!(answer.member("error_description").starts_with("in force, but not yet stored"), "{}", answer.text());
         assert_eq!(client.call("/mcp", &tokens[0].access, "after").await.status, 401);
     }
-    assert_eq!(application.refresh(&mut client, &tokens[0].refresh).await.status, 503, "nothing is written");
+    assert_eq!(application.refresh(&mut client, &tokens[0].refresh).await.status, 503, "a refresh needs a write");
     assert_eq!(application.revoke(&mut client, &tokens[1].access).await.status, 503);
     assert_eq!(client.call("/mcp", &tokens[1].access, "after").await.status, 401);
     assert_eq!(client.call("/mcp", &tokens[2].access, "another").await.status, 200);
@@ -213,7 +218,7 @@ async fn a_code_or_refresh_token_that_is_used_again_on_a_full_disk_ends_its_gran
     for access in held {
         assert_eq!(client.call("/mcp", access, "after").await.status, 401);
     }
-    assert_eq!(application.redeem(&mut client, &authorized).await.status, 503, "nothing is left to end");
+    assert_eq!(application.redeem(&mut client, &authorized).await.status, 503, "no grant is left to revoke");
     assert_eq!(unstored(home).await, 2);
     limit_files(&gateway, None);
     until_stored(home).await;

@@ -1,5 +1,5 @@
-//! H2: attacks on HTTP/2, framed by hand where no library would send such a thing. Each ends the stream or the
-//! connection, and somebody else is served meanwhile.
+//! H2: attacks on HTTP/2, framed by hand because no library would send such frames. Each ends the stream or the
+//! connection, and other clients are served meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -27,11 +27,12 @@ pub(crate) const END_HEADERS: u8 = 4;
 const PROTOCOL_ERROR: u32 = 1;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
-/// In which somebody else is answered meanwhile: a second, and another for a machine that is busy with other tests.
+/// The time within which another client must be answered: one second, and one more for a machine that is busy with
+/// other tests.
 const ALIVE: Duration = Duration::from_secs(2);
-/// Stands for the statuses that RFC 7541 has no index for, 401 for example.
+/// Stands for the statuses without an index in RFC 7541, for example 401.
 pub(crate) const NOT_INDEXED: u16 = 0;
-/// A page: an answer with a body that anybody may have.
+/// A page: an answer with a body that needs no authorization.
 const PAGE: &str = "/";
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -71,7 +72,7 @@ pub(crate) fn message(authority: &str) -> Vec<(&str, &str)> {
     ]
 }
 
-/// What came back: kind, flags, stream, payload.
+/// A received frame: type, flags, stream, payload.
 pub(crate) type Frame = (u8, u8, u32, Vec<u8>);
 
 pub(crate) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
@@ -114,7 +115,7 @@ impl Peer {
         read_frame(&mut self.stream).await
     }
 
-    /// Reads until a frame fits, for at most `seconds`.
+    /// Reads frames for at most `seconds` until one matches.
     pub(crate) async fn until(&mut self, seconds: u64, fits: impl Fn(&Frame) -> bool) -> Option<Frame> {
         let search = async {
             while let Some(frame) = read_frame(&mut self.stream).await {
@@ -127,14 +128,14 @@ impl Peer {
         tokio::time::timeout(Duration::from_secs(seconds), search).await.unwrap_or(None)
     }
 
-    /// The code of the RST_STREAM of a stream or of the GOAWAY, whichever comes.
+    /// The error code of the stream's RST_STREAM or of the GOAWAY, whichever comes first.
     async fn refusal(&mut self, stream: u32) -> Option<u32> {
         let fits = |f: &Frame| (f.0 == RST_STREAM && f.2 == stream) || (f.0 == GOAWAY && code(&f.3[4..8]) != 0);
         let found = self.until(5, fits).await?;
         Some(if found.0 == GOAWAY { code(&found.3[4..8]) } else { code(&found.3) })
     }
 
-    /// The first byte of the header block of the answer: RFC 7541 indexes the common statuses.
+    /// Returns the status from the first byte of the answer's header block: RFC 7541 indexes the common statuses.
     pub(crate) async fn status(&mut self, stream: u32) -> Option<u16> {
         let (_, _, _, block) = self.until(5, |f| f.0 == HEADERS && f.2 == stream).await?;
         Some(match block.first()? {
@@ -177,7 +178,7 @@ async fn h2_01_rapid_reset_ends_the_connection() {
         }
     }
     let gone = peer.until(5, |f| f.0 == GOAWAY && code(&f.3[4..8]) != 0).await;
-    assert!(gone.is_some() || !open, "the connection stands after 10000 resets");
+    assert!(gone.is_some() || !open, "the connection is still open after 10000 resets");
     if let Some(gone) = gone {
         assert_eq!(code(&gone.3[4..8]), ENHANCE_YOUR_CALM);
     }
@@ -191,7 +192,7 @@ async fn h2_03_a_flood_of_continuations_ends_the_connection() {
         let mut peer = Peer::connect(&shared.home, &[]).await;
         let block = fields(&get(&peer.authority, "/mcp"));
         assert!(peer.send(&frame(HEADERS, END_STREAM, 1, &block)).await);
-        // A field that never ends, in pieces.
+        // An endless field, in pieces.
         let mut piece = vec![0, 1, b'x', 0x7f, 0xff, 0xff, 0xff, 0x7f];
         piece.resize(size.max(1), b'a');
         let began = Instant::now();
@@ -199,7 +200,7 @@ async fn h2_03_a_flood_of_continuations_ends_the_connection() {
         while open && began.elapsed() < Duration::from_secs(5) {
             open = peer.send(&frame(CONTINUATION, 0, 1, &piece[..size]).repeat(64)).await;
         }
-        assert!(!open, "the connection takes continuations of {size} for ever");
+        assert!(!open, "the connection accepts continuations of {size} without a limit");
         assert_alive(&shared.home).await;
     }
 }
@@ -211,7 +212,7 @@ async fn h2_05_floods_of_control_frames_end_their_connection_and_harm_nobody_els
     for flood in [
         frame(SETTINGS, 0, 0, &[]),
         frame(PING, 0, 0, &[0; 8]),
-        // Acknowledges a ping that was never sent.
+        // The acknowledgement of a ping that was never sent.
         frame(PING, 1, 0, &[0; 8]),
         frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]),
         frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
@@ -221,11 +222,11 @@ async fn h2_05_floods_of_control_frames_end_their_connection_and_harm_nobody_els
         let many = flood.repeat(1000);
         let began = Instant::now();
         while tokio::time::timeout(Duration::from_secs(2), peer.send(&many)).await == Ok(true) {
-            assert!(began.elapsed() < Duration::from_secs(5), "{:?} may be sent for ever", &flood[..9]);
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?} may be sent without a limit", &flood[..9]);
         }
         assert_alive(&gateway.home).await;
     }
-    // And none of it may fill the log: each connection's end is no news.
+    // None of these attacks may fill the log: the end of a connection is not logged.
     let grown = gateway.log().lines().count() - lines;
     assert!(grown < 20, "{grown} lines\n{}", gateway.log());
 }
@@ -249,14 +250,14 @@ async fn h2_07_a_stream_whose_window_never_opens_ends() {
     peer.ask(1, &get(&authority, PAGE)).await;
     assert_eq!(peer.status(1).await, Some(200));
     let began = Instant::now();
-    assert!(peer.until(4, |f| f.0 == RST_STREAM && f.2 == 1).await.is_some(), "the stream stands");
+    assert!(peer.until(4, |f| f.0 == RST_STREAM && f.2 == 1).await.is_some(), "the stream was not reset");
     assert!(began.elapsed() > Duration::from_millis(500));
-    // The connection is the peer's still: an answer without a body comes through.
+    // The connection stays open: an answer without a body still arrives.
     peer.ask(3, &[(":method", "HEAD"), (":scheme", "https"), (":authority", &authority), (":path", PAGE)]).await;
     assert_eq!(peer.status(3).await, Some(200));
 }
 
-/// RFC 9110 9.3.2. hyper leaves the content of an answer to HEAD out over HTTP/1.1 only.
+/// RFC 9110 9.3.2. hyper omits the content of an answer to HEAD over HTTP/1.1 only.
 #[tokio::test]
 async fn head_has_no_content_over_http2_not_even_in_a_refusal() {
     let shared = shared::gateway().await;
@@ -297,7 +298,7 @@ async fn h2_08_the_stream_beyond_the_limit_is_refused_and_the_connection_lives()
     ];
     let mut bytes = Vec::new();
     for n in 0..101 {
-        // Without END_STREAM: the form still comes, so each stays open.
+        // Without END_STREAM: the form has not ended, so each stream stays open.
         bytes.extend(frame(HEADERS, END_HEADERS, 2 * n + 1, &fields(&list)));
     }
     assert!(peer.send(&bytes).await);
@@ -327,14 +328,14 @@ async fn h2_09_who_takes_one_byte_at_a_time_is_not_waited_for() {
         open = peer.send(&more).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(!open, "the connection stands");
+    assert!(!open, "the connection is still open");
     assert_alive(&gateway.home).await;
 }
 
 #[tokio::test]
 async fn h2_10_what_is_not_http2_is_closed() {
     let gateway = Home::new("[timeouts]\nrequest_head = \"2s\"\n", None).start().await;
-    // Half a preface is waited for, as a head is.
+    // The gateway waits for the rest of a partial preface as long as for a request head.
     let wrong = [
         PREFACE[..16].to_vec(),
         b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
@@ -345,15 +346,15 @@ async fn h2_10_what_is_not_http2_is_closed() {
         stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
         let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
-        assert!(closed.is_ok(), "case {n} stands");
+        assert!(closed.is_ok(), "case {n} is still open");
         assert!(!answer.starts_with(b"HTTP/1"), "case {n}");
     }
-    // HTTP/2 on a connection that agreed to HTTP/1.1.
+    // HTTP/2 on a connection that negotiated HTTP/1.1.
     let mut stream = Client::new(&gateway.home).raw_with(&[b"http/1.1"]).await.unwrap();
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
-    assert!(closed.is_ok(), "HTTP/2 without ALPN stands");
+    assert!(closed.is_ok(), "HTTP/2 without ALPN is still open");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Bodies over HTTP/2: refused ones, large answers that nobody takes, and those that wait to be told to go on.
+//! Request and answer bodies over HTTP/2: refused bodies, large answers that are not read, and bodies that wait for 100
+//! (Continue).
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::http2::{
 use crate::shared;
 use crate::support::gateway::Home;
 
-/// RFC 9113 8.1 allows a reset after an early answer, but curl 7.88 loses the answer to it while it still sends.
+/// RFC 9113 8.1 allows a reset after an early answer, but curl 7.88 loses that answer if it is still sending.
 #[tokio::test]
 async fn a_refusal_reaches_a_client_that_is_still_sending() {
     let shared = shared::gateway().await;
@@ -23,7 +24,7 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             assert!(peer.send(&frame(DATA, flags, 1, &[b' '; 8192])).await);
         }
-        // A ping after the answer: what it is acknowledged after has all been sent.
+        // A ping after the answer: once it is acknowledged, every earlier frame has arrived.
         let mut seen = Vec::new();
         while let Some(next) = peer.until(5, |f| f.2 == 1 || f.0 == PING).await {
             match next.0 {
@@ -36,14 +37,14 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
         let kinds: Vec<_> = seen.iter().map(|(kind, end, _)| (*kind, *end)).collect();
         assert_eq!(kinds.first(), Some(&(HEADERS, 0)), "{kinds:?}");
         assert_eq!(kinds.last(), Some(&(DATA, END_STREAM)), "{kinds:?}");
-        assert!(kinds.iter().all(|(kind, _)| [HEADERS, DATA].contains(kind)), "no reset: {kinds:?}");
+        assert!(kinds.iter().all(|(kind, _)| [HEADERS, DATA].contains(kind)), "unexpected frames: {kinds:?}");
         let body: Vec<u8> = seen.into_iter().filter(|(kind, ..)| *kind == DATA).flat_map(|(.., data)| data).collect();
         let body: serde_json::Value = serde_json::from_slice(&body).expect("the whole answer");
         assert!(body["error"].is_string() || body["error"].is_object(), "{body}");
     }
 }
 
-/// The answer may come before the body has: the rest is taken all the same, and nothing is reset.
+/// The answer may come before the end of the body: the gateway still reads the rest, and resets nothing.
 #[tokio::test]
 async fn a_large_body_that_is_refused_is_taken_after_the_answer() {
     let shared = shared::gateway().await;
@@ -62,7 +63,7 @@ async fn a_large_body_that_is_refused_is_taken_after_the_answer() {
         ];
         assert!(peer.send(&frame(HEADERS, END_HEADERS, 1, &fields(&list))).await);
         let answered = peer.until(5, |f| f.2 == 1 && (f.0 == RST_STREAM || f.1 & END_STREAM != 0)).await;
-        assert_eq!(answered.map(|f| f.0), Some(DATA), "{path}: the whole answer");
+        assert_eq!(answered.map(|f| f.0), Some(DATA), "{path}: the answer is incomplete");
         for part in 0..20 {
             let flags = if part == 19 { END_STREAM } else { 0 };
             assert!(peer.send(&frame(DATA, flags, 1, &[b' '; 10_000])).await);
@@ -93,12 +94,12 @@ async fn a_hundred_large_answers_that_nobody_takes_cost_little_memory() {
     let asked = (0..100).flat_map(|n| frame(HEADERS, END_STREAM | END_HEADERS, 2 * n + 1, &block));
     assert!(peer.send(&asked.collect::<Vec<_>>()).await);
     let all = tokio::time::timeout(Duration::from_secs(10), open.wait_for(|open| *open == 100)).await.is_ok();
-    assert!(all, "all are served");
+    assert!(all, "not every request was served");
     tokio::time::sleep(Duration::from_secs(1)).await;
     let grown = gateway.resident_bytes().saturating_sub(before);
     assert!(grown < 24 << 20, "{} MiB", grown >> 20);
     let ended = tokio::time::timeout(Duration::from_secs(15), open.wait_for(|open| *open == 0)).await;
-    assert!(ended.is_ok(), "the stall ends them, at the upstream too");
+    assert!(ended.is_ok(), "the upstream's streams outlive the stall");
 }
 
 #[tokio::test]
@@ -114,7 +115,7 @@ async fn a_client_that_holds_its_body_back_is_told_to_go_on() {
     };
     let ping = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
     let mut call = expecting("/mcp", "application/json");
-    // What is refused by its head is answered so, and not told to go on.
+    // A request that is refused by its head gets that answer, and no 100 (Continue).
     assert!(peer.send(&frame(HEADERS, END_HEADERS, 1, &fields(&call))).await);
     let (_, _, _, block) = peer.until(5, |f| f.0 == HEADERS && f.2 == 1).await.unwrap();
     assert_ne!(block, b"\x08\x03100", "401");

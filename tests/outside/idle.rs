@@ -1,4 +1,4 @@
-//! A gateway that nobody asks anything: it lets the machine sleep, and sees all the same what other processes change.
+//! An idle gateway lets the machine sleep, and still sees what other processes change.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::support::client::Client;
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
 
-/// System calls a second that are allowed.
+/// The maximum number of system calls per second.
 const MOST: u64 = 5;
 
-/// Counts the system calls that all threads of a gateway make within `span`. `None` where that cannot be seen.
+/// Counts the system calls of all threads of a gateway within `span`. `None` where they cannot be traced.
 async fn system_calls(gateway: &Gateway, span: Duration) -> Option<u64> {
     let file = gateway.home.config().with_file_name("calls");
     let pid = gateway.pid().as_raw_nonzero().to_string();
@@ -28,7 +28,7 @@ async fn system_calls(gateway: &Gateway, span: Duration) -> Option<u64> {
     let table = std::fs::read_to_string(file).ok()?;
     println!("{table}");
     let total = table.lines().find(|line| line.ends_with(" total"))?;
-    // Share, seconds, microseconds a call, calls.
+    // Columns: share, seconds, microseconds per call, calls.
     total.split_ascii_whitespace().nth(3)?.parse().ok()
 }
 
@@ -38,7 +38,8 @@ async fn an_idle_gateway_makes_five_system_calls_a_second_at_most() {
     let application = Application::register(&gateway.home, CALLBACK).await;
     let tokens = application.tokens(&gateway.home).await;
     assert_eq!(Client::new(&gateway.home).call("/mcp", &tokens.access, "idle").await.status, 200);
-    // Until the use of the token is written, and idle connections and threads are gone; but not as long as to the first sweep.
+    // Wait until the use of the token is written and idle connections and threads are gone, but end before the first
+    // sweep.
     tokio::time::sleep(Duration::from_secs(34)).await;
     let span = Duration::from_secs(16);
     match system_calls(&gateway, span).await {
@@ -55,7 +56,7 @@ async fn what_a_command_writes_to_the_store_itself_is_in_force_within_the_time_t
     for _ in 0..3 {
         let tokens = application.tokens(home).await;
         assert_eq!(Client::new(home).call("/mcp", &tokens.access, "before").await.status, 200);
-        // Without its socket the server is not asked.
+        // Without its socket the command cannot reach the server, and writes to the store.
         let _gone = std::fs::remove_file(home.data().join("server.socket"));
         let (code, said) = run(&["session", "revoke", "--user", "admin", "--data", home.data().to_str().unwrap()]);
         assert_eq!(code, Some(0), "{said}");

@@ -1,6 +1,6 @@
-//! ST-02: the process is killed at random moments while codes are redeemed, tokens refreshed and revoked over real
-//! HTTP. After each restart nothing acknowledged is lost, nothing revoked is back, and no code and no refresh generation
-//! is honoured twice. `MCPGATE_KILLS` says how often in all.
+//! ST-02: the process is killed at random moments while clients redeem codes and refresh and revoke tokens over real
+//! HTTP. After each restart no acknowledged change is lost, no revoked token is valid again, and no code and no refresh
+//! generation is accepted twice. `MCPGATE_KILLS` sets the total number of kills.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,38 +17,38 @@ use crate::support::gateway::{Gateway, Home};
 use crate::support::page::Browser;
 use crate::support::upstream::Upstream;
 
-/// Gateways beside one another, each with its own data.
+/// Gateways that run in parallel, each with its own data.
 const INSTANCES: usize = 4;
-/// Users of a gateway at work when it is killed.
+/// Users who are active at each gateway when it is killed.
 const WORKERS: usize = 3;
-/// By when the users of a killed gateway have noticed.
+/// The time within which the users of a killed gateway must have noticed.
 const STOPPED: Duration = Duration::from_secs(90);
-/// Codes that each user has in hand when the work begins.
+/// Codes that each user holds when the work begins.
 const CODES: usize = 3;
 
-/// What a user was told of one grant.
+/// The state of one grant, as far as its user was told.
 #[derive(Debug, Clone)]
 struct Grant {
     code: Authorized,
     tokens: Tokens,
-    /// Acknowledged refresh tokens before the live one, the youngest last.
+    /// Acknowledged refresh tokens before the current one, the newest last.
     older: Vec<String>,
     state: State,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The last word was an acknowledgement.
+    /// The last request was acknowledged.
     Live,
-    /// A refresh was sent and no answer came.
+    /// A refresh was sent and not answered.
     Refreshing,
-    /// A revocation was sent and no answer came.
+    /// A revocation was sent and not answered.
     Revoking,
-    /// Acknowledged as revoked.
+    /// The revocation was acknowledged.
     Dead,
 }
 
-/// How much was going on: a kill that interrupts nothing proves nothing.
+/// Counts the activity: a kill that interrupts nothing proves nothing.
 #[derive(Debug, Default)]
 struct Tally {
     acknowledged: AtomicU64,
@@ -56,7 +56,7 @@ struct Tally {
     misused: AtomicU64,
 }
 
-/// One user with an application, and what they know.
+/// One user with an application, and what the user knows.
 struct User {
     tally: Arc<Tally>,
     application: Application,
@@ -68,7 +68,7 @@ struct User {
     dice: Dice,
 }
 
-/// A small generator; what counts is the moment of the kill, which nobody can repeat anyway.
+/// A small random generator. Its seed does not make a run repeatable, because the moment of the kill is not repeatable.
 struct Dice(u64);
 
 impl Dice {
@@ -90,7 +90,7 @@ fn form_of_refresh<'a>(application: &'a Application, token: &'a str) -> [(&'a st
     [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &application.client_id)]
 }
 
-/// How many grants of an application stand.
+/// Returns how many grants of an application are active.
 fn standing(home: &Home, application: &Application) -> usize {
     let listed = home.command(&["session", "list", "--client", &application.client_id]);
     listed.as_array().expect("a list").len()
@@ -103,7 +103,7 @@ impl User {
         Self { tally, application, browser, codes: vec![], doubtful: vec![], grants: vec![], dice: Dice(seed) }
     }
 
-    /// Consents to a few codes. The session survives the kills, so only the first of them needs a password.
+    /// Gets consent for a few codes. The session survives the kills, so only the first consent needs a password.
     async fn prepare(&mut self, home: &Home) {
         self.browser.client = Client::new(home);
         for _ in 0..CODES {
@@ -111,7 +111,7 @@ impl User {
         }
     }
 
-    /// Works until the gateway is gone.
+    /// Sends requests until the gateway is gone.
     async fn work(&mut self, home: &Home) {
         let mut client = Client::new(home);
         loop {
@@ -179,10 +179,10 @@ impl User {
         }
     }
 
-    /// Holds what the restarted gateway does against what was acknowledged.
+    /// Compares the behaviour of the restarted gateway with what was acknowledged.
     async fn check(&mut self, home: &Home) {
         let mut client = Client::new(home);
-        // What was never answered may have happened or not, but not half.
+        // An unanswered redemption was committed completely or not at all.
         for code in self.doubtful.drain(..) {
             let before = standing(home, &self.application);
             let reply = self.application.redeem(&mut client, &code).await;
@@ -191,10 +191,15 @@ impl User {
                     let tokens = Tokens::from(&reply);
                     self.grants.push(Grant { code, tokens, older: vec![], state: State::Live });
                 }
-                // It was honoured before the kill: what it gave, which nobody was told of, ends now.
+                // The code was redeemed before the kill. The tokens that it issued never reached the user, and are
+                // revoked now.
                 _ => {
                     expect::refused(&reply, "invalid_grant");
-                    assert_eq!(standing(home, &self.application) + 1, before, "tokens nobody has are alive");
+                    assert_eq!(
+                        standing(home, &self.application) + 1,
+                        before,
+                        "tokens that no client received are valid"
+                    );
                 }
             }
         }
@@ -202,7 +207,7 @@ impl User {
         for grant in &mut self.grants {
             grant.check(&self.application, &mut client).await;
         }
-        // A few are spent on the question whether anything is honoured twice; the dead are asked after once more.
+        // Revoked grants are checked once more; some tokens are spent to see that none works twice.
         for grant in &mut self.grants {
             if grant.state == State::Live && self.dice.below(8) == 0 {
                 self.tally.misused.fetch_add(1, Ordering::Relaxed);
@@ -226,7 +231,7 @@ impl Grant {
                 assert_eq!(reply.status, 200, "an acknowledged token is lost: {reply:?}");
             }
             State::Refreshing => {
-                // Whether it was committed or not: within the grace the same token leads on, so nobody is logged out.
+                // Committed or not, the same token still works within the grace, so no user is logged out.
                 self.state = State::Live;
                 self.advance(Tokens::from(&application.refresh(client, &self.tokens.refresh).await));
             }
@@ -244,7 +249,7 @@ impl Grant {
         }
     }
 
-    /// Presents a code or a refresh token that was used up: it is refused, and the family ends.
+    /// Presents a used code or refresh token: it is refused, and the family ends.
     async fn misuse(&mut self, application: &Application, client: &mut Client, by_code: bool) {
         let reply: Reply = match self.older.len() {
             // The preceding generation is still within its grace; the one before it is not.
@@ -258,7 +263,7 @@ impl Grant {
 
     async fn assert_dead(&self, application: &Application, client: &mut Client) {
         let status = client.call("/mcp", &self.tokens.access, "kills").await.status;
-        assert_eq!(status, 401, "a revoked token is back");
+        assert_eq!(status, 401, "a revoked token is valid again");
         expect::refused(&application.refresh(client, &self.tokens.refresh).await, "invalid_grant");
     }
 }
@@ -281,7 +286,7 @@ async fn survive(upstream: String, kills: u64, seed: u64, tally: Arc<Tally>) {
         };
         let work = join_all(users.iter_mut().map(|user| user.work(home)));
         let ended = tokio::time::timeout(STOPPED, async { tokio::join!(killer, work) }).await;
-        ended.expect("users go on working with a gateway that is killed");
+        ended.expect("the users stop when the gateway is killed");
         gateway = gateway.kill().start().await;
         let home = &gateway.home;
         join_all(users.iter_mut().map(|user| user.check(home))).await;
@@ -291,8 +296,8 @@ async fn survive(upstream: String, kills: u64, seed: u64, tally: Arc<Tally>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn st_02_kills_lose_nothing_and_bring_nothing_back() {
-    let wished = std::env::var_os("MCPGATE_KILLS").and_then(|text| text.to_str()?.parse().ok());
-    let kills: u64 = wished.unwrap_or(40);
+    let requested = std::env::var_os("MCPGATE_KILLS").and_then(|text| text.to_str()?.parse().ok());
+    let kills: u64 = requested.unwrap_or(40);
     let instances = u64::try_from(INSTANCES).expect("a number");
     let upstream = Upstream::start();
     let tally = Arc::new(Tally::default());
@@ -307,7 +312,7 @@ async fn st_02_kills_lose_nothing_and_bring_nothing_back() {
         ));
     }
     while let Some(ended) = running.join_next().await {
-        ended.expect("an instance survived its kills");
+        ended.expect("the instance runs to its end");
     }
     println!("{kills} kills: {tally:?}");
     let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -320,7 +325,7 @@ async fn cr_12_a_code_spent_before_a_kill_is_refused_and_ends_what_it_gave() {
     let application = Application::register(&gateway.home, CALLBACK).await;
     let mut browser = Browser::new(&gateway.home);
     let code = application.authorize(&mut browser).await;
-    // Redeemed by a client that is gone before the answer.
+    // The code is redeemed by a client that disconnects before the answer.
     let form = encoded(&application.redemption(&code));
     let head = format!(
         "POST /token HTTP/1.1\r\nhost: localhost:{}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
@@ -333,14 +338,14 @@ async fn cr_12_a_code_spent_before_a_kill_is_refused_and_ends_what_it_gave() {
     line.flush().await.expect("the request is sent");
     let began = Instant::now();
     while standing(&gateway.home, &application) == 0 {
-        assert!(began.elapsed() < STOPPED, "the code is not redeemed");
+        assert!(began.elapsed() < STOPPED, "the code was not redeemed");
     }
     drop(line);
     let gateway = gateway.kill().start().await;
-    assert_eq!(standing(&gateway.home, &application), 1, "what was committed is there");
+    assert_eq!(standing(&gateway.home, &application), 1, "the committed grant is missing");
     let mut client = Client::new(&gateway.home);
     expect::refused(&application.redeem(&mut client, &code).await, "invalid_grant");
-    assert_eq!(standing(&gateway.home, &application), 0, "tokens nobody has are alive");
+    assert_eq!(standing(&gateway.home, &application), 0, "tokens that no client received are valid");
     browser.client = Client::new(&gateway.home);
     let again = application.authorize(&mut browser).await;
     assert_eq!(application.redeem(&mut client, &again).await.status, 200);

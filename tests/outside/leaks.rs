@@ -1,4 +1,4 @@
-//! LK: secrets stay where they belong. Everything that the gateway writes is searched for everything it was told.
+//! LK: secrets do not leak. The test searches everything that the gateway writes for every secret that it received.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -12,12 +12,13 @@ use crate::support::page::{Browser, form_to};
 use crate::support::password::PASSWORD;
 use crate::support::upstream::Upstream;
 
-/// A prefix says which kind of token it is and is no secret: what follows it is. A code verifier has underscores of its own.
+/// The prefix only names the kind of token; the secret is what follows it. A code verifier can contain underscores
+/// itself.
 fn body_of(secret: &str) -> &str {
     secret.strip_prefix("mcp_").and_then(|rest| rest.split_once('_')).map_or(secret, |(_, body)| body)
 }
 
-/// The forms in which a secret could stand in a line: as it is, percent-encoded, in base64, and its beginning alone.
+/// The forms in which a secret could appear in a line: verbatim, percent-encoded, in base64, and truncated.
 fn disguises(secret: &str) -> Vec<String> {
     let body = body_of(secret);
     let beginning = body.get(..12).unwrap_or(body);
@@ -28,7 +29,7 @@ fn disguises(secret: &str) -> Vec<String> {
         .concat()
 }
 
-/// Sends a secret in every wrong place; each of these is refused with a line in the log that says what came.
+/// Sends a secret in every wrong place. Each request is refused, with a line in the log that describes it.
 async fn misplace(client: &mut Client, application: &Application, secret: &str) {
     for name in ["client_id", "client_secret", "code", "grant_type", "scope", "resource"] {
         let whole = ("client_id", application.client_id.as_str());
@@ -59,7 +60,7 @@ async fn lk_01_no_secret_is_written_anywhere() {
     let rotated = home.command(&["client", "rotate-secret", &application.client_id]);
     secrets.extend(rotated["client_secret"].as_str().map(str::to_owned));
 
-    // A failed login, a login, a consent, a code; their cookies and form tokens.
+    // A failed login, a login, a consent, a code, with their cookies and form tokens.
     let mut browser = Browser::new(home);
     let verifier = random();
     let page = browser.open(&application.request(&verifier, &[("state", "a-state-to-keep-quiet")])).await;
@@ -75,7 +76,7 @@ async fn lk_01_no_secret_is_written_anywhere() {
     let authorized = Authorized { code: parameter(&answer, "code"), verifier };
     secrets.extend([authorized.code.clone(), authorized.verifier.clone()]);
 
-    // Tokens, used well and badly.
+    // Tokens, used correctly and incorrectly.
     let mut client = Client::new(home);
     let tokens = Tokens::from(&application.redeem(&mut client, &authorized).await);
     assert_eq!(client.call("/mcp", &tokens.access, "lk-01").await.status, 200);
@@ -116,17 +117,17 @@ async fn assert_nowhere(gateway: &Gateway, secrets: &[String]) {
     let audit = home.command_text(&["audit", "tail"]);
     let log = gateway.log();
     for (place, text) in [("log", &log), ("metrics", &metrics), ("audit", &audit)] {
-        assert!(text.len() > 1000, "nothing to search in the {place}: {text}");
+        assert!(text.len() > 1000, "the {place} is too short to search: {text}");
     }
     for secret in secrets {
         for disguise in disguises(secret) {
             for (place, text) in [("log", &log), ("metrics", &metrics), ("audit", &audit)] {
                 let found = text.lines().find(|line| line.contains(&disguise));
-                assert!(found.is_none(), "{disguise} stands in the {place}: {found:?}");
+                assert!(found.is_none(), "{disguise} is in the {place}: {found:?}");
             }
         }
     }
-    // Whatever is at rest is hashed: the files hold no secret either.
+    // Stored secrets are hashed, so the files contain none either.
     for entry in std::fs::read_dir(home.data()).expect("the data directory").flatten() {
         let bytes = std::fs::read(entry.path()).unwrap_or_default();
         for secret in secrets {
@@ -150,7 +151,7 @@ async fn lk_08_metrics_name_no_user_and_no_client() {
     for named in [name.as_str(), &application.client_id, "lk-08-call", "Test application"] {
         assert!(!metrics.contains(named), "{named}");
     }
-    assert_eq!(Client::new(&shared.home).get("/metrics").await.status, 404, "and they are not public");
+    assert_eq!(Client::new(&shared.home).get("/metrics").await.status, 404, "the metrics are public");
 }
 
 #[tokio::test]
@@ -159,7 +160,7 @@ async fn ds_09_series_do_not_grow_with_what_strangers_send() {
     let mut client = Client::new(&gateway.home);
     let mut series = Vec::new();
     for n in 0..1200 {
-        // After two hundred of each, nothing of them can be new but what they say.
+        // From the 200th on, only their content can be new.
         if n == 200 {
             series = names_of(&metrics(&gateway.home).await);
         }
@@ -174,7 +175,7 @@ async fn ds_09_series_do_not_grow_with_what_strangers_send() {
     assert_eq!(names_of(&metrics(&gateway.home).await), series);
 }
 
-/// The series, without what they count.
+/// Returns the names of the series without their values.
 fn names_of(metrics: &str) -> Vec<String> {
     metrics.lines().map(|line| line.rsplit_once(' ').map_or(line, |(name, _)| name).to_owned()).collect()
 }
@@ -191,7 +192,7 @@ async fn lk_07_neither_baggage_nor_a_trace_id_that_is_none_is_passed_on() {
         assert_eq!(Client::new(&shared.home).send(asked).await.status, 200);
         let seen = shared.upstream.seen(&format!("lk-07-{}", forged.len()));
         let trace = seen[0].headers.get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        assert!(trace.len() == 55 && trace != forged, "ours, well-formed: {trace}");
+        assert!(trace.len() == 55 && trace != forged, "not a well-formed traceparent of the gateway: {trace}");
         assert!(!seen[0].headers.contains_key("baggage"));
     }
 }

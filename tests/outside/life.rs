@@ -1,4 +1,4 @@
-//! The life of the process: start, reload (CF), drain and the operator listener.
+//! The lifecycle of the process: start, reload (CF), drain and the operator listener.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::support::upstream::{Upstream, is_trial};
 
 pub(crate) const SERVER: &str = "/.well-known/oauth-authorization-server";
 
-/// Asks the operator listener.
+/// Sends a request to the operator listener.
 pub(crate) async fn operator(home: &Home, target: &str, headers: &[(&str, &str)]) -> Reply {
     let stream = TcpStream::connect(home.operator).await.unwrap();
     let (mut sender, driver) = http1::handshake::<_, Full<bytes::Bytes>>(TokioIo::new(stream)).await.unwrap();
@@ -42,7 +42,7 @@ async fn reloads(home: &Home, kind: &str) -> u64 {
     metric(home, &format!("mcpgate_server_events_total{{event=\"configuration_{kind}\"}}")).await
 }
 
-/// Waits until a reload of this kind has happened `count` times in all.
+/// Waits until `count` reloads with this result have happened in total.
 pub(crate) async fn until_reloads(home: &Home, kind: &str, count: u64) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while reloads(home, kind).await < count {
@@ -51,7 +51,7 @@ pub(crate) async fn until_reloads(home: &Home, kind: &str, count: u64) {
     }
 }
 
-/// Waits until the log says something: lines are written a moment after the deed.
+/// Waits until the log contains a text: the gateway writes lines a moment after the event.
 pub(crate) async fn until_said(home: &Home, word: &str) {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -64,7 +64,7 @@ pub(crate) async fn until_said(home: &Home, word: &str) {
     }
 }
 
-/// In one step, as editors write: a gateway that watches the file never finds it half written.
+/// In one step, as editors do: a gateway that watches the file never finds it half written.
 fn write_config(home: &Home, top: &str, rest: &str) {
     let new = home.config().with_extension("new");
     std::fs::write(&new, format!("{top}\n{}\n{rest}", crate::support::gateway::QUICK)).unwrap();
@@ -73,7 +73,7 @@ fn write_config(home: &Home, top: &str, rest: &str) {
 
 async fn status_for_host(gateway: &Gateway, host: &str) -> u16 {
     let asked = request(hyper::Method::GET, SERVER, &[("host", host)], "");
-    // Without a server name, for the name in Host is none of the certificate's.
+    // Without a server name, because the certificate does not contain the name in Host.
     let mut client = Client::new(&gateway.home);
     client.without_name();
     client.send(asked).await.status
@@ -84,7 +84,7 @@ async fn an_empty_store_is_served_within_a_second_and_the_second_start_keeps_eve
     let home = Home::new("", None);
     let began = Instant::now();
     let gateway = home.start().await;
-    // A debug build hashes the first password slowly; what remains is checked on the second start.
+    // A debug build hashes the first password slowly, so the second start is measured.
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let ca = std::fs::read(gateway.home.data().join("certs/ca.pem")).unwrap();
     let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
@@ -139,7 +139,7 @@ async fn cf_01_cf_02_a_bad_configuration_is_refused_whole_and_said_so() {
     until_reloads(home, "reloaded", 1).await;
     until_said(home, "outbound.proxy: the proxy resolves").await;
     assert_eq!(status_for_host(&gateway, "new.example").await, 200);
-    assert_eq!(kept.get(SERVER).await.status, 200, "the connection of before the reloads");
+    assert_eq!(kept.get(SERVER).await.status, 200, "the connection from before the reloads");
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn a_changed_file_that_a_reference_names_is_loaded_when_watched() {
     until_served(&gateway, "new.example").await;
 }
 
-/// Waits until a host is ours.
+/// Waits until the gateway serves this host.
 async fn until_served(gateway: &Gateway, host: &str) {
     let began = Instant::now();
     while status_for_host(gateway, host).await != 200 {
@@ -236,10 +236,10 @@ async fn tl_07_a_certificate_is_changed_without_dropping_a_connection_and_a_bad_
     gateway.signal("HUP");
     until_reloads(&gateway.home, "reloaded", 1).await;
     assert_eq!(Client::trusting_anybody(&gateway.home).certificate().await, second);
-    assert_eq!(old.get(SERVER).await.status, 200, "the connection of before");
+    assert_eq!(old.get(SERVER).await.status, 200, "the connection from before the reload");
 }
 
-/// An upstream that sends one event, and the next when told; then its stream ends.
+/// An upstream that sends one event at once and a second one on a signal; then its stream ends.
 async fn slow_upstream() -> (String, oneshot::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
@@ -256,7 +256,7 @@ async fn slow_upstream() -> (String, oneshot::Sender<()>) {
         let event = |n: u8| format!("19\r\ndata: {{\"jsonrpc\":\"{n}.0\"}}\n\n\r\n");
         let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(format!("{answer}{}", event(1)).as_bytes()).await.unwrap();
-        // The test that never tells wants a stream that does not end.
+        // If the test drops the sender without a signal, the stream stays open.
         if told.await.is_ok() {
             stream.write_all(format!("{}0\r\n\r\n", event(2)).as_bytes()).await.unwrap();
         } else {
@@ -266,7 +266,7 @@ async fn slow_upstream() -> (String, oneshot::Sender<()>) {
     (url, tell)
 }
 
-/// Opens the stream; returns a reader that has seen the first event.
+/// Opens the stream; returns a reader that has read the first event.
 async fn open_stream(gateway: &Gateway) -> BufReader<tokio_rustls::client::TlsStream<TcpStream>> {
     open_stream_of(gateway, "mcp").await
 }
@@ -302,7 +302,7 @@ async fn a_stream_under_way_ends_by_itself_while_the_gateway_drains() {
         .unwrap();
     let mut reader = open_stream(&gateway).await;
     gateway.signal("TERM");
-    // The idle connection is closed, new ones are refused, the probe says why; the stream stands.
+    // The gateway closes the idle connection, refuses new ones, and the probe says why; the stream stays open.
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
     assert!(TcpStream::connect(gateway.home.public).await.is_err());
@@ -325,7 +325,7 @@ async fn a_call_that_does_not_end_is_answered_with_the_reason_when_the_time_to_d
     let mut rest = String::new();
     reader.read_to_string(&mut rest).await.unwrap();
     assert!(rest.contains(r#""id":1,"error":{"code":-32603,"message":"the gateway is going down"}"#), "{rest}");
-    assert!(rest.ends_with("0\r\n\r\n"), "it ends properly: {rest:?}");
+    assert!(rest.ends_with("0\r\n\r\n"), "the stream has no proper end: {rest:?}");
     assert_eq!(gateway.ended().await, Some(0));
     assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
@@ -352,7 +352,7 @@ async fn a_stream_that_never_ends_by_itself_does_not_hold_up_the_end() {
     let mut rest = String::new();
     reader.read_to_string(&mut rest).await.unwrap();
     assert!(rest.contains(": the gateway is going down") && rest.ends_with("0\r\n\r\n"), "{rest:?}");
-    assert_eq!(gateway.ended().await, Some(0), "within ten seconds, and not after a minute");
+    assert_eq!(gateway.ended().await, Some(0), "the gateway ends within ten seconds");
 }
 
 #[tokio::test]
@@ -385,7 +385,7 @@ async fn the_operator_listener_answers_this_machine_and_no_page() {
     ] {
         assert_eq!(operator(home, "/metrics", &[(name, value)]).await.status, status, "{name}: {value}");
     }
-    // Nothing of it is on the public listener, and nothing of that here.
+    // The public listener serves none of these paths, and this listener serves none of the public ones.
     for target in ["/metrics", "/healthz", "/readyz"] {
         assert_eq!(Client::new(home).get(target).await.status, 404, "{target}");
     }
@@ -400,7 +400,7 @@ async fn an_upstream_that_a_reload_removes_ends_its_open_streams() {
     let gateway = Home::new(&both, None).start().await;
     let mut gone = open_stream_of(&gateway, "gone").await;
     let mut kept = open_stream_of(&gateway, "kept").await;
-    // Two reloads: the first keeps both, and must not make the second forget whose streams are open.
+    // Two reloads: the first keeps both upstreams; the second must still find the open streams of the removed one.
     for (n, upstreams) in [(1, both.as_str()), (2, &table("kept", &to_stay.0))] {
         write_config(&gateway.home, "", upstreams);
         gateway.signal("HUP");
@@ -410,13 +410,16 @@ async fn an_upstream_that_a_reload_removes_ends_its_open_streams() {
     while line.trim_end() != "0" {
         line.clear();
         let read = tokio::time::timeout(Duration::from_secs(5), gone.read_line(&mut line)).await;
-        assert!(read.expect("it ends within five seconds").unwrap() > 0, "it must not look broken");
+        assert!(
+            read.expect("the stream ends within five seconds").unwrap() > 0,
+            "the stream ended without a last chunk"
+        );
         said |= line.contains("the resource has been removed");
     }
-    assert!(said, "it says why it ends");
+    assert!(said, "the stream did not say why it ends");
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(Duration::from_millis(1500), kept.read_to_end(&mut rest)).await;
-    assert!(ended.is_err(), "the other goes on: {}", String::from_utf8_lossy(&rest));
+    assert!(ended.is_err(), "the other stream ended: {}", String::from_utf8_lossy(&rest));
 }
 
 #[tokio::test]

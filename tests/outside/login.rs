@@ -10,7 +10,7 @@ use crate::support::gateway::{Gateway, Home};
 use crate::support::page::{Browser, form_to};
 use crate::support::password::PASSWORD;
 
-/// A file with a password, below the home of the gateway.
+/// A file that contains a password, in the home directory of the gateway.
 pub(crate) fn password_file(home: &Home, password: &str) -> String {
     let path = home.config().with_file_name(format!("password-{}", random()));
     let mut file = std::fs::File::create(&path).expect("a password file");
@@ -58,9 +58,9 @@ async fn li_02_guessing_is_slowed_down_for_the_guessers_account_only() {
         }
     }
     // The pause after the fifth is a second, which a slow machine may need for the sixth; `tests/issuer` counts exactly.
-    assert!(slowed.is_some_and(|free| free >= 5), "five attempts are free, and not all: {slowed:?}");
+    assert!(slowed.is_some_and(|free| free >= 5), "only the first attempts are not throttled: {slowed:?}");
     let (mut browser, page) = login_page(&gateway.home).await;
-    assert_eq!(browser.log_in(&page, "admin", PASSWORD).await.status, 200, "other accounts are not touched");
+    assert_eq!(browser.log_in(&page, "admin", PASSWORD).await.status, 200, "other accounts are not throttled");
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn li_08_a_set_password_link_works_once() {
     expect::local(&browser.open(&target).await);
     let (mut browser, page) = login_page(&gateway.home).await;
     assert_eq!(browser.log_in(&page, &name, "six-gulls-above-the-harbour").await.status, 200);
-    assert_eq!(attempt(&gateway.home, &name, PASSWORD).await.status, 400, "the old one is gone");
+    assert_eq!(attempt(&gateway.home, &name, PASSWORD).await.status, 400, "the old password no longer works");
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn st_15_no_text_is_too_long_or_too_odd_to_be_refused_cleanly() {
         assert!(matches!(reply.status, 400 | 429), "{}: {}", reply.status, reply.text());
     }
     let reply = attempt(&shared.home, &long, "x").await;
-    assert_eq!(reply.status, 413, "beyond what a form may hold");
+    assert_eq!(reply.status, 413, "longer than a form may be");
     let register = async |member: &str| {
         let body = serde_json::json!({"redirect_uris": [CALLBACK], member: &long[..30_000]});
         Client::new(&shared.home).post_json("/register", &body).await
@@ -159,6 +159,6 @@ async fn st_15_no_text_is_too_long_or_too_odd_to_be_refused_cleanly() {
     for member in ["client_name", "software_id", "software_version", "scope", "client_uri"] {
         let reply = register(member).await;
         assert_eq!(reply.status, 201, "{member}: {}", reply.text());
-        assert_eq!(reply.json().get(member), None, "what cannot be kept is left out, and the answer says so");
+        assert_eq!(reply.json().get(member), None, "the answer leaves out what the gateway does not support");
     }
 }

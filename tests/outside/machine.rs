@@ -1,4 +1,4 @@
-//! Faults of the machine, as its operator meets them: files that are something else, a full disk, parts that fail.
+//! Faults of the machine, as its operator sees them: wrong files, a full disk, components that fail.
 
 use std::fs::Permissions;
 use std::io::BufRead as _;
@@ -55,7 +55,7 @@ async fn cf_07_a_reload_refuses_what_is_no_plain_file_at_once_and_a_signal_to_en
     }
     until_said(&gateway.home, "it is a named pipe, not a plain file").await;
     pipe(&config);
-    assert_eq!(Client::new(&gateway.home).get(SERVER).await.status, 200, "what was in force stays");
+    assert_eq!(Client::new(&gateway.home).get(SERVER).await.status, 200, "the old configuration stays in force");
     let began = Instant::now();
     gateway.signal("HUP");
     gateway.signal("TERM");
@@ -78,7 +78,7 @@ async fn roots_that_are_no_plain_file_hold_up_neither_the_start_nor_a_reload() {
 
 #[tokio::test]
 async fn a_start_that_does_not_end_hears_a_signal_to_end() {
-    // Nobody reads what it prints when it is ready: a pipe that is full stands for a disk that does not answer.
+    // Nobody reads what the server prints when it is ready: the full pipe stands for a disk that does not respond.
     let (_kept, mut full) = std::io::pipe().unwrap();
     rustix::fs::fcntl_setfl(&full, OFlags::NONBLOCK).unwrap();
     while std::io::Write::write(&mut full, &[0; 4096]).is_ok() {}
@@ -89,7 +89,7 @@ async fn a_start_that_does_not_end_hears_a_signal_to_end() {
     let began = Instant::now();
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await, Some(0));
-    assert!(began.elapsed() >= Duration::from_secs(4), "it is waited for a while");
+    assert!(began.elapsed() >= Duration::from_secs(4), "the process waits a while before it ends");
     until_said(&gateway.home, "told to stop during the start").await;
 }
 
@@ -116,8 +116,8 @@ async fn every_background_task_is_looked_after() {
     }
 }
 
-/// Runs a command of `program`, a mcpgate, on a data folder, as `uid` if one is given; what it printed on both streams, and
-/// its code.
+/// Runs a command of `program`, an mcpgate binary, on a data directory, as `uid` if one is given; returns what it
+/// printed on both streams and its exit code.
 fn run_as(program: &Path, uid: Option<u32>, data: &Path, words: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(program);
     command.args(words).arg("--data").arg(data).env_clear().stdin(Stdio::null()).current_dir("/");
@@ -166,7 +166,7 @@ async fn st_07_what_others_may_open_or_change_is_refused_with_the_command_that_m
         let (path, elsewhere) = (data.join(name), data.with_file_name("elsewhere"));
         std::fs::rename(&path, &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
-        assert_eq!(home.spawn().wait().unwrap().code(), Some(1), "{name} is a link");
+        assert_eq!(home.spawn().wait().unwrap().code(), Some(1), "{name} is a symbolic link");
         std::fs::remove_file(&path).unwrap();
         std::fs::rename(&elsewhere, &path).unwrap();
     }
@@ -182,7 +182,7 @@ async fn commands_of_root_leave_nothing_that_the_servers_user_cannot_open() {
     }
     let outer = tempfile::tempdir().unwrap();
     chmod(outer.path(), 0o755);
-    // The folder of the sources may be closed to other users, as root's home is.
+    // Other users may have no access to the source directory, as with root's home.
     let program = outer.path().join("mcpgate");
     std::fs::copy(BINARY, &program).unwrap();
     let data = outer.path().join("data");
@@ -250,7 +250,7 @@ async fn st_03_a_lost_or_emptied_store_beside_its_keys_is_refused_and_a_backup_b
         assert_eq!(added.0, Some(1), "{}", added.1);
         for said in said.iter().chain([&added.1]) {
             let why = if lost { "the store is gone" } else { "the file is empty or truncated" };
-            // `user list` never makes a store, so it says no more than that there is none.
+            // `user list` never creates a store, so it only reports that there is none.
             assert!(said.contains(why) || said.contains("there is no store here"), "{said}");
             assert!(said.contains("mcpgate db restore") || said.contains("there is no store here"), "{said}");
         }
@@ -268,7 +268,7 @@ pub(crate) async fn register(home: &Home) -> Reply {
     Client::new(home).post_json("/register", &body).await
 }
 
-/// How large a file the process may write from now on.
+/// Limits the size of the files that the process may write from now on.
 pub(crate) fn limit_files(gateway: &Gateway, bytes: Option<u64>) {
     let limits = rustix::process::getrlimit(Resource::Fsize);
     let limits = Rlimit { current: bytes, maximum: limits.maximum };
@@ -313,21 +313,21 @@ async fn a_service_manager_is_told_of_start_reload_and_stop_and_its_watchdog_is_
     told.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let environment = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")];
     let mut gateway = home.start_in(&environment).await;
-    // What is told until something that begins like this.
-    let until = |wished: &str| {
+    // Returns all messages up to the first one that begins like this.
+    let until = |expected: &str| {
         let mut all = Vec::new();
         let mut message = [0; 512];
         loop {
-            let length = told.recv(&mut message).unwrap_or_else(|why| panic!("{wished}: {why} after {all:?}"));
+            let length = told.recv(&mut message).unwrap_or_else(|why| panic!("{expected}: {why} after {all:?}"));
             all.push(String::from_utf8_lossy(&message[..length]).into_owned());
-            if all.last().unwrap().starts_with(wished) {
+            if all.last().unwrap().starts_with(expected) {
                 return all;
             }
         }
     };
     until("READY=1\n");
-    assert!(until("WATCHDOG=1\n").len() + until("WATCHDOG=1\n").len() == 2, "nothing else meanwhile");
-    // A configuration that is refused ends the reloading, too.
+    assert!(until("WATCHDOG=1\n").len() + until("WATCHDOG=1\n").len() == 2, "unexpected messages between the two");
+    // A refused configuration also ends the reload.
     for text in ["", "unknown = 1\n"] {
         let whole = std::fs::read_to_string(gateway.home.config()).unwrap();
         std::fs::write(gateway.home.config(), format!("{text}{whole}")).unwrap();

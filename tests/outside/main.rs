@@ -1,6 +1,6 @@
-//! The gateway from outside: the real binary as a separate process, over TLS, attacked as the catalogue of threats says.
-//! Test names carry the ids of that catalogue; docs/threat-model.md lists them. A failure means that a stranger, a
-//! client or an upstream can do what the model says they cannot.
+//! Tests from outside: the real binary as a separate process, over TLS, attacked as the threat model describes. Test
+//! names contain the ids of that model; docs/threat-model.md lists them. A failure means that a stranger, a client or
+//! an upstream can do something that the model says they cannot.
 
 #[cfg(test)]
 mod authorize;

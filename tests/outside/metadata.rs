@@ -1,4 +1,4 @@
-//! MD: metadata, and the names under which the gateway answers.
+//! MD: metadata, and the hosts that the gateway answers for.
 
 use crate::shared;
 use hyper::Method;
@@ -161,7 +161,7 @@ async fn static_answers_are_data_to_everybody_and_follow_their_files() {
         assert_eq!(client.get(absent).await.status, 404, "{absent}");
     }
     assert!(!client.get(SERVER).await.header("content-security-policy").contains("sandbox"));
-    // The file is watched like any other; one that is no good leaves the answer as it is.
+    // The file is watched like any other; an invalid one leaves the answer unchanged.
     std::fs::write(&file, "token-2").expect("the file can be written");
     until_reloads(&gateway.home, "reloaded", 1).await;
     assert_eq!(client.get(CHALLENGE).await.text(), "token-2");

@@ -13,7 +13,7 @@ use crate::support::free_address::free_address;
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
 
-/// Ends it with the test.
+/// Ends the process with the test.
 struct Prometheus(Child);
 
 impl Drop for Prometheus {
@@ -30,7 +30,7 @@ fn text(name: &str) -> String {
     std::fs::read_to_string(page(name)).expect(name)
 }
 
-/// Says that a program of Debian's package `prometheus` is not there, which `tests/run` installs.
+/// Reports that a program of Debian's package `prometheus` is missing; `tests/run` installs it.
 fn is_missing() -> bool {
     let missing = Command::new("promtool").arg("--version").output().is_err();
     if missing {
@@ -54,7 +54,7 @@ async fn query(prometheus: SocketAddr, expression: &str) -> Vec<Value> {
     data["result"].as_array().expect("a vector").clone()
 }
 
-/// Starts Prometheus as the page's own configuration says, but scraping this gateway every second.
+/// Starts Prometheus with the configuration from the page, except that it scrapes this gateway every second.
 fn start(folder: &Path, operator: SocketAddr) -> (Prometheus, SocketAddr) {
     let config = text("prometheus.yml")
         .replace("127.0.0.1:9090", &operator.to_string())
@@ -75,7 +75,7 @@ fn start(folder: &Path, operator: SocketAddr) -> (Prometheus, SocketAddr) {
     (Prometheus(child), free)
 }
 
-/// All queries of the dashboard, as Grafana sends them.
+/// All queries of the dashboard, in the form in which Grafana sends them.
 fn queries(dashboard: &Value) -> Vec<String> {
     let panels = dashboard["panels"].as_array().expect("panels");
     let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
@@ -86,7 +86,7 @@ fn queries(dashboard: &Value) -> Vec<String> {
     targets.map(|target| filled(target["expr"].as_str().expect("a query"))).collect()
 }
 
-/// The metrics that an expression names, without the endings of histograms.
+/// The metrics in an expression, without the suffixes of histograms.
 fn metrics_of(expression: &str) -> BTreeSet<String> {
     let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("mcpgate_") || word.starts_with("process_")).map(str::to_owned).collect()
@@ -105,7 +105,7 @@ async fn every_query_of_dashboard_and_alerts_is_answered_from_a_running_gateway(
     let (_prometheus, address) = start(folder.path(), gateway.home.operator);
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut client = Client::new(&gateway.home);
-    // Rates need samples that differ.
+    // A rate needs two different samples.
     while !ask_operator(address, "/-/ready").await.is_ok_and(|reply| reply.status == 200)
         || query(address, "count_over_time(up{job=\"mcpgate\"}[1m]) > 4").await.is_empty()
     {
@@ -123,10 +123,10 @@ async fn every_query_of_dashboard_and_alerts_is_answered_from_a_running_gateway(
     assert!(sent.len() > 25, "{}", sent.len());
     for expression in &sent {
         let result = query(address, expression).await;
-        // What filters by its value may have nothing to show.
+        // An expression that filters by value may return no series.
         assert!(!result.is_empty() || expression.contains("> 0"), "no data: {expression}");
         for metric in metrics_of(expression) {
-            assert!(known.contains(metric.as_str()), "{expression}: there is no {metric}");
+            assert!(known.contains(metric.as_str()), "{expression}: no metric {metric}");
         }
     }
 
@@ -137,13 +137,13 @@ async fn every_query_of_dashboard_and_alerts_is_answered_from_a_running_gateway(
     for rule in &rules {
         assert_eq!((rule["health"].as_str(), rule["state"].as_str()), (Some("ok"), Some("inactive")), "{rule}");
         for metric in metrics_of(rule["query"].as_str().expect("a query")) {
-            assert!(known.contains(metric.as_str()), "{rule}: there is no {metric}");
+            assert!(known.contains(metric.as_str()), "{rule}: no metric {metric}");
         }
     }
     down(gateway, address).await;
 }
 
-/// A rule fires when what it is about has happened.
+/// A rule fires when its condition has occurred.
 async fn down(gateway: Gateway, prometheus: SocketAddr) {
     std::fs::write(gateway.home.config(), "public_url = 7\n").expect("the configuration");
     gateway.signal("HUP");
@@ -152,7 +152,7 @@ async fn down(gateway: Gateway, prometheus: SocketAddr) {
         .await
         .is_empty()
     {
-        assert!(Instant::now() < deadline, "it does not fire:\n{}", gateway.log());
+        assert!(Instant::now() < deadline, "the rule does not fire:\n{}", gateway.log());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -180,7 +180,7 @@ async fn promtool_finds_no_fault_in_rules_and_metrics() {
     assert_eq!(said.trim(), "", "a lint");
 }
 
-/// The members that Grafana's dashboard model has for what is used here, and places that do not overlap.
+/// Checks that the dashboard uses only members of Grafana's model, and that no two panels overlap.
 #[test]
 fn the_dashboard_has_the_form_that_grafana_reads() {
     let dashboard: Value = serde_json::from_str(&text("grafana-dashboard.json")).expect("the dashboard is JSON");
@@ -209,7 +209,7 @@ fn the_dashboard_has_the_form_that_grafana_reads() {
         assert!(place("x") + place("w") <= 24, "{panel}");
         for x in place("x")..place("x") + place("w") {
             for y in place("y")..place("y") + place("h") {
-                assert!(cells.insert((x, y)), "two panels share a place: {panel}");
+                assert!(cells.insert((x, y)), "the panel overlaps another: {panel}");
             }
         }
         for target in panel["targets"].as_array().into_iter().flatten() {

@@ -1,5 +1,5 @@
-//! What an operator sees of a running gateway: its log, its readiness while the store takes no writes, the names of its
-//! metrics, secrets that change in files, and the signal of a terminal.
+//! What an operator sees of a running gateway: its log, its readiness while the store accepts no writes, the names of
+//! its metrics, secrets that change in files, and terminal signals.
 
 use std::io::BufRead as _;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use crate::support::page::Browser;
 use crate::support::refusing::Refusing;
 use crate::support::upstream::Upstream;
 
-/// What a gateway with one upstream says when everything is well.
+/// The readiness report of a gateway with one upstream when everything works.
 const READY: &str = "ready\nupstream mcp: up\n";
 
-/// Waits until the upstream was tried and is well.
+/// Waits until the gateway has probed the upstream and it is up.
 async fn until_up(home: &Home) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while operator(home, "/readyz", &[]).await.text() != READY {
@@ -38,7 +38,7 @@ fn token(home: &Home) -> String {
 #[tokio::test]
 async fn every_line_of_a_json_log_is_json() {
     let config = "[log]\nformat = \"json\"\n";
-    // Without its standard output, where the welcome goes.
+    // Without standard output, to which the welcome text goes.
     let upstream = Upstream::start();
     let mut gateway = Home::new(config, Some(upstream.url.clone())).start_with_files(1024).await;
     let token = token(&gateway.home);
@@ -71,7 +71,7 @@ async fn every_line_of_a_json_log_is_json() {
 #[tokio::test]
 async fn every_request_has_its_line_if_the_filter_wants_it_also_when_the_process_ends_right_after() {
     const REQUESTS: usize = 40;
-    for (format, filter, wished) in [
+    for (format, filter, expected) in [
         ("text", "info", REQUESTS),
         ("json", "warn,mcpgate::access=info", REQUESTS),
         ("text", "warn", 0),
@@ -83,7 +83,7 @@ async fn every_request_has_its_line_if_the_filter_wants_it_also_when_the_process
         let token = token(&gateway.home);
         let mut client = Client::new(&gateway.home);
         for n in 0..REQUESTS {
-            // What needs no escape takes another way into the log than what does.
+            // Values that need no escape take another code path into the log than values that do.
             let tool = if n % 2 == 0 { "plain" } else { "q\"\u{e9}\u{202e}" };
             let asked = serde_json::json!({
                 "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {}},
@@ -95,7 +95,7 @@ async fn every_request_has_its_line_if_the_filter_wants_it_also_when_the_process
         assert_eq!(gateway.ended().await, Some(0));
         let log = gateway.log();
         let lines: Vec<_> = log.lines().filter(|line| line.contains("rpc_method")).collect();
-        assert_eq!(lines.len(), wished, "{format} {filter}: {log}");
+        assert_eq!(lines.len(), expected, "{format} {filter}: {log}");
         let as_wished = |n: usize, line: &str| {
             let tool = match (format, n % 2) {
                 ("text", 0) => " tool=\"plain\" ",
@@ -191,7 +191,7 @@ async fn upstreams_are_tried_at_the_start_and_after_a_reload() {
     assert_eq!(metric(home, "mcpgate_upstream_up{upstream=\"mcp\"}").await, 1);
     let deadline = Instant::now() + Duration::from_secs(10);
     while upstream.seen("\"ping\"").is_empty() {
-        assert!(Instant::now() < deadline, "nobody asked what it is: {}", gateway.log());
+        assert!(Instant::now() < deadline, "the upstream was never probed: {}", gateway.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -262,7 +262,7 @@ async fn when_a_session_was_last_used_is_known_after_the_end_of_the_process() {
         time::OffsetDateTime::parse(last_used[0].as_str().unwrap(), &time::format_description::well_known::Rfc3339);
     let at = u64::try_from(at.unwrap().unix_timestamp()).unwrap();
     assert!((before..=now()).contains(&at), "{last_used:?}");
-    assert_eq!(last_used[1], serde_json::Value::Null, "a refused call is no use");
+    assert_eq!(last_used[1], serde_json::Value::Null, "a refused call does not count as a use");
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn a_state_of_4_kib_comes_back_whatever_its_characters() {
 async fn a_load_balancer_is_answered_at_the_health_path_whatever_host_it_names() {
     let upstream = Upstream::start();
     let gateway = Home::new("", Some(upstream.url.clone())).start().await;
-    assert_eq!(Client::new(&gateway.home).get("/health/live").await.status, 404, "it is off by default");
+    assert_eq!(Client::new(&gateway.home).get("/health/live").await.status, 404, "the setting is off by default");
     let whole = std::fs::read_to_string(gateway.home.config()).unwrap();
     std::fs::write(gateway.home.config(), format!("{whole}\n[listen]\nhealth_path = \"/health/live\"\n")).unwrap();
     gateway.signal("HUP");
@@ -302,7 +302,7 @@ async fn a_load_balancer_is_answered_at_the_health_path_whatever_host_it_names()
     assert_eq!((head.status, head.text().as_str(), head.header("content-length")), (200, "", "3"));
     let post = client.send(request(http::Method::POST, "/health/live", &[], "")).await;
     assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
-    // Neither the host of others nor what is below it is opened by this.
+    // The exception for health checks covers neither other paths below it nor other paths with a foreign host.
     for (target, host, status) in [("/health/live/x", "localhost", "421"), ("/", "10.0.0.7", "421")] {
         let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         let answer = Client::new(&gateway.home).raw_exchange(head.as_bytes()).await;
@@ -312,7 +312,7 @@ async fn a_load_balancer_is_answered_at_the_health_path_whatever_host_it_names()
     assert!(Client::new(&gateway.home).raw_exchange(two.as_bytes()).await.starts_with("HTTP/1.1 400 "));
 }
 
-/// The name of the upstream that clients and people are told.
+/// The name of the upstream that clients and users see.
 async fn told_name(home: &Home) -> String {
     Client::new(home).get("/.well-known/oauth-protected-resource/mcp").await.member("resource_name")
 }
@@ -344,7 +344,7 @@ async fn an_upstream_of_up_is_called_what_it_calls_itself() {
     assert!(page.contains("mcpgate demo"), "{page}");
     gateway.signal("HUP");
     until_reloads(&gateway.home, "reloaded", 1).await;
-    assert_eq!(told_name(&gateway.home).await, "mcpgate demo", "it is not forgotten by a reload");
+    assert_eq!(told_name(&gateway.home).await, "mcpgate demo", "a reload must not lose the name");
 }
 
 #[tokio::test]
@@ -356,7 +356,7 @@ async fn nothing_public_names_the_address_of_an_upstream() {
     let more = format!("[[upstream]]\nname = \"gone\"\npath = \"/gone\"\nurl = \"http://{gone}/\"\n");
     let gateway = Home::new(&more, Some(upstream.url.clone())).start().await;
     let home = &gateway.home;
-    assert_eq!(told_name(home).await, "MCP server", "this one has no name");
+    assert_eq!(told_name(home).await, "MCP server", "this upstream has no name");
     let application = Application::register(home, CALLBACK).await;
     let mut browser = Browser::new(home);
     let mut texts = vec![browser.ask(&application.request(&random(), &[])).await];

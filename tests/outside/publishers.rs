@@ -1,4 +1,4 @@
-//! A trusted publisher whose edge refuses this gateway: what the log says, and how an operator helps (CI).
+//! A trusted publisher whose edge refuses this gateway: what the log says, and how an operator resolves it (CI).
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const REFUSAL: &[u8] =
     b"HTTP/1.1 403 Forbidden\r\nserver: edge\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n\
     <!DOCTYPE html><html><head><title>Just a moment...</title></head>";
 
-/// Serves `answer` for everything over TLS, as localhost; its port and the certificate of its authority.
+/// Serves `answer` for every request over TLS as localhost; returns its port and the certificate of its CA.
 async fn edge(answer: Arc<Mutex<Vec<u8>>>) -> (u16, String) {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -104,10 +104,10 @@ async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuse
     form.set("decision", "approve");
     assert!(!parameter(&browser.submit(&form).await, "code").is_empty());
 
-    // CN-08: what was approved stands for a start from the publisher's own pages, and for no other.
+    // CN-08: the approval applies to starts from the publisher's own pages, and to no others.
     let own = format!("https://localhost:{port}/");
     only_own_pages_start_silently(&mut browser, &application, &own).await;
-    // From a machine that the edge lets through, the document is imported by its URL.
+    // The document is imported by its URL, as fetched on a machine that the edge accepts.
     let document =
         serde_json::json!({ "client_id": id, "client_name": "Kettle", "redirect_uris": [callback] }).to_string();
     let head = format!("content-type: application/json\r\ncontent-length: {}\r\n", document.len());

@@ -1,4 +1,4 @@
-//! RT: refresh tokens, their rotation, and what ends a family.
+//! RT: refresh tokens, their rotation, and the events that end a family.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ async fn rt_04_in_the_grace_64_parallel_uses_have_one_successor_and_every_answer
     let successors: BTreeSet<_> = pairs.iter().map(|pair| &pair.refresh).collect();
     assert_eq!(successors.len(), 1, "one lineage");
     let mut client = Client::new(&shared.home);
-    // The caches follow the store within a second: a token that the store had dropped would be refused by then.
+    // The caches follow the store within a second: if the store had dropped a token, it would be refused by then.
     for pause in [0, 1500] {
         tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
         for pair in &pairs {
@@ -84,7 +84,7 @@ async fn rt_05_an_older_generation_ends_the_family() {
     let first = application.tokens(&shared.home).await;
     let second = Tokens::from(&application.refresh(&mut client, &first.refresh).await);
     let third = Tokens::from(&application.refresh(&mut client, &second.refresh).await);
-    // The successor was used: whoever holds the first is late, however little time has passed.
+    // The successor was used, so the first token is refused, however little time has passed.
     expect::refused(&application.refresh(&mut client, &first.refresh).await, "invalid_grant");
     for access in [&second.access, &third.access] {
         let reply = client.call("/mcp", access, "rt-05").await;
@@ -93,8 +93,8 @@ async fn rt_05_an_older_generation_ends_the_family() {
     expect::refused(&application.refresh(&mut client, &third.refresh).await, "invalid_grant");
 }
 
-/// Gets the first tokens of a gateway whose grace lasts a second, loses the answer to their refresh, and waits until the
-/// grace is over; first tokens, lost tokens.
+/// Gets the first tokens of a gateway with a grace of one second, loses the answer to their refresh, and waits until
+/// the grace is over; returns the first and the lost tokens.
 async fn lost_answer(home: &Home) -> (Application, Tokens, Tokens) {
     let application = Application::register(home, CALLBACK).await;
     let first = application.tokens(home).await;
@@ -116,10 +116,10 @@ async fn rt_02_a_lost_answer_is_given_again_until_it_is_used_also_after_a_restar
     let mut client = Client::new(&gateway.home);
     let again = Tokens::from(&application.refresh(&mut client, &first.refresh).await);
     assert_eq!(again.refresh, lost.refresh, "one successor");
-    assert_eq!(client.call("/mcp", &first.access, "rt-02").await.status, 200, "of before the rotation");
+    assert_eq!(client.call("/mcp", &first.access, "rt-02").await.status, 200, "the token from before the rotation");
     assert_eq!(client.call("/mcp", &again.access, "rt-02").await.status, 200);
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    // It was used: this is somebody else.
+    // The successor was used, so this is a different holder.
     expect::refused(&application.refresh(&mut client, &first.refresh).await, "invalid_grant");
     expect::refused(&application.refresh(&mut client, &again.refresh).await, "invalid_grant");
 }
@@ -160,7 +160,8 @@ async fn a_use_is_on_the_disk_within_a_second_and_so_is_the_lack_of_one() {
 async fn a_kill_before_the_mark_is_written_leaves_a_doubt_and_the_family_stands() {
     let mut gateway = Home::new(SHORT_GRACE, None).start().await;
     let application = Application::register(&gateway.home, CALLBACK).await;
-    // The mark is written within half a second of the answer. A busy machine may be too slow to kill it before that.
+    // The gateway writes the mark within half a second of the answer. A busy machine may be too slow to kill it before
+    // that.
     for _ in 0..5 {
         let first = application.tokens(&gateway.home).await;
         let lost = Tokens::from(&application.refresh(&mut Client::new(&gateway.home), &first.refresh).await);
@@ -169,14 +170,14 @@ async fn a_kill_before_the_mark_is_written_leaves_a_doubt_and_the_family_stands(
         let mut client = Client::new(&gateway.home);
         let retried = application.refresh(&mut client, &first.refresh).await;
         if retried.status == 200 {
-            assert_eq!(Tokens::from(&retried).refresh, lost.refresh, "it was written: one successor");
+            assert_eq!(Tokens::from(&retried).refresh, lost.refresh, "the successor was stored, so there is one");
             continue;
         }
         expect::refused(&retried, "invalid_grant");
         let trail = gateway.home.command_text(&["audit", "tail", "-n", "5"]);
         assert!(trail.contains("in_doubt"), "{trail}");
         let next = application.refresh(&mut client, &lost.refresh).await;
-        assert_eq!(next.status, 200, "nothing shows that anybody else holds it");
+        assert_eq!(next.status, 200, "there is no sign of a second holder");
         return;
     }
     panic!("five kills came too late");
@@ -193,7 +194,7 @@ async fn rt_06_a_refresh_token_is_good_for_its_client_only() {
     ] {
         expect::refused(&thief.refresh(&mut client, &tokens.refresh).await, "invalid_grant");
     }
-    assert_eq!(application.refresh(&mut client, &tokens.refresh).await.status, 200, "the family is untouched");
+    assert_eq!(application.refresh(&mut client, &tokens.refresh).await.status, 200, "the family is unchanged");
 }
 
 #[tokio::test]
@@ -246,7 +247,7 @@ async fn rt_12_reuse_is_noticed_after_a_restart() {
     let second = Tokens::from(&application.refresh(&mut Client::new(&gateway.home), &first.refresh).await);
     let gateway = gateway.kill().start().await;
     let mut client = Client::new(&gateway.home);
-    assert_eq!(client.call("/mcp", &second.access, "rt-12").await.status, 200, "nobody is logged out by a restart");
+    assert_eq!(client.call("/mcp", &second.access, "rt-12").await.status, 200, "a restart logged the user out");
     expect::refused(&application.refresh(&mut client, &first.refresh).await, "invalid_grant");
     expect::refused(&application.refresh(&mut client, &second.refresh).await, "invalid_grant");
     let reply = client.call("/mcp", &second.access, "rt-12").await;
@@ -278,7 +279,7 @@ async fn rt_16_after_a_restore_every_earlier_token_is_refused_and_a_later_one_te
     let trail = gateway.home.command_text(&["audit", "tail", "-n", "1000"]);
     assert_eq!(trail.matches("store.rollback").count(), 1, "{trail}");
     assert_eq!(trail.matches("store.restored").count(), 1, "{trail}");
-    // Whoever signs in again works on.
+    // A user who signs in again can continue.
     let anew = application.tokens(&gateway.home).await;
     assert_eq!(client.call("/mcp", &anew.access, "rt-16").await.status, 200);
 }
@@ -313,7 +314,7 @@ async fn rt_18_tokens_of_one_kind_are_nothing_as_another() {
     expect::challenged(&reply, &shared.home.origin(), "/mcp", Some("invalid_token"));
 }
 
-/// Logs `name` in and takes the tokens of a whole flow.
+/// Logs `name` in and returns the tokens of a whole flow.
 pub(crate) async fn tokens_of(home: &Home, application: &Application, name: &str) -> Tokens {
     let mut browser = Browser::new(home);
     let verifier = random();
@@ -324,7 +325,7 @@ pub(crate) async fn tokens_of(home: &Home, application: &Application, name: &str
     Tokens::from(&application.redeem(&mut Client::new(home), &authorized).await)
 }
 
-/// A deed of the command line is in force in the running server within a second.
+/// The running server applies a change by the command line within a second.
 pub(crate) async fn within_a_second(client: &mut Client, access: &str) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(1);
     loop {

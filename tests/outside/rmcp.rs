@@ -1,6 +1,7 @@
 //! The official Rust SDK as a client: discovery, registration, login and consent, tool calls, progress, refresh,
-//! revocation. Alone it starts a gateway of its own and a person posts the forms; the suite of foreign programs runs it
-//! once more against its gateway (`MCPGATE_URL`, `MCPGATE_CA`) with Chromium at the desk (`MCPGATE_DESK`).
+//! revocation. By default it starts its own gateway and posts the forms itself. The suite of foreign programs runs it
+//! again against its own gateway (`MCPGATE_URL`, `MCPGATE_CA`), where its browser service signs in with Chromium
+//! (`MCPGATE_BROWSER_SERVICE`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,17 +32,17 @@ impl ClientHandler for Listening {
     }
 }
 
-/// Where the gateway is, and who sits before the browser.
+/// Where the gateway is, and how the user signs in.
 enum Stage {
     Own(Box<Gateway>),
-    Foreign { url: String, ca: String, desk: String },
+    Foreign { url: String, ca: String, browser: String },
 }
 
 impl Stage {
     async fn new() -> Self {
         let given = |name| std::env::var_os(name).and_then(|value| value.into_string().ok());
-        match (given("MCPGATE_URL"), given("MCPGATE_CA"), given("MCPGATE_DESK")) {
-            (Some(url), Some(ca), Some(desk)) => Self::Foreign { url, ca, desk },
+        match (given("MCPGATE_URL"), given("MCPGATE_CA"), given("MCPGATE_BROWSER_SERVICE")) {
+            (Some(url), Some(ca), Some(browser)) => Self::Foreign { url, ca, browser },
             _ => Self::Own(Box::new(Home::new("[tokens]\naccess = \"1m\"\n", None).start().await)),
         }
     }
@@ -53,13 +54,13 @@ impl Stage {
         }
     }
 
-    /// The same before another server, if one was named.
+    /// The same for another server, if `MCPGATE_OTHER_URL` names one.
     fn other(&self) -> Option<Self> {
         match self {
             Self::Own(_) => None,
-            Self::Foreign { ca, desk, .. } => {
+            Self::Foreign { ca, browser, .. } => {
                 let url = std::env::var_os("MCPGATE_OTHER_URL")?.into_string().ok()?;
-                Some(Self::Foreign { url, ca: ca.clone(), desk: desk.clone() })
+                Some(Self::Foreign { url, ca: ca.clone(), browser: browser.clone() })
             }
         }
     }
@@ -73,7 +74,7 @@ impl Stage {
         reqwest::Client::builder().tls_certs_only([ca]).build().expect("a client")
     }
 
-    /// Has the person log in and consent; the address that the browser was sent to.
+    /// Logs in and consents as the user; returns the address to which the browser was redirected.
     async fn browse(&self, target: &str, callback: &TcpListener) -> String {
         match self {
             Self::Own(gateway) => {
@@ -82,9 +83,9 @@ impl Stage {
                 let page = browser.ask(path).await;
                 browser.decide(&page, "approve").await.header("location").to_owned()
             }
-            Self::Foreign { desk, .. } => {
+            Self::Foreign { browser, .. } => {
                 let asked = serde_json::json!({"url": target, "profile": "rmcp"}).to_string();
-                let sent = reqwest::Client::new().post(format!("{desk}/browse")).body(asked).send();
+                let sent = reqwest::Client::new().post(format!("{browser}/browse")).body(asked).send();
                 let (sent, line) = tokio::join!(sent, received(callback));
                 assert!(sent.is_ok_and(|reply| reply.status().is_success()));
                 line
@@ -93,7 +94,7 @@ impl Stage {
     }
 }
 
-/// Answers the one request of a browser and returns its address.
+/// Answers the single request of a browser and returns its address.
 async fn received(callback: &TcpListener) -> String {
     let (stream, _) = callback.accept().await.expect("the browser comes back");
     let mut stream = BufReader::new(stream);
@@ -142,7 +143,7 @@ async fn call(connected: &Connected, name: &'static str, arguments: serde_json::
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rmcp_goes_all_the_way() {
-    // The provider of TLS is chosen for the whole process here, because this HTTP client brings none.
+    // This HTTP client has no TLS provider of its own, so one is installed for the whole process here.
     let _already = rustls::crypto::ring::default_provider().install_default();
     let stage = Stage::new().await;
     let connected = connect(&stage).await;
@@ -151,14 +152,14 @@ async fn rmcp_goes_all_the_way() {
     let echoed = call(&connected, "echo", serde_json::json!({"text": "Grüße ✓"})).await;
     assert!(echoed.as_ref().is_ok_and(|text| text.contains("Grüße ✓")), "{echoed:?}");
     call(&connected, "count", serde_json::json!({"to": 4})).await.expect("a count");
-    // The client hands each notification to a task of its own; the result may overtake the last of them.
+    // The client handles each notification in its own task, so the result may overtake the last notifications.
     let all = async {
         while connected.progress.load(Ordering::Relaxed) < 4 {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), all).await.expect("progress came as events");
-    // The access token lives for a minute: whoever is answered after it has refreshed.
+    // The access token lives for a minute, so an answer after that minute proves a refresh.
     tokio::time::sleep(std::time::Duration::from_secs(61)).await;
     let later = call(&connected, "echo", serde_json::json!({"text": "a minute later"})).await;
     assert!(later.as_ref().is_ok_and(|text| text.contains("a minute later")), "{later:?}");

@@ -1,4 +1,4 @@
-//! One gateway for all tests that leave it as they found it, before an upstream that remembers what reached it.
+//! One gateway for all tests that leave it unchanged, in front of an upstream that records the requests it gets.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use crate::support::application::Application;
 use crate::support::gateway::{self, Home};
 use crate::support::upstream::Upstream;
 
-/// The shared gateway and what stands behind it.
+/// The shared gateway and the upstream behind it.
 pub(crate) struct Shared {
     pub(crate) home: Home,
     pub(crate) upstream: Upstream,
@@ -47,11 +47,11 @@ pub(crate) async fn gateway() -> &'static Shared {
     &SHARED
 }
 
-/// A public client of its own for the calling test.
+/// A public client for the calling test alone.
 pub(crate) async fn application(redirect_uri: &str) -> (&'static Shared, Application) {
     let shared = gateway().await;
     (shared, Application::register(&shared.home, redirect_uri).await)
 }
 
-/// The redirect URI of a test that does not care.
+/// The redirect URI of a test for which it does not matter.
 pub(crate) const CALLBACK: &str = "http://127.0.0.1:49152/callback";

@@ -1,4 +1,5 @@
-//! DS: slow and many. Who holds still is closed in time, who is too many makes room or is refused, and others are served meanwhile.
+//! DS: slow peers and many peers. The gateway closes stalled connections in time, makes room or refuses above the
+//! limit, and serves others meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -19,12 +20,12 @@ fn head(home: &Home) -> String {
     format!("GET {SERVER} HTTP/1.1\r\nhost: localhost:{}\r\n", home.public.port())
 }
 
-/// Waits until the other side closes; the time it took.
+/// Waits until the peer closes the connection; returns how long that took.
 async fn closed(stream: &mut (impl tokio::io::AsyncRead + Unpin), within: Duration) -> Duration {
     let began = Instant::now();
     let mut rest = Vec::new();
     let end = tokio::time::timeout(within, stream.read_to_end(&mut rest)).await;
-    assert!(end.is_ok(), "not closed within {within:?}");
+    assert!(end.is_ok(), "the connection is not closed within {within:?}");
     began.elapsed()
 }
 
@@ -68,7 +69,7 @@ async fn ds_04_who_never_reads_is_closed() {
     let mut stream = Client::new(&gateway.home).raw().await.unwrap();
     let request = format!("{}\r\n", head(&gateway.home)).repeat(1000);
     let began = Instant::now();
-    // Answers pile up in the sockets' buffers until none takes more; then the gateway's patience begins.
+    // The answers fill the socket buffers; only then does the gateway's timeout begin.
     let mut open = true;
     while open && began.elapsed() < Duration::from_secs(15) {
         let sent = tokio::time::timeout(Duration::from_secs(5), stream.write_all(request.as_bytes())).await;
@@ -83,7 +84,7 @@ async fn ds_04_who_never_reads_is_closed() {
     assert!(Client::new(&gateway.home).is_alive().await);
 }
 
-/// Asks over a connection, and reads the answer up to what says that it was answered.
+/// Sends a request over a connection and reads the answer up to its last byte.
 async fn ask(stream: &mut TlsStream<TcpStream>, home: &Home) -> std::io::Result<()> {
     stream.write_all(format!("{}\r\n", head(home)).as_bytes()).await?;
     let mut answer = Vec::new();
@@ -110,7 +111,7 @@ async fn ds_05_the_longest_idle_connections_make_room_for_new_ones() {
     let mut kept = Vec::new();
     for n in 0..30 {
         let mut stream = Client::new(home).raw().await.unwrap();
-        // The first one asks again and again, so that it is never the one that is idle for longest.
+        // The first connection sends requests all the time, so that it is never the one that has been idle longest.
         if let Some(first) = kept.first_mut() {
             ask(first, home).await.unwrap_or_else(|fault| panic!("the first, before number {n}: {fault}"));
         }
@@ -138,12 +139,12 @@ async fn a_refused_connection_is_told_once_with_the_limit_and_its_address() {
         stream.write_all(head.as_bytes()).await.unwrap();
         busy.push(stream);
     }
-    // Until both requests have begun a further connection takes the place of one of them.
+    // Until both requests have begun, a further connection would replace one of them.
     tokio::time::sleep(Duration::from_millis(300)).await;
     for _ in 0..5 {
         assert!(Client::new(&gateway.home).raw().await.is_err());
     }
-    // The log is written a moment later.
+    // The gateway writes the log line a moment later.
     let mut log = gateway.log();
     while !log.contains("a connection was refused") {
         tokio::time::sleep(Duration::from_millis(50)).await;

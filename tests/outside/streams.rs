@@ -10,10 +10,11 @@ use crate::support::client::Client;
 use crate::support::gateway::Home;
 use crate::support::upstream::is_trial;
 
-/// Who takes the head of an answer and then nothing more.
+/// Clients that read the head of an answer and then nothing more.
 const READERS: usize = 150;
 
-/// An upstream whose every answer is an event stream without end, written as fast as it is taken; and how many are open.
+/// An upstream that answers every request with an endless event stream, written as fast as it is read; its URL, and how
+/// many streams are open.
 pub(crate) async fn fountain() -> (String, watch::Receiver<usize>) {
     let (count, open) = watch::channel(0);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -69,16 +70,16 @@ async fn ss_01_readers_that_stop_cost_little_memory_and_are_closed() {
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     let grown = gateway.resident_bytes().saturating_sub(before);
-    // What is read of the upstream, what hyper and rustls hold ready to be written, and two tasks.
+    // The buffer of bytes from the upstream, the write buffers of hyper and rustls, and two tasks.
     let each = grown / u64::try_from(READERS).expect("a number");
     assert!(each < 448 << 10, "{} KiB for each of {READERS} readers", each >> 10);
-    // Nothing was taken for longer than the stall allows: the rest is what had been sent, then the end.
+    // The readers have stopped for longer than the stall timeout: the rest is the data already sent, then the end.
     tokio::time::sleep(Duration::from_secs(6)).await;
     for mut stream in readers {
         let mut rest = Vec::new();
         let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
-        assert!(ended.is_ok(), "a reader that stopped is still served after {} bytes", rest.len());
+        assert!(ended.is_ok(), "a stalled reader is still served after {} bytes", rest.len());
     }
     let left = tokio::time::timeout(Duration::from_secs(5), open.wait_for(|open| *open == 0)).await;
-    assert!(left.is_ok(), "streams that nobody reads go on at the upstream");
+    assert!(left.is_ok(), "unread streams are still open at the upstream");
 }

@@ -1,4 +1,4 @@
-//! TL: the handshake, from below.
+//! TL: the TLS handshake, at the level of records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const UNRECOGNIZED_NAME: u8 = 112;
 
-/// Sends bytes and returns what comes back until the connection is closed.
+/// Sends bytes and returns everything that arrives until the connection is closed.
 async fn exchange(home: &Home, chunks: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
     let mut stream = TcpStream::connect(home.public).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -42,7 +42,7 @@ fn hello(home: &Home, name: ServerName<'static>, change: impl FnOnce(&mut Client
     bytes
 }
 
-/// A ClientHello with this version and these cipher suites, and nothing newer.
+/// A ClientHello with this version and these cipher suites, without any extension for newer versions.
 fn old_hello(version: [u8; 2], suites: &[[u8; 2]]) -> Vec<u8> {
     let mut body = version.to_vec();
     body.extend([7; 32]);
@@ -82,7 +82,7 @@ async fn tl_03_odd_hellos() {
     let shared = shared::gateway().await;
     let home = &shared.home;
     let ours = || ServerName::try_from("localhost").unwrap();
-    // Byte by byte: the answer to a good hello is a handshake, however it came.
+    // Byte by byte: a valid ClientHello gets a handshake, however it is split.
     let whole = hello(home, ours(), |_| {});
     let mut stream = TcpStream::connect(home.public).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -96,21 +96,21 @@ async fn tl_03_odd_hellos() {
     stream.write_all(&tiny).await.unwrap();
     let first = stream.read_u8().await;
     assert!(matches!(first, Ok(HANDSHAKE | ALERT) | Err(_)), "{first:?}");
-    // 64 KB that never become a hello.
+    // 64 KB that never form a complete ClientHello.
     let mut endless = vec![vec![HANDSHAKE, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff]];
     endless.push(vec![0; (16 << 10) - 4]);
     endless.extend((0..3).map(|_| [vec![HANDSHAKE, 3, 1, 0x40, 0], vec![0; 16 << 10]].concat()));
     exchange(home, endless).await;
-    // A name that is not ours.
+    // A name that the gateway does not serve.
     let answer = exchange(home, [hello(home, ServerName::try_from("evil.example").unwrap(), |_| {})]).await;
     assert_eq!(answer, [ALERT, 3, 3, 0, 2, 2, UNRECOGNIZED_NAME]);
-    // No name, and an address, which rustls sends no name for.
+    // No server name; rustls sends none for an address either.
     for name in [ours(), ServerName::try_from("127.0.0.1").unwrap()] {
         let mut stream = TcpStream::connect(home.public).await.unwrap();
         stream.write_all(&hello(home, name, |config| config.enable_sni = false)).await.unwrap();
         assert_eq!(stream.read_u8().await.unwrap(), HANDSHAKE);
     }
-    // Values that nobody has assigned (RFC 8701), and an address for a name, which RFC 6066 3 does not allow.
+    // Unassigned values (RFC 8701), and an address as the server name, which RFC 6066 3 does not allow.
     let nameless = || hello(home, ours(), |config| config.enable_sni = false);
     let address = b"127.0.0.1";
     let address = [&[0, 12, 0, 0, 9][..], address].concat();
@@ -142,7 +142,7 @@ fn with_extension(hello: &[u8], kind: [u8; 2], content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Keeps sessions without asking for whom they were.
+/// Stores sessions without regard to the server name.
 #[derive(Debug)]
 struct OneForAll(rustls::client::ClientSessionMemoryCache);
 
@@ -182,7 +182,7 @@ async fn tl_05_a_ticket_of_one_name_opens_no_session_under_another() {
     let config = std::fs::read_to_string(home.config()).unwrap();
     std::fs::write(home.config(), format!("extra_hosts = [\"gw.example\"]\n{config}")).unwrap();
     let gateway = home.start().await;
-    // The certificate of development does not name the second host; that is not what this is about.
+    // The development certificate does not contain the second host; the name check is not what this test is about.
     let mut config = ClientConfig::clone(&Client::trusting_anybody(&gateway.home).config());
     config.resumption = Resumption::store(Arc::new(OneForAll(rustls::client::ClientSessionMemoryCache::new(8))));
     let tls = tokio_rustls::TlsConnector::from(Arc::new(config));
@@ -237,11 +237,11 @@ async fn md_12_a_host_that_the_certificate_was_not_shown_for_is_misdirected() {
     let port = gateway.home.public.port();
     let answer = Client::new(&gateway.home).raw_exchange(ask("gw.example").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
-    // RFC 6066 3: an address is no server name, so beside one in Host the name says nothing against it.
+    // RFC 6066 3: an address is not a server name, so an address in Host does not contradict the server name.
     for host in ["localhost", "127.0.0.1", "[::1]"] {
         let answer = Client::new(&gateway.home).raw_exchange(ask(&format!("{host}:{port}")).as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{host}: {answer}");
     }
     let answer = Client::new(&gateway.home).raw_exchange(ask(&format!("192.0.2.1:{port}")).as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 421 "), "an address that is not ours: {answer}");
+    assert!(answer.starts_with("HTTP/1.1 421 "), "an address that the gateway does not serve: {answer}");
 }

@@ -1,7 +1,7 @@
-// What every Node driver shares: its settings, a loopback callback, the way to the browser, revocation.
+// What all Node drivers share: settings, a loopback callback, access to the browser service, revocation.
 import { createServer } from 'node:http';
 
-/** From the environment, set by sdk.test.mjs. */
+/** Set by sdk.test.mjs in the environment. */
 export const settings = JSON.parse(process.env.DRIVER);
 
 /** Reports a step to the test. */
@@ -9,7 +9,7 @@ export function step(name, facts = {}) {
   process.stdout.write(`${JSON.stringify({ step: name, ...facts })}\n`);
 }
 
-/** Listens as a native application does (RFC 8252 7.3) and hands out the parameters of each call. */
+/** Listens as a native application does (RFC 8252 7.3) and returns the parameters of each callback. */
 export async function loopbackCallback() {
   const arrived = [];
   const waiting = [];
@@ -30,7 +30,7 @@ export async function loopbackCallback() {
 }
 
 async function ask(path, body) {
-  const answer = await fetch(new URL(path, settings.desk), { method: 'POST', body: JSON.stringify(body) });
+  const answer = await fetch(new URL(path, settings.browserService), { method: 'POST', body: JSON.stringify(body) });
   if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
 }
 
@@ -39,11 +39,11 @@ export function openBrowser(url) {
   return ask('/browse', { url, profile: settings.profile });
 }
 
-/** Ends a grant: by the client itself (RFC 7009) or by the operator's command line. */
+/** Ends a grant, either by the client itself (RFC 7009) or by the operator's command line. */
 export async function revokeGrant(how, client, refreshToken) {
   if (how === 'operator') {
     await ask('/revoke', { client_id: client.client_id });
-    // A revocation made on the command line is in force in the running server within a second.
+    // The running server applies a revocation from the command line within a second.
     await new Promise((resolve) => setTimeout(resolve, 1000));
     return;
   }

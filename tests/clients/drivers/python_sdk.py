@@ -1,7 +1,7 @@
 """One run of an official Python SDK client (argument: v1 or v2) against the gateway.
 
 Prints one JSON line per step; sdk.test.mjs says which steps must appear. The SDK's OAuth provider refreshes and
-re-authorizes by itself, so the steps are told from what it stores and how often it opens the browser.
+re-authorizes by itself, so the steps are inferred from its storage and from how often it opens the browser.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ def post(url, body):
         return answer.status
 
 
-async def desk(path, **body):
-    await asyncio.to_thread(post, SETTINGS["desk"] + path, json.dumps(body).encode())
+async def browser_service(path, **body):
+    await asyncio.to_thread(post, SETTINGS["browserService"] + path, json.dumps(body).encode())
 
 
 class Callback:
-    """A loopback listener, as a native application opens one (RFC 8252 7.3)."""
+    """A loopback listener, as in a native application (RFC 8252 7.3)."""
 
     def __init__(self):
         self.arrived = asyncio.Queue()
@@ -59,7 +59,7 @@ class Callback:
 
 
 class Memory:
-    """What an application has to supply: what it remembers, how it opens a browser."""
+    """What an application must provide: storage, and a way to open a browser."""
 
     def __init__(self):
         self.tokens = self.client = None
@@ -83,12 +83,12 @@ class Memory:
         self.openings += 1
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
         step("browser", resource=query.get("resource", [None])[0])
-        await desk("/browse", url=url, profile=SETTINGS["profile"])
+        await browser_service("/browse", url=url, profile=SETTINGS["profile"])
 
 
 @asynccontextmanager
 async def connect(provider, sampled):
-    """A connected session; both generations offer the same verbs on it."""
+    """A connected session; both generations have the same methods."""
     if GENERATION == "v1":
         import httpx
         from mcp import ClientSession
@@ -142,7 +142,7 @@ async def main():
         memory,
         memory.open_browser,
         answer,
-        # None unless the test wants a Client ID Metadata Document in place of a registration.
+        # Unset unless the test uses a Client ID Metadata Document instead of a registration.
         client_metadata_url=SETTINGS.get("documentUrl"),
     )
     async with connect(provider, sampled) as session:
@@ -190,11 +190,12 @@ async def everything(session, provider, memory):
     step("refreshed", changed=memory.tokens.access_token != before, openings=memory.openings)
 
     for how in ("RFC 7009", "operator"):
-        # Before: a stream that the revocation ends may be opened again, and the user asked, ahead of the next call.
+        # Counted first: the client may reopen a stream that the revocation ended, and ask the user, before the next
+        # call.
         opened = memory.openings
         if how == "operator":
-            await desk("/revoke", client_id=memory.client.client_id)
-            # A revocation made on the command line is in force in the running server within a second.
+            await browser_service("/revoke", client_id=memory.client.client_id)
+            # The running server applies a revocation from the command line within a second.
             await asyncio.sleep(1)
         else:
             form = {"token": memory.tokens.refresh_token, "client_id": memory.client.client_id}

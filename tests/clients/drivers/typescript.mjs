@@ -5,8 +5,8 @@ import { loopbackCallback, openBrowser, revokeGrant, settings, step } from './dr
 const { url, full } = settings;
 const generation = process.argv[2];
 
-// A revocation cuts the session's own stream too. The SDK would reopen it at once and start a login for that as well,
-// beside the one for the call; an application with one user wants one.
+// A revocation also ends the session's own stream. The SDK would reopen it at once and start a second login beside the
+// one for the call; an application with one user needs only one login.
 const reconnectionOptions = {
   maxRetries: 0,
   initialReconnectionDelay: 1000,
@@ -47,13 +47,13 @@ async function sdkV2() {
   };
 }
 
-/** What an application has to supply: where it listens, what it remembers, how it opens a browser. */
+/** What an application must provide: a callback address, storage, and a way to open a browser. */
 class Memory {
   constructor(callback) {
     this.callback = callback;
     this.openings = 0;
   }
-  /** Undefined unless the test wants a Client ID Metadata Document in place of a registration. */
+  /** Undefined unless the test uses a Client ID Metadata Document instead of a registration. */
   get clientMetadataUrl() {
     return settings.documentUrl;
   }
@@ -180,7 +180,7 @@ await sdk.call(client, { name: 'echo', arguments: { text: 'after expiry' } });
 step('refreshed', { changed: memory.held.access_token !== before, openings: memory.openings });
 
 for (const how of ['RFC 7009', 'operator']) {
-  // Before: a stream that the revocation ends may be opened again, and the user asked, ahead of the next call.
+  // Counted first: the client may reopen a stream that the revocation ended, and ask the user, before the next call.
   const opened = memory.openings;
   await revokeGrant(how, memory.client, memory.held.refresh_token);
   const again = async () => text(await sdk.call(client, { name: 'echo', arguments: { text: how } }));

@@ -1,5 +1,5 @@
-// What a newcomer writes first: the TypeScript SDK calls one tool of the server whose URL is the argument, and says where
-// its user has to sign in.
+// A new user's first program: the TypeScript SDK calls one tool of the server at the URL in the argument, and prints
+// where the user has to sign in.
 import { createServer } from 'node:http';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';

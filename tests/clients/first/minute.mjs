@@ -1,7 +1,7 @@
-// The first minute of a newcomer, timed: `cargo run --release -- up` in a fresh copy of the project (the first argument),
-// `certs trust`, and a script with the TypeScript SDK, whose user sets the password, signs in and consents. What is typed
-// is taken from what `up` prints. A failure means that a line that `up` prints does not do what it says, or that the build
-// or the way to the first tool call has become too long.
+// A new user's first minute, timed: `cargo run --release -- up` in a fresh copy of the project (the first argument),
+// `certs trust`, and a script with the TypeScript SDK, whose user sets the password, signs in and consents. The test
+// types the lines that `up` prints. A failure means that such a line does not work as printed, or that the build or the
+// time until the first tool call has become too long.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,9 +11,9 @@ import { chromium } from 'playwright-core';
 import { consent, EXECUTABLE, logIn, QUIET } from '../browser.mjs';
 import { ACCOUNT, child, freePort } from '../gateway.mjs';
 
-/** Seconds that the build may take on two cores; 210 are the aim. */
+/** The limit for the build on two cores, in seconds; the target is 210. */
 const BUILD = 300;
-/** Seconds from `ready` to the answer of the first tool. */
+/** The limit for the time from `ready` to the first tool's answer, in seconds. */
 const FIRST_CALL = 5;
 
 const project = process.argv[2];
@@ -21,7 +21,7 @@ const home = mkdtempSync(join(tmpdir(), 'mcpgate-first-'));
 const since = (start) => (Date.now() - start) / 1000;
 const commands = [];
 
-/** Runs a line as somebody types it into a shell with a home of their own. */
+/** Runs a line in a shell, as a user with a separate home directory would type it. */
 function type(line, options = {}) {
   commands.push(line);
   const env = { ...process.env, HOME: home, XDG_DATA_HOME: join(home, 'data'), ...options.env };
@@ -30,9 +30,10 @@ function type(line, options = {}) {
 }
 
 const root = process.getuid() === 0;
-// Root of a container may not be allowed a mount namespace of its own.
+// Root in a container may not be permitted to create a mount namespace.
 const namespaces = root && spawnSync('unshare', ['--mount', 'true']).status === 0;
-// What root changes of the system's store must not outlive the test, so root changes copies, in a mount namespace.
+// Root's changes to the system's certificate store must not outlive the test, so root changes copies in a mount
+// namespace.
 const SYSTEM = ['/etc/ssl', '/etc/ca-certificates', '/usr/local/share/ca-certificates'];
 const apart = (line) => {
   if (!namespaces) return line;
@@ -48,17 +49,17 @@ async function printed(running, pattern, seconds) {
   for (;;) {
     const match = running.output.match(pattern);
     if (match) return match;
-    assert.equal(running.exitCode, null, `it ended before it printed ${pattern}\n${running.output}`);
-    assert.ok(Date.now() < end, `it printed no ${pattern} within ${seconds} s\n${running.output}`);
+    assert.equal(running.exitCode, null, `the process ended before it printed ${pattern}\n${running.output}`);
+    assert.ok(Date.now() < end, `the process printed no ${pattern} within ${seconds} s\n${running.output}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 
-// Cargo and rustup live in the developer's home, not in the newcomer's.
+// Cargo and rustup are in the developer's home, not in the new user's.
 const real = process.env.HOME;
 const cargo = { CARGO_HOME: process.env.CARGO_HOME ?? `${real}/.cargo`, RUSTUP_HOME: process.env.RUSTUP_HOME ?? `${real}/.rustup` };
 
-/** `up` on ports that are free, until it says that it is ready. */
+/** Runs `up` on free ports and waits until it is ready. */
 async function start(line, seconds) {
   const up = type(`exec ${line} --operator-listen 127.0.0.1:${await freePort()}`, { env: cargo });
   running.push(up);
@@ -68,7 +69,10 @@ async function start(line, seconds) {
   return { up, setup, url };
 }
 
-/** The user sets the password, starts the script, signs in where it says, and consents; until the tool has answered. */
+/**
+ * The user sets the password, starts the script, signs in at the printed address, and consents; ends when the tool has
+ * answered.
+ */
 async function callTool({ setup, url }, variable = '') {
   const page = await browser.newPage();
   await page.goto(setup);
@@ -86,7 +90,10 @@ async function callTool({ setup, url }, variable = '') {
 
 const trustOf = ({ up }) => up.output.match(/^ +(\S+ certs trust.*)$/m)[1];
 
-/** Makes the machine trust the CA, opens a browser, and has the script call its tool; how many seconds that took. */
+/**
+ * Makes the machine trust the CA, opens a browser, and lets the script call its tool; returns the seconds that this
+ * took.
+ */
 async function firstCall(gateway) {
   const trust = apart(trustOf(gateway));
   const ready = Date.now();
@@ -112,7 +119,7 @@ try {
   console.log(`note: cargo run --release -- up in a fresh copy: ready after ${build.toFixed(0)} s`);
   assert.ok(build <= BUILD, `the build took ${build.toFixed(0)} s`);
 
-  // Other work on the machine only ever adds time, so that one good run of five shows what it takes.
+  // Other work on the machine can only add time, so one fast run out of five is enough.
   for (let attempt = 1; ; attempt += 1) {
     const call = await firstCall(first);
     console.log(`note: from ready to the first tool call: ${call.toFixed(1)} s, ${commands.length} commands`);
@@ -136,7 +143,7 @@ try {
     await type(undo).ended;
   }
 
-  // For clients that cannot be made to trust the CA: plain http, which browsers and the SDK take on loopback.
+  // For clients that cannot be made to trust the CA: plain http, which browsers and the SDK accept on loopback.
   const origin = `http://localhost:${await freePort()}`;
   const plain = await start(`target/release/mcpgate up --data ${home}/plain --public-url ${origin}`, 20);
   assert.match(plain.up.output, /WARNING: this is plain http/);

@@ -1,5 +1,6 @@
-// An MCP server on the official TypeScript SDK v2 with what the conformance suite asks of a reference server: the
-// stateless revision 2026-07-28 and, for older clients, sessions with resumable streams. PORT says where it listens.
+// An MCP server on the official TypeScript SDK v2 with everything that the conformance suite requires of a reference
+// server: the stateless revision 2026-07-28 and, for older clients, sessions with resumable streams. It listens on
+// PORT.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -69,8 +70,8 @@ function streamingTools(tool) {
   });
 }
 
-// What a call asks of its client goes on the call's own stream. Left to itself the SDK takes the session's GET stream,
-// which another request opens and which may not be there yet.
+// Requests to the client during a call go on the call's own stream. By default the SDK uses the session's GET stream,
+// which another request opens and which may not exist yet.
 const onItsStream = ({ id }) => ({ relatedRequestId: id });
 
 function callbackTools(tool) {
@@ -180,7 +181,7 @@ function revisionTools(tool, notify) {
   tool('json_schema_2020_12_tool', contactSchema, () => say('valid'));
 }
 
-// Every keyword family that a gateway which re-serialised bodies might lose.
+// Every family of keywords that a gateway could lose by re-serialising bodies.
 const contactSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
   type: 'object',
@@ -263,7 +264,7 @@ function newServer() {
   return server;
 }
 
-/** Keeps the events of a stream so that a client may resume it with Last-Event-ID. */
+/** Stores the events of a stream so that a client can resume it with Last-Event-ID. */
 class Events {
   #kept = [];
   async storeEvent(stream, message) {

@@ -1,4 +1,4 @@
-"""An MCP server on the official Python SDK v2: a second foreign implementation behind the gateway. PORT is where."""
+"""An MCP server on the official Python SDK v2: a second foreign implementation of a server. It listens on PORT."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-//! What a burst took goes back to the system when it is over.
+//! The process returns the memory of a burst to the system when the burst is over.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 
-/// Forms that are under way at once, each from an address of its own, and how large each is.
+/// Forms in flight at once, each from its own address, and the size of each in bytes.
 const FORMS: usize = 400;
 const FORM: usize = 60_000;
 
-/// How long a process may take to give back what it no longer needs.
+/// The time within which the process must return the memory that it no longer needs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 async fn burst(gateway: &Gateway, forms: usize) -> u64 {
@@ -30,7 +30,7 @@ async fn burst(gateway: &Gateway, forms: usize) -> u64 {
         let client = Client::from(&gateway.home, Ipv4Addr::new(127, 0, 10 + site, host.max(1)));
         streams.push(client.raw().await.expect("a connection"));
     }
-    // All at once, for a form that does not come at its rate is given up.
+    // All at once, because the gateway gives up a form that arrives too slowly.
     for stream in &mut streams {
         stream.write_all(head.as_bytes()).await.expect("a head");
         stream.write_all(most).await.expect("most of a form");
@@ -41,7 +41,7 @@ async fn burst(gateway: &Gateway, forms: usize) -> u64 {
         stream.write_all(&[*last]).await.expect("the rest of the form");
         let mut status = [0; 12];
         stream.read_exact(&mut status).await.expect("an answer");
-        assert_eq!(&status, b"HTTP/1.1 401", "{:?}: it names no client", String::from_utf8_lossy(&status));
+        assert_eq!(&status, b"HTTP/1.1 401", "{:?} for a form without a client", String::from_utf8_lossy(&status));
     }
     peak
 }
@@ -54,7 +54,7 @@ async fn what_a_burst_took_goes_back_to_the_system() {
     let before = gateway.resident_bytes();
     let peak = burst(&gateway, FORMS).await;
     let taken = peak.saturating_sub(before);
-    assert!(taken > u64::try_from(FORMS * FORM).expect("a size") / 2, "{taken} bytes are no burst");
+    assert!(taken > u64::try_from(FORMS * FORM).expect("a size") / 2, "{taken} bytes are too few for a burst");
     let (mut kept, mut waited) = (taken, Duration::ZERO);
     while kept > taken / 4 && waited < PATIENCE {
         waited += Duration::from_millis(100);
@@ -62,5 +62,5 @@ async fn what_a_burst_took_goes_back_to_the_system() {
         kept = gateway.resident_bytes().saturating_sub(before);
     }
     println!("a burst took {} KiB, {} KiB were kept", taken >> 10, kept >> 10);
-    assert!(kept <= taken / 4, "of {taken} bytes {kept} were kept for {waited:?}");
+    assert!(kept <= taken / 4, "{kept} of {taken} bytes were kept for {waited:?}");
 }

@@ -1,5 +1,5 @@
-//! The connection table: strangers from many sites who open connections and say nothing keep out nobody who asks, and cost
-//! nobody a connection on which a good token was shown.
+//! The connection table: strangers from many sites who open silent connections neither keep out anyone who sends
+//! requests, nor displace a connection on which a valid token was presented.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::support::client::{Client, ask_operator};
 use crate::support::gateway::Home;
 use crate::support::upstream::Upstream;
 
-/// Connections in all; the strangers hold on to several times as many.
+/// The limit of connections; the strangers try to hold several times as many.
 const CONNECTIONS: usize = 300;
 const SITES: u8 = 20;
 const HOSTS: u8 = 2;
@@ -36,7 +36,7 @@ async fn silent_connections_from_many_sites_keep_nobody_out() {
             let client = Client::from(&gateway.home, Ipv4Addr::new(127, 0, site, host));
             let (mut opened, mut held) = (0_usize, std::collections::VecDeque::new());
             while !over.has_come() {
-                // Whatever was closed is opened again; the oldest is given up by itself at last.
+                // Replaces connections that the gateway closed; above `EACH` the stranger closes its oldest one itself.
                 if let Ok(stream) = client.raw().await {
                     held.push_back(stream);
                     opened += 1;
@@ -66,13 +66,13 @@ async fn silent_connections_from_many_sites_keep_nobody_out() {
         visits += 1;
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
-    assert!(known.is_alive().await, "the connection of somebody known was taken");
+    assert!(known.is_alive().await, "the connection of a known user was closed");
     assert_eq!(known.call("/mcp", &token, "2").await.status, 200);
     let metrics = ask_operator(gateway.home.operator, "/metrics").await.expect("metrics").text();
     let all = flood.end().await.into_iter();
     let (opened, alive) = all.fold((0, 0), |(opened, alive), one| (opened + one.0, alive + one.1));
     println!("{opened} connections opened, {alive} kept; {visits} visits, {slowest:?} at most");
-    assert!(opened > 2 * CONNECTIONS, "{opened} connections are no flood\n{metrics}");
+    assert!(opened > 2 * CONNECTIONS, "{opened} connections are too few for a flood\n{metrics}");
     assert!(alive <= CONNECTIONS, "{alive} connections are held");
-    assert!(slowest < PROMPT, "somebody waited {slowest:?}");
+    assert!(slowest < PROMPT, "a user waited {slowest:?}");
 }

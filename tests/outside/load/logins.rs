@@ -13,11 +13,11 @@ use crate::support::gateway::{Gateway, Home};
 use crate::support::page::{Browser, Form, form_to};
 use crate::support::password::PASSWORD;
 
-/// Networks that guess, and how many at once from each.
+/// Networks that guess passwords, and concurrent guesses from each.
 const NETWORKS: u8 = 10;
 const AT_ONCE: u8 = 4;
 
-/// How long somebody may wait who is known, on a machine that is busy with other tests.
+/// The longest that a known user may wait, on a machine that is busy with other tests.
 const PROMPT: Duration = Duration::from_secs(5);
 
 /// A login page, opened from this address.
@@ -48,7 +48,7 @@ async fn strangers_from_many_networks_keep_nobody_out_who_gives_the_right_passwo
     for (network, host) in (0..NETWORKS).flat_map(|network| (0..AT_ONCE).map(move |host| (network, host))) {
         let (gateway, application) = (Arc::clone(&gateway), Arc::clone(&application));
         flood.join(async move |over| {
-            // The first of them are neighbours of the owner.
+            // The first of these addresses are in the owner's network.
             let from = Ipv4Addr::new(127, 0, network, 100 + host);
             let (mut browser, mut form) = login_form(&gateway.home, &application, from).await;
             form.set("password", "wrong wrong wrong");
@@ -82,6 +82,6 @@ async fn strangers_from_many_networks_keep_nobody_out_who_gives_the_right_passwo
     let all = flood.end().await.into_iter();
     let (heard, refused) = all.fold((0, 0), |(heard, refused), one| (heard + one.0, refused + one.1));
     assert!(slowest < PROMPT, "the owner waited {slowest:?}");
-    assert!(heard >= 60 && refused > 0, "{heard} were heard, {refused} refused");
+    assert!(heard >= 60 && refused > 0, "{heard} were checked, {refused} refused");
     assert!(heard <= 2 * (60 + 5 * u32::from(NETWORKS)), "{heard} hashes in {FLOOD:?}");
 }

@@ -1,5 +1,5 @@
-//! Memory in proportion to what was sent: for each byte on the wire the process holds four bytes at most, whoever sends it
-//! and however small the pieces are.
+//! Memory in proportion to the bytes sent: the process holds at most four bytes for each byte on the wire, whoever
+//! sends it and however small the pieces are.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,18 +18,18 @@ use crate::support::gateway::{Gateway, Home};
 
 /// Bytes of memory for each byte sent.
 const RATIO: u64 = 4;
-/// What the process may take besides: the requests themselves, the pages that an allocator takes at a time.
+/// Allowance beside the proportion, in bytes: the requests themselves, and whole pages of the allocator.
 const NOISE: u64 = 3 << 20;
-/// Connections that send in turns, so that the gateway reads each piece by itself.
+/// Connections that send in turn, so that the gateway reads each piece separately.
 const LINES: usize = 16;
-/// How long they send.
+/// How long each connection sends.
 pub(super) const SENDING: Duration = Duration::from_secs(1);
-/// After so long without progress a stream is held up.
+/// A stream without progress for this long is stalled.
 pub(super) const STALLED: Duration = Duration::from_millis(300);
 /// A TLS 1.3 record of one byte: head, the byte, its type, the tag (RFC 8446 5.2).
 pub(super) const RECORD: u64 = 5 + 1 + 1 + 16;
 
-/// In which pieces a body comes.
+/// How a body is split into pieces.
 #[derive(Debug, Clone, Copy)]
 enum Pieces {
     /// One byte in each TLS record.
@@ -40,11 +40,11 @@ enum Pieces {
     Frames,
 }
 
-/// Whose body it is.
+/// The endpoint that reads the body.
 struct Reader {
     path: &'static str,
     fields: Vec<(&'static str, String)>,
-    /// What the body begins with.
+    /// The first bytes of the body.
     begin: &'static [u8],
 }
 
@@ -62,7 +62,7 @@ impl Reader {
         Self { path: "/mcp", fields, begin: br#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":""# }
     }
 
-    /// Opens a connection and begins the request.
+    /// Opens a connection and sends the start of the request.
     async fn begin(&self, home: &Home, pieces: Pieces) -> Peer {
         let authority = format!("localhost:{}", home.public.port());
         let (mut peer, head) = match pieces {
@@ -96,7 +96,7 @@ impl Reader {
                 (Peer { stream, authority }, [head.into_bytes(), begin].concat())
             }
         };
-        assert!(peer.send(&head).await, "the request was not taken");
+        assert!(peer.send(&head).await, "the gateway did not accept the request");
         peer
     }
 }
@@ -111,7 +111,7 @@ impl Pieces {
     }
 }
 
-/// The largest that the process was, looked at from time to time.
+/// The peak size of the process, sampled from time to time.
 pub(super) struct Watched<'a> {
     gateway: &'a Gateway,
     before: u64,
@@ -128,7 +128,7 @@ impl<'a> Watched<'a> {
         self.peak = self.peak.max(self.gateway.resident_bytes());
     }
 
-    /// Compares what it has grown by with what was sent.
+    /// Compares the growth of the process with the number of bytes sent.
     pub(super) fn expect_proportion(mut self, sent: u64, what: &str) {
         self.look();
         let grown = self.peak.saturating_sub(self.before);
@@ -137,7 +137,7 @@ impl<'a> Watched<'a> {
     }
 }
 
-/// Sends one-byte pieces on many connections in turns and sees what the process holds meanwhile.
+/// Sends one-byte pieces on many connections in turn and samples the memory of the process meanwhile.
 async fn drip(gateway: &Gateway, reader: &Reader, pieces: Pieces) {
     let what = format!("{} in {pieces:?}", reader.path);
     let mut lines = Vec::new();
@@ -148,14 +148,14 @@ async fn drip(gateway: &Gateway, reader: &Reader, pieces: Pieces) {
     let (began, piece, mut count) = (Instant::now(), pieces.one(), 0_u64);
     while began.elapsed() < SENDING {
         for line in &mut lines {
-            assert!(line.send(&piece).await, "{what}: the gateway has hung up after {count} pieces");
+            assert!(line.send(&piece).await, "{what}: the gateway closed the connection after {count} pieces");
             count += 1;
         }
         if count % 1024 == 0 {
             watched.look();
         }
     }
-    assert!(count > 5000, "{what}: {count} pieces say nothing");
+    assert!(count > 5000, "{what}: {count} pieces are too few");
     let each = RECORD - 1 + u64::try_from(piece.len()).expect("a small number");
     watched.expect_proportion(count * each, &what);
 }
@@ -207,10 +207,10 @@ async fn a_head_of_http_2_in_small_pieces_takes_no_more_memory_than_its_bytes() 
     for _ in 0..LINES {
         let mut line = Peer::connect(&gateway.home, &[]).await;
         let begin = http2::fields(&[(":method", "GET"), (":scheme", "https"), (":path", "/")]);
-        // The rest of the head: a field of 12,000 bytes (RFC 7541 5.1, 5.2), of which not all will come.
+        // The rest of the head: the start of a field of 12,000 bytes (RFC 7541 5.1, 5.2), which is never completed.
         let more = [&[0, 1, b'x', 0x7f, 0xe1, 0x5c][..], &[b'a'; 100]].concat();
         let mut head = http2::frame(HEADERS, END_STREAM, 1, &[begin, more].concat());
-        // Frames of one byte, few enough to be no attack, and a large one that comes byte by byte.
+        // A few frames of one byte, too few to count as an attack, and a large frame that arrives byte by byte.
         head.extend((0..3).flat_map(|_| http2::frame(CONTINUATION, 0, 1, b"a")));
         head.extend(&http2::frame(CONTINUATION, 0, 1, &[b'a'; 8000])[..9]);
         assert!(line.send(&head).await, "the head can begin");
@@ -233,7 +233,7 @@ async fn a_handshake_in_small_pieces_takes_no_more_memory_than_its_bytes() {
     for _ in 0..LINES {
         let mut stream = TcpStream::connect(gateway.home.public).await.expect("a connection");
         stream.set_nodelay(true).expect("a TCP socket");
-        // A ClientHello of 60,000 bytes begins (RFC 8446 4).
+        // The start of a ClientHello of 60,000 bytes (RFC 8446 4).
         stream.write_all(&[22, 3, 1, 0, 4, 1, 0, 234, 96]).await.expect("the handshake can begin");
         lines.push(stream);
     }
@@ -247,8 +247,8 @@ async fn a_handshake_in_small_pieces_takes_no_more_memory_than_its_bytes() {
     watched.expect_proportion(1000 * u64::try_from(LINES).expect("a number") * 6, "a handshake");
 }
 
-/// Serves one TLS connection at which the gateway fetches a metadata document that comes byte by byte and stops before its
-/// end; how many bytes it was given.
+/// Serves one TLS connection on which the gateway fetches a metadata document. The document arrives byte by byte and
+/// stops before its end; returns the number of bytes sent.
 async fn serve_document(listener: TcpListener, config: rustls::ServerConfig, pieces: Pieces) -> u64 {
     let (tcp, _) = listener.accept().await.expect("the gateway comes");
     tcp.set_nodelay(true).expect("a TCP socket");
@@ -264,7 +264,7 @@ async fn serve_document(listener: TcpListener, config: rustls::ServerConfig, pie
         stream.write_all(piece).await.expect("the gateway reads");
         stream.flush().await.expect("the gateway reads");
     }
-    // Until the gateway has had enough of waiting.
+    // Wait until the gateway times out.
     let _closed = stream.read(&mut [0; 1]).await;
     5000 * (RECORD - 1 + u64::try_from(piece.len()).expect("a small number"))
 }
@@ -311,7 +311,7 @@ async fn fetch_a_document(pieces: Pieces) {
             () = tokio::time::sleep(Duration::from_millis(20)) => watched.look(),
         }
     };
-    assert_eq!(fetch.await.status, 503, "a document that never ends is none");
+    assert_eq!(fetch.await.status, 503, "an endless document was accepted");
     watched.expect_proportion(sent, &format!("a document in {pieces:?}"));
 }
 
@@ -322,7 +322,7 @@ async fn ci_07_a_document_in_small_pieces_takes_no_more_memory_than_its_bytes() 
     }
 }
 
-/// An upstream that accepts and reads nothing.
+/// An upstream that accepts connections and reads nothing.
 async fn deaf() -> u16 {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a size");
@@ -338,7 +338,7 @@ async fn deaf() -> u16 {
     port
 }
 
-/// Sends a body until the gateway grants no more of the stream's window: its upstream takes nothing.
+/// Sends a body until the gateway no longer extends the stream's window, because its upstream reads nothing.
 async fn fill(peer: &mut Peer) {
     let mut window = 65_535_usize;
     let block = vec![b'a'; 8192];
@@ -360,7 +360,7 @@ async fn fill(peer: &mut Peer) {
     }
 }
 
-/// A gateway before an upstream that takes nothing, and the reader of what is uploaded there.
+/// A gateway in front of an upstream that reads nothing, and the endpoint for uploads to it.
 async fn before_a_deaf_upstream() -> (Gateway, Reader) {
     let port = deaf().await;
     let config = format!(
@@ -393,7 +393,7 @@ async fn an_upload_that_no_upstream_takes_costs_no_more_memory_than_its_bytes() 
     let (piece, mut sent) = (Pieces::Frames.one(), 0);
     for _ in 0..2000 {
         for line in &mut lines {
-            // More small frames than the window says are an attack, and end the connection.
+            // The gateway treats more small frames than the window allows as an attack, and closes the connection.
             if line.send(&piece).await {
                 sent += RECORD - 1 + u64::try_from(piece.len()).expect("a small number");
             }

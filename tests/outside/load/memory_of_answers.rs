@@ -1,4 +1,4 @@
-//! What answers that nobody takes cost of the gateway's memory: four bytes at most for each that the upstream has sent.
+//! The memory that unread answers take: at most four bytes for each byte that the upstream has sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,8 +16,8 @@ use crate::support::client::Client;
 use crate::support::gateway::Home;
 use crate::support::upstream::is_trial;
 
-/// An upstream whose first answer is a flood of large events and whose further ones are a drizzle of the smallest, each
-/// written by itself; how often its flood was held up, and how many bytes the drizzle has brought.
+/// An upstream whose first answer is a flood of large events; every later answer consists of minimal events, each
+/// written separately. Returns its URL, whether the flood has stalled, and the number of bytes in the later answers.
 async fn flood_and_drizzle() -> (String, watch::Receiver<bool>, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -40,7 +40,7 @@ async fn flood_and_drizzle() -> (String, watch::Receiver<bool>, Arc<AtomicU64>) 
                 let Some(tell) = flood else {
                     while stream.write_all(b"3\r\n:\n\n\r\n").await.is_ok() {
                         count.fetch_add(8, Relaxed);
-                        // Slowly enough that the gateway reads each by itself.
+                        // Slowly enough that the gateway reads each event separately.
                         tokio::time::sleep(Duration::from_millis(4)).await;
                     }
                     return;
@@ -55,7 +55,7 @@ async fn flood_and_drizzle() -> (String, watch::Receiver<bool>, Arc<AtomicU64>) 
     (format!("http://{address}/mcp"), held_up, drizzled)
 }
 
-/// A connection that takes no more of what it is sent than two packets.
+/// A connection that receives at most two packets and then stops reading.
 async fn narrow(home: &Home) -> TlsStream<TcpStream> {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a size");
@@ -84,7 +84,7 @@ async fn events_that_nobody_takes_cost_no_more_memory_than_their_bytes() {
     let (upstream, mut held_up, drizzled) = flood_and_drizzle().await;
     let gateway = Home::new("", Some(upstream)).start().await;
     let token = token(&gateway.home, "mcp");
-    // As many bytes as the gateway likes to send: SETTINGS_INITIAL_WINDOW_SIZE, and WINDOW_UPDATE of the connection.
+    // The largest windows: SETTINGS_INITIAL_WINDOW_SIZE, and WINDOW_UPDATE for the connection.
     let window = (1_u32 << 30).to_be_bytes();
     let settings = [&[0, 4][..], &window].concat();
     let mut peer = Peer::over(narrow(&gateway.home).await, &gateway.home, &settings).await;
@@ -102,15 +102,14 @@ async fn events_that_nobody_takes_cost_no_more_memory_than_their_bytes() {
         watched.look();
     }
     let sent = drizzled.load(Relaxed);
-    assert!(sent > 20_000, "{sent} bytes of events say nothing");
+    assert!(sent > 20_000, "{sent} bytes of events are too few");
     watched.expect_proportion(sent, "events");
 }
 
-/// Frames of one byte that answer one request: no more than the first window of a stream takes (RFC 9113 6.9.2).
+/// The one-byte frames in one answer: they fit into the initial window of a stream (RFC 9113 6.9.2).
 const FRAMES: usize = 60_000;
 
-/// An HTTP/2 upstream that answers every request with small events, each byte in a frame of its own, and counts
-/// their bytes.
+/// An HTTP/2 upstream that answers every request with small events, one byte per frame, and counts their bytes.
 async fn frame_by_frame(listener: TcpListener, config: rustls::ServerConfig, sent: Arc<AtomicU64>) {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     loop {
@@ -154,7 +153,7 @@ async fn answers_in_frames_of_one_byte_cost_no_more_memory_than_their_bytes() {
     );
     let gateway = Home::new(&upstream, None).start().await;
     let token = token(&gateway.home, "mcp");
-    // Takes nothing: SETTINGS_INITIAL_WINDOW_SIZE is 0.
+    // Reads nothing: SETTINGS_INITIAL_WINDOW_SIZE is 0.
     let mut peer = Peer::connect(&gateway.home, &[0, 4, 0, 0, 0, 0]).await;
     let fields = asking(&peer, &token);
     let mut watched = Watched::begin(&gateway);
@@ -167,14 +166,14 @@ async fn answers_in_frames_of_one_byte_cost_no_more_memory_than_their_bytes() {
         watched.look();
     }
     let sent = sent.load(Relaxed);
-    assert!(sent > 4_000_000, "{sent} bytes of events say nothing");
+    assert!(sent > 4_000_000, "{sent} bytes of events are too few");
     watched.expect_proportion(sent, "answers in frames");
 }
 
-/// How long a head of an answer is.
+/// The length of an answer's head, in bytes.
 const HEAD: usize = 8000;
 
-/// An HTTP/1.1 upstream that sends head and events byte by byte, each in a TLS record of its own, and counts them.
+/// An HTTP/1.1 upstream that sends head and events byte by byte, one TLS record per byte, and counts them.
 async fn record_by_record(listener: TcpListener, config: rustls::ServerConfig, sent: Arc<AtomicU64>) {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     loop {
@@ -217,7 +216,7 @@ async fn heads_and_answers_in_records_of_one_byte_cost_no_more_memory_than_their
     );
     let gateway = Home::new(&upstream, None).start().await;
     let token = token(&gateway.home, "mcp");
-    // Takes nothing: SETTINGS_INITIAL_WINDOW_SIZE is 0.
+    // Reads nothing: SETTINGS_INITIAL_WINDOW_SIZE is 0.
     let mut peer = Peer::connect(&gateway.home, &[0, 4, 0, 0, 0, 0]).await;
     let fields = asking(&peer, &token);
     let mut watched = Watched::begin(&gateway);
@@ -230,6 +229,6 @@ async fn heads_and_answers_in_records_of_one_byte_cost_no_more_memory_than_their
         watched.look();
     }
     let sent = sent.load(Relaxed);
-    assert!(sent > 1_000_000, "{sent} bytes of answers say nothing");
+    assert!(sent > 1_000_000, "{sent} bytes of answers are too few");
     watched.expect_proportion(sent, "answers in records");
 }

@@ -1,4 +1,5 @@
-//! What the readers without TLS hold of what comes byte by byte: the operator listener, PROXY headers, the command socket.
+//! The memory of the readers without TLS for input that arrives byte by byte: the operator listener, PROXY headers, the
+//! command socket.
 
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -6,7 +7,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::memory::Watched;
 use crate::support::gateway::{Gateway, Home};
 
-/// Sends a byte on each of them in turns.
+/// Sends one byte on each connection in turn.
 async fn drip(gateway: &Gateway, mut lines: Vec<impl AsyncWrite + Unpin>, begin: &[u8], bytes: usize, what: &str) {
     let mut watched = Watched::begin(gateway);
     for line in &mut lines {
@@ -14,7 +15,7 @@ async fn drip(gateway: &Gateway, mut lines: Vec<impl AsyncWrite + Unpin>, begin:
     }
     for n in 0..bytes {
         for line in &mut lines {
-            assert!(line.write_all(b"a").await.is_ok(), "{what}: the gateway has hung up after {n} bytes");
+            assert!(line.write_all(b"a").await.is_ok(), "{what}: the gateway closed the connection after {n} bytes");
         }
         watched.look();
     }

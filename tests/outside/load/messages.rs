@@ -1,4 +1,4 @@
-//! Large messages with as many member names as fit: looking into them holds nobody else up.
+//! Large messages with as many member names as fit: parsing them does not delay other requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,21 +13,21 @@ use super::memory::Watched;
 use crate::support::client::{Client, request};
 use crate::support::gateway::{Gateway, Home};
 
-/// Names in one message, which make it 3.4 MB large; as many as fit in 4 MiB are a few more.
+/// Names in one message of 3.4 MB; slightly more would fit into 4 MiB.
 const NAMES: usize = 350_000;
 const MOST_NAMES: usize = 425_000;
-/// Connections that send such messages, one after the other.
+/// Connections that send such messages one after the other.
 const SENDERS: usize = 3;
-/// By how much the slowest hundredth of somebody else's calls may be slower than without them.
+/// The most CPU time that the flood may add to the 99th percentile of another user's calls.
 const SLOWER: Duration = Duration::from_millis(20);
 const CALLS: usize = 200;
-/// Half of somebody else's calls are answered in this part of the time that a large message takes meanwhile, at least. Who
-/// waits until one has been looked into waits for some quarter of that.
+/// The median wait of another user's calls is at most the duration of a large message divided by this. A call that has
+/// to wait until a large message has been parsed waits for about a quarter of that duration.
 const PART: u32 = 20;
-/// The best of so many rounds counts.
+/// The number of rounds, of which the best counts.
 const ROUNDS: usize = 3;
 
-/// An upstream that reads to the end of a body, whatever it is, and answers.
+/// An upstream that reads any body to its end, and then answers.
 async fn upstream() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -39,7 +39,7 @@ async fn upstream() -> String {
                     for byte in &buffer[..read] {
                         end = [end[1], *byte];
                     }
-                    // A ping ends so, and so does the large message.
+                    // A ping ends like this, and so does the large message.
                     if &end == b"}}" {
                         let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 36\r\n\r\n\
                                        {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}";
@@ -73,9 +73,9 @@ async fn send(client: &mut Client, token: &str, message: &Bytes) {
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
-/// The time that all but the slowest hundredth of small calls stay below: of the CPU, which the process spends until it
-/// has answered, on whatever it does meanwhile. How busy the machine is does not matter then. And the median of what the
-/// callers wait, in which waiting shows that costs no CPU time.
+/// Returns the 99th percentile of the CPU time that the process spends, on all of its work, until a small call is
+/// answered; it does not depend on the load of the machine. Also returns the median wait of the callers, which shows
+/// waiting that takes no CPU time.
 async fn p99_and_wait(gateway: &Gateway, token: &str) -> (Duration, Duration) {
     let ping = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}"#);
     let mut client = Client::new(&gateway.home);

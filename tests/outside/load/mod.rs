@@ -1,5 +1,5 @@
-//! Load tests: what many, slow or hostile peers cost, measured on the process. Each takes 30 s at most, and its thresholds
-//! hold for a debug build; `MCPGATE_TEST_BINARY` names another binary to measure.
+//! Load tests: the cost of many, slow or hostile peers, measured on the process. Each takes at most 30 s, and its
+//! thresholds hold for a debug build; `MCPGATE_TEST_BINARY` names another binary to measure.
 
 mod burst;
 mod connections;
@@ -20,18 +20,18 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-/// How long many do what they do, beside somebody who is watched.
+/// The duration of a flood, during which another user is measured.
 const FLOOD: Duration = Duration::from_secs(10);
-/// How long that one waits at most, on a machine that is busy with other tests.
+/// The longest that this user may wait, on a machine that is busy with other tests.
 const PROMPT: Duration = Duration::from_secs(2);
 
-/// Many who do the same over and over at once, each until it is over; each tells what came of it.
+/// Concurrent strangers, each of which repeats the same requests until the flood is over and then returns a result.
 struct Flood<T> {
     over: Over,
     strangers: JoinSet<T>,
 }
 
-/// Whether it is over.
+/// Whether the flood is over.
 #[derive(Clone, Default)]
 struct Over(Arc<AtomicBool>);
 
@@ -46,12 +46,12 @@ impl<T: Send + 'static> Flood<T> {
         Self { over: Over::default(), strangers: JoinSet::new() }
     }
 
-    /// Starts one more.
+    /// Starts one more stranger.
     fn join<F: Future<Output = T> + Send + 'static>(&mut self, stranger: impl FnOnce(Over) -> F) {
         self.strangers.spawn(stranger(self.over.clone()));
     }
 
-    /// Ends it; what came of each. A stranger that panicked fails the test.
+    /// Ends the flood and returns the results. A stranger that panicked fails the test.
     async fn end(self) -> Vec<T> {
         self.over.0.store(true, Relaxed);
         self.strangers.join_all().await

@@ -1,4 +1,4 @@
-//! Our own pages, opened by a stranger as fast as possible: each looks into the store, so each asks a budget first.
+//! Our own pages, opened by a stranger as fast as possible: each reads the store, so each is subject to a budget.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -13,11 +13,12 @@ use crate::support::gateway::Home;
 use crate::support::page::{Browser, form_to};
 use crate::support::password::PASSWORD;
 
-/// Authorization requests of one address in a second; pages and forms are six times as many, three times that in a burst.
+/// Authorization requests per second of one address. Pages and forms may be six times as many, and three times that in
+/// a burst.
 const RATE: u32 = 2;
 const BURST: f64 = 36.0;
 const PER_SECOND: f64 = 12.0;
-/// Of each page.
+/// Requests for each page.
 const TRIES: u32 = 150;
 
 #[tokio::test]
@@ -34,7 +35,7 @@ async fn pages_that_are_opened_too_fast_are_answered_429_and_nobody_else_notices
     let begun = stranger.get(&application.request(&random(), &[])).await;
     let login = begun.header("location").to_owned();
     let id = login.strip_prefix("/login?t=").expect("a sign-in begins").to_owned();
-    // The transaction's own cookie, and its id where the session's would be: both are genuine.
+    // The transaction's own cookie, and the transaction's id as the session cookie: both values are genuine.
     let own = begun.header("set-cookie").split(';').next().expect("a cookie").to_owned();
     let cookies = format!("{own}; {}={id}", gateway.home.cookie("s"));
     let mut answered = 0.0;

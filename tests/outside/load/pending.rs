@@ -1,4 +1,5 @@
-//! Pending sign-ins: one that somebody began stays while strangers from many networks begin thousands, and nobody waits.
+//! Pending sign-ins: a user's pending sign-in survives while strangers from many networks begin thousands, and nobody
+//! has to wait.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use crate::support::gateway::Gateway;
 use crate::support::page::{Browser, form_to};
 use crate::support::password::PASSWORD;
 
-/// Networks that begin sign-ins, and how many addresses of each.
+/// Networks that begin sign-ins, and addresses in each.
 const NETWORKS: u8 = 10;
 const HOSTS: u8 = 4;
-/// Sign-ins that a debug build on a busy machine begins in that time at least; several times what one address may hold.
+/// The least number of sign-ins that a debug build on a busy machine begins in that time; several times the limit of
+/// one address.
 const BEGUN: u32 = 1000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +47,7 @@ async fn a_flood_of_sign_ins_pushes_out_nobody_elses_and_holds_up_nobody() {
     let mut slowest = Duration::ZERO;
     while began.elapsed() < FLOOD {
         let asked = Instant::now();
-        // Each of these writes a sign-in of its own.
+        // Each of these requests stores a new sign-in.
         let mut browser = Browser::new(&gateway.home);
         browser.client = Client::from(&gateway.home, Ipv4Addr::new(127, 0, 201, 1));
         form_to(&browser.open(&application.request(&random(), &[])).await, "/login");
@@ -54,7 +56,7 @@ async fn a_flood_of_sign_ins_pushes_out_nobody_elses_and_holds_up_nobody() {
     }
     let begun: u32 = flood.end().await.into_iter().sum();
     println!("{begun} sign-ins begun in {FLOOD:?}; somebody else waited {slowest:?} at most");
-    assert!(begun >= BEGUN, "{begun} sign-ins are no flood");
+    assert!(begun >= BEGUN, "{begun} sign-ins are too few for a flood");
     assert!(slowest < PROMPT, "a page took {slowest:?}");
     let consent = person.log_in(&page, "admin", PASSWORD).await;
     form_to(&consent, "/consent");

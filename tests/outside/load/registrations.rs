@@ -1,4 +1,4 @@
-//! Registrations: what one costs beside thousands of others, and what a flood of them leaves to other people.
+//! Registrations: the cost of one among thousands, and the capacity that a flood leaves for others.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -19,7 +19,7 @@ use crate::support::page::Browser;
 
 /// Registrations in one measurement.
 const MEASURED: usize = 300;
-/// Clients that the store holds when the last are measured.
+/// Clients in the store during the last measurement.
 const CLIENTS: usize = 6000;
 const AT_ONCE: usize = 8;
 
@@ -30,7 +30,7 @@ async fn register(client: &mut Client, name: &str) -> Reply {
     client.post_json("/register", &body).await
 }
 
-/// Registers this many clients of different names.
+/// Registers this many clients with different names.
 async fn fill(gateway: &Gateway, count: usize) {
     let each = async |count: usize| {
         let mut client = Client::new(&gateway.home);
@@ -42,7 +42,7 @@ async fn fill(gateway: &Gateway, count: usize) {
     futures_util::future::join_all((0..AT_ONCE).map(|_| each(count.div_ceil(AT_ONCE)))).await;
 }
 
-/// The CPU time of the process for `MEASURED` registrations.
+/// The CPU time that the process takes for `MEASURED` registrations.
 async fn cost(gateway: &Gateway) -> Duration {
     let before = gateway.cpu_time();
     fill(gateway, MEASURED).await;
@@ -73,7 +73,7 @@ async fn strict(token_per_second: u32) -> Gateway {
     home.start().await
 }
 
-/// How many of `count` new clients each of these addresses may register.
+/// Returns how many clients these addresses may register in total, if each tries `count` new ones.
 async fn heard(gateway: &Gateway, from: impl IntoIterator<Item = [u8; 4]>, count: usize) -> u64 {
     let mut heard = 0;
     for address in from {
@@ -93,7 +93,7 @@ async fn heard(gateway: &Gateway, from: impl IntoIterator<Item = [u8; 4]>, count
 async fn rg_02_a_flood_of_registrations_leaves_others_their_share() {
     let gateway = strict(50).await;
     let application = Application::register(&gateway.home, CALLBACK).await;
-    // Somebody gets a token at this site.
+    // A user gets a token at this site.
     let known = Ipv4Addr::new(127, 0, 77, 7);
     let code = application.authorize(&mut Browser::new(&gateway.home)).await;
     Tokens::from(&application.redeem(&mut Client::from(&gateway.home, known), &code).await);
@@ -112,15 +112,15 @@ async fn rg_02_a_flood_of_registrations_leaves_others_their_share() {
     let refused = statuses.iter().filter(|status| **status == 400).map(|_| 1).sum();
     assert!(is_spent(refused, 20), "{statuses:?}");
     let mut all = heard(&gateway, [[127, 0, 1, 1]], 30).await;
-    assert!(is_spent(all, 20), "{all} of an address, malformed ones aside");
+    assert!(is_spent(all, 20), "{all} registrations of an address, malformed ones aside");
     all += heard(&gateway, (2..12).map(|host| [127, 0, 1, host]), 30).await;
-    assert!(is_spent(all, 80), "{all} of a site, four times as many");
+    assert!(is_spent(all, 80), "{all} registrations of a site; its limit is four times as large");
     all += heard(&gateway, (2..12).map(|site| [127, 0, site, 1]), 30).await;
     all += heard(&gateway, [[127, 0, 99, 1]], 1).await;
-    assert!(is_spent(all, 200), "{all} of all strangers, ten times as many, and nothing is left for another");
-    assert_eq!(heard(&gateway, [[127, 0, 77, 8]], 5).await, 5, "but for a site where somebody has got a token");
+    assert!(is_spent(all, 200), "{all} registrations of all strangers; their limit is ten times as large");
+    assert_eq!(heard(&gateway, [[127, 0, 77, 8]], 5).await, 5, "a site where a user got a token can register");
 
-    // What is registered already does not count, wherever it comes from.
+    // A client that is already registered does not count, wherever the request comes from.
     let mut ids = HashSet::new();
     for host in 1..50 {
         let mut client = Client::from(&gateway.home, [127, 0, 200, host].into());
@@ -137,7 +137,7 @@ async fn rg_02_a_flood_of_registrations_leaves_others_their_share() {
 
 #[tokio::test]
 async fn the_budget_of_an_address_is_asked_before_a_body_is_read() {
-    // Ten requests of a client in a burst, and five more a second; eighteen forms, and six more a second.
+    // The limits: a burst of ten requests of a client, then five per second; eighteen forms, then six per second.
     const AT_ONCE: usize = 40;
     const REFUSED: usize = 5;
     let gateway = strict(1).await;
@@ -159,7 +159,7 @@ async fn the_budget_of_an_address_is_asked_before_a_body_is_read() {
         };
         let answers: FuturesUnordered<_> =
             streams.into_iter().map(|stream| ask(stream.expect("a connection"))).collect();
-        // The gateway gives a body five seconds before it must come at its rate.
+        // A body has five seconds before the gateway enforces its minimum rate.
         let refused = tokio::time::timeout(Duration::from_secs(4), answers.take(REFUSED).collect::<Vec<_>>()).await;
         let refused = refused.unwrap_or_else(|_| panic!("{path}: too few were told to wait before their bodies came"));
         assert!(refused.iter().all(|status| status == b"HTTP/1.1 429"), "{path}");

@@ -1,5 +1,5 @@
-//! What one person may take of an upstream, over all clients: calls that are answered slowly and uploads that stop leave
-//! places for everybody else.
+//! The share of an upstream that one user may take over all clients: slow calls and stalled uploads leave capacity for
+//! everyone else.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,17 +16,17 @@ use crate::support::gateway::{Gateway, Home};
 use crate::support::page::Browser;
 use crate::support::password::PASSWORD;
 
-/// What the upstream has for each worker; there is one.
+/// The upstream's capacity per worker; there is one worker.
 const PLACES: usize = 64;
-/// Clients of the greedy person, and calls and uploads of each at once.
+/// Clients of the greedy user, and the concurrent calls and uploads of each.
 const CLIENTS: usize = 3;
 const CALLS: usize = 40;
 const UPLOADS: usize = 8;
 
-/// As large as a message may be that counts as small, and then some.
+/// Larger than the limit for a small message, in bytes.
 const LARGE: usize = 1_500_000;
 
-/// An upstream that never answers a call of the tool `slow`, and everything else at once; its URL.
+/// An upstream that never answers a call of the tool `slow`, and answers everything else at once; returns its URL.
 async fn upstream() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/mcp", listener.local_addr().expect("an address"));
@@ -77,7 +77,7 @@ async fn token(gateway: &Gateway, user: &str) -> String {
     Tokens::from(&application.redeem(&mut Client::new(&gateway.home), &authorized).await).access
 }
 
-/// A request with this much of its body, on a connection of its own that is kept until the task ends.
+/// Sends a request with this much of its body on its own connection, which stays open until the task ends.
 async fn send(gateway: &Gateway, token: &str, body: &str, part: usize) {
     let mut stream = Client::new(&gateway.home).raw().await.expect("a connection");
     let head = format!(
@@ -86,7 +86,7 @@ async fn send(gateway: &Gateway, token: &str, body: &str, part: usize) {
         gateway.home.public.port(),
         body.len()
     );
-    // A refusal may come before all is written.
+    // A refusal may come before the whole body is written.
     let _refused = stream.write_all(&[head.as_bytes(), &body.as_bytes()[..part]].concat()).await;
     let _answer = stream.read_to_end(&mut Vec::new()).await;
     std::future::pending::<()>().await;
@@ -135,8 +135,8 @@ async fn one_persons_slow_calls_and_stopped_uploads_leave_an_upstream_to_the_oth
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     println!("{asked} calls beside {} that were held; {slowest:?} at most", held.len());
-    assert!(slowest < PROMPT, "somebody else waited {slowest:?}");
+    assert!(slowest < PROMPT, "another user waited {slowest:?}");
     let metrics = ask_operator(gateway.home.operator, "/metrics").await.expect("metrics").text();
     let refused = metrics.lines().any(|line| line.starts_with("mcpgate_") && line.contains("\"429\""));
-    assert!(refused, "the greedy one was refused nothing:\n{metrics}");
+    assert!(refused, "the greedy user was never refused:\n{metrics}");
 }

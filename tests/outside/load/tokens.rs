@@ -1,5 +1,5 @@
-//! Floods of tokens that are known to be bad, revoked or expired: one that is good and that memory does not know yet is
-//! served at once.
+//! Floods of tokens that are known to be revoked or expired: a valid token that is not yet in memory is still served at
+//! once.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::support::client::Client;
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
 
-/// Tokens that were revoked, and as many that have expired.
+/// The number of revoked tokens, and of expired ones.
 const BAD: usize = 100;
-/// Sites that present them, and connections of each.
+/// Sites that present them, and connections from each.
 const SITES: u8 = 8;
 const AT_ONCE: u8 = 4;
-/// What a debug build on a busy machine answers in that time at least.
+/// The least number of requests that a debug build on a busy machine answers in that time.
 const ANSWERED: u32 = 2000;
 
-/// Access tokens of a sign-in, the last one last; and that sign-in is ended if wished.
+/// Access tokens of one sign-in, the newest last. With `is_ended` the sign-in is revoked.
 async fn access_tokens(gateway: &Gateway, is_ended: bool) -> Vec<String> {
     let application = Application::register(&gateway.home, CALLBACK).await;
     let mut client = Client::new(&gateway.home);
@@ -38,7 +38,7 @@ async fn access_tokens(gateway: &Gateway, is_ended: bool) -> Vec<String> {
     access
 }
 
-/// A gateway, and tokens that it gave out two hours ago, by its clock of then: they were revoked, or expired after one.
+/// A gateway, and tokens that it issued two hours ago by a shifted clock: they are revoked, or expired after an hour.
 async fn with_bad_tokens() -> (Gateway, Vec<String>) {
     let folder = tempfile::tempdir().expect("a folder");
     let clock = WallClock::new(folder.path());
@@ -80,7 +80,7 @@ async fn a_flood_of_tokens_known_to_be_bad_keeps_no_good_one_out_that_memory_doe
     let began = Instant::now();
     let (mut slowest, mut calls) = (Duration::ZERO, 0);
     while began.elapsed() < FLOOD {
-        // Another process writes it into the store; the memory of the server learns of it by this very call.
+        // Another process writes the token to the store; the server's memory learns of it through this very call.
         let home = &gateway.home;
         let issued = home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
         let token = issued["access_token"].as_str().expect("a token").to_owned();
@@ -93,6 +93,6 @@ async fn a_flood_of_tokens_known_to_be_bad_keeps_no_good_one_out_that_memory_doe
     }
     let answered: u32 = flood.end().await.into_iter().sum();
     println!("{answered} bad tokens presented; {calls} new ones, {slowest:?} at most");
-    assert!(answered >= ANSWERED, "{answered} are no flood");
+    assert!(answered >= ANSWERED, "{answered} requests are too few for a flood");
     assert!(slowest < PROMPT, "a good token waited {slowest:?}");
 }
