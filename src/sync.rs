@@ -47,7 +47,7 @@ pub async fn repeat(pause: Duration, mut turn: impl FnMut() + Send + 'static) {
     });
     match thread.await.map_err(tokio::task::JoinError::try_into_panic) {
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime is going down.
+        // The runtime is shutting down.
         Ok(()) | Err(Err(_)) => std::future::pending().await,
     }
 }

@@ -226,7 +226,7 @@ impl DataArguments {
 
 /// Returns the advice for when neither the configuration nor the folder in it can be used.
 fn folder_unknown() -> Problem {
-    let fault = "this command needs only the data directory, which the configuration does not tell".to_owned();
+    let fault = "this command needs only the data directory, which the configuration does not name".to_owned();
     let remedy = "name it with this option instead of the file".to_owned();
     Problem { file: None, line: None, key: "--data".to_owned(), fault, remedy }
 }

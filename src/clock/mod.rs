@@ -75,7 +75,7 @@ pub trait ClockSource: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl ClockSource for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one door to the system's time")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only place that reads the system clock")]
     fn wall(&self) -> u64 {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)

@@ -318,7 +318,7 @@ table! {
 }
 
 words! {
-    /// Who ends TLS.
+    /// Where TLS is terminated.
     TlsMode {
         /// We, with a certificate from files.
         Files = "files",

@@ -11,7 +11,7 @@ const OTHERS_WRITE: u32 = 0o002;
 /// The sticky bit: only the owner of an entry may replace it (`/tmp`).
 const STICKY: u32 = 0o1000;
 
-/// Refuses anything but a regular file, a file or folder that anybody may write to, and a symbolic link that leaves its
+/// Refuses anything but a regular file, a file or folder that is writable by everyone, and a symbolic link that leaves its
 /// folder (Kubernetes mounts a ConfigMap with links inside the folder).
 ///
 /// # Errors
@@ -24,7 +24,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
         return Err(files::ReadError::NotAFile(files::name_of(file.file_type())).to_string());
     }
     if has(&file, OTHERS_WRITE) {
-        return Err("everybody may write to it".to_owned());
+        return Err("it is writable by everyone".to_owned());
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let folder = folder.canonicalize().map_err(|e| e.to_string())?;
@@ -35,7 +35,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     for folder in folders {
         let folder = metadata(folder)?;
         if has(&folder, OTHERS_WRITE) && !has(&folder, STICKY) {
-            return Err("everybody may write to its folder".to_owned());
+            return Err("its folder is writable by everyone".to_owned());
         }
     }
     Ok(())
@@ -62,10 +62,10 @@ mod tests {
         chmod(&file, 0o644);
         assert_eq!(check(&file), Ok(()));
         chmod(&file, 0o646);
-        assert_eq!(check(&file), Err("everybody may write to it".into()));
+        assert_eq!(check(&file), Err("it is writable by everyone".into()));
         chmod(&file, 0o644);
         chmod(dir.path(), 0o777);
-        assert_eq!(check(&file), Err("everybody may write to its folder".into()));
+        assert_eq!(check(&file), Err("its folder is writable by everyone".into()));
         chmod(dir.path(), 0o1777);
         assert_eq!(check(&file), Ok(()));
         assert_eq!(check(dir.path()), Err("it is a folder, not a plain file".into()));

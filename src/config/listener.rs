@@ -107,7 +107,7 @@ impl Check<'_> {
         let (certificate, _) = path(&file.listen.certificate, "listen.certificate", "certificate chain");
         let (key, mode) = path(&file.listen.key, "listen.key", "key");
         if let Some(setting) = file.listen.key.as_ref().filter(|_| mode.is_some_and(|mode| mode & 0o007 != 0)) {
-            self.report.wrong(setting, "everybody may read this key", "run chmod 0640 or 0600 on it");
+            self.report.wrong(setting, "this key is readable by everyone", "run chmod 0640 or 0600 on it");
         }
         TlsConfig::Files { certificate, key }
     }

@@ -178,7 +178,7 @@ impl Check<'_> {
         let fault = match store.value.split_once(':') {
             None if store.value == "embedded" => return,
             Some(("postgres" | "postgresql", _)) => "a PostgreSQL store does not exist yet",
-            None | Some(_) => "this store does not exist",
+            None | Some(_) => "this store does not exist yet",
         };
         self.report.wrong(store, fault, "write store = \"embedded\", or remove it");
     }

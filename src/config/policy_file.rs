@@ -126,7 +126,7 @@ table! {
         request_target: Bytes = "16KiB", "1KiB" to "32KiB";
         /// Number of header fields of a request (431).
         header_fields: usize = 100, 16 to 1000;
-        /// Size of the whole head of a request (431).
+        /// Maximum size of a request head; larger ones get 431.
         head_bytes: Bytes = "32KiB", "8KiB" to "256KiB";
         /// Size of the body of an OAuth request (413).
         oauth_body: Bytes = "64KiB", "4KiB" to "1MiB";

@@ -233,7 +233,7 @@ fn unique(check: &Check<'_>, written: &Upstream, new: &UniqueName<'_>, found: &[
         } else if below(&ours, &theirs, other.kind) || below(&theirs, &ours, new.kind) {
             let fault =
                 format!("this path overlaps with the path of {whose}, and one of the two upstreams has kind \"http\"");
-            check.report.wrong(path, fault, "choose paths of which none is below the other");
+            check.report.wrong(path, fault, "choose paths so that neither contains the other");
         }
     }
 }

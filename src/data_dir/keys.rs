@@ -60,7 +60,7 @@ pub enum KeysError {
         line: usize,
     },
     /// The file contains no key.
-    #[error("{}: there is no key in it", path.display())]
+    #[error("{}: this file contains no key", path.display())]
     Empty {
         /// The key file.
         path: PathBuf,

@@ -38,7 +38,7 @@ impl PageRejection {
             )
             .respond(visit, StatusCode::FORBIDDEN),
             Self::RepeatedCookie => words(
-                "Your browser sent two cookies of one name",
+                "Your browser sent two cookies with the same name",
                 "This gateway cannot tell which of them it set, so it uses neither.",
                 "Delete the cookies for this site and start again from your application.",
             )
@@ -104,14 +104,14 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
                 "Done, but not yet saved",
                 "The access that you ended has ended, but this could not be saved yet. If the gateway restarts \
                  before it is saved, it is undone.",
-                "Come back in a few minutes and check that it is still so.",
+                "Come back in a few minutes and check again.",
             ),
             visit,
         ),
         AuthorizeRejection::Unavailable => unavailable(
             &words(
                 "Temporarily unavailable",
-                "A part of this gateway does not respond. Nothing was changed.",
+                "Part of this gateway is not responding. Nothing was changed.",
                 "Reload this page in a few seconds.",
             ),
             visit,

@@ -74,8 +74,8 @@ rules! {
     ScopesGone = "scopes_gone", None, "a requested scope that is still configured";
     AccountOrResourceGone = "account_or_resource_gone", None, "an enabled account, and a configured upstream";
     WrongPassword = "wrong_password", None, "the name and password of an enabled account";
-    LoginThrottled = "login_throttled", None, "fewer wrong passwords for one name, from one network and in all, and \
-                                               a free slot to check one";
+    LoginThrottled = "login_throttled", None, "fewer wrong passwords (per name, per network, in total), and a free \
+                                               slot for the check";
     PasswordPoor = "password_poor", None, "a new password of at least login.min_password characters and at most 1024 \
                                            bytes that is hard to guess";
     PasswordsDiffer = "passwords_differ", None, "the same new password twice";

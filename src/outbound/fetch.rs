@@ -64,7 +64,7 @@ impl FetchError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            // A maintenance page is temporary, too.
+            // `ContentType`: a maintenance page is HTML, and temporary.
             Self::Dns | Self::Connect | Self::ContentType | Self::Slow | Self::Busy | Self::Protocol => true,
             Self::Status { code, .. } => *code >= 500 || *code == 429 || *code == 403,
             // An attacker who can break TLS must not be able to keep an old document in use.

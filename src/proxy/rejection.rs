@@ -131,7 +131,7 @@ impl Rejection {
             Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded", "too many requests are in \
                                                                                      progress")
                 .key("upstream.max_connections"),
-            Self::GoingDown => Row::unavailable(Outcome::GoingDown, "going_down", "the gateway is going down"),
+            Self::GoingDown => Row::unavailable(Outcome::GoingDown, "going_down", "the gateway is shutting down"),
             Self::Upstream(fault) => Row { key: fault.key, ..fault.cause.row() },
             Self::Internal => Row { field: Field::None, ..Row::unavailable(Outcome::Internal, "internal",
                 "a fault of the gateway").status(StatusCode::INTERNAL_SERVER_ERROR) },

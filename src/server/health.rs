@@ -25,7 +25,7 @@ pub(super) fn answer(process: &Process, method: &Method, listener: &Listener) ->
     let mut response = if !matches!(*method, Method::GET | Method::HEAD) {
         reply::method_not_allowed("GET, HEAD")
     } else if process.draining.load(Relaxed) {
-        reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "going down\n")
+        reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "shutting down\n")
     } else if !process.cache.is_current() {
         reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n")
     } else {

@@ -53,7 +53,8 @@ impl Hosts {
         self.0.push(ours(authority.clone()));
     }
 
-    /// Takes an authority apart; `None` when it is malformed. Ours, which nearly every request names, have been before.
+    /// Takes an authority apart; `None` when it is malformed. Our own, which nearly every request
+    /// names, were compared before this.
     pub(super) fn read<'a>(&'a self, authority: &'a str) -> Option<Named<'a>> {
         if let Some(ours) = self.0.iter().find(|ours| ours.authority.eq_ignore_ascii_case(authority)) {
             return Some(Named { name: &ours.name, is_address: ours.is_address, is_ours: true });

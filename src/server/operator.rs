@@ -166,7 +166,7 @@ impl Operator {
     /// Returns whether requests should be sent here; the error says why not.
     async fn readiness(&self) -> Result<(), &'static str> {
         if self.process.draining.load(Relaxed) {
-            return Err("going down");
+            return Err("shutting down");
         }
         if self.store.stats().halted {
             return Err("the store cannot be written until a restart");

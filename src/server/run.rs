@@ -154,7 +154,7 @@ impl Gateway {
     /// Lets requests in progress finish, for the configured time. A second signal ends the wait at once.
     async fn drain(self, signals: &mut Signals) -> ServerLock {
         let limit = self.reloader.in_force.config().timeouts.drain;
-        tracing::info!(connections = self.process.admission.open(), "going down");
+        tracing::info!(connections = self.process.admission.open(), "shutting down");
         service_manager::stopping(limit);
         self.process.draining.store(true, SeqCst);
         self.closing.cancel();

@@ -1,4 +1,4 @@
-//! What the example, the reference and README say is what the program does.
+//! The example, the reference and README agree with the program.
 
 use std::path::Path;
 
@@ -28,13 +28,13 @@ fn what_the_documents_show_is_reached_at_its_public_url_and_needs_no_second_look
     }
 }
 
-/// Whoever reads a key in the log or in a document looks for it in the file.
+/// Every key that the log or a document names exists, so that a reader finds it in the file.
 #[test]
 fn every_key_that_is_named_is_one_of_the_file() {
     let keys: std::collections::BTreeSet<_> = mcpgate::config::keys().collect();
     let tables: std::collections::BTreeSet<_> = keys.iter().filter_map(|key| Some(key.rsplit_once('.')?.0)).collect();
     let is_word = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
-    // `table.key`, of a table that there is.
+    // `table.key`, with a table that exists.
     let is_wrong = |word: &str| {
         let named = word.rsplit_once('.').is_some_and(|(table, key)| tables.contains(table) && !key.is_empty());
         named && !keys.contains(word) && !tables.contains(word)
@@ -56,7 +56,7 @@ fn every_key_that_is_named_is_one_of_the_file() {
     for path in texts.iter().filter(|path| path.extension().is_some_and(|e| e == "rs" || e == "md")) {
         let text = std::fs::read_to_string(path).unwrap();
         let quote = if path.extension().is_some_and(|e| e == "md") { '`' } else { '"' };
-        // Each text between quotes that is made of keys alone. Kinds of events look the same.
+        // Quoted texts that consist of keys alone. Kinds of events have the same form.
         for quoted in text.split(quote).filter(|_| !path.ends_with("src/store/audit_event.rs")) {
             wrong.extend(
                 quoted.split(", ").filter(|word| word.chars().all(is_word) && is_wrong(word)).map(str::to_owned),
@@ -83,14 +83,14 @@ fn the_example_loads_and_names_every_key() {
         }
     }
     let missing: Vec<_> = mcpgate::config::keys().filter(|key| !named.contains(key)).collect();
-    assert!(missing.is_empty(), "the example says nothing of {missing:?}");
+    assert!(missing.is_empty(), "the example lacks {missing:?}");
 }
 
-/// What the reference says of every key, by its full name: what it is, and its default as TOML if it has one.
+/// The reference's rows by full key: the description, and the default as TOML if there is one.
 fn rows_of_reference() -> std::collections::BTreeMap<String, (String, Option<String>)> {
     let mut rows = std::collections::BTreeMap::new();
     let mut table = String::new();
-    // A row may go on in the next line, within a list.
+    // A row may continue on the next line, within a list.
     for line in reference().replace(",\n", ", ").lines() {
         if let Some(heading) = line.strip_prefix("## ") {
             table =
@@ -111,7 +111,7 @@ fn full_name(table: &str, key: &str) -> String {
 
 #[test]
 fn what_the_example_says_is_what_the_reference_says() {
-    // Not left out, and not the defaults: upstreams are shown by examples.
+    // Exceptions: the example shows upstreams with values that are neither left out nor the default.
     const CHOSEN: [&str; 5] = [
         "upstream.kind = \"http\"",
         "upstream.default_scopes = [\"files:read\"]",
@@ -123,7 +123,7 @@ fn what_the_example_says_is_what_the_reference_says() {
     assert_eq!(rows.len(), mcpgate::config::keys().count());
     let text = std::fs::read_to_string(root().join("gateway.toml.example")).expect("the example can be read");
     let (mut table, mut comment, mut wrong) = (String::new(), String::new(), Vec::new());
-    // A list may go on in the next lines.
+    // A list may continue on the next lines.
     for line in text.replace("[\n    ", "[").replace(",\n    ", ", ").replace(",\n]", "]").lines() {
         let (line, is_comment) = line.strip_prefix("# ").map_or((line, false), |line| (line, true));
         if let Some(header) = line.strip_prefix('[').filter(|_| !is_comment) {
@@ -133,7 +133,7 @@ fn what_the_example_says_is_what_the_reference_says() {
         let is_name =
             |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b"_0123456789".contains(&b));
         let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| is_name(key)) else {
-            // What is said before an empty line is said of no key.
+            // A comment followed by an empty line does not describe a key.
             comment = if line.is_empty() { String::new() } else { format!("{comment}{line}\n") };
             continue;
         };
@@ -155,7 +155,7 @@ fn what_the_example_says_is_what_the_reference_says() {
         let is_number = |word: &String| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
         for number in words(&comment).iter().filter(|word| is_number(word)) {
             if !words(about).contains(number) {
-                wrong.push(format!("{name}: {number} is not in what the reference says: {about}"));
+                wrong.push(format!("{name}: {number} is not in the reference: {about}"));
             }
         }
         let value = value.split(" # ").next().unwrap_or_default();
@@ -198,7 +198,7 @@ fn cf_02_paths_of_later_versions_are_kept_and_the_reference_names_them() {
         }
         assert!(reference.contains(&format!("\n- `/{kept}`: ")), "{kept}");
     }
-    // `api` is the operator's, now and later.
+    // `api` is free for operators, now and later.
     for path in ["/api", "/api/oauth", "/mcp/device", "/devices", "/oauth2"] {
         assert_eq!(problems_of(&GOOD.replace("\"/mcp\"", &format!("{path:?}")), &Overrides::default()), [], "{path}");
     }

@@ -1,4 +1,4 @@
-//! The public URL, listeners, browsers and what is dangerous in the open.
+//! The public URL, listeners, browsers, and settings that are dangerous on an open network.
 
 use mcpgate::config::{Overrides, TlsConfig};
 
@@ -40,9 +40,9 @@ fn cf_05_two_listeners_need_two_places() {
         let found =
             lines(&problems_of(&format!("operator = {{ address = {operator:?} }}\n{text}"), &Overrides::default()));
         assert_eq!(found.len(), usize::from(clash), "{public} {operator}: {found:?}");
-        let wished =
+        let expected =
             format!("gateway.toml:1: operator.address: the public listener uses {public}, too; choose another");
-        assert!(found.iter().all(|problem| problem.starts_with(&wished)), "{found:?}");
+        assert!(found.iter().all(|problem| problem.starts_with(&expected)), "{found:?}");
     }
     let listen = Some("127.0.0.1:9090".parse().expect("an address"));
     assert!(

@@ -1,5 +1,5 @@
-//! The configuration as an operator meets it. A failure means that the example or the reference no longer tells the
-//! truth, or that a fault is no longer reported with its line and remedy.
+//! The configuration as an operator uses it. A failure means that the example or the reference is wrong, or that a
+//! fault is no longer reported with its line and remedy.
 
 #![expect(clippy::expect_used, reason = "a test may stop at the first surprise")]
 

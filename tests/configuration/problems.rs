@@ -22,7 +22,7 @@ fn cf_01_broken_syntax_names_its_lines() {
 #[test]
 fn cf_02_what_is_bad_in_meaning_is_refused() {
     let serve = Overrides::default();
-    for (text, wished) in [
+    for (text, expected) in [
         (
             GOOD.replace("https://mcp.example.com", "http://mcp.example.com"),
             "gateway.toml:1: public_url: the public URL must be https",
@@ -56,22 +56,22 @@ fn cf_02_what_is_bad_in_meaning_is_refused() {
         ),
     ] {
         let found = lines(&problems_of(&text, &serve));
-        assert!(found.iter().any(|p| p.starts_with(wished)), "{wished}: {found:?}");
+        assert!(found.iter().any(|p| p.starts_with(expected)), "{expected}: {found:?}");
     }
 }
 
 #[test]
 fn cf_02_a_store_that_is_not_there_yet_is_refused_and_its_password_not_shown() {
-    for (store, wished) in [
+    for (store, expected) in [
         ("postgres://mcpgate:geheim@db/mcpgate", "a PostgreSQL store does not exist yet"),
         ("postgresql://db", "a PostgreSQL store does not exist yet"),
-        ("memory", "this store does not exist"),
-        ("embedded:x", "this store does not exist"),
-        ("", "this store does not exist"),
+        ("memory", "this store does not exist yet"),
+        ("embedded:x", "this store does not exist yet"),
+        ("", "this store does not exist yet"),
     ] {
         for overrides in [Overrides::default(), up(), Overrides { data_only: true, ..Overrides::default() }] {
             let found = lines(&problems_of(&format!("store = {store:?}\n{GOOD}"), &overrides));
-            let whole = format!("gateway.toml:1: store: {wished}; write store = \"embedded\", or remove it");
+            let whole = format!("gateway.toml:1: store: {expected}; write store = \"embedded\", or remove it");
             assert_eq!(found, [whole], "{store}");
         }
     }

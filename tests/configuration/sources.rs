@@ -8,7 +8,7 @@ use crate::{GOOD, lines, load, only_problem, problems_of, up};
 
 #[test]
 fn cf_06_the_environment_sets_nothing_by_itself() {
-    // Only a reference in the file reads a variable; a name that looks like a key's has no effect.
+    // A variable is read only if the file refers to it; a variable that is named like a key has no effect.
     let with = "public_url = \"https://mcp.example.com\"\nextra_hosts = [\"${MCPGATE_TEST_ABSENT}\"]\n";
     let text = GOOD.replace("public_url = \"https://mcp.example.com\"\n", with);
     let found = lines(&problems_of(&text, &Overrides::default()));
@@ -26,10 +26,10 @@ fn cf_07_a_file_that_others_may_write_is_refused() {
     std::fs::write(&file, GOOD).expect("it can be written");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("its mode can be set");
     let problems = Config::load(Some(&file), &Overrides::default()).expect_err("it is refused");
-    assert_eq!(problems[0].fault, "everybody may write to it");
+    assert_eq!(problems[0].fault, "it is writable by everyone");
 }
 
-/// What stands where a file is expected, each under its name in a folder.
+/// Files of the wrong kind, each under its name in a folder.
 fn no_plain_files() -> tempfile::TempDir {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
@@ -88,7 +88,7 @@ fn up_takes_its_options_and_adds_a_file() {
     assert_eq!(config.public_url, "https://localhost:9443");
     assert_eq!(config.upstreams[0].url.as_str(), "http://127.0.0.1:7000/mcp");
     assert_eq!((config.demo, config.workers, config.tokens.access.as_secs()), (false, 3, 300));
-    // Until it is known what it calls itself. The address is not for everybody.
+    // The fallback until the upstream's own name is known. The address is not public.
     assert_eq!((config.upstreams[0].display_name.as_str(), config.upstreams[0].takes_title), ("MCP server", true));
     let titled = config.with_title("mcp", "Weather").expect("it has a new name");
     assert_eq!(titled.upstreams[0].display_name, "Weather");
@@ -120,11 +120,11 @@ fn relative_paths_start_from_the_file() {
     assert_eq!(config.data_dir, dir.path().canonicalize().map(|d| d.join("data")).unwrap_or_else(|_| PathBuf::new()));
 }
 
-/// Paths in it are printed to be pasted elsewhere.
+/// Its paths are printed to be pasted elsewhere.
 #[test]
 fn the_data_folder_of_the_command_line_is_absolute() {
     let config = load("", &Overrides { data_dir: Some("here".into()), ..up() });
-    assert_eq!(config.data_dir, std::env::current_dir().expect("we are somewhere").join("here"));
+    assert_eq!(config.data_dir, std::env::current_dir().expect("there is a current directory").join("here"));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_reload_names_the_keys_that_need_a_restart() {
     assert_eq!(before.needs_restart(&before), [""; 0]);
 }
 
-/// What is read once, at the start, must not be called "in force" after a reload.
+/// A value that is read once, at the start, must not be reported as "in force" after a reload.
 #[test]
 fn whatever_the_reference_says_needs_a_restart_is_refused_by_a_reload() {
     let mut said = Vec::new();

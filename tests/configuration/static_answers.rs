@@ -1,4 +1,4 @@
-//! Answers that the configuration holds, the logo and links of pages.
+//! Static answers in the configuration, and the logo and links of pages.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -55,7 +55,7 @@ fn what_is_wrong_with_static_answers_is_reported_at_once_with_its_lines() {
         (path("e"), "content = \"x\"\nfile = \"whole\"", Some("file: there is also content")),
         (path("f"), "file = \"large\"", Some("file: the file cannot be used (it is larger than 64 KiB)")),
         (path("g"), "file = \"octets\"", Some("file: this is not text in UTF-8")),
-        (path("h"), "file = \"open\"", Some("file: the file cannot be used (everybody may write to it)")),
+        (path("h"), "file = \"open\"", Some("file: the file cannot be used (it is writable by everyone)")),
         (path("i"), "file = \"absent\"", Some("file: the file cannot be used (No such file")),
         (path("j"), "file = \".\"", Some("file: the file cannot be used (it is a folder, not a plain file)")),
         (path("k"), "file = \"fifo\"", Some("file: the file cannot be used (it is a named pipe, not a plain file)")),
@@ -68,28 +68,28 @@ fn what_is_wrong_with_static_answers_is_reported_at_once_with_its_lines() {
         (path("n"), "content = \"x\"\ntype = \"text\"", Some("type: this key is unknown")),
     ];
     let mut config = GOOD.to_owned();
-    let mut wished = Vec::new();
+    let mut expected = Vec::new();
     for (index, (path, keys, fault)) in rows.iter().enumerate() {
         let first = config.lines().count() + 1;
         config += &static_answer(path, keys);
-        wished.extend(fault.map(|fault| (first..first + 4, format!("well_known[{index}].{fault}"))));
+        expected.extend(fault.map(|fault| (first..first + 4, format!("well_known[{index}].{fault}"))));
     }
     std::fs::write(dir.path().join("gateway.toml"), config).expect("a temporary file can be written");
     let found = Config::load(Some(&dir.path().join("gateway.toml")), &Overrides::default()).err().unwrap_or_default();
-    assert_eq!(found.len(), wished.len(), "{found:#?}");
-    for (problem, (rows, wished)) in found.iter().zip(wished) {
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (problem, (rows, expected)) in found.iter().zip(expected) {
         let said = format!("{}: {}; {}", problem.key, problem.fault, problem.remedy);
-        assert!(said.starts_with(&wished), "{wished}: {said}");
+        assert!(said.starts_with(&expected), "{expected}: {said}");
         assert!(problem.line.is_some_and(|line| rows.contains(&line)), "{problem:?}");
     }
     let many: String = (0..101).map(|number| static_answer(&path(&number.to_string()), text)).collect();
     assert!(only_problem(&many).contains("well_known[100].path: there are more than 100"));
-    // Commands about data do not need them.
+    // Commands that work on data do not need these files.
     let data = Overrides { data_only: true, ..Overrides::default() };
     assert!(Config::load(Some(&dir.path().join("gateway.toml")), &data).is_ok());
 }
 
-/// Neither what the gateway answers, in any spelling, nor what ACME uses.
+/// Neither a path that the gateway answers, in any spelling, nor the ones of ACME.
 #[test]
 fn cf_02_no_static_answer_is_at_an_address_of_the_gateways_own() {
     let routes = std::fs::read_to_string(root().join("tests/golden/public_routes.txt")).expect("it can be read");
@@ -104,7 +104,7 @@ fn cf_02_no_static_answer_is_at_an_address_of_the_gateways_own() {
     }
 }
 
-/// The beginning of a PNG picture, which says how large it is.
+/// The beginning of a PNG image, which states its size.
 fn png(width: u32, height: u32) -> Vec<u8> {
     let head = [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &width.to_be_bytes(), &height.to_be_bytes()];
     head.concat()

@@ -33,9 +33,9 @@ fn cf_02_every_path_of_the_gateways_own_is_reserved() {
     let own = mcpgate::endpoints::ROUTES.iter().map(|route| route.path).chain(["/healthz", "/metrics", "/readyz"]);
     for own in own {
         let below = if own.ends_with('/') { format!("{own}x") } else { format!("{own}/x") };
-        let wished = if own == "/" { vec![own.to_owned()] } else { vec![own.to_ascii_uppercase(), below] };
-        for path in wished {
-            // Without the slash at its end, which no public path may have.
+        let expected = if own == "/" { vec![own.to_owned()] } else { vec![own.to_ascii_uppercase(), below] };
+        for path in expected {
+            // Without a slash at the end, which no public path may have.
             let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path };
             let text = GOOD.replace("\"/mcp\"", &format!("{path:?}"));
             let found = lines(&problems_of(&text, &Overrides::default()));
@@ -55,7 +55,7 @@ fn an_upstream_url_holds_no_credentials_and_is_not_the_gateway() {
 
 #[test]
 fn headers_are_valid_and_leave_the_connection_alone() {
-    for (headers, wished) in [
+    for (headers, expected) in [
         ("{ Connection = \"close\" }", "headers.Connection"),
         ("{ X-Mcpgate-Subject = \"admin\" }", "headers.X-Mcpgate-Subject"),
         ("{ X_Mcpgate_User = \"admin\" }", "headers.X_Mcpgate_User"),
@@ -66,7 +66,7 @@ fn headers_are_valid_and_leave_the_connection_alone() {
         ("{ X-Key = 3 }", "upstream[0].headers"),
     ] {
         let problem = only_problem(&format!("headers = {headers}\n"));
-        assert!(problem.starts_with("gateway.toml:7: ") && problem.contains(wished), "{problem}");
+        assert!(problem.starts_with("gateway.toml:7: ") && problem.contains(expected), "{problem}");
     }
     let config = load(&format!("{GOOD}headers = {{ Authorization = \"Bearer k7\" }}\n"), &Overrides::default());
     assert!(config.upstreams[0].headers[0].1.is_sensitive());
@@ -85,7 +85,7 @@ fn no_header_that_must_not_arrive_can_be_passed() {
 
 #[test]
 fn passed_headers_are_named_plainly_once_and_not_set_by_the_gateway() {
-    for (names, wished) in [
+    for (names, expected) in [
         ("\"bad name\"", "not the name of a header; write letters"),
         ("\"\"", "not the name of a header"),
         ("\"X_Region\"", "an underscore is never forwarded"),
@@ -106,7 +106,7 @@ fn passed_headers_are_named_plainly_once_and_not_set_by_the_gateway() {
     ] {
         let problem = only_problem(&format!("headers = {{ X-Set = \"a\" }}\npass_headers = [{names}]\n"));
         let is_there = problem.starts_with("gateway.toml:8: upstream[0].pass_headers[");
-        assert!(is_there && problem.contains(wished), "{problem}");
+        assert!(is_there && problem.contains(expected), "{problem}");
     }
     let config = load(&format!("{GOOD}pass_headers = [\"X-Region\", \"Priority\"]\n"), &Overrides::default());
     assert_eq!(config.upstreams[0].pass_headers, ["x-region", "priority"]);
@@ -115,7 +115,7 @@ fn passed_headers_are_named_plainly_once_and_not_set_by_the_gateway() {
 #[test]
 fn no_name_by_which_programs_know_a_caller_or_a_credential_can_be_passed() {
     let (credential, caller, target) = ("name of a credential", "read the caller", "another path, host or method");
-    for (wished, names) in [
+    for (expected, names) in [
         (credential, "X-Functions-Key Ocp-Apim-Subscription-Key X-Gateway-Key X-Session-Id X-Sid Signature"),
         (credential, "Signature-Input X-Hub-Signature X-Hub-Signature-256 X-Amz-Security-Token"),
         (caller, "Impersonate-User Impersonate-Group X-Impersonate-User X-Grafana-User Remote-Email Remote-Groups"),
@@ -130,7 +130,7 @@ fn no_name_by_which_programs_know_a_caller_or_a_credential_can_be_passed() {
             for kind in ["mcp", "http"] {
                 let problem = only_problem(&format!("kind = {kind:?}\npass_headers = [{name:?}]\n"));
                 assert!(
-                    problem.contains(": upstream[0].pass_headers[0]: ") && problem.contains(wished),
+                    problem.contains(": upstream[0].pass_headers[0]: ") && problem.contains(expected),
                     "{name}: {problem}"
                 );
             }
@@ -138,7 +138,7 @@ fn no_name_by_which_programs_know_a_caller_or_a_credential_can_be_passed() {
     }
 }
 
-/// What cannot be a host.
+/// Values that are not a host.
 const NO_HOSTS: [&str; 38] = [
     "",
     "http://a",
@@ -220,7 +220,7 @@ fn scopes_come_from_the_catalogue() {
     assert!(only_problem("[[upstream.scope]]\nname = \"a b\"\ntitle = \"X\"\n").contains("cannot be a scope"));
 }
 
-/// A client sends back the scopes that it was given; longer than a parameter may be, they would fail every refresh.
+/// A client sends back the scopes that it was given. Longer than a parameter may be, they would fail every refresh.
 #[test]
 fn default_scopes_fit_into_a_parameter() {
     let long = |n: usize| format!("{}{n}", "s".repeat(250));
@@ -235,7 +235,7 @@ fn default_scopes_fit_into_a_parameter() {
     assert!(found.contains("upstream[0].default_scopes: together these exceed the limits"), "{found}");
 }
 
-/// Else its metadata would invite clients to a sign-in that always refuses them.
+/// Otherwise its metadata would send clients to a sign-in that always refuses them.
 #[test]
 fn an_upstream_of_a_tenant_that_nobody_can_sign_in_to_is_refused() {
     let found = only_problem("tenant = \"acme\"\n");

@@ -307,7 +307,7 @@ async fn a_stream_under_way_ends_by_itself_while_the_gateway_drains() {
     idle.read_to_end(&mut rest).await.unwrap();
     assert!(TcpStream::connect(gateway.home.public).await.is_err());
     let probe = operator(&gateway.home, "/readyz", &[]).await;
-    assert_eq!((probe.status, probe.text().as_str()), (503, "going down\n"));
+    assert_eq!((probe.status, probe.text().as_str()), (503, "shutting down\n"));
     tell.send(()).unwrap();
     let mut rest = String::new();
     reader.read_to_string(&mut rest).await.unwrap();
@@ -324,7 +324,7 @@ async fn a_call_that_does_not_end_is_answered_with_the_reason_when_the_time_to_d
     gateway.signal("TERM");
     let mut rest = String::new();
     reader.read_to_string(&mut rest).await.unwrap();
-    assert!(rest.contains(r#""id":1,"error":{"code":-32603,"message":"the gateway is going down"}"#), "{rest}");
+    assert!(rest.contains(r#""id":1,"error":{"code":-32603,"message":"the gateway is shutting down"}"#), "{rest}");
     assert!(rest.ends_with("0\r\n\r\n"), "the stream has no proper end: {rest:?}");
     assert_eq!(gateway.ended().await, Some(0));
     assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&began.elapsed()), "{:?}", began.elapsed());
@@ -351,7 +351,7 @@ async fn a_stream_that_never_ends_by_itself_does_not_hold_up_the_end() {
     gateway.signal("TERM");
     let mut rest = String::new();
     reader.read_to_string(&mut rest).await.unwrap();
-    assert!(rest.contains(": the gateway is going down") && rest.ends_with("0\r\n\r\n"), "{rest:?}");
+    assert!(rest.contains(": the gateway is shutting down") && rest.ends_with("0\r\n\r\n"), "{rest:?}");
     assert_eq!(gateway.ended().await, Some(0), "the gateway ends within ten seconds");
 }
 
@@ -361,7 +361,7 @@ async fn a_second_signal_ends_the_waiting() {
     let mut gateway = Home::new("", Some(url)).start().await;
     let reader = open_stream(&gateway).await;
     gateway.signal("TERM");
-    until_said(&gateway.home, "going down").await;
+    until_said(&gateway.home, "shutting down").await;
     gateway.signal("INT");
     assert_eq!(gateway.ended().await, Some(0));
     drop(reader);

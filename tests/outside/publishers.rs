@@ -97,7 +97,7 @@ async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuse
     assert_eq!((imported["client_id"].as_str(), imported["document_source"].as_str()), (Some(&*id), Some("imported")));
     let mut browser = Browser::new(&gateway.home);
     let page = browser.ask(&application.request(&random(), &[])).await;
-    for said in ["Published by localhost", "localhost could not be asked for its description: this is a copy from"] {
+    for said in ["Published by localhost", "localhost could not be reached, so this description is a copy from"] {
         assert!(page.text().contains(said), "{said} in {}", page.text());
     }
     let mut form = form_to(&page, "/consent");

@@ -1,4 +1,4 @@
-//! Calls that take long, and calls that something ends: whoever asked with an id gets an answer to it.
+//! Calls that take long, and calls that are ended: every request with an id gets an answer to that id.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use mcpgate::config::Config;
 use mcpgate::oauth::Lifetime;
 use serde_json::{Value, json};
 
-use super::client::{Ask, Client, Reply};
+use super::client::{Client, RawRequest, Reply};
 use super::log::Log;
 use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
 use super::world::{MCP, PING, World};
@@ -14,11 +14,11 @@ use super::world::{MCP, PING, World};
 pub(super) const BOTH: &str = "application/json, text/event-stream";
 pub(super) const JSON: &str = "200 OK\r\nContent-Type: application/json";
 
-pub(super) fn call(token: &str) -> Ask {
-    Ask::post(PING).bearer(token).field("Accept", BOTH)
+pub(super) fn call(token: &str) -> RawRequest {
+    RawRequest::post(PING).bearer(token).field("Accept", BOTH)
 }
 
-/// A world whose clients see a sign of life soon.
+/// A world whose clients soon get a keep-alive.
 pub(super) async fn world(change: impl FnOnce(&mut Config)) -> World {
     World::with(|config| {
         config.timeouts.sse_keep_alive = Duration::from_millis(40);
@@ -42,7 +42,7 @@ pub(super) fn messages(text: &str) -> Vec<Value> {
     events.map(|data| serde_json::from_str(&data).unwrap_or_else(|e| panic!("{e}: {data}"))).collect()
 }
 
-/// Asserts that the answer is a stream that has ended properly, and that its last message is this error for id 7.
+/// Asserts that the answer is a stream that ended properly, and that its last message is this error for id 7.
 pub(super) fn assert_ended(reply: &Reply, code: i32, why: &str) {
     assert_eq!((reply.status, reply.field("content-type")), (200, Some("text/event-stream")), "{reply:?}");
     assert!(reply.complete, "{reply:?}");
@@ -66,7 +66,7 @@ async fn a_json_answer_that_takes_long_comes_as_an_event_behind_signs_of_life() 
     let text = reply.text().replace(":\n\n", "");
     assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 2, "one event: {text:?}");
     assert_eq!(messages(&text), [json!({"jsonrpc": "2.0", "id": 7, "result": {"a": "b"}})]);
-    // The connection to the upstream serves again.
+    // The connection to the upstream is used again.
     assert_eq!((world.ask(&call(&token)).await.status, world.mcp.connections()), (200, 1));
 }
 
@@ -77,18 +77,18 @@ async fn a_json_answer_that_comes_soon_or_to_who_takes_no_stream_stays_json() {
     let late = || [wait(200), answer(JSON, r#"{"jsonrpc":"2.0","id":7,"result":{}}"#)];
     for accept in ["application/json", "*/*"] {
         world.mcp.then(late());
-        let reply = world.ask(&Ask::post(PING).bearer(&token).field("Accept", accept)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&token).field("Accept", accept)).await;
         assert_eq!((reply.status, reply.field("content-type")), (200, Some("application/json")));
     }
-    // The session's id stands in the head of the answer.
+    // The session's id is in the head of the answer.
     let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#;
     world.mcp.then([wait(200), answer(&format!("{JSON}\r\nMcp-Session-Id: sid-1"), "{}")]);
-    let reply = world.ask(&Ask::post(initialize).bearer(&token).field("Accept", BOTH)).await;
+    let reply = world.ask(&RawRequest::post(initialize).bearer(&token).field("Accept", BOTH)).await;
     assert!(reply.field("mcp-session-id").is_some_and(|id| id.ends_with(".sid-1")), "{reply:?}");
-    // What is no request is answered by a status alone.
+    // A message that is not a request is answered by a status alone.
     world.mcp.then([wait(200), answer("202 Accepted", "")]);
     let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    assert_eq!(world.ask(&Ask::post(note).bearer(&token).field("Accept", BOTH)).await.status, 202);
+    assert_eq!(world.ask(&RawRequest::post(note).bearer(&token).field("Accept", BOTH)).await.status, 202);
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_late_answer_that_cannot_be_passed_on_is_an_error_for_the_id() {
     }
 }
 
-/// Opens a call whose stream has brought this much.
+/// Opens a call and reads its stream up to this text.
 pub(super) async fn open(world: &World, token: &str, events: &str) -> Client {
     world.mcp.then([send(EVENTS), chunk(events), Act::Hang]);
     let mut client = world.connect().await;
@@ -151,7 +151,7 @@ pub(super) async fn open(world: &World, token: &str, events: &str) -> Client {
     client
 }
 
-/// Reads what is left of a stream.
+/// Reads the rest of a stream.
 pub(super) async fn rest(client: &mut Client, already: &str) -> Reply {
     let (mut body, mut complete) = (already.as_bytes().to_vec(), false);
     while let Some(chunk) = soon(client.chunk()).await {
@@ -220,7 +220,7 @@ async fn ss_02_an_event_over_the_limit_is_an_error_for_the_id() {
         assert_ended(&reply, -32603, "larger than allowed");
         assert!(reply.body.len() < 200_000, "{}", reply.body.len());
     }
-    // What is complete in the same piece is passed on.
+    // Events that are complete in the same chunk are forwarded.
     world.mcp.then([send(EVENTS), chunk(&format!("data: {{\"first\":1}}\n\ndata: {line}{line}")), Act::Hang]);
     let reply = world.ask(&call(&token)).await;
     assert_ended(&reply, -32603, "larger than allowed");
@@ -238,14 +238,14 @@ async fn a_call_that_is_under_way_when_the_process_ends_gets_its_answer() {
     late.head().await;
     world.mcp.then([Act::Hang]);
     let mut silent = world.connect().await;
-    silent.send(&Ask::post(PING).bearer(&token).bytes()).await;
+    silent.send(&RawRequest::post(PING).bearer(&token).bytes()).await;
     world.mcp.wait_for_requests(3).await;
     world.close();
-    assert_ended(&rest(&mut open, HALF).await, -32603, "going down");
-    assert_ended(&rest(&mut late, "").await, -32603, "going down");
+    assert_ended(&rest(&mut open, HALF).await, -32603, "shutting down");
+    assert_ended(&rest(&mut late, "").await, -32603, "shutting down");
     let reply = silent.reply().await;
     reply.assert_rpc(503, -32603, json!(7));
-    assert!(reply.text().contains("going down"), "{reply:?}");
+    assert!(reply.text().contains("shutting down"), "{reply:?}");
     world.metric("mcpgate_requests_total{upstream=\"main\",outcome=\"going_down\"} 3").await;
 }
 
@@ -256,7 +256,8 @@ async fn each_request_of_a_batch_gets_its_answer() {
     let batch = r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","method":"x"},{"jsonrpc":"2.0","id":"b","method":"ping"}]"#;
     world.mcp.then([send(EVENTS), chunk(PROGRESS), Act::Hang]);
     let mut client = world.connect().await;
-    let ask = Ask::post(batch).bearer(&made.text).field("Accept", BOTH).field("MCP-Protocol-Version", "2025-03-26");
+    let ask =
+        RawRequest::post(batch).bearer(&made.text).field("Accept", BOTH).field("MCP-Protocol-Version", "2025-03-26");
     client.send(&ask.bytes()).await;
     client.head().await;
     client.chunks_until(PROGRESS).await;
@@ -265,8 +266,8 @@ async fn each_request_of_a_batch_gets_its_answer() {
     assert_eq!(ids, [json!(1), json!("b")]);
 }
 
-pub(super) fn stream(token: &str) -> Ask {
-    Ask::new("GET", "/mcp").bearer(token).field("Accept", "text/event-stream")
+pub(super) fn stream(token: &str) -> RawRequest {
+    RawRequest::new("GET", "/mcp").bearer(token).field("Accept", "text/event-stream")
 }
 
 #[tokio::test]
@@ -280,7 +281,7 @@ async fn a_stream_whose_upstream_sends_no_head_is_open_after_two_seconds() {
     assert_eq!((head.status, head.field("content-type")), (200, Some("text/event-stream")), "{head:?}");
     let text = client.chunks_until("data: first\n\n").await;
     assert!(text.starts_with(":\n\n"), "{text:?}");
-    // A refusal that comes in time passes.
+    // A refusal that comes in time is forwarded.
     world.mcp.then([wait(100), answer("405 Method Not Allowed\r\nAllow: POST", "")]);
     let reply = world.ask(&stream(&token)).await;
     assert_eq!((reply.status, reply.field("allow")), (405, Some("POST")));
@@ -305,7 +306,7 @@ async fn a_refusal_of_a_stream_that_comes_late_is_what_the_next_get_gets() {
     let reply = world.ask(&stream(&token)).await;
     assert_eq!((reply.status, reply.field("allow")), (405, Some("POST")));
     assert_eq!(world.ask(&stream(&other)).await.status, 502);
-    assert_eq!(world.mcp.seen().len(), before, "the upstream has said it");
+    assert_eq!(world.mcp.seen().len(), before, "the upstream's answer is remembered");
     assert_eq!(world.ask(&stream(&token)).await.status, 200, "it is asked again after that");
 }
 

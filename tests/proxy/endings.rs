@@ -1,4 +1,4 @@
-//! Answers that are ended before their own end: because the token was revoked, because the process goes down.
+//! Answers that the gateway ends early: because the token was revoked, or because the process shuts down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::calls::{BOTH, HALF, JSON, PROGRESS, assert_ended, call, open, rest, stream, wait, world};
-use super::client::{Ask, Reply};
+use super::client::{RawRequest, Reply};
 use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
 use super::world::{MCP, PING, World};
 
@@ -23,12 +23,12 @@ async fn tv_14_a_call_that_waits_when_its_token_is_revoked_is_not_answered_after
         let (revoked, other) = (world.token(MCP), world.stored(MCP).await);
         let ask = async |token: &str| {
             world.mcp.then(acts.clone());
-            world.ask(&Ask::post(PING).bearer(token)).await
+            world.ask(&RawRequest::post(PING).bearer(token)).await
         };
         let (reply, kept, ()) = tokio::join!(ask(&revoked.text), ask(&other.text), async {
             world.mcp.wait_for_requests(2).await;
             world.cache.forget_grant(&revoked.record.tenant, revoked.record.grant);
-            // The other one is pushed out of memory, and is good all the same.
+            // The other token is evicted from memory, and is still valid.
             for n in 0..1000 {
                 let mut made = world.make(MCP, "use");
                 made.record.expires_at = made.record.issued_at.plus(Lifetime::from_secs(7200 + n));
@@ -60,7 +60,7 @@ async fn tv_14_a_call_with_a_head_is_not_answered_after_its_token_was_revoked() 
 async fn tv_14_nothing_of_a_begun_answer_passes_once_its_token_was_revoked() {
     let secret = r#"{"jsonrpc":"2.0","id":7,"result":"secret"}"#;
     let world = world(|_| ()).await;
-    // The watch looks after the first revocation, and rests: it is told of the second some time later.
+    // The watch handles the first revocation and goes idle; the second comes some time later.
     let beginnings = [
         (EVENTS.to_owned(), chunk(PROGRESS), chunk(&format!("data: {secret}\n\n"))),
         (EVENTS.to_owned(), chunk(HALF), chunk("lt\":\"secret\"}\n\n")),
@@ -91,15 +91,15 @@ async fn tv_14_nothing_of_a_begun_answer_passes_once_its_token_was_revoked() {
     }
 }
 
-fn listen(token: &str) -> Ask {
+fn listen(token: &str) -> RawRequest {
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "subscriptions/listen", "params": {"_meta": meta}});
-    Ask::modern(body.to_string()).field("Mcp-Method", "subscriptions/listen").bearer(token).field("Accept", BOTH)
+    RawRequest::modern(body.to_string()).field("Mcp-Method", "subscriptions/listen").bearer(token).field("Accept", BOTH)
 }
 
 /// Asserts that a subscription has ended in good order.
 fn assert_complete(reply: &Reply, before: &str) {
-    // Without the signs of life between.
+    // Without the keep-alives in between.
     let text: String = reply.text().split_inclusive("\n\n").filter(|event| *event != ":\n\n").collect();
     let result = text.strip_prefix(before).and_then(|rest| rest.strip_prefix("event: message\ndata: "));
     let result: Value = serde_json::from_str(result.unwrap_or_else(|| panic!("{text:?}"))).unwrap();
@@ -112,7 +112,8 @@ fn assert_complete(reply: &Reply, before: &str) {
 async fn subscriptions_are_standing_streams_and_end_in_good_order() {
     let world = world(|config| config.upstreams.iter_mut().for_each(|upstream| upstream.max_connections = 1)).await;
     let token = world.token(MCP).text;
-    // One whose upstream sends no head: the client has one after two seconds, and it takes nobody's place.
+    // An upstream sends no head: the client gets one after two seconds, and the stream takes no other request's
+    // connection.
     world.mcp.then([Act::Hang]);
     let mut late = world.connect().await;
     late.send(&listen(&token).bytes()).await;
@@ -157,7 +158,7 @@ async fn a_subscription_that_is_too_old_ends_in_good_order_and_one_that_is_not_r
     client.chunks_until(PROGRESS).await;
     unread.drain();
     let reply = rest(&mut client, "").await;
-    assert!(reply.complete && reply.text().ends_with(": the gateway is going down\n\n"), "{reply:?}");
+    assert!(reply.complete && reply.text().ends_with(": the gateway is shutting down\n\n"), "{reply:?}");
 }
 
 #[tokio::test]
@@ -178,9 +179,9 @@ async fn streams_that_never_end_are_ended_properly_when_the_process_goes_down_an
     for (mut client, mark) in standing.into_iter().zip(["", "\nevent: discarded\n\n"]) {
         let reply = rest(&mut client, "").await;
         let text = reply.text().trim_start_matches(":\n\n").to_owned();
-        assert_eq!((text, reply.complete), (format!("{mark}: the gateway is going down\n\n"), true));
+        assert_eq!((text, reply.complete), (format!("{mark}: the gateway is shutting down\n\n"), true));
     }
     world.mcp.then([send(EVENTS), chunk(PROGRESS), Act::Hang]);
-    assert!(world.ask(&stream(&token)).await.complete, "one that begins now");
+    assert!(world.ask(&stream(&token)).await.complete, "a stream that begins now is ended, too");
     assert!(tokio::time::timeout(Duration::from_millis(200), running.chunk()).await.is_err(), "the call goes on");
 }

@@ -1,11 +1,11 @@
-//! Where the configuration in force is read: once where a request begins, and by work that is part of none.
+//! Where the current configuration is read: once at the beginning of a request, and by work outside requests.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use syn::visit::{self, Visit};
 
-/// The files that read it, how often, and for what. What reads it elsewhere could see another one than the step before.
+/// The files that read it, how often, and why. Another reader could see a newer one than the step before it.
 const READERS: &[(&str, usize, &str)] = &[
     ("src/issuer/administration/mod.rs", 1, "an operator begins"),
     ("src/server/dispatch.rs", 1, "a request begins, and it is found out whose path it has"),
@@ -15,15 +15,15 @@ const READERS: &[(&str, usize, &str)] = &[
     ("src/issuer/sweep.rs", 2, "upkeep"),
     ("src/issuer/clock.rs", 1, "upkeep"),
     ("src/server/start.rs", 1, "the start"),
-    ("src/server/run.rs", 2, "watching files, going down"),
+    ("src/server/run.rs", 2, "watching files, shutting down"),
     ("src/server/reload.rs", 4, "the reload itself"),
     ("src/server/in_force.rs", 4, "puts another one in force"),
 ];
 
-/// The one file that may ask the clock for a request of the authorization server.
+/// The only file that may ask the clock in a request to the authorization server.
 const REQUEST: &str = "src/issuer/request.rs";
 
-/// What is wrong with who reads the configuration and the clock.
+/// Returns the faults of the readers of the configuration and the clock.
 pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
@@ -41,10 +41,10 @@ pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     }
     let listed: BTreeMap<String, usize> = READERS.iter().map(|(file, times, _)| ((*file).to_owned(), *times)).collect();
     for file in found.keys().chain(listed.keys()) {
-        let (times, wished) = (found.get(file), listed.get(file));
-        if times != wished {
+        let (times, expected) = (found.get(file), listed.get(file));
+        if times != expected {
             faults.push(format!(
-                "{file}: reads the configuration in force {times:?} times, and the list says {wished:?}"
+                "{file}: reads the configuration in force {times:?} times, and READERS lists {expected:?}"
             ));
         }
     }
@@ -53,8 +53,8 @@ pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     faults
 }
 
-/// Counts what reads the configuration in force, and what in a request of the authorization server asks for more than the
-/// request has.
+/// Counts reads of the current configuration, and calls in a request to the authorization server that read a value
+/// again which the request already has.
 #[derive(Default)]
 struct Reads {
     is_request: bool,

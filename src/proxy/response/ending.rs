@@ -92,7 +92,7 @@ impl StreamSignal {
             Self::Removed => "the resource has been removed",
             Self::TooOld => "the stream is too old",
             Self::TooSilent => "the upstream does not answer in time",
-            Self::GoingDown => "the gateway is going down",
+            Self::GoingDown => "the gateway is shutting down",
         }
     }
 

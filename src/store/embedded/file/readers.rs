@@ -55,7 +55,7 @@ impl Readers {
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let (job, answer) = job(work);
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(job).is_err()) {
-            return Err(StoreError::Unavailable("too many reads wait for the disk".to_owned()));
+            return Err(StoreError::Unavailable("too many reads are waiting for the disk".to_owned()));
         }
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the readers have stopped".to_owned())))
     }
@@ -78,7 +78,7 @@ pub(super) fn job<T: Send + 'static>(work: impl Work<T>) -> (Job, oneshot::Recei
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(read));
         let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned())));
         if caller.send(outcome).is_err() {
-            tracing::trace!("the caller left before its read was done");
+            tracing::trace!("the caller was cancelled before its read completed");
         }
     });
     (job, answer)

@@ -64,7 +64,7 @@ impl Writer {
         let operation = Box::new(PendingOperation::new(task, caller));
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(Request::Operation(operation)).is_err()) {
             self.figures.failures.fetch_add(1, Ordering::Relaxed);
-            return Err(StoreError::Unavailable("too many operations wait for the disk".to_owned()));
+            return Err(StoreError::Unavailable("too many operations are waiting for the disk".to_owned()));
         }
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the writer has stopped".to_owned())))
     }
@@ -78,7 +78,7 @@ impl Writer {
     pub(crate) async fn read<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let (job, answer) = job(work);
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(Request::Read(job)).is_err()) {
-            return Err(StoreError::Unavailable("too many reads wait for the writer".to_owned()));
+            return Err(StoreError::Unavailable("too many reads are waiting for the writer".to_owned()));
         }
         let lost = "the unstored revocations cannot be read at the moment";
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable(lost.to_owned())))
