@@ -1,5 +1,5 @@
-//! The allocation budget of a warm request. A failure means that the data path copies or boxes something anew, which
-//! nobody would notice otherwise until a benchmark is run.
+//! The allocation budget of a warm request. A failure means that the data path has a new copy or box, which would
+//! otherwise only show in a benchmark.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -33,13 +33,13 @@ use mcpgate::token_cache::TokenCache;
 use mcpgate::web::{RequestBody, RequestId};
 use tokio::net::TcpListener;
 
-/// Allocations of one warm request beyond those of hyper's server and client, which a forwarder of ten lines makes as
-/// well. The largest share is the look at the message, then the identifiers that go upstream with it, of which two are made for
-/// each request: its id, and the trace that begins with it. One is the wait for the answer, which may have to outlive the head
-/// that its client gets (docs/decisions/0017).
+/// Allocations of one warm request beyond those of hyper's server and client, which a ten-line forwarder makes as well.
+/// The largest share is the check of the message, then the identifiers that are sent upstream with it, of which two are
+/// new for each request: its id, and the trace that begins with it. One is the wait for the answer, which may have to
+/// outlive the head that its client gets (docs/decisions/0017).
 const BUDGET: f64 = 8.5;
 
-/// Allocations of one warm request in all, when eight connections have one each under way.
+/// All allocations of one warm request while eight connections have one request each in progress.
 const BUDGET_OF_EIGHT: f64 = 18.0;
 
 const WARM_UP: usize = 100;
@@ -66,7 +66,7 @@ fn a_warm_request_of_eight_at_once_keeps_to_its_budget() {
     assert!(through_gateway <= BUDGET_OF_EIGHT, "{through_gateway} allocations, {BUDGET_OF_EIGHT} are allowed");
 }
 
-/// Returns how often a request allocates on the thread that serves it. Each connection has one under way.
+/// Returns how often a request allocates on the thread that serves it, with one request in progress on each connection.
 fn measure<F>(asked: &[u8], connections: usize, serve: impl FnOnce(TcpListener) -> F) -> f64
 where
     F: Future<Output = ()> + Send + 'static,
@@ -113,7 +113,7 @@ fn take_answer(stream: &mut TcpStream) {
 
 const ANSWER: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"ok"}]}}"#;
 
-/// An upstream on a thread of its own, whose allocations are not counted.
+/// An upstream on its own thread, whose allocations are not counted.
 fn start_upstream() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -135,7 +135,7 @@ fn start_upstream() -> SocketAddr {
     address
 }
 
-/// Ten lines of forwarding over one connection.
+/// A forwarder of ten lines over one connection.
 async fn forward(listener: TcpListener, upstream: SocketAddr) {
     let stream = tokio::net::TcpStream::connect(upstream).await.unwrap();
     let (line, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -169,7 +169,7 @@ impl Gateway {
         let mut config = Config::load(None, &overrides).unwrap();
         config.rates.mcp_per_second = 1_000_000;
         config.rates.mcp_burst = 1_000_000;
-        // Nothing follows the change log here, and a busy machine takes its time.
+        // Nothing follows the change log here, and a busy machine may be slow.
         config.max_stale = Lifetime::from_secs(3600);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keys = Arc::new(records::keys());

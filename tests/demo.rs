@@ -1,5 +1,5 @@
-//! The demo upstream over a real socket. A failure means that the first minute with mcpgate shows a server that
-//! breaks the protocol which the gateway stands for.
+//! The demo upstream over a real socket. A failure means that a new user of mcpgate first meets a server that breaks
+//! the protocol which the gateway enforces.
 
 #![allow(
     clippy::unwrap_used,
@@ -156,7 +156,7 @@ async fn the_stateless_revision_is_strict_about_what_a_request_says_of_itself() 
     let list = modern("tools/list", json!({}));
     let ok = post(demo, &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list")], &list).await;
     assert_eq!((ok.status, &ok.json()["result"]["cacheScope"]), (StatusCode::OK, &json!("public")));
-    assert!(ok.session.is_none(), "no session is ever minted");
+    assert!(ok.session.is_none(), "no session is created");
 
     for (headers, body, status, code) in [
         (vec![("mcp-method", "tools/list")], list.clone(), 400, -32020),

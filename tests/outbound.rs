@@ -1,5 +1,5 @@
-//! The outbound dialer against a real TLS server. A failure means that whoever names a URL can make the gateway reach
-//! an inner host, follow a redirect, read without end or wait without end.
+//! The outbound dialer against a real TLS server. A failure means that a party that chooses a URL can make the gateway
+//! connect to an internal host, follow a redirect, or read or wait without limit.
 
 #![cfg(test)]
 
@@ -23,7 +23,7 @@ use refusing::Refusing;
 
 const MAX: usize = 5120;
 
-/// A certificate for `name`, made by an authority whose own certificate lies in a file.
+/// A certificate for `name`, issued by an authority whose own certificate is in a file.
 struct Certificates {
     ca_file: PathBuf,
     acceptor: TlsAcceptor,
@@ -54,7 +54,7 @@ fn certificates(name: &str, expired: bool) -> Certificates {
     Certificates { ca_file, acceptor: TlsAcceptor::from(Arc::new(tls)), _folder: folder }
 }
 
-/// What the server sends: these pieces, with a pause between them, then (perhaps) nothing more without closing.
+/// The server sends these pieces with a pause between them, and then, if set, stays silent without closing.
 #[derive(Clone)]
 struct Answer {
     pieces: Vec<Vec<u8>>,
@@ -135,7 +135,7 @@ fn rates(fetches_per_host_per_minute: u32) -> Rates {
 }
 
 impl Server {
-    /// A dialer to which an operator opened loopback and this server's authority.
+    /// A dialer that allows loopback and trusts this server's authority.
     fn dialer(&self) -> Dialer {
         Dialer::new(&self.opened(), &rates(10)).unwrap()
     }
@@ -226,7 +226,7 @@ async fn a_refusal_says_who_refused_in_one_short_line() {
         let refused = serve(answer(text)).await.fetch().await.unwrap_err();
         assert_eq!(refused, FetchError::Status { code: 403, said: expected.to_owned() });
     }
-    // One whose content does not come is told from its head.
+    // A status is reported from the head, even if the content does not arrive.
     let silent = Answer { stay_open: true, ..answer("HTTP/1.1 403 X\r\nserver: edge\r\ncontent-length: 9\r\n\r\n") };
     let began = Instant::now();
     let refused = serve(silent).await.fetch().await.unwrap_err();
@@ -318,18 +318,18 @@ async fn many_names_of_one_network_share_a_budget() {
     let port = server.address.port();
     for host in 2..8 {
         let fetched = dialer.fetch_json(&format!("https://127.0.0.{host}:{port}/x"), MAX).await;
-        assert_eq!(fetched.unwrap_err(), FetchError::Connect, "nobody listens there, and its own budget is fresh");
+        assert_eq!(fetched.unwrap_err(), FetchError::Connect, "nothing listens there, and its own budget is unused");
     }
     let url = format!("https://127.0.0.1:{port}/x");
-    assert_eq!(dialer.fetch_json(&url, MAX).await.unwrap_err(), FetchError::Busy, "the seventh of its network");
+    assert_eq!(dialer.fetch_json(&url, MAX).await.unwrap_err(), FetchError::Busy, "the seventh in its network");
     assert_eq!(server.connections(), 0);
-    // What is known already is not in the way of what strangers name, nor the other way round.
-    assert_eq!(dialer.refetch_json(&url, MAX).await.unwrap_err(), FetchError::Tls, "the certificate is of a name");
+    // Refetches of known documents and fetches for strangers do not use each other's budget.
+    assert_eq!(dialer.refetch_json(&url, MAX).await.unwrap_err(), FetchError::Tls, "the certificate is for a name");
     assert_eq!(server.connections(), 1);
 }
 
-/// A CONNECT proxy that answers with `status`, and leads every name to `target` if that is 200. Returns its URL and what
-/// it was asked.
+/// A CONNECT proxy that answers with `status`, and connects every name to `target` if that is 200. Returns its URL and
+/// the requests that it received.
 async fn proxy(status: u16, target: SocketAddr) -> (url::Url, Arc<std::sync::Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
@@ -359,7 +359,7 @@ async fn proxy(status: u16, target: SocketAddr) -> (url::Url, Arc<std::sync::Mut
 
 #[tokio::test]
 async fn ci_19_the_configured_proxy_is_used_for_everything() {
-    // A name that only the proxy knows.
+    // A name that only the proxy can resolve.
     let server = serve_as(certificates("c.example", false), ok(JSON, "{}")).await;
     let (url, asked) = proxy(200, server.address).await;
     let config = OutboundConfig { proxy: Some(url), allow_addresses: Vec::new(), ..server.opened() };
@@ -375,7 +375,7 @@ async fn ci_19_the_configured_proxy_is_used_for_everything() {
     let other = dialer.fetch_json("https://d.example/x", MAX).await;
     assert_eq!(other.unwrap_err(), FetchError::Tls, "the proxy cannot speak for another name");
     let private = dialer.fetch_json("https://10.0.0.1/x", MAX).await;
-    assert_eq!(private.unwrap_err(), FetchError::Refused, "an address in the URL needs no proxy to be judged");
+    assert_eq!(private.unwrap_err(), FetchError::Refused, "an address in the URL is checked without the proxy");
     assert_eq!(asked.lock().unwrap().matches("CONNECT ").count(), 3);
 }
 

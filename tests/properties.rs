@@ -1,4 +1,4 @@
-//! Laws that hold for every input. A failure means that some input, not only a listed one, gets round a rule.
+//! Properties that hold for every input. A failure means that some input, not only a listed one, bypasses a rule.
 
 #![cfg(test)]
 
@@ -87,7 +87,7 @@ fn changed_uri() -> impl Strategy<Value = String> {
     })
 }
 
-/// The matcher again, written to be obviously right: every spelling that may match is spelt out.
+/// The matcher again, written to be obviously correct: it lists every spelling that may match.
 fn reference_match(registered: &str, candidate: &str) -> bool {
     if registered == candidate {
         return true;
@@ -111,7 +111,7 @@ fn reference_match(registered: &str, candidate: &str) -> bool {
     take_port(registered).is_some_and(|known| take_port(candidate) == Some(known))
 }
 
-/// The dotted quad 127.x.x.x that `text` has for a host, if it has one.
+/// The host of `text` if it is a dotted quad 127.x.x.x.
 fn loopback_v4(text: &str) -> Option<String> {
     let host: String = text.strip_prefix("http://")?.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
     let numbers: Vec<u8> = host.split('.').filter_map(|n| n.parse().ok().filter(|m: &u8| m.to_string() == n)).collect();
@@ -133,7 +133,7 @@ proptest! {
         prop_assert_eq!(verified.is_ok(), expected);
         if let Ok(verified) = verified {
             prop_assert_eq!(verified.uri().as_str(), &candidate);
-            // What a browser opens differs from a registered URI in the port of loopback at most.
+            // A browser opens a URI that differs from a registered one in the port of loopback at most.
             let opened = url::Url::parse(&candidate).expect("a browser can open it");
             let same = registered.iter().map(|uri| url::Url::parse(uri).expect("a registered URI")).any(|uri| {
                 (uri.scheme(), uri.host_str(), uri.path(), uri.query())
@@ -327,7 +327,7 @@ proptest! {
     }
 }
 
-/// How long the quickest of three takes.
+/// The shortest time of three runs.
 fn quickest(mut what: impl FnMut()) -> std::time::Duration {
     let once = |_| {
         let began = std::time::Instant::now();
@@ -348,9 +348,9 @@ fn ds_10_the_time_for_many_names_grows_with_their_number_only() {
         let (few, many) = (message(4_000, escaped), message(64_000, escaped));
         let read = |text: &str| assert!(mcpgate::mcp::Envelope::read(text.as_bytes(), false).is_ok());
         let (few, many) = (quickest(|| read(&few)), quickest(|| read(&many)));
-        // Sixteen times as many; comparing each with each would take 256 times as long.
+        // Sixteen times as many; pairwise comparison would take 256 times as long.
         assert!(many < few * 80, "{few:?} and {many:?}");
     }
     let form = |names: usize| (0..names).map(|n| format!("a{n}=1&")).collect::<String>();
-    assert!(Form::parse(form(10_000).as_bytes()).is_err(), "a form has few fields");
+    assert!(Form::parse(form(10_000).as_bytes()).is_err(), "the number of form fields is limited");
 }

@@ -1,5 +1,6 @@
-//! docs/threat-model.md against the tests: each case of the catalogue has a test that carries its id, or a reason why it
-//! has none. A failure means that the document promises what nobody checks. `MCPGATE_BLESS=1` rewrites its table.
+//! docs/threat-model.md against the tests: each case of the catalogue has a test that carries its id, or a reason why
+//! it has none. A failure means that the document promises something that no test checks. `MCPGATE_BLESS=1` rewrites
+//! its table.
 
 #![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
 
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The catalogue: group, what it is about, the numbers in use.
+/// The catalogue: group, subject, the numbers in use.
 const CATALOGUE: &[(&str, &str, &[u8])] = &[
     (
         "AZ",
@@ -50,13 +51,13 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
     ("LK", "leaks", &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11]),
 ];
 
-/// What looks like an id and is a term of the field.
+/// Terms of the field that look like an id.
 const TERMS: &[&str] = &["CRC-32", "H2", "O3", "S256", "SHA-256", "UTF-8"];
 
 const BEGIN: &str = "<!-- the table below is written by tests/threat_model.rs -->";
 const END: &str = "<!-- end of the table -->";
 
-/// Begins a row about what is left of a case.
+/// Begins a row about the untested part of a case.
 const PART: &str = "part of ";
 
 fn root() -> &'static Path {
@@ -67,7 +68,7 @@ fn sources() -> Vec<PathBuf> {
     files(&["src", "tests"], &["rs", "mjs"])
 }
 
-/// The files in these folders of the project whose names end so.
+/// The files in these folders of the project whose names have one of these endings.
 fn files(folders: &[&str], kinds: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
@@ -146,7 +147,7 @@ fn document() -> String {
     std::fs::read_to_string(root().join("docs/threat-model.md")).expect("docs/threat-model.md can be read")
 }
 
-/// The ids with a reason, from the rows of the document outside the written table; with `PART` before them, those of
+/// The ids with a reason, from the rows of the document outside the generated table; with `PART` before them, those of
 /// cases that have tests for the rest.
 fn reasons(document: &str, prefix: &str) -> BTreeSet<String> {
     let (before, rest) = document.split_once(BEGIN).expect("the table begins");
@@ -178,11 +179,11 @@ fn the_table_is_that_of_the_sources() {
     let text = document();
     let (before, rest) = text.split_once(BEGIN).expect("the table begins");
     let (_, after) = rest.split_once(END).expect("the table ends");
-    let wished = format!("{before}{BEGIN}\n{}\n{END}{after}", table(&tests()));
+    let expected = format!("{before}{BEGIN}\n{}\n{END}{after}", table(&tests()));
     if std::env::var_os("MCPGATE_BLESS").is_some() {
-        std::fs::write(root().join("docs/threat-model.md"), &wished).expect("the document can be written");
+        std::fs::write(root().join("docs/threat-model.md"), &expected).expect("the document can be written");
     }
-    assert!(text == wished || document() == wished, "run MCPGATE_BLESS=1 cargo test --test threat_model");
+    assert!(text == expected || document() == expected, "run MCPGATE_BLESS=1 cargo test --test threat_model");
 }
 
 #[test]
@@ -200,8 +201,8 @@ fn every_case_has_a_test_or_a_reason() {
     assert!(invented.is_empty(), "not in the catalogue: {invented:?}");
 }
 
-/// The layer that a file's tests belong to: the module of the program, with its folder below `tests`. None for tests of
-/// the whole program from outside.
+/// The layer of a test file: the module of the program, with its folder below `tests`. None for tests of the whole
+/// program from outside.
 fn layer(file: &str) -> Option<&str> {
     let (top, rest) = file.split_once('/')?;
     let part = rest.split(['/', '.']).next()?;
@@ -249,7 +250,7 @@ fn digit(c: char) -> bool {
     c.is_ascii_digit()
 }
 
-/// What the beginning of a test's name refers to, written as an id: `g15_` and `g_15_` are `G-15`.
+/// The id that the beginning of a test's name stands for: `g15_` and `g_15_` are `G-15`.
 fn like_id_of_function(name: &str) -> Option<String> {
     let mut words = name.split('_');
     let (first, second) = (words.next()?, words.next()?);
@@ -281,7 +282,7 @@ fn what_looks_like_an_id_is_seen() {
     }
 }
 
-/// The comments of a source file; of a page all of it.
+/// The comments of a source file; of a page, the whole text.
 fn prose(path: &Path, text: &str) -> String {
     let mark = match path.extension().and_then(|kind| kind.to_str()) {
         Some("md") => return text.to_owned(),
@@ -291,13 +292,13 @@ fn prose(path: &Path, text: &str) -> String {
     };
     let comments = text.lines().filter_map(|line| {
         let (before, comment) = line.split_once(mark)?;
-        // What follows `https:` in a string is no comment.
+        // The text after `https:` in a string is no comment.
         (!before.ends_with(':')).then_some(comment)
     });
     comments.collect::<Vec<_>>().join("\n")
 }
 
-/// The names of the tests of a file, with the word by which each begins.
+/// The names of the tests of a file, with the first word of each.
 fn names_of_tests(text: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut is_test = false;
@@ -333,7 +334,7 @@ fn every_id_leads_to_the_catalogue() {
         ids.extend(titles.flat_map(like_ids));
         let own = path.ends_with("threat_model.rs");
         unknown.extend(ids.iter().filter(|id| !own && !is_known(id)).map(|id| format!("{id} in {}", path.display())));
-        // A chapter of which document?
+        // "Chapter" does not say which document is meant.
         let chapters = names.iter().filter(|name| {
             name.split('_').any(|word| matches!(word, "appendix" | "chapter" | "section")) && !name.contains("rfc_")
         });

@@ -1,4 +1,4 @@
-//! Accounts, their passwords, and the sessions and tokens that they have.
+//! Accounts, their passwords, sessions and tokens.
 
 use serde_json::Value;
 
@@ -20,8 +20,8 @@ fn accounts_are_added_listed_and_switched() {
     assert_eq!(data.refused(&["user", "add", "ada"]).0, 1);
     assert_eq!(data.refused(&["user", "add", "a b"]).0, 1);
     assert_eq!(data.refused(&["user", "disable", "nobody"]), (1, "mcpgate: no account \"nobody\"\n".into()));
-    let wished = ["account.added", "account.added", "account.setup_link_made", "account.disabled", "account.enabled"];
-    assert_eq!(data.events(), wished);
+    let expected = ["account.added", "account.added", "account.setup_link_made", "account.disabled", "account.enabled"];
+    assert_eq!(data.events(), expected);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn accounts_are_shown_renamed_and_deleted() {
             "{code} {said}"
         );
     }
-    // The trail says who it was, and is searched by any of the names.
+    // The trail records who it was, and can be searched by any of the names.
     let rows = data.text(&["audit", "tail", "--user", "ada", "--json"]);
     let last: Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
     assert_eq!((&last["event"], &last["reason"]), (&"account.deleted".into(), &"grace".into()));
@@ -61,8 +61,8 @@ fn nobody_is_added_to_a_tenant_that_cannot_sign_in() {
     for command in [user, &["client", "add", "--name", "Wiki", "--redirect-uri", REDIRECT, "--tenant", "acme"]] {
         let (code, said) = data.refused(command);
         assert_eq!(code, 64);
-        let wished = "nobody can sign in to this tenant; people can sign in to \"default\" only";
-        assert!(said.contains("--tenant acme") && said.contains(wished), "{said}");
+        let expected = "nobody can sign in to this tenant; people can sign in to \"default\" only";
+        assert!(said.contains("--tenant acme") && said.contains(expected), "{said}");
     }
     assert_eq!(data.json(&["user", "add", "bob", "--tenant", "default"])["name"], "bob");
 }
@@ -193,6 +193,10 @@ fn a_revocation_needs_no_secret_of_the_server() {
         assert_eq!(with(&[command]).status.code(), Some(78), "{command}");
     }
     std::fs::write(&file, config.replace("/files\"\nurl", "/token\"\nurl")).unwrap();
-    assert_eq!(with(&["user", "enable", "ada"]).status.code(), Some(78), "what the data depend on is judged");
-    assert_eq!(with(&["session", "revoke", "--all"]).status.code(), Some(0), "but not for what ends access");
+    assert_eq!(
+        with(&["user", "enable", "ada"]).status.code(),
+        Some(78),
+        "settings that the data depend on are checked"
+    );
+    assert_eq!(with(&["session", "revoke", "--all"]).status.code(), Some(0), "but not for a command that ends access");
 }

@@ -29,7 +29,7 @@ fn rows_of_the_trail_say_who_and_what() {
     assert_eq!((&row["event"], &row["user"]), (&"account.disabled".into(), &"ada".into()));
     assert!(data.text(&["user", "list"]).contains(row["subject"].as_str().unwrap()), "the trail's id is in the list");
     data.json(&["user", "disable", "ada"]);
-    assert_eq!(data.events().len(), 2, "what is so already is no deed");
+    assert_eq!(data.events().len(), 2, "a command that changes nothing adds no row");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn rows_of_the_trail_have_the_members_that_are_documented() {
     assert_eq!(printed, documented);
 }
 
-/// Moves the first row of the trail to a moment more than a year ago.
+/// Moves the first row of the trail to a time more than a year ago.
 fn age_the_first_row(data: &Data) {
     let store = rusqlite::Connection::open(data.folder.path().join("mcpgate.db")).unwrap();
     let changed = store.execute("UPDATE audit SET at = 1577880000000 WHERE no = 1", []).unwrap();

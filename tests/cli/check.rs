@@ -1,4 +1,4 @@
-//! `mcpgate check`, and starts that a bad configuration prevents.
+//! `mcpgate check`, and starts that fail because of the configuration.
 
 use std::os::unix::fs::PermissionsExt;
 

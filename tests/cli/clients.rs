@@ -36,8 +36,8 @@ fn public_clients_are_added_shown_switched_and_deleted() {
     assert_eq!(bound["grant_types"], Value::from(vec!["authorization_code"]));
     let shown = data.text(&["client", "show", bound["client_id"].as_str().unwrap()]);
     assert!(shown.contains("client_name                 Wiki\n") && !shown.contains('{'), "{shown}");
-    let wished = ["client.added", "client.disabled", "client.enabled", "client.deleted", "client.added"];
-    assert_eq!(data.events()[1..], wished);
+    let expected = ["client.added", "client.disabled", "client.enabled", "client.deleted", "client.added"];
+    assert_eq!(data.events()[1..], expected);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn cf_06_the_environment_overrides_nothing() {
     assert!(link(&[("MCPGATE_PUBLIC_URL", "https://evil.example")]).contains("https://localhost:8443/setup?link="));
 }
 
-/// A configuration of a server in a folder of its own, with upstreams of these names.
+/// A server's configuration in its own folder, with upstreams of these names.
 fn of_server(folder: &Path, upstreams: &[&str]) -> PathBuf {
     let file = folder.join("gateway.toml");
     let mut config =
@@ -75,7 +75,7 @@ fn the_machines_own_configuration_is_found() {
     let config = std::fs::read_to_string(&file).unwrap();
     let store = dir.path().join("data");
     std::fs::write(&file, config.replace("\"data\"", &format!("\"{}\"", store.display()))).unwrap();
-    // An /etc of its own, for these commands alone.
+    // Only these commands see this /etc.
     let script = "mount -t tmpfs none /etc && mkdir /etc/mcpgate && cp \"$1\" /etc/mcpgate && shift && exec \"$@\"";
     let there = |arguments: &[&str]| {
         let mut command = Command::new("unshare");
@@ -93,9 +93,9 @@ fn the_machines_own_configuration_is_found() {
     assert!(found, "{}{}", text(&checked.stdout), text(&checked.stderr));
     let added = there(&["user", "add", "ada"]);
     assert!(text(&added.stdout).contains("https://mcp.example.com/setup"), "{}", text(&added.stderr));
-    let wished = format!("Store: {}/mcpgate.db (by /etc/mcpgate/gateway.toml)\n", store.display());
-    assert_eq!(text(&added.stderr), wished);
-    // What somebody tries beside it does not take the file of the server.
+    let expected = format!("Store: {}/mcpgate.db (by /etc/mcpgate/gateway.toml)\n", store.display());
+    assert_eq!(text(&added.stderr), expected);
+    // A trial run beside the server does not use the server's file.
     let up = there(&["up", "--public-url", "https://localhost/path"]);
     assert_eq!(text(&up.stderr).matches("mcpgate: ").count(), 1, "{}", text(&up.stderr));
     assert!(text(&up.stderr).starts_with("mcpgate: --public-url: "), "{}", text(&up.stderr));
@@ -155,7 +155,7 @@ fn the_only_upstream_need_not_be_named() {
     assert!(said.contains("name one with --upstream: tickets, files\n"), "{said}");
     let by_resource = ["token", "issue", "--user", "ada", "--upstream", "https://mcp.example.com/files"];
     let issued = with(&by_resource);
-    assert!(issued.status.success(), "as session list prints it");
+    assert!(issued.status.success(), "a resource as `session list` prints it is accepted");
     // Its upstreams have no scopes.
     let said = text(&issued.stderr);
     assert!(said.ends_with("Z, without scopes\n"), "{said}");

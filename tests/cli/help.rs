@@ -1,4 +1,4 @@
-//! Help, errors and arguments that every command has in common.
+//! Help, errors and arguments that all commands share.
 
 use std::path::Path;
 use std::process::Command;
@@ -160,7 +160,7 @@ fn the_unit_for_systemd_can_be_enabled_and_is_closed() {
     std::fs::create_dir_all(&folder).unwrap();
     let copy = folder.join("mcpgate.service");
     std::fs::copy(&unit, &copy).unwrap();
-    // A tenth of a point is one: 20 is what systemd prints as 2.0.
+    // The threshold is in tenths of a point: systemd prints 20 as 2.0.
     let mut analyze = Command::new("systemd-analyze");
     let analyzed = analyze.args(["security", "--offline=true", "--no-pager", "--threshold=20"]).arg(&copy).output();
     let analyzed = analyzed.unwrap();
@@ -176,7 +176,7 @@ fn the_unit_for_systemd_can_be_enabled_and_is_closed() {
     assert!(folder.join("multi-user.target.wants/mcpgate.service").symlink_metadata().is_ok());
 }
 
-/// Runs itself once more, as the process that panics.
+/// Runs this test program again, as the process that panics.
 #[test]
 fn lk_02_a_panic_is_reported_by_its_place_alone() {
     const CHILD: &str = "MCPGATE_TEST_PANICS";

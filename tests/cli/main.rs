@@ -1,5 +1,5 @@
-//! The command line as operators and scripts meet it: the real program, a real store in a temporary folder. A failure
-//! means that a command, its output or its exit code has changed, or that a deed no longer does what it says.
+//! The command line as operators and scripts use it: the real program, a real store in a temporary folder. A failure
+//! means that a command, its output or its exit code has changed, or that a command no longer does what it reports.
 
 #![expect(
     clippy::unwrap_used,
@@ -40,7 +40,7 @@ pub(crate) fn golden_file(name: &str) -> PathBuf {
 
 pub(crate) fn mcpgate(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpgate"));
-    // Nothing of the developer's own environment: neither their data nor their terminal.
+    // Nothing is taken from the developer's environment, neither data nor terminal.
     command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
     command
 }
@@ -60,7 +60,7 @@ pub(crate) struct Up {
 }
 
 impl Up {
-    /// Starts one and reads what it prints until it is ready.
+    /// Starts one and reads its output until it is ready.
     pub(crate) fn start(data: &Path, port: u16, more: &[&str]) -> Self {
         let (data, listen) = (data.to_str().unwrap(), format!("127.0.0.1:{port}"));
         let arguments = ["up", "--data", data, "--listen", &listen, "--operator-listen", "127.0.0.1:0"];
@@ -81,7 +81,7 @@ impl Up {
         Self { child, welcome }
     }
 
-    /// Tells it to stop; returns its exit code.
+    /// Stops it and returns its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(told.success());
@@ -96,7 +96,7 @@ impl Drop for Up {
     }
 }
 
-/// A data folder as `mcpgate up` would have it, without a server.
+/// A data folder as `mcpgate up` creates it, without a server.
 pub(crate) struct Data {
     pub(crate) folder: TempDir,
 }
@@ -131,15 +131,15 @@ impl Data {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// What a command that fails says, and its exit code.
+    /// The error output of a command that fails, and its exit code.
     pub(crate) fn refused(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.command(arguments).output().unwrap();
-        assert!(!output.status.success(), "{arguments:?} was done");
+        assert!(!output.status.success(), "{arguments:?} succeeded");
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
         (output.status.code().unwrap(), self.beside_the_store(&output))
     }
 
-    /// What a command says beside its result, without the line that names the store.
+    /// The error output of a command that succeeds, without the line that names the store.
     pub(crate) fn beside_the_store(&self, output: &Output) -> String {
         let said = text(&output.stderr);
         let store = format!("Store: {}\n", self.folder.path().join("mcpgate.db").display());

@@ -60,13 +60,13 @@ fn up_makes_everything_once_and_is_remembered() {
     assert!(first.welcome.contains(&format!("{origin}/setup?link=mcp_session_")), "{}", first.welcome);
     assert!(first.welcome.contains(&format!("claude mcp add --transport http mcp {origin}/mcp")));
     let made = keys();
-    // Beside the running server, and knowing how it was started.
+    // Beside the running server, and with knowledge of how it was started.
     let listed = command(&["user", "list"]);
     assert_eq!((&listed[0]["name"], &listed[0]["password_set_at"]), (&"admin".into(), &Value::Null));
     let issued = command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
     assert_eq!(issued["resource"], format!("{origin}/mcp"));
     assert_eq!(first.stop(), Some(0));
-    // A file in the place of the remembered one: the rest of what is remembered stays.
+    // Another file replaces the remembered one; the other remembered options stay.
     let file = dir.path().join("gateway.toml");
     std::fs::write(&file, "[tokens]\naccess = \"5m\"\n").unwrap();
     let issued = ["token", "issue", "--user", "admin", "--upstream", "mcp", "--config", file.to_str().unwrap()];
@@ -78,7 +78,7 @@ fn up_makes_everything_once_and_is_remembered() {
     assert_eq!(keys(), made);
     assert!(command(&["user", "list"])[0]["password_set_at"].is_string());
     assert_eq!(second.stop(), Some(0));
-    // The file is remembered, and missed when it is moved.
+    // The file is remembered, and reported as gone after it was moved.
     let issue = ["token", "issue", "--user", "admin", "--upstream", "mcp"];
     assert_eq!(command(&issue)["expires_in"], 300);
     let moved = dir.path().join("moved.toml");
@@ -123,6 +123,6 @@ fn the_demo_upstream_names_an_address_that_is_taken() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let said = text(&run(&["demo-upstream", "--listen", &address]).stderr);
-    let wished = format!("cannot listen on {address}: another program listens on it; change it with --listen\n");
-    assert!(said.ends_with(&wished), "{said}");
+    let expected = format!("cannot listen on {address}: another program listens on it; change it with --listen\n");
+    assert!(said.ends_with(&expected), "{said}");
 }

@@ -1,4 +1,4 @@
-//! The account page: what is connected, how it is disconnected, and how a session ends (CN-19, CN-20).
+//! The account page: its list of applications, how one is disconnected, and how a session ends (CN-19, CN-20).
 
 use mcpgate::clock::Clock as _;
 use mcpgate::oauth::{GrantId, Lifetime, TenantId};
@@ -21,7 +21,7 @@ async fn at_account(site: &Site) -> (Browser<'_>, Page) {
     (browser, account)
 }
 
-/// Connects an application; its refresh token.
+/// Connects an application and returns its refresh token.
 async fn connect(site: &Site, browser: &mut Browser<'_>) -> (String, String) {
     let client = site.register(REDIRECT).await;
     let consent = browser.begin(&request(&client, &[])).await;
@@ -183,8 +183,8 @@ async fn ones_own_new_password_signs_other_browsers_out_and_this_one_in_anew() {
     assert_eq!(stolen.get("/account").await.status, 303, "signed out");
     let mut copy = Browser::new(&site);
     copy.cookies.insert(cookie("s"), old);
-    assert_eq!(copy.get("/account").await.status, 303, "and so is whoever had a copy of this browser's cookie");
-    // Applications go on, the old password does not.
+    assert_eq!(copy.get("/account").await.status, 303, "and so is a copy of this browser's cookie");
+    // Applications keep their access; the old password is no longer valid.
     let form = [("grant_type", "refresh_token"), ("client_id", client.as_str()), ("refresh_token", refresh.as_str())];
     assert_eq!(site.submit("/token", &form, &[]).await.status, 200);
     for (password, status) in [(PASSWORD, 400), (NEW, 303)] {
@@ -256,7 +256,7 @@ async fn the_present_password_is_not_guessed_on_the_account_page() {
     }
     assert_eq!(answer.status, 429, "guesses are delayed as at the login page");
     assert!(answer.text().contains("too many wrong passwords") && answer.headers.contains_key("retry-after"));
-    assert_eq!(change(&mut browser, PASSWORD, NEW, &[]).await.status, 429, "the right one waits too");
+    assert_eq!(change(&mut browser, PASSWORD, NEW, &[]).await.status, 429, "the right password is delayed too");
     site.clock.advance(Lifetime::from_secs(60));
     assert_eq!(change(&mut browser, PASSWORD, NEW, &[]).await.status, 303);
 }

@@ -1,4 +1,5 @@
-//! The authorization endpoint (AZ): which errors are pages, which travel, and what every answer to a client carries.
+//! The authorization endpoint (AZ): which errors are pages, which are redirected, and what every answer to a client
+//! contains.
 
 use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
@@ -12,7 +13,7 @@ pub(crate) const REDIRECT: &str = "https://c.example/cb";
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// An authorization request, with parameters put in place of the usual ones (an empty value leaves one out).
+/// An authorization request with some parameters replaced (an empty value removes one).
 pub(crate) fn request(client: &str, changes: &[(&str, &str)]) -> String {
     let usual = [
         ("response_type", "code"),
@@ -52,7 +53,7 @@ async fn az_01_an_unknown_client_gets_a_page() {
 async fn the_page_warns_of_a_program_on_this_computer_whatever_its_port() {
     for (registered, asked) in [
         ("http://localhost/cb", "http://localhost:51763/cb"),
-        // TLS to this machine says no more of the program that answers.
+        // TLS to this machine does not identify the program that answers.
         ("https://localhost:51763/cb", "https://localhost:51763/cb"),
     ] {
         let (site, client) = with_client(registered).await;
@@ -190,7 +191,7 @@ async fn transactions_that_were_left_do_not_fill_the_browser_with_cookies() {
     let (site, client) = with_client(REDIRECT).await;
     let mut browser = Browser::new(&site);
     for _ in 0..40 {
-        // A page that opens sign-ins in the user's name.
+        // A page that starts sign-ins in the user's name.
         assert_eq!(browser.get(&request(&client, &[])).await.status, 303);
         site.clock.advance(Lifetime::from_secs(1));
     }

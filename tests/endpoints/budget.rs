@@ -1,5 +1,5 @@
-//! The budget of our own pages: whatever looks into the store for a stranger asks it first, and people who sign in from
-//! one address do not meet it.
+//! The budget of our own pages: every page that reads the store for a stranger asks the budget first, and people who
+//! sign in from one address are not held up by it.
 
 use mcpgate::endpoints::ROUTES;
 
@@ -9,8 +9,8 @@ use super::page::{Browser, Page, cookie};
 use super::password::PASSWORD;
 use super::site::{NAME, Site};
 
-/// Everything that a GET can be of, and a query and cookies that make a page look into the store: somebody is signed in,
-/// has a sign-in under way and a set-password link.
+/// Every path that answers GET, with a query and cookies that cause a store read: a signed-in user, a sign-in in
+/// progress and a set-password link.
 async fn gets(site: &Site) -> (Browser<'_>, Vec<(&'static str, String)>) {
     let client = site.vouched(REDIRECT).await;
     let link = site.invite("grace").await;
@@ -22,7 +22,7 @@ async fn gets(site: &Site) -> (Browser<'_>, Vec<(&'static str, String)>) {
         let target = match path {
             "/authorize" => request(&client, &[]),
             "/.well-known/" => "/.well-known/oauth-authorization-server".to_owned(),
-            // Made for what may come: each page finds what it asks for.
+            // The values fit every page, so that each finds what it needs.
             path => format!("{path}?t={}&link={link}", consent.transaction()),
         };
         (method, target)
@@ -31,7 +31,7 @@ async fn gets(site: &Site) -> (Browser<'_>, Vec<(&'static str, String)>) {
     (browser, gets)
 }
 
-/// Asks for one of them; the answer's status, and whether the store was called.
+/// Sends one of them, and returns the answer's status and whether the store was called.
 async fn ask(site: &Site, browser: &Browser<'_>, (method, target): &(&str, String)) -> (u16, bool) {
     let jar = browser.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("; ");
     site.faulty.fail_at(0, Moment::Before);
@@ -49,12 +49,8 @@ async fn no_get_asks_the_store_when_the_budget_of_its_address_is_used_up() {
             reading.push(get.1.split('?').next().unwrap());
         }
     }
-    assert_eq!(
-        reading,
-        ["/account", "/authorize", "/consent", "/login", "/setup"],
-        "these look into the store, and no others"
-    );
-    // Until both budgets are used up, and refusals get no row of their own any more. The clock stands still.
+    assert_eq!(reading, ["/account", "/authorize", "/consent", "/login", "/setup"], "only these read the store");
+    // Until both budgets are used up and refusals get no row of their own any more. The clock stands still.
     for target in ["/authorize", "/login"] {
         for _ in 0..50 {
             site.ask("GET", target, &[]).await;
@@ -80,13 +76,13 @@ async fn as_many_as_may_begin_at_once_from_one_address_can_also_finish() {
         let login = browser.begin(&request(&client, &[])).await;
         at_login.push((browser, login));
     }
-    assert_eq!(site.ask("GET", &request(&client, &[]), &[]).await.status, 429, "no more may begin in this moment");
+    assert_eq!(site.ask("GET", &request(&client, &[]), &[]).await.status, 429, "no further sign-in may begin now");
     for (browser, login) in &mut at_login {
         browser.page(&login.at).await;
         let answer = browser.post("/login", &login.form(&[("username", NAME), ("password", PASSWORD)])).await;
         assert_eq!(answer.status, 303, "{answer:?}");
         let consent = browser.page(answer.header("location")).await;
-        // Whoever approves would not be asked again, and the next one is the same user.
+        // An approval would be remembered, and the next sign-in is by the same user.
         browser.post("/consent", &consent.form(&[("decision", "deny")])).await.redirected(REDIRECT);
     }
 }

@@ -1,4 +1,4 @@
-//! What programs call: /token, /register, /revoke. Media types, sizes, challenges, words (TOK, CA, RG, DS).
+//! The endpoints of programs: /token, /register, /revoke. Media types, sizes, challenges, texts (TOK, CA, RG, DS).
 
 use mcpgate::store::AuditEvent;
 
@@ -74,7 +74,7 @@ async fn only_who_tried_basic_is_challenged_for_basic() {
     }
     let answer = post(&site, "/token", &[FORM], format!("{grant}&client_id=nobody").into_bytes()).await;
     answer.assert_tok(401, "invalid_client");
-    assert!(!answer.headers.contains_key("www-authenticate"), "nobody tried Basic");
+    assert!(!answer.headers.contains_key("www-authenticate"), "the request did not use Basic");
     let twice = [FORM, ("authorization", "Basic YTpi"), ("authorization", "Basic YTpi")];
     post(&site, "/token", &twice, grant.into_bytes()).await.assert_tok(400, "invalid_request");
 }
@@ -101,7 +101,7 @@ async fn a_failing_store_is_told_as_such_and_when_to_come_again() {
         ("/register", ("content-type", "application/json"), registration.to_owned(), 201),
         ("/revoke", FORM, encoded(&revocation), 200),
     ] {
-        // Every call that the request makes of the store fails once, the first of them first.
+        // Every store call of the request fails in turn, beginning with the first.
         for call in 0.. {
             site.faulty.fail_at(call, Moment::Before);
             let answer = post(&site, path, &[field], body.clone().into_bytes()).await;
@@ -113,7 +113,7 @@ async fn a_failing_store_is_told_as_such_and_when_to_come_again() {
             assert_eq!(answer.header("retry-after"), "5", "{path}");
         }
     }
-    // A deed whose acknowledgement is lost sounds the same.
+    // A change whose acknowledgement is lost gets the same answer.
     site.faulty.fail_at(0, Moment::After);
     site.post_json("/register", registration).await.assert_tok(503, "temporarily_unavailable");
 }
@@ -210,7 +210,11 @@ async fn a_registration_beyond_the_limit_is_told_when_to_come_again() {
     let first = site.post_json("/register", &asked("first")).await;
     for _ in 0..5 {
         let again = site.post_json("/register", &asked("first")).await;
-        assert_eq!((again.status, &again.json()["client_id"]), (201, &first.json()["client_id"]), "it does not count");
+        assert_eq!(
+            (again.status, &again.json()["client_id"]),
+            (201, &first.json()["client_id"]),
+            "it does not use up the limit"
+        );
     }
     assert_eq!(site.post_json("/register", &asked("second")).await.status, 201);
     let last = site.post_json("/register", &asked("third")).await;

@@ -1,4 +1,4 @@
-//! The consent page: what it shows, and that nothing but this user's own press of a button approves (CN).
+//! The consent page: what it shows, and that only the user's own press of the button approves (CN).
 
 use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
@@ -89,7 +89,7 @@ async fn a_name_cannot_turn_the_page_round_and_a_borrowed_one_is_warned_of() {
     let consent = browser.log_in(&login).await;
     assert!(consent.html.contains("<strong><bdi>Claud"), "{consent}");
     assert!(consent.html.contains("Is it the application that you think it is?"));
-    assert!(consent.html.contains("<q><bdi>Claude</bdi></q>"), "the one that it is not");
+    assert!(consent.html.contains("<q><bdi>Claude</bdi></q>"), "the known application that it resembles");
 }
 
 #[tokio::test]
@@ -106,12 +106,12 @@ async fn cn_10_without_scopes_the_page_says_that_everything_is_asked_for() {
 #[tokio::test]
 async fn the_page_says_when_an_approval_is_remembered() {
     let site = Site::start().await;
-    for (client, wished) in [(site.vouched(REDIRECT).await, true), (site.register(REDIRECT).await, false)] {
+    for (client, expected) in [(site.vouched(REDIRECT).await, true), (site.register(REDIRECT).await, false)] {
         let mut browser = Browser::new(&site);
         let login = browser.begin(&request(&client, &[])).await;
         let consent = browser.log_in(&login).await;
         let words = consent.html.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(words.contains("you are not asked about the same access again for 90 days."), wished, "{consent}");
+        assert_eq!(words.contains("you are not asked about the same access again for 90 days."), expected, "{consent}");
     }
 }
 
@@ -153,7 +153,7 @@ async fn cn_16_a_stale_page_keeps_its_ticks_and_grants_nothing() {
     let site = Site::start().await;
     let (mut browser, consent, client) = at_consent(&site).await;
     let one = [("scope", "sales:read"), ("decision", "approve")];
-    // What the boxes mean has changed: whoever ticked them has read something else.
+    // The meaning of the boxes has changed since the user ticked them.
     let mut config = mcpgate::config::Config::clone(&site.config.load());
     for scope in config.upstreams.iter_mut().flat_map(|upstream| &mut upstream.scopes) {
         scope.description.push_str(" All of them.");
@@ -189,7 +189,7 @@ async fn cn_04_a_get_approves_nothing() {
     let (mut browser, consent, _) = at_consent(&site).await;
     let form = super::http::encoded(&consent.form(&APPROVE));
     let answer = browser.get(&format!("/consent?{form}")).await;
-    assert_eq!(answer.status, 200, "the form is shown, whatever the query says");
+    assert_eq!(answer.status, 200, "the query does not decide: the form is shown");
     assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
 }
 
@@ -212,7 +212,7 @@ async fn cn_16_unticked_scopes_are_not_granted() {
     let site = Site::start().await;
     let (mut browser, consent, client) = at_consent(&site).await;
     assert_eq!(consent.ticked(), ["sales:read", "sales:write"]);
-    // Unticked as a browser sends it, and forms that somebody changed: each is no approval, and its ticks are kept.
+    // No box ticked, as a browser sends it, and forms that were tampered with: none approves, and the ticks are kept.
     for nothing in [&[][..], &[("scope", "notes:read")], &[("choice", ""), ("scopes", "sales:read")], &[("scope", "")]]
     {
         let form = [nothing, &[("decision", "approve")]].concat();
@@ -274,7 +274,7 @@ async fn not_you_goes_back_to_the_login_of_the_same_transaction() {
     assert!(browser.session().is_none());
     let mut thief = Browser::new(&site);
     thief.cookies.insert(cookie("s"), old);
-    assert_eq!(thief.get("/account").await.status, 303, "the session is ended here, not only forgotten there");
+    assert_eq!(thief.get("/account").await.status, 303, "the session has ended; the cookie was not only removed");
     let login = browser.page(answer.header("location")).await;
     assert!(browser.log_in(&login).await.html.contains(">Approve<"));
 }
@@ -300,7 +300,7 @@ async fn cn_16_what_can_do_harm_is_marked_comes_first_and_is_ticked_by_the_reade
     let body = redeem(&site, &client, only(&pairs, "code")).await.json();
     assert_eq!(body["scope"], "sales:read sales:write", "ticked by the reader");
 
-    // One that every request needs is ticked, marked all the same.
+    // A scope that every request needs is ticked in advance and still marked as sensitive.
     for upstream in &mut config.upstreams {
         upstream.required_scopes = mcpgate::oauth::ScopeSet::parse("sales:write").unwrap();
     }

@@ -1,4 +1,4 @@
-//! The rules that the faces themselves see: each has a line in the log, and its word in the access line.
+//! The rules that the endpoints check themselves: each has a line in the log, and its name in the access line.
 
 use std::collections::BTreeSet;
 

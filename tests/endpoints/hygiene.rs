@@ -1,11 +1,11 @@
-//! What every answer has in common: protecting fields, methods, CORS, assets, unknown paths.
+//! Properties of every answer: security headers, methods, CORS, assets, unknown paths.
 
 use mcpgate::endpoints::ROUTES;
 
 use super::page::Browser;
 use super::site::{REQUEST_ID, Site};
 
-/// Every path with its methods, as clients may rely on them: written down here once more, so that a change is on purpose.
+/// Every path with its methods, as clients rely on them. The list is repeated here so that a change is deliberate.
 const PATHS: &[(&str, &str)] = &[
     ("/", "GET, HEAD"),
     ("/.well-known/oauth-authorization-server", "GET, HEAD, OPTIONS"),
@@ -218,14 +218,14 @@ async fn the_operators_logo_and_links_are_on_every_page() {
             "{page:?}"
         );
         for link in ["https://help.example/?a=1&#38;b=2", "https://example.com/privacy", "https://example.com/terms"] {
-            let wished = format!("<a href=\"{link}\" target=\"_blank\" rel=\"noopener noreferrer\">");
-            assert!(page.text().contains(&wished), "{wished} in {}", page.text());
+            let expected = format!("<a href=\"{link}\" target=\"_blank\" rel=\"noopener noreferrer\">");
+            assert!(page.text().contains(&expected), "{expected} in {}", page.text());
         }
         let logo = site.ask("GET", &path, &[]).await;
         assert_eq!((logo.status, logo.header("content-type")), (200, content_type));
         assert_eq!(logo.header("content-length"), std::fs::metadata(file).unwrap().len().to_string());
         assert_eq!(logo.header("x-content-type-options"), "nosniff");
-        // Opened by itself, it is a document of our origin: nothing in it may run.
+        // Opened by itself, it is a document of our origin, so nothing in it may run.
         let policy = logo.header("content-security-policy");
         assert!(policy.contains("default-src 'none'") && policy.ends_with("sandbox"), "{policy}");
         assert_eq!(site.ask("GET", &format!("{path}x"), &[]).await.status, 404);

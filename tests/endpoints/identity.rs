@@ -1,4 +1,4 @@
-//! The consent page on who asks: what is known of the client, and nothing that is not (CN-10).
+//! The consent page on the client's identity: what is known of the client, and nothing that is not (CN-10).
 
 use super::authorize::request;
 use super::page::{Browser, Page};
@@ -26,7 +26,7 @@ async fn cn_10_a_verified_publisher_is_named_where_a_site_gets_the_code() {
     for other in ["Unverified", "chose this name itself", "notice warn", "on this computer", "Described at"] {
         assert!(!page.contains(other), "{other} in {page}");
     }
-    // The list is the operator's: without it the same document is a stranger's.
+    // The operator sets the list; without it the same document is unverified.
     let page = words(&consent(&Site::start().await, DOCUMENT, SITE).await);
     assert!(page.contains(r#"<span class="badge warn">Unverified</span>"#), "{page}");
     assert!(page.contains("<dt>Described at</dt><dd><strong>app.example</strong>"), "{page}");

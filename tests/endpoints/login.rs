@@ -1,4 +1,4 @@
-//! The login page: what a wrong answer tells, whose session it makes, and where it may lead (LI, CN, AZ).
+//! The login page: what a failure reveals, whose session is created, and where the page may lead (LI, CN, AZ).
 
 use super::authorize::{REDIRECT, request};
 use super::page::{Browser, Page, cookie};
@@ -71,7 +71,7 @@ async fn cn_05_every_login_makes_a_new_session_and_ends_the_old_one() {
     let first = browser.session().unwrap().clone();
     assert_ne!(first, "planted");
 
-    // A login counts for `prompt=login` when it is not older than the request.
+    // A login satisfies `prompt=login` if it is not older than the request.
     site.clock.advance(Lifetime::from_secs(1));
     let client = site.register(REDIRECT).await;
     let again = browser.begin(&request(&client, &[("prompt", "login")])).await;

@@ -1,5 +1,5 @@
-//! The endpoints over real sockets, with a browser's cookies and without its tolerance. A failure means that a client
-//! or a person meets other HTTP than we promise. Names carry the ids of the cases.
+//! The endpoints over real sockets, with a browser's cookies but not its leniency. A failure means that a client or a
+//! person gets HTTP other than documented. Names carry the ids of the cases.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Metadata: the documents byte for byte, where they are, and where none may be (MD).
+//! Metadata: the documents byte for byte, their paths, and the paths that must have none (MD).
 
 use super::site::{Site, config};
 

@@ -1,4 +1,4 @@
-//! A person before the endpoints: what a browser shows of a page here, and how it is answered.
+//! A person who uses the endpoints: the content of a page in a browser, and how its form is sent.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request};
@@ -28,7 +28,7 @@ impl<'a> Browser<'a> {
         self.cookies.get(&cookie("s"))
     }
 
-    /// Opens an authorization URL and follows it to the page of ours that it leads to.
+    /// Opens an authorization URL and follows it to the page that it leads to.
     pub(crate) async fn begin(&mut self, target: &str) -> Page {
         let answer = self.get(target).await;
         assert_eq!(answer.status, 303, "{answer:?}");
@@ -43,7 +43,7 @@ impl<'a> Browser<'a> {
         Page::new(at, answer.text())
     }
 
-    /// Logs in from a login page; the page that follows.
+    /// Logs in from a login page and returns the page that follows.
     pub(crate) async fn log_in(&mut self, login: &Page) -> Page {
         let answer = self.post("/login", &login.form(&[("username", NAME), ("password", PASSWORD)])).await;
         assert_eq!(answer.status, 303, "{answer:?}");
@@ -82,13 +82,13 @@ impl Page {
         self.forms.iter().flat_map(|form| form.all("scope")).collect()
     }
 
-    /// The form as it is, approved.
+    /// The form with its ticked boxes and the approval.
     pub(crate) fn approval(&self) -> Vec<(&str, &str)> {
         let ticked = self.ticked().into_iter().map(|scope| ("scope", scope));
         self.form(&[("decision", "approve")]).into_iter().chain(ticked).collect()
     }
 
-    /// The form's hidden fields and these.
+    /// The form's hidden fields, and these.
     pub(crate) fn form<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         [&[("t", self.transaction()), ("form_token", self.hidden("form_token"))], more].concat()
     }

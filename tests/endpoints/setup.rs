@@ -1,4 +1,4 @@
-//! Set-password links: one use, one hour, and passwords that are not the first to be guessed (LI-07, LI-08).
+//! Set-password links: valid once and for one hour, and easily guessed passwords are refused (LI-07, LI-08).
 
 use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
@@ -69,7 +69,7 @@ async fn set_password(browser: &mut Browser<'_>, link: &str) -> super::http::Rep
 #[tokio::test]
 async fn cn_05_setting_a_password_signs_in_with_a_new_session() {
     let site = Site::start().await;
-    // Somebody else is signed in in this browser; and one has a session planted.
+    // Another user is signed in in this browser, and a session is planted in the other one.
     let mut browser = Browser::new(&site);
     let login = browser.get("/account").await;
     let login = browser.page(login.header("location")).await;
@@ -108,7 +108,7 @@ async fn setting_a_password_goes_on_with_what_a_client_waits_for() {
     let pairs = browser.post("/consent", &consent.approval()).await.redirected(REDIRECT);
     assert_eq!(only(&pairs, "state"), "s 1");
 
-    // Another browser's, or one that has ended, is nothing to go on with.
+    // A sign-in that another browser began, or that has ended, is not continued.
     let mut stranger = Browser::new(&site);
     let link = site.invite("lin").await;
     assert_eq!(set_password(&mut stranger, &link).await.header("location"), "/account?done=password-set");

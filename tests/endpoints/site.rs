@@ -102,7 +102,7 @@ impl Fetch for OneDocument {
 
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
-    /// Before the store: it can be made to fail.
+    /// The wrapper around the store, which can make it fail.
     pub(crate) faulty: Arc<FailingStore>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) clock: Arc<ManualClock>,
@@ -112,7 +112,7 @@ pub(crate) struct Site {
 }
 
 impl Reply {
-    /// A page of ours, leading nowhere.
+    /// Asserts that the answer is a page of our own that redirects nowhere.
     pub(crate) fn assert_local(&self) {
         assert_eq!(self.status, 400, "{self:?}");
         assert_eq!(self.header("content-type"), "text/html; charset=utf-8");
@@ -152,7 +152,7 @@ pub(crate) fn config(extra: &str) -> Config {
     let rates = if extra.contains("[rates]") { "" } else { GENEROUS };
     let text = format!("{UPSTREAMS}{login}{rates}{extra}");
     let mut config = records::config(&text, Overrides { up: true, ..Overrides::default() });
-    // The tests play strangers.
+    // The tests send requests as strangers.
     config.rates.exempt_loopback = false;
     config
 }
@@ -162,7 +162,7 @@ impl Site {
         Self::with("").await
     }
 
-    /// Starts with more configuration.
+    /// Starts with additional configuration.
     pub(crate) async fn with(extra: &str) -> Self {
         let store = Arc::new(MemoryStore::new());
         let faulty = Arc::new(FailingStore::new(Arc::clone(&store) as _));
@@ -205,7 +205,7 @@ impl Site {
         self.send(request("POST", path, &fields, encoded(pairs))).await
     }
 
-    /// Registers a public client with this redirect URI; its id.
+    /// Registers a public client with this redirect URI and returns its id.
     pub(crate) async fn register(&self, redirect: &str) -> String {
         let body = serde_json::json!({
             "client_name": "Tea <img src=x onerror=alert(1)> {{7*7}}",
@@ -218,7 +218,7 @@ impl Site {
         answer.json()["client_id"].as_str().unwrap().to_owned()
     }
 
-    /// A client that an operator added; its id.
+    /// Adds a client as an operator would and returns its id.
     pub(crate) async fn vouched(&self, redirect: &str) -> String {
         let services = Services::new(
             Arc::clone(&self.store) as _,
@@ -251,7 +251,7 @@ impl Site {
         assert_eq!((answer.status, answer.header("location")), (303, "/account?done=password-set"), "{answer:?}");
     }
 
-    /// Adds an account without a password; the secret of its set-password link.
+    /// Adds an account without a password and returns the secret of its set-password link.
     pub(crate) async fn invite(&self, name: &str) -> String {
         let now = self.clock.now();
         let subject = AccountId::parse(&format!("user-{name}")).unwrap();
@@ -269,7 +269,7 @@ impl Site {
         secret.reveal().to_owned()
     }
 
-    /// How often this happened.
+    /// How often the audit trail has this event.
     pub(crate) async fn count(&self, event: AuditEvent) -> usize {
         let rows = self.store.audit_after(&AuditFilter::default(), 0, 10_000).await.unwrap().rows;
         rows.iter().filter(|(_, row)| row.event == event).count()

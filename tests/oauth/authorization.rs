@@ -1,5 +1,5 @@
-//! Authorization requests. A failure means that a request is accepted that must not start an interaction, or refused in the
-//! wrong place.
+//! Authorization requests. A failure means that an invalid request starts an interaction, or that a request is refused
+//! in the wrong place.
 
 use super::records;
 use mcpgate::oauth::{
@@ -38,12 +38,12 @@ fn ask(client: &Client, query: &str, policy: &RequestPolicy) -> Result<Validated
     request.validate(client, request.verify_redirect(client, &[]).unwrap(), policy)
 }
 
-/// Reads a pending request of the client as it is now.
+/// Reads a pending request of the client in its current state.
 fn stored(text: &str) -> Option<ValidatedRequest> {
     StoredRequest::read(text)?.verify(&client())
 }
 
-/// A sound request with `extra` added, for a gateway with one resource.
+/// A valid request with `extra` added, for a gateway with one resource.
 fn sound(extra: &str) -> Result<ValidatedRequest, Box<RefusedRequest>> {
     ask(&client(), &format!("response_type=code&{CHALLENGE}&state=s&{extra}"), &policy(&["https://gw/mcp"]))
 }
@@ -146,7 +146,7 @@ fn az_23_the_origin_stands_for_the_only_resource() {
     let code = |client: &Client, known: &[&str]| ask(client, &query, &policy(known)).map_err(|r| r.error.code());
     assert_eq!(code(&client(), &["https://gw/a", "https://gw/b"]).unwrap_err(), ErrorCode::InvalidTarget);
     assert_eq!(code(&client(), &[]).unwrap_err(), ErrorCode::InvalidTarget);
-    // Where an upstream is at the root, the origin is that one and no other.
+    // If an upstream is at the root, only that exact origin matches.
     assert_eq!(*code(&client(), &["https://gw", "https://gw/b"]).unwrap().resource(), resource("https://gw"));
     let bound = Client { resource: Some(resource("https://gw/b")), ..client() };
     assert_eq!(*code(&bound, &["https://gw/a", "https://gw/b"]).unwrap().resource(), resource("https://gw/b"));

@@ -1,4 +1,4 @@
-//! Client authentication. A failure means that somebody passes for a client, or learns which clients exist.
+//! Client authentication. A failure means that an attacker can pass for a client, or learns which clients exist.
 
 use super::records;
 use base64::Engine as _;
@@ -87,7 +87,7 @@ fn ca_05_a_public_client_sends_no_secret() {
     assert!(accepts(&client, None, "client_id=c1&client_secret="));
     assert!(!accepts(&client, None, "client_id=c1&client_secret=x"));
     assert!(!accepts(&client, Some(&basic("c1:")), ""));
-    // Whatever stands in the store: a client that registered none has nothing to prove itself by.
+    // Whatever the store contains, a client that registered no secret has nothing to authenticate with.
     let with_secret = self::client(AuthMethod::None, &[("x", None)]);
     assert!(!accepts(&with_secret, None, "client_id=c1&client_secret=x"));
     assert!(!accepts(&with_secret, Some(&basic("c1:x")), ""));

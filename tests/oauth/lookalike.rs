@@ -1,13 +1,13 @@
-//! RG-05 as a law: whatever a known name is spelled with, it is seen through, and its owner is let alone.
+//! RG-05 as a property: a known name is recognized however it is spelled, and its owner may still use it.
 
 use mcpgate::oauth::borrowed_brand;
 use proptest::prelude::*;
 
-/// What may stand for a Latin letter without a reader noticing.
+/// Returns the characters that a reader cannot tell from a Latin letter.
 fn twins(letter: char) -> Vec<String> {
     let small = letter.to_ascii_lowercase();
     let at = u32::from(small).wrapping_sub(u32::from('a'));
-    // Full width, and the bold letters of mathematics, which look as they are.
+    // Full-width and mathematical bold letters look like the plain ones.
     let moved = [0xff41, 0x1d41a].map(|first| char::from_u32(first + at).unwrap().to_string());
     let others = match small {
         'a' => "\u{430}",
@@ -53,7 +53,7 @@ proptest! {
         let written: String = known.0.chars().zip(&chosen).map(letter).collect();
         let name = format!("{before}{written}{after}");
         prop_assert!(borrowed_brand(&name, Some("evil.example")).is_some(), "{name}");
-        // In letters of its own it is its owner's, at home and on the user's computer; in others it is nobody's.
+        // In plain letters a brand's name passes only for its own host and loopback; a look-alike never does.
         let plain = written.to_lowercase() == known.0.to_lowercase();
         for host in [Some(known.1), None] {
             prop_assert_eq!(borrowed_brand(&name, host).is_some(), !plain, "{}", name);

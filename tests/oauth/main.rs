@@ -1,4 +1,4 @@
-//! The law book, rule by rule; names carry the case ids of the threat model. What is small is tested beside its code.
+//! The OAuth rules, one by one; names carry the case ids of the threat model. Small rules are tested beside their code.
 
 #![cfg(test)]
 

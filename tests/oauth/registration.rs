@@ -1,4 +1,4 @@
-//! Client metadata. A failure means that a known client cannot register, or that a hostile document is believed.
+//! Client metadata. A failure means that a known client cannot register, or that a hostile document is accepted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -109,8 +109,8 @@ fn rfc_7591_the_registrations_of_known_clients_are_accepted() {
 
 #[test]
 fn rfc_7591_hostile_redirects_are_refused() {
-    // The table of what may not be registered is in `oauth/redirect_uri.rs`; here is what becomes of it: of one of its
-    // rows, and of one that depends on this server's own name.
+    // The table of refused URIs is in `oauth/redirect_uri.rs`. This test shows what a refusal causes, for one row of it
+    // and for one URI that depends on this server's own name.
     for uri in ["javascript:alert(1)", "https://gw.example/login"] {
         for alone in [json!([uri]), json!([uri, uri]), json!([uri, 1])] {
             let error = register(&json!({ "redirect_uris": alone })).unwrap_err();
@@ -118,7 +118,8 @@ fn rfc_7591_hostile_redirects_are_refused() {
             let error = document(&json!({ "redirect_uris": alone })).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidClientMetadata, "{uri}");
         }
-        // In a mixed list the others are registered, by either door, and it is said which was not.
+        // In a mixed list the other URIs are registered, in a registration and in a document, and the refused one is
+        // reported.
         let mixed = json!({ "redirect_uris": [uri, "http://localhost/cb", 1] });
         for read in [read(&mixed).unwrap(), read_document(&mixed).unwrap()] {
             let uris: Vec<_> = read.metadata.redirect_uris.as_slice().iter().map(|uri| uri.as_str()).collect();
@@ -191,7 +192,7 @@ fn rg_04_what_nothing_depends_on_is_left_out() {
             assert_eq!(read.metadata.grant_types.len(), 2);
         }
     }
-    // What is not used at all is not judged either.
+    // A member that is not used is not validated either.
     for (name, value) in
         [("jwks_uri", json!("http://c.example/jwks")), ("jwks", json!([])), ("contacts", json!(1)), ("x", json!({}))]
     {
@@ -232,7 +233,7 @@ fn rg_06_what_is_known_in_a_mixed_list_is_registered() {
     }
 }
 
-/// One rule for registrations and documents: the first method that the client allows and we have.
+/// One rule for registrations and documents: the first method of the client that we support is used.
 #[test]
 fn ci_10_a_client_is_served_by_a_method_that_it_allows() {
     let (none, basic, post) = (AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost);
@@ -275,7 +276,7 @@ fn rg_05_rg_07_names_are_cleaned_and_scopes_trimmed() {
     let scope = |asked: &str| register(&with("scope", json!(asked))).unwrap().scope.map(|s| s.to_string());
     assert_eq!(scope("read admin *").as_deref(), Some("read"));
     assert_eq!(scope("openid profile"), None);
-    assert_eq!(scope("a\"b write,\\").as_deref(), Some("write"), "a malformed one goes, the others stay");
+    assert_eq!(scope("a\"b write,\\").as_deref(), Some("write"), "a malformed scope is dropped, the others are kept");
 }
 
 #[test]
@@ -285,7 +286,7 @@ fn rg_08_no_software_statement_is_approved() {
     let expired = format!("{}.{}.c2ln", part(r#"{"alg":"ES256"}"#), part(r#"{"iss":"x","exp":1}"#));
     for (statement, code) in [
         (jwt(r#"{"alg":"ES256"}"#), ErrorCode::UnapprovedSoftwareStatement),
-        // Whether it has expired is only known of a statement whose signature can be checked: nobody's can.
+        // Expiry is only known if the signature can be checked, and no statement's signature can.
         (expired, ErrorCode::UnapprovedSoftwareStatement),
         (jwt(r#"{"alg":"none"}"#), ErrorCode::InvalidSoftwareStatement),
         ("x".to_owned(), ErrorCode::InvalidSoftwareStatement),
@@ -318,7 +319,7 @@ fn ci_09_ci_10_ci_11_a_document_obeys_its_own_rules() {
     }
 }
 
-/// ChatGPT's document as it is served, but for its address.
+/// ChatGPT's document as it is served, except for its address.
 #[test]
 fn ci_10_the_document_of_chatgpt_is_a_public_client() {
     let read = read_document(&json!({

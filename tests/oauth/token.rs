@@ -1,5 +1,5 @@
-//! Judging codes and refresh tokens, reading token requests. A failure means that a replay, a theft or a wrong client would
-//! be treated as something else.
+//! Decisions on codes and refresh tokens, and parsing of token requests. A failure means that a replay, a theft or a
+//! wrong client is mistaken for something else.
 
 use super::records;
 use mcpgate::oauth::{
@@ -143,7 +143,7 @@ fn the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_successor(
         let grant = Grant { first_use, retried_at, ..grant() };
         grant.judge_refresh(&refresh(4, 30), at(now))
     };
-    // Rotated at 100; the grace lasts 30, a lost answer 200.
+    // Rotated at 100; the grace period is 30, the one for a lost answer 200.
     for (first_use, retried_at, now, verdict) in [
         (FirstUse::Unknown, None, 130, Retry),
         (FirstUse::Used, None, 130, Retry),
@@ -153,7 +153,7 @@ fn the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_successor(
         (FirstUse::Unknown, None, 131, IN_DOUBT),
         (FirstUse::Unknown, None, 301, Reused),
         (FirstUse::Used, None, 131, Reused),
-        // Processes that retry together have the grace again, but no more time for the lost answer.
+        // When processes retry together, the grace period starts again, but the one for a lost answer does not.
         (FirstUse::Used, Some(at(250)), 280, Retry),
         (FirstUse::Used, Some(at(250)), 281, Reused),
         (FirstUse::Unused, Some(at(250)), 300, LateRetry),
@@ -162,7 +162,7 @@ fn the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_successor(
     ] {
         assert_eq!(judge(first_use, retried_at, now), verdict, "{first_use:?} {retried_at:?} {now}");
     }
-    // Nothing of this is for an older one, nor where it is switched off.
+    // None of this applies to an older token, nor if it is switched off.
     let unused = Grant { first_use: FirstUse::Unused, ..grant() };
     assert_eq!(unused.judge_refresh(&refresh(3, 30), at(131)), Reused);
     let strict = PresentedRefresh { lost_answer: Lifetime::default(), ..refresh(4, 0) };
@@ -182,7 +182,7 @@ fn a_clock_that_was_set_back_lengthens_nothing_and_one_in_doubt_ends_nothing() {
         (Used, false, 89, Reused),
         (Unused, false, 89, IN_DOUBT),
         (Unknown, false, 89, IN_DOUBT),
-        // A minute that is in doubt may be less than the grace.
+        // While the clock is in doubt, 30 seconds may be within the grace period.
         (Used, true, 130, Retry),
         (Used, true, 131, IN_DOUBT),
         (Unused, true, 131, IN_DOUBT),
@@ -194,7 +194,7 @@ fn a_clock_that_was_set_back_lengthens_nothing_and_one_in_doubt_ends_nothing() {
         assert_eq!(grant.judge_refresh(&presented, at(now)), verdict, "{first_use:?} {clock_in_doubt} {now}");
         let live = PresentedRefresh { clock_in_doubt, ..refresh(5, 30) };
         assert_eq!(grant.judge_refresh(&live, at(now)), Rotate);
-        // What does not hang on the time is judged as ever.
+        // Verdicts that do not depend on the time are unchanged.
         let strict = PresentedRefresh { lost_answer: Lifetime::default(), clock_in_doubt, ..refresh(4, 0) };
         assert_eq!(grant.judge_refresh(&strict, at(now)), Reused);
         let older = PresentedRefresh { clock_in_doubt, ..refresh(3, 30) };

@@ -1,4 +1,4 @@
-//! The token cache by itself: races with revocation, single flight, staleness, the change log, its bound.
+//! The token cache by itself: races with revocation, single flight, staleness, the change log, its limit.
 
 use std::time::Duration;
 
@@ -47,8 +47,12 @@ async fn the_first_use_of_a_token_is_noted_once_from_memory_or_from_the_store() 
         assert!(world.is_hit(&known.record.hash) && world.is_hit(&other.record.hash));
         assert!(matches!(world.load(&unknown).await, Load::Active(..)));
     }
-    assert_eq!(noted(), [(TenantId::default(), known.record.hash)], "once; and not of tokens whose use says nothing");
-    // One whose family has ended says nothing any more.
+    assert_eq!(
+        noted(),
+        [(TenantId::default(), known.record.hash)],
+        "reported once, and not for tokens whose use is not reported"
+    );
+    // A token whose family has ended reports nothing any more.
     world.cache.insert(&fresh(&other));
     world.cache.forget_grant(&TenantId::default(), other.record.grant);
     assert!(!world.is_hit(&other.record.hash) && noted().is_empty());
@@ -64,7 +68,7 @@ async fn a_report_that_could_not_be_written_is_taken_again() {
     world.cache.note_issued(&family.0, family.1, 1);
     let taken = world.cache.take_uses(true, world.clock.now());
     assert_eq!((taken.presented.len(), taken.issued.len()), (1, 1));
-    // Rotated again in the meantime: what is known of the generation before is of no interest.
+    // The family was rotated again in the meantime, so what is known about the earlier generation is dropped.
     world.cache.note_issued(&family.0, family.1, 2);
     world.cache.put_back_uses(taken);
     let taken = world.cache.take_uses(true, world.clock.now());
@@ -124,7 +128,7 @@ async fn tv_24_a_revocation_between_read_and_insertion_wins() {
     world.store.set(State::Held);
     let revoke = async {
         tokio::task::yield_now().await;
-        // The token was read already; now it dies, in the store and in memory.
+        // The token has been read; now it is revoked, in the store and in memory.
         let audit = world.audit(AuditEvent::GrantRevoked);
         world.store.inner.revoke_grant(grant, audit).await.unwrap();
         world.cache.forget_grant(&tenant, grant);
@@ -168,7 +172,7 @@ async fn tv_24_issuance_that_is_overtaken_by_a_revocation_leaves_nothing() {
     world.cache.insert(&of_client.record);
     assert!(!world.is_hit(&of_client.record.hash));
     world.clock.advance(Lifetime::from_millis(1));
-    assert!(world.is_hit(&world.token(MCP).record.hash), "what is issued after it is enabled again is good");
+    assert!(world.is_hit(&world.token(MCP).record.hash), "a token issued after it is enabled again is valid");
 }
 
 #[tokio::test]
@@ -218,7 +222,7 @@ async fn a_cache_that_nobody_keeps_current_stops_vouching_and_begins_again() {
         .await;
     };
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert!(world.is_hit(&made.record.hash), "it is followed");
+    assert!(world.is_hit(&made.record.hash), "the change log is followed");
     for state in [State::Down, State::Held] {
         world.store.set(state);
         state_is(false).await;
@@ -239,7 +243,7 @@ async fn swept_before_it_was_read(another_follows: bool) {
     let world = World::new().await;
     let gone = world.stored(MCP).await;
     world.fill().await;
-    // What the follower will never read: the log is swept after a day.
+    // The follower will never read these entries: the log is swept after a day.
     for made in [&world.stored(MCP).await, &gone] {
         let audit = world.audit(AuditEvent::GrantRevoked);
         world.store.inner.revoke_grant(made.record.grant, audit).await.unwrap();
@@ -251,13 +255,13 @@ async fn swept_before_it_was_read(another_follows: bool) {
         .sweep(world.clock.now().plus(Lifetime::from_secs(30 * 3600)), Lifetime::from_secs(1 << 30))
         .await
         .unwrap();
-    // Whether a later one shows the gap or nothing is left in the log.
+    // Either a later entry shows the gap, or nothing is left in the log.
     if another_follows {
         let third = world.stored(MCP).await;
         let audit = world.audit(AuditEvent::GrantRevoked);
         world.store.inner.revoke_grant(third.record.grant, audit).await.unwrap();
     }
-    assert!(world.is_hit(&gone.record.hash), "nobody has followed yet");
+    assert!(world.is_hit(&gone.record.hash), "the change log has not been read yet");
     world.follow();
     soon(async {
         while world.is_hit(&gone.record.hash) {
@@ -278,7 +282,7 @@ async fn a_damaged_change_log_fills_the_cache_anew() {
     world.follow();
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(world.is_hit(&good.record.hash), "one damaged row is not an outage");
-    assert!(!world.is_hit(&gone.record.hash), "and hides no revocation");
+    assert!(!world.is_hit(&gone.record.hash), "and it hides no revocation");
 }
 
 #[tokio::test]
@@ -297,7 +301,7 @@ async fn while_the_cache_is_filled_anew_what_it_has_is_served() {
         }
     })
     .await;
-    assert!(world.is_hit(&good.record.hash), "a refill that has read nothing yet takes nothing away");
+    assert!(world.is_hit(&good.record.hash), "a refill that has read nothing yet removes nothing");
     world.store.set(State::Damaged);
     soon(async {
         while world.is_hit(&gone.record.hash) {
@@ -325,7 +329,7 @@ async fn the_bound_holds_and_what_ends_soonest_makes_room() {
     assert_eq!(world.cache.len(), 875);
     all.sort_by_key(|record| record.expires_at);
     let kept_early = all[..100].iter().filter(|r| world.is_hit(&r.hash)).count();
-    assert_eq!(kept_early, 0, "those that end soonest are gone");
+    assert_eq!(kept_early, 0, "the tokens that expire first are evicted");
     assert!(all[200..].iter().all(|r| world.is_hit(&r.hash)));
 }
 

@@ -1,20 +1,20 @@
-//! A client made of a bare socket: it sends what no library would, and sees what came back to the byte. The other tests have
-//! the client of `tests/support/http.rs`, which can do neither.
+//! A client made of a bare socket: it sends what no library would, and shows the answer byte for byte. The other tests
+//! use the client of `tests/support/http.rs`, which can do neither.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::upstream::soon;
 
-/// A request as text, made piece by piece.
+/// A request as text, built piece by piece.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct RawRequest {
     line: String,
     fields: Vec<String>,
     body: Vec<u8>,
 }
 
-impl Ask {
+impl RawRequest {
     pub(crate) fn new(method: &str, target: &str) -> Self {
         Self { line: format!("{method} {target} HTTP/1.1"), fields: vec!["Host: gw.example".to_owned()], body: vec![] }
     }
@@ -51,13 +51,13 @@ impl Ask {
     }
 }
 
-/// What came back.
+/// An answer as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// Whether the body came to its proper end.
+    /// Whether the body ended properly.
     pub(crate) complete: bool,
 }
 
@@ -81,7 +81,7 @@ impl Reply {
         let body = self.json();
         assert_eq!((&body["error"]["code"], &body["id"]), (&code.into(), &id), "{self:?}");
     }
-    /// The reply without what differs each time.
+    /// The reply without the values that differ each time.
     pub(crate) fn timeless(mut self) -> Self {
         self.fields.retain(|(name, _)| !matches!(name.as_str(), "date" | "x-request-id"));
         self
@@ -102,7 +102,7 @@ impl Client {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    pub(crate) async fn ask(&mut self, ask: &Ask) -> Reply {
+    pub(crate) async fn ask(&mut self, ask: &RawRequest) -> Reply {
         self.send(&ask.bytes()).await;
         self.reply().await
     }
@@ -133,7 +133,7 @@ impl Client {
         .await
     }
 
-    /// What has come and was not read.
+    /// The bytes that were received and not yet parsed.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.buffer
     }
@@ -158,7 +158,7 @@ impl Client {
         Reply { status, fields, body: Vec::new(), complete: false }
     }
 
-    /// Reads one chunk; an empty one ends the body, `None` means that it broke off.
+    /// Reads one chunk; an empty one ends the body, `None` means that it was cut off.
     pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
         soon(async {
             let end = loop {

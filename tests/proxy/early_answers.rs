@@ -1,4 +1,4 @@
-//! UP: HTTP/2 upstreams that answer before they have the whole request, and those that break an answer off.
+//! UP: HTTP/2 upstreams that answer before they have the whole request, and upstreams that cut an answer off.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use http::Response;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::http2_upstreams::{ANSWER, Line, Seen, Server, assert_good, respond, start};
 use super::upstream::soon;
 use super::world::{API, MCP};
 
-/// Twice what the window lets through and more.
+/// More than twice the size of the flow-control window.
 const LARGE: usize = 200_000;
 
-/// Reads what the window lets through, and returns why the rest never came.
+/// Reads what the window allows, and returns why the rest was not sent.
 async fn why_it_ended(mut body: RecvStream) -> Option<Reason> {
     loop {
         match body.data().await {
@@ -35,7 +35,7 @@ fn begin(send: &mut SendResponse<Bytes>) -> SendStream<Bytes> {
     stream
 }
 
-/// Answers at once, as the query says, and takes no more of a request than the first window. Tells how requests ended.
+/// Answers at once, as the query says, and accepts only the first window of a request. Reports how requests ended.
 async fn early() -> (Server, mpsc::UnboundedReceiver<Option<Reason>>) {
     let (tell, told) = mpsc::unbounded_channel();
     let serve = move |mut line: Line, number: usize, seen: Seen| {
@@ -47,7 +47,7 @@ async fn early() -> (Server, mpsc::UnboundedReceiver<Option<Reason>>) {
                 let tell = tell.clone();
                 match request.uri().query() {
                     Some("hold") => held.push((request, send)),
-                    // h2 resets the stream with NO_ERROR then (RFC 9113 8.1).
+                    // h2 then resets the stream with NO_ERROR (RFC 9113 8.1).
                     Some("refuse") => respond(&mut send, ANSWER),
                     Some("whole") => {
                         respond(&mut send, ANSWER);
@@ -83,10 +83,10 @@ async fn early() -> (Server, mpsc::UnboundedReceiver<Option<Reason>>) {
     (start(Builder::new(), serve).await, told)
 }
 
-fn large(method: &str, target: &str, token: &str) -> Ask {
+fn large(method: &str, target: &str, token: &str) -> RawRequest {
     let params = json!({"name": "a", "arguments": "y".repeat(LARGE)});
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
-    Ask::new(method, target).field("Content-Type", "application/json").body(body.to_string()).bearer(token)
+    RawRequest::new(method, target).field("Content-Type", "application/json").body(body.to_string()).bearer(token)
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn what_no_http_2_upstream_takes_of_a_request_is_not_kept_once_it_is_answe
     for n in 1..=3 {
         assert_good(&world.ask(&large("POST", "/mcp?whole", &token)).await);
         assert_eq!(soon(told.recv()).await, Some(Some(Reason::CANCEL)));
-        assert_eq!(server.wait_for(n).await, vec![0; n], "its connection serves on");
+        assert_eq!(server.wait_for(n).await, vec![0; n], "its connection is still used");
     }
     assert_good(&world.ask(&large("POST", "/mcp?refuse", &token)).await);
 }
@@ -107,23 +107,23 @@ async fn an_upload_that_an_http_2_upstream_does_not_take_ends_with_its_client_al
     let (mut server, mut told) = early().await;
     let world = server.world_with(|_| ()).await;
     let api = world.token(API).text;
-    // Once it has said how many streams it allows, a connection is shared.
-    assert_good(&world.ask(&Ask::new("GET", "/api/a?refuse").bearer(&api)).await);
+    // Once it has announced how many streams it allows, a connection is shared.
+    assert_good(&world.ask(&RawRequest::new("GET", "/api/a?refuse").bearer(&api)).await);
     let mut other = world.connect().await;
-    other.send(&Ask::new("GET", "/api/a?hold").bearer(&api).bytes()).await;
+    other.send(&RawRequest::new("GET", "/api/a?hold").bearer(&api).bytes()).await;
     server.wait_for(2).await;
     let mut client = world.connect().await;
     client.send(&large("PUT", "/api/a?part", &api).bytes()).await;
     assert_eq!(soon(client.head()).await.status, 200);
     drop(client);
     assert_eq!(soon(told.recv()).await, Some(Some(Reason::CANCEL)));
-    assert_eq!(*server.seen.borrow(), [0, 0, 0], "on the connection of somebody else, who keeps it open");
+    assert_eq!(*server.seen.borrow(), [0, 0, 0], "on the connection that another user's request keeps open");
 }
 
 #[tokio::test]
 async fn an_answer_that_an_http_2_upstream_breaks_off_without_an_error_does_not_look_whole() {
     let (server, _told) = early().await;
     let world = server.world_with(|_| ()).await;
-    let reply = world.ask(&Ask::new("GET", "/api/a").bearer(&world.token(API).text)).await;
+    let reply = world.ask(&RawRequest::new("GET", "/api/a").bearer(&world.token(API).text)).await;
     assert!(reply.status == 200 && reply.body == b"{" && !reply.complete, "{reply:?}");
 }

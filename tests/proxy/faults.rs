@@ -1,4 +1,4 @@
-//! UP: each fault of an upstream has a cause: all of it in the log, a few words for the caller.
+//! UP: each fault of an upstream has a cause: the log has all of it, the caller gets a few words.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use mcpgate::config::Config;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use super::client::{Ask, Reply};
+use super::client::{RawRequest, Reply};
 use super::log::Log;
 use super::refusing::Refusing;
 use super::upstream::{Act, EVENTS, answer, chunk, send};
 use super::world::{MCP, PING, REQUEST_ID, World};
 
-/// Asserts that the caller learns the cause and no address, and the log the cause and `detail`.
+/// Asserts that the caller is given the cause and no address, and that the log has the cause and `detail`.
 fn assert_fault(reply: &Reply, log: &Log, (status, cause, words, detail): (u16, &str, &str, &str)) {
     reply.assert_rpc(status, -32603, json!(7));
     let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
@@ -31,7 +31,7 @@ async fn up_01_an_upstream_that_cannot_be_connected_to_is_told_by_its_cause() {
     let closed = refusing.address();
     let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plain_address = plain.local_addr().unwrap();
-    // What a server that speaks no TLS answers to the beginning of a handshake.
+    // The answer of a server without TLS to the beginning of a handshake.
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = plain.accept().await {
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
@@ -46,17 +46,17 @@ async fn up_01_an_upstream_that_cannot_be_connected_to_is_told_by_its_cause() {
         (format!("https://{}/", plain_address), (502, "tls", "TLS handshake with the upstream failed", "127.0.0.1")),
     ] {
         let world = World::with(url(to)).await;
-        assert_fault(&world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await, &log, expected);
+        assert_fault(&world.ask(&RawRequest::post(PING).bearer(&world.token(MCP).text)).await, &log, expected);
     }
 }
 
 #[tokio::test]
 async fn up_01_an_answer_that_cannot_be_passed_on_is_told_by_its_cause() {
     let log = Log::start();
-    // For this one alone: on a busy machine every other answer might come later than this.
+    // Only for this case: on a busy machine every other answer might take longer than this.
     let brief = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.call_timeout = Duration::from_millis(50))).await;
     brief.mcp.then([Act::Hang]);
-    let reply = brief.ask(&Ask::post(PING).bearer(&brief.token(MCP).text)).await;
+    let reply = brief.ask(&RawRequest::post(PING).bearer(&brief.token(MCP).text)).await;
     assert_fault(&reply, &log, (504, "too_slow", "in time", "50ms"));
     let world = World::new().await;
     let token = world.token(MCP).text;
@@ -100,7 +100,7 @@ async fn up_01_an_answer_that_cannot_be_passed_on_is_told_by_its_cause() {
         (vec![answer("200 OK\r\nContent-Type: text/html", "<form>")], (502, "not_mcp", "not MCP", "text/html")),
     ] {
         world.mcp.then(acts);
-        assert_fault(&world.ask(&Ask::post(PING).bearer(&token)).await, &log, expected);
+        assert_fault(&world.ask(&RawRequest::post(PING).bearer(&token)).await, &log, expected);
     }
 }
 
@@ -110,7 +110,8 @@ async fn up_03_an_answer_that_breaks_off_after_its_head_leaves_its_cause_in_the_
     let token = world.token(MCP).text;
     let log = Log::start();
     let line = "x".repeat(60_000);
-    // A client may ask for the rest of a stream that broke off; one whose event is too large is an error for its request.
+    // A client may ask for the rest of a stream that was cut off; an event that is too large is an error for its
+    // request.
     for (acts, cause, complete) in [
         (
             vec![send(EVENTS), chunk("data: a\n\n"), Act::Wait(Duration::from_millis(50)), Act::Close],
@@ -120,7 +121,7 @@ async fn up_03_an_answer_that_breaks_off_after_its_head_leaves_its_cause_in_the_
         (vec![send(EVENTS), chunk("data: "), chunk(&line), chunk(&line), Act::Hang], "too_large", true),
     ] {
         world.mcp.then(acts);
-        assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.complete, complete, "{cause}");
+        assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.complete, complete, "{cause}");
         let warnings = log.warnings();
         assert!(warnings.len() == 1 && warnings[0].contains(&format!("cause=\"{cause}\"")), "{warnings:?}");
     }
@@ -133,7 +134,7 @@ async fn what_needs_no_content_or_was_not_asked_for_may_be_of_any_type() {
     let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
     for (body, status) in [(note, "202 Accepted"), (note, "200 OK"), (PING, "404 Not Found"), (PING, "202 Accepted")] {
         world.mcp.then([answer(&format!("{status}\r\nContent-Type: text/plain"), "text")]);
-        let reply = world.ask(&Ask::post(body).bearer(&token)).await;
+        let reply = world.ask(&RawRequest::post(body).bearer(&token)).await;
         assert_eq!((reply.status.to_string().as_str(), reply.text()), (&status[..3], "text"), "{reply:?}");
         assert_eq!(reply.field("content-type"), Some("application/octet-stream"));
     }

@@ -1,6 +1,6 @@
-//! HD: what of a head reaches the upstream, and what of its answer comes back.
+//! HD: which header fields reach the upstream, and which fields of its answer reach the client.
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::never_forwarded::NEVER_FORWARDED;
 use super::upstream::answer;
 use super::world::{API, MCP, PING, REQUEST_ID, World};
@@ -9,7 +9,7 @@ use super::world::{API, MCP, PING, REQUEST_ID, World};
 async fn the_head_that_goes_upstream_holds_what_is_listed_and_nothing_else() {
     let world = World::new().await;
     let made = world.token(MCP);
-    let ask = Ask::post(PING)
+    let ask = RawRequest::post(PING)
         .bearer(&made.text)
         .field("Accept", "*/*")
         .field("Accept-Encoding", "gzip, br")
@@ -56,11 +56,11 @@ async fn a_trace_is_begun_where_none_came_and_a_broken_one_is_replaced() {
     let world = World::new().await;
     let token = world.token(MCP).text;
     for broken in [None, Some("00-zz-1-01")] {
-        let ask = Ask::post(PING).bearer(&token).field("tracestate", "a=b");
+        let ask = RawRequest::post(PING).bearer(&token).field("tracestate", "a=b");
         world.ask(&broken.into_iter().fold(ask, |ask, b| ask.field("traceparent", b))).await;
         let seen = world.mcp.last();
         let parent = seen.field("traceparent").unwrap();
-        // Who has the request id finds the trace.
+        // The request id leads to the trace.
         assert_eq!(parent, format!("00-{REQUEST_ID}-0101010101010101-00"));
         assert_eq!(seen.field("tracestate"), None);
     }
@@ -72,7 +72,7 @@ async fn hd_01_hd_02_connection_cannot_remove_what_is_ours() {
     let token = world.token(MCP).text;
     let lists = ["close, Authorization", "X-Mcpgate-Subject, X-Forwarded-For, MCP-Protocol-Version, X-Upstream-Key"];
     for list in lists {
-        let reply = world.ask(&Ask::post(PING).bearer(&token).field("Connection", list)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&token).field("Connection", list)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let seen = world.mcp.last();
         assert_eq!(seen.field("x-upstream-key"), Some("s3cret"));
@@ -87,8 +87,8 @@ async fn hd_05_hd_06_hd_09_credentials_addresses_and_hops_of_a_client_never_arri
     let world = World::new().await;
     for (resource, target, upstream) in [(MCP, "/mcp", &world.mcp), (API, "/api/x", &world.api)] {
         let token = world.token(resource).text;
-        let ask = Ask::new("POST", target).field("Content-Type", "application/json").body(PING).bearer(&token);
-        // Those that say how the message itself is to be read, or that a page sends, are tested elsewhere.
+        let ask = RawRequest::new("POST", target).field("Content-Type", "application/json").body(PING).bearer(&token);
+        // Other tests cover the fields that describe the framing of the message, and those that a web page sends.
         let elsewhere = ["Authorization", "Transfer-Encoding", "Content-Length", "Upgrade", "Expect", "Origin"];
         let fields = NEVER_FORWARDED.iter().filter(|name| !elsewhere.contains(name));
         let ask = fields.fold(ask, |ask, name| ask.field(name, "trailers"));
@@ -120,7 +120,7 @@ async fn what_content_conditions_and_parts_need_passes_to_a_plain_http_interface
         ("If-None-Match", "\"b\""),
         ("If-Range", "\"c\""),
         ("If-Unmodified-Since", "Fri, 02 Jan 2026 00:00:00 GMT"),
-        // What a stream of events is resumed by.
+        // The field that resumes an event stream.
         ("Last-Event-ID", "41"),
         ("Prefer", "respond-async"),
         ("Range", "bytes=0-9"),
@@ -138,7 +138,7 @@ async fn what_content_conditions_and_parts_need_passes_to_a_plain_http_interface
     ];
     let fields: String = answered.iter().map(|(n, v)| format!("\r\n{n}: {v}")).collect();
     world.api.then([answer(&format!("206 Partial Content\r\nContent-Type: text/plain{fields}"), "ok")]);
-    let ask = Ask::new("PUT", "/api/x").body(PING).bearer(&token);
+    let ask = RawRequest::new("PUT", "/api/x").body(PING).bearer(&token);
     let reply = world.ask(&asked.iter().fold(ask, |ask, (name, value)| ask.field(name, value))).await;
     assert_eq!(reply.status, 206, "{reply:?}");
     let seen = world.api.last();
@@ -172,7 +172,7 @@ async fn hd_14_an_answer_says_nothing_about_this_origin() {
         let token = world.token(resource).text;
         let fields: String = removed.iter().map(|(n, v)| format!("\r\n{n}: {v}")).collect();
         upstream.then([answer(&format!("200 OK\r\nContent-Type: application/json{fields}\r\nRetry-After: 3"), "{}")]);
-        let ask = Ask::new("POST", target).field("Content-Type", "application/json").body(PING).bearer(&token);
+        let ask = RawRequest::new("POST", target).field("Content-Type", "application/json").body(PING).bearer(&token);
         let reply = world.ask(&ask).await;
         assert_eq!((reply.status, reply.text()), (200, "{}"));
         for (name, _) in removed {
@@ -188,7 +188,7 @@ async fn mc_01_pages_of_other_origins_are_refused_before_anything_else() {
     let world = World::with(|config| config.allowed_origins = vec!["https://page.example".to_owned()]).await;
     let token = world.token(MCP).text;
     for origin in ["https://evil.example", "null", "http://gw.example", "https://page.example.evil.example", ""] {
-        for ask in [Ask::post(PING), Ask::post(PING).bearer(&token), Ask::new("OPTIONS", "/mcp")] {
+        for ask in [RawRequest::post(PING), RawRequest::post(PING).bearer(&token), RawRequest::new("OPTIONS", "/mcp")] {
             let reply = world.ask(&ask.field("Origin", origin)).await;
             assert_eq!(reply.status, 403, "{origin}: {reply:?}");
             assert_eq!(reply.field("www-authenticate"), None);
@@ -197,7 +197,7 @@ async fn mc_01_pages_of_other_origins_are_refused_before_anything_else() {
     }
     world.mcp.assert_nothing();
     for origin in ["https://page.example", "https://gw.example"] {
-        for (ask, status) in [(Ask::post(PING).bearer(&token), 200), (Ask::post(PING), 401)] {
+        for (ask, status) in [(RawRequest::post(PING).bearer(&token), 200), (RawRequest::post(PING), 401)] {
             let reply = world.ask(&ask.field("Origin", origin)).await;
             assert_eq!((reply.status, reply.field("access-control-allow-origin")), (status, Some(origin)));
             let exposed = reply.field("access-control-expose-headers").unwrap();
@@ -214,14 +214,14 @@ async fn up_11_what_is_neither_json_nor_events_is_inert() {
     let (mcp, api) = (world.token(MCP).text, world.token(API).text);
     let page = || answer("200 OK\r\nContent-Type: text/html; charset=utf-8", "<script>alert(1)</script>");
     world.mcp.then([page()]);
-    let reply = world.ask(&Ask::post(PING).bearer(&mcp)).await;
+    let reply = world.ask(&RawRequest::post(PING).bearer(&mcp)).await;
     assert_eq!((reply.status, reply.text().contains("script")), (502, false), "a page answers no request");
     world.mcp.then([answer("404 Not Found\r\nContent-Type: text/html", "<script>alert(1)</script>")]);
-    let reply = world.ask(&Ask::post(PING).bearer(&mcp)).await;
+    let reply = world.ask(&RawRequest::post(PING).bearer(&mcp)).await;
     assert_eq!((reply.status, reply.field("content-type")), (404, Some("application/octet-stream")));
     assert!(reply.field("content-security-policy").unwrap().starts_with("sandbox"));
     world.api.then([page()]);
-    let reply = world.ask(&Ask::new("GET", "/api/page").bearer(&api)).await;
+    let reply = world.ask(&RawRequest::new("GET", "/api/page").bearer(&api)).await;
     assert_eq!(reply.field("content-type"), Some("text/html; charset=utf-8"));
     assert!(reply.field("content-security-policy").unwrap().starts_with("sandbox"));
     assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
@@ -241,7 +241,8 @@ async fn up_11_an_answer_of_several_types_or_none_is_inert() {
     ] {
         for (target, token, upstream) in [("/mcp", &mcp, &world.mcp), ("/api/page", &api, &world.api)] {
             upstream.then([answer(&head, "<script>alert(1)</script>")]);
-            let ask = Ask::new("POST", target).field("Content-Type", "application/json").body(PING).bearer(token);
+            let ask =
+                RawRequest::new("POST", target).field("Content-Type", "application/json").body(PING).bearer(token);
             let reply = world.ask(&ask).await;
             assert!(reply.field("content-security-policy").is_some_and(|v| v.starts_with("sandbox")), "{reply:?}");
             assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
@@ -262,7 +263,7 @@ async fn hs_06_what_ends_in_bare_line_feeds_is_refused_or_written_with_both() {
     let seen = world.mcp.seen();
     match reply.status {
         400 => assert!(seen.is_empty()),
-        // This upstream takes CRLF alone for the end of a line, so a bare one would stand in what it has read.
+        // This upstream accepts only CRLF as the end of a line, so a bare LF or CR would show in what it parsed.
         200 => {
             let seen = &seen[0];
             assert_eq!((seen.line.as_str(), seen.field("accept-language")), ("POST /upstream HTTP/1.1", Some("de")));

@@ -1,18 +1,18 @@
-//! A server that has just started: the tokens of its store are still being read into memory.
+//! A server that has just started: it is still reading the tokens of its store into memory.
 
 use std::time::{Duration, Instant};
 
 use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::failing_store::State;
 use super::upstream::soon;
 use super::world::{MCP, Made, PING, World};
 
 impl World {
     async fn status(&self, made: &Made) -> u16 {
-        self.ask(&Ask::post(PING).bearer(&made.text)).await.status
+        self.ask(&RawRequest::post(PING).bearer(&made.text)).await.status
     }
 
     async fn until(&self, is_so: impl Fn(&Self) -> bool) {
@@ -24,7 +24,7 @@ impl World {
         .await;
     }
 
-    /// Starts to fill memory; the store has read the first page and does not tell it before it is `State::Open`.
+    /// Starts to fill memory. The store has read the first page and withholds it until `State::Open`.
     async fn begin_to_fill(&self) {
         self.store.set(State::Slow);
         self.cache.begin().await.unwrap();
@@ -49,7 +49,7 @@ async fn tv_07_while_memory_is_filled_only_reads_for_tokens_that_are_no_good_are
     assert!(began.elapsed() < Duration::from_secs(10), "one read a second would take half a minute");
     assert_eq!((world.cache.len(), world.store.calls("find_access_tokens")), (30, 30));
 
-    // One at once, one from what the rate allows in a burst, the others at the rate.
+    // One passes at once, one within the burst that the rate allows, the others at the rate.
     let began = Instant::now();
     for _ in 0..4 {
         assert_eq!(world.status(&world.make(MCP, "use")).await, 401);
@@ -61,7 +61,8 @@ async fn tv_07_while_memory_is_filled_only_reads_for_tokens_that_are_no_good_are
     world.store.set(State::Open);
     world.until(|world| !world.cache.is_filling()).await;
 
-    // From then on a good token that is not in memory is as rare as one that is no good.
+    // From then on, valid tokens that are not in memory are rare, and their reads are limited like those of invalid
+    // ones.
     let began = Instant::now();
     for _ in 0..4 {
         let made = world.stored(MCP).await;

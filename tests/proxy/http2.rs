@@ -1,4 +1,4 @@
-//! HTTP/2 downstream: the same answers without fields of a connection, and a reset that cancels.
+//! HTTP/2 downstream: the same answers without connection-specific fields, and a reset that cancels.
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -83,7 +83,7 @@ async fn h2_01_no_request_outlives_its_stream_at_the_upstream() {
     }
     world.mcp.wait_for_requests(15).await;
     under_way.iter().for_each(tokio::task::JoinHandle::abort);
-    // They are closed because of the reset: the upstream would hang for as long as a call may take.
+    // The reset closes them: the upstream would hang for as long as a call may take.
     world.mcp.wait_for_closed(15).await;
     let mut line = line;
     assert_eq!(line.send_request(post(&token, PING)).await.unwrap().status(), 200, "the connection lives");

@@ -1,5 +1,5 @@
-//! UP: HTTP/2 upstreams that allow few streams, refuse some, stall, or send what nobody asked for. What they do costs
-//! the callers on that connection; the next go over another one.
+//! UP: HTTP/2 upstreams that allow few streams, refuse some, stall, or send unsolicited frames. A fault costs only the
+//! callers on that connection; later requests use another one.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
-use super::client::{Ask, Client, Reply};
+use super::client::{Client, RawRequest, Reply};
 use super::log::Log;
 use super::secure::tls_for_localhost;
 use super::upstream::soon;
@@ -23,11 +23,11 @@ use super::world::{API, MCP, PING, World};
 
 pub(super) type Line = Connection<TlsStream<TcpStream>, Bytes>;
 
-/// A server whose connections are served as `serve` says, which is told the number of each.
+/// A server whose connections are served by `serve`, which gets the number of each.
 pub(super) struct Server {
     address: SocketAddr,
     ca: PathBuf,
-    /// Requests by the number of their connection.
+    /// The number of the connection of each request.
     pub(super) seen: watch::Receiver<Vec<usize>>,
     _folder: tempfile::TempDir,
 }
@@ -71,7 +71,7 @@ impl Server {
             for upstream in &mut config.upstreams {
                 upstream.url = url.parse().unwrap();
                 upstream.ca_file = Some(ca.clone());
-                // How long a sign of life may take.
+                // The time limit for the answer to a ping.
                 upstream.connect_timeout = Duration::from_millis(300);
                 upstream.call_timeout = Duration::from_secs(2);
             }
@@ -94,7 +94,7 @@ pub(super) fn respond(send: &mut SendResponse<Bytes>, body: &'static str) {
 
 pub(super) const ANSWER: &str = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
 
-/// Answers every request but those that ask for nothing, which stay open.
+/// Answers every request, except those with the query `hold`, which stay open.
 async fn answer_or_hold(mut line: Line, number: usize, seen: Seen) {
     let mut held = Vec::new();
     while let Some(Ok((request, mut send))) = line.accept().await {
@@ -103,13 +103,13 @@ async fn answer_or_hold(mut line: Line, number: usize, seen: Seen) {
     }
 }
 
-pub(super) fn ask(query: &str, token: &str) -> Ask {
-    Ask::new("POST", &format!("/mcp{query}")).field("Content-Type", "application/json").body(PING).bearer(token)
+pub(super) fn ask(query: &str, token: &str) -> RawRequest {
+    RawRequest::new("POST", &format!("/mcp{query}")).field("Content-Type", "application/json").body(PING).bearer(token)
 }
 
-fn call(token: &str) -> Ask {
+fn call(token: &str) -> RawRequest {
     let call = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"pay"}}"#;
-    Ask::post(call).bearer(token)
+    RawRequest::post(call).bearer(token)
 }
 
 pub(super) async fn hold(world: &World, token: &str) -> Client {
@@ -128,7 +128,7 @@ async fn calls_beyond_the_streams_that_an_upstream_allows_go_over_another_connec
         let mut builder = Builder::new();
         builder.max_concurrent_streams(limit);
         let mut server = start(builder, answer_or_hold).await;
-        // A machine that is busy may take long over twenty handshakes, and nothing here is about time.
+        // A busy machine may take long over twenty handshakes, and this test is not about time.
         let patient = |config: &mut Config| {
             config.upstreams.iter_mut().for_each(|upstream| {
                 upstream.connect_timeout = Duration::from_secs(30);
@@ -148,7 +148,7 @@ async fn calls_beyond_the_streams_that_an_upstream_allows_go_over_another_connec
         for (connection, most) in [(0, usize::try_from(limit).unwrap() + 1), (1, usize::try_from(limit).unwrap())] {
             assert!(seen.iter().filter(|n| **n == connection).count() <= most, "{seen:?}");
         }
-        // Those that come at once, too.
+        // The same for requests that come at once.
         let many = futures_util::future::join_all((0..20).map(|_| world.connect())).await;
         let asked = many.into_iter().map(|mut client| {
             let ask = call(&token);
@@ -177,7 +177,7 @@ async fn a_late_answer_of_an_http_2_upstream_comes_as_an_event_too() {
         let reply = world.ask(&ask).await;
         let event = format!("event: message\ndata: {ANSWER}\n\n");
         assert!(reply.complete && reply.text().ends_with(&event), "{reply:?}");
-        assert_eq!(server.wait_for(n).await, vec![0; n], "its connection serves on");
+        assert_eq!(server.wait_for(n).await, vec![0; n], "its connection is still used");
     }
 }
 
@@ -206,7 +206,7 @@ async fn up_13_what_an_upstream_says_it_has_not_looked_at_is_sent_once_more_what
     assert_good(&world.ask(&call(&token)).await);
     assert_eq!(*server.seen.borrow(), [0, 1]);
 
-    // Refused for ever: once more and no more.
+    // An upstream that refuses every stream gets one retry and no more.
     let always = |mut line: Line, number: usize, seen: Seen| async move {
         while let Some(Ok((_, mut send))) = line.accept().await {
             seen.add(number);
@@ -219,7 +219,7 @@ async fn up_13_what_an_upstream_says_it_has_not_looked_at_is_sent_once_more_what
     world.ask(&call(&token)).await.assert_rpc(502, -32603, json!(7));
     assert_eq!(*server.seen.borrow(), [0, 1]);
 
-    // Any other reset may come after it has acted.
+    // Any other reset may come after the upstream has acted.
     let fail = |mut line: Line, number: usize, seen: Seen| async move {
         while let Some(Ok((_, mut send))) = line.accept().await {
             seen.add(number);
@@ -232,7 +232,7 @@ async fn up_13_what_an_upstream_says_it_has_not_looked_at_is_sent_once_more_what
     for asked in [call(&token), ask("", &token)] {
         world.ask(&asked).await.assert_rpc(502, -32603, json!(7));
     }
-    assert_eq!(*server.seen.borrow(), [0, 0], "the connection is as good as before");
+    assert_eq!(*server.seen.borrow(), [0, 0], "the connection is still used");
 }
 
 #[tokio::test]
@@ -287,7 +287,7 @@ async fn up_13_a_goaway_costs_nobody_anything() {
     assert_good(&first.reply().await);
 }
 
-/// Serves for a while, and then neither reads nor writes.
+/// Serves for a while, then neither reads nor writes.
 async fn freeze_on_hold(mut line: Line, number: usize, seen: Seen) {
     while let Some(Ok((request, mut send))) = line.accept().await {
         seen.add(number);
@@ -306,7 +306,7 @@ async fn a_connection_that_has_gone_quiet_gets_no_new_calls() {
     assert_good(&world.ask(&ask("", &token)).await);
     let mut stuck = hold(&world, &token).await;
     server.wait_for(2).await;
-    // Twice the time for a sign of life.
+    // Twice the time limit for the answer to a ping.
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_good(&world.ask(&call(&token)).await);
     assert_eq!(server.wait_for(3).await, [0, 0, 1]);
@@ -326,7 +326,7 @@ async fn a_connection_that_answers_pings_alone_gets_no_new_calls_after_one_has_w
     server.wait_for(2).await;
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_good(&world.ask(&call(&token)).await);
-    assert_eq!(*server.seen.borrow(), [0, 0, 0], "a slow tool is no fault of its connection");
+    assert_eq!(*server.seen.borrow(), [0, 0, 0], "a slow tool does not end its connection");
     waiting.reply().await.assert_rpc(504, -32603, json!(7));
     assert_good(&world.ask(&call(&token)).await);
     assert_eq!(*server.seen.borrow(), [0, 0, 0, 1]);
@@ -350,7 +350,7 @@ async fn a_call_of_which_nothing_is_let_through_goes_over_another_connection() {
     let server = start(Builder::new(), serve).await;
     let world = server.world().await;
     let token = world.token(MCP).text;
-    // The settings reach us at some time after the first answer.
+    // The settings arrive at some time after the first answer.
     let mut seen = Vec::new();
     while seen.len() < 20 && !seen.ends_with(&[1, 1]) {
         assert_good(&world.ask(&call(&token)).await);
@@ -359,7 +359,7 @@ async fn a_call_of_which_nothing_is_let_through_goes_over_another_connection() {
     assert!(seen.ends_with(&[0, 1, 1]), "{seen:?}");
 }
 
-/// Reads every body and answers, but for those that ask for nothing: of these it reads no byte.
+/// Reads every body and answers; of requests with the query `hold` it reads no byte.
 async fn read_or_hold(mut line: Line, number: usize, seen: Seen) {
     let mut held = Vec::new();
     while let Some(Ok((request, mut send))) = line.accept().await {
@@ -384,7 +384,7 @@ async fn a_call_that_takes_the_whole_window_of_a_connection_costs_others_a_momen
         let arguments = "y".repeat(size);
         let body =
             json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "a", "arguments": arguments}});
-        Ask::new(method, target).field("Content-Type", "application/json").body(body.to_string()).bearer(token)
+        RawRequest::new(method, target).field("Content-Type", "application/json").body(body.to_string()).bearer(token)
     };
     let mut server = start(Builder::new(), read_or_hold).await;
     let world = server.world_with(|config| {
@@ -399,9 +399,9 @@ async fn a_call_that_takes_the_whole_window_of_a_connection_costs_others_a_momen
     for _ in 0..2 {
         assert_good(&world.ask(&large(70_000, "POST", "/mcp", &token)).await);
     }
-    assert_eq!(*server.seen.borrow(), [0, 0, 0, 1, 1], "sent once more, since nothing of it was let through");
+    assert_eq!(*server.seen.borrow(), [0, 0, 0, 1, 1], "sent once more, because the upstream received none of it");
 
-    // An upload cannot be sent twice; the next goes over another connection all the same.
+    // An upload cannot be sent twice, but the next one uses another connection.
     let upload = |size, target| large(size, "PUT", target, &api);
     assert_eq!(world.ask(&upload(1, "/api/a")).await.status, 200);
     let mut stuck = world.connect().await;
@@ -425,7 +425,8 @@ async fn the_log_says_the_whole_time_that_a_large_request_was_waited_for() {
     let params = json!({"name": "a", "arguments": "y".repeat(100_000)});
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
     for accepted in ["application/json", "application/json, text/event-stream"] {
-        let large = Ask::new("POST", "/mcp?hold").field("Content-Type", "application/json").field("Accept", accepted);
+        let large =
+            RawRequest::new("POST", "/mcp?hold").field("Content-Type", "application/json").field("Accept", accepted);
         let large = large.body(body.to_string()).bearer(&token);
         let reply = world.ask(&large).await;
         let lines = log.take("no head of an answer");

@@ -1,8 +1,8 @@
-//! What a limit of the configuration refuses, or ends, has the key of that limit in its access line.
+//! If a configured limit refuses or ends a request, the access line has the key of that limit.
 
 use std::time::Duration;
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::log::Log;
 use super::upstream::{Act, EVENTS, answer, chunk, send};
 use super::world::{ALPHA, MCP, PING, World};
@@ -28,7 +28,7 @@ async fn key(log: &Log, status: u16) -> String {
 async fn what_a_limit_refuses_has_its_key() {
     let log = Log::start();
     let world = World::with(|config| (config.rates.mcp_per_second, config.rates.mcp_burst) = (1, 1)).await;
-    let ask = Ask::post(PING).bearer(&world.token(MCP).text);
+    let ask = RawRequest::post(PING).bearer(&world.token(MCP).text);
     world.ask(&ask).await;
     world.ask(&ask).await;
     assert_eq!(key(&log, 429).await, "rates.mcp_per_second");
@@ -37,9 +37,9 @@ async fn what_a_limit_refuses_has_its_key() {
     let token = world.token(MCP).text;
     world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
     let mut stream = world.connect().await;
-    stream.send(&Ask::new("GET", "/mcp").bearer(&token).field("Accept", "text/event-stream").bytes()).await;
+    stream.send(&RawRequest::new("GET", "/mcp").bearer(&token).field("Accept", "text/event-stream").bytes()).await;
     stream.head().await;
-    world.ask(&Ask::post(PING).bearer(&token)).await;
+    world.ask(&RawRequest::post(PING).bearer(&token)).await;
     assert_eq!(key(&log, 429).await, "limits.streams_per_principal, upstream.max_connections");
     drop((stream, world));
 
@@ -50,7 +50,7 @@ async fn what_a_limit_refuses_has_its_key() {
             .then([Act::Wait(Duration::from_millis(50)), answer("200 OK\r\nContent-Type: application/json", "{}")]);
     }
     let token = |n: usize| world.token_of(MCP, &format!("user-{n}"), "mcp_client_test");
-    let asks: Vec<_> = (0..10).map(|n| Ask::post(PING).bearer(&token(n))).collect();
+    let asks: Vec<_> = (0..10).map(|n| RawRequest::post(PING).bearer(&token(n))).collect();
     futures_util::future::join_all(asks.iter().map(|ask| world.ask(ask))).await;
     assert_eq!(key(&log, 503).await, "upstream.max_connections");
 
@@ -60,7 +60,8 @@ async fn what_a_limit_refuses_has_its_key() {
     })
     .await;
     let head = |length: &str| {
-        let ask = Ask::new("POST", "/mcp").field("Content-Type", "application/json").bearer(&world.token(MCP).text);
+        let ask =
+            RawRequest::new("POST", "/mcp").field("Content-Type", "application/json").bearer(&world.token(MCP).text);
         ask.field("Content-Length", length).bytes()
     };
     for (length, status, expected) in [("40", 408, "timeouts.mcp_body"), ("4000", 413, "limits.mcp_body")] {
@@ -71,10 +72,11 @@ async fn what_a_limit_refuses_has_its_key() {
     }
     let poor = world.make(ALPHA, "other");
     world.cache.insert(&poor.record);
-    let ask = Ask::new("POST", "/mcp/alpha").field("Content-Type", "application/json").body(PING).bearer(&poor.text);
+    let ask =
+        RawRequest::new("POST", "/mcp/alpha").field("Content-Type", "application/json").body(PING).bearer(&poor.text);
     world.ask(&ask).await;
     assert_eq!(key(&log, 403).await, "upstream.required_scopes");
-    world.ask(&Ask::post(PING).field("Origin", "https://evil.example")).await;
+    world.ask(&RawRequest::post(PING).field("Origin", "https://evil.example")).await;
     assert_eq!(key(&log, 403).await, "cors.allowed_origins");
 }
 
@@ -86,20 +88,20 @@ async fn what_a_limit_ends_has_its_key_and_a_fault_without_one_has_none() {
         c.upstreams.iter_mut().for_each(|u| u.call_timeout = Duration::from_millis(50));
     })
     .await;
-    let ask = Ask::post(PING).bearer(&world.token(MCP).text);
+    let ask = RawRequest::post(PING).bearer(&world.token(MCP).text);
     world.mcp.then([Act::Hang]);
     world.ask(&ask).await;
     assert_eq!(key(&log, 504).await, "upstream.call_timeout, upstream.first_byte_timeout");
     world.mcp.then([send(EVENTS), chunk(&format!("data: {}", "x".repeat(2000))), Act::Hang]);
     world.ask(&ask).await;
     assert_eq!(key(&log, 200).await, "limits.sse_event");
-    // The limit of a head is fixed.
+    // The limit of an answer's head is not configurable.
     let json = "Content-Type: application/json";
     world.mcp.then([answer(&format!("200 OK\r\nx: {}\r\n{json}", "y".repeat(70_000)), "{}")]);
     world.ask(&ask).await;
     let lines = log.take("too_large");
     assert!(!lines.is_empty() && lines.iter().all(|line| !line.contains(" key=")), "{lines:?}");
-    // Nothing takes what is sent to it: an address of documentation (RFC 5737).
+    // Nothing answers at this address, which is reserved for documentation (RFC 5737).
     let world = World::with(|c| {
         c.upstreams.iter_mut().for_each(|u| {
             u.url = "http://192.0.2.1/".parse().unwrap();
@@ -107,7 +109,7 @@ async fn what_a_limit_ends_has_its_key_and_a_fault_without_one_has_none() {
         });
     })
     .await;
-    world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
+    world.ask(&RawRequest::post(PING).bearer(&world.token(MCP).text)).await;
     let line = log.take("mcpgate::access").concat();
     assert!(!line.contains("too_slow") || line.contains(" key=\"upstream.connect_timeout\""), "{line}");
 }

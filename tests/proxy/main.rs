@@ -1,6 +1,6 @@
-//! The data path in one process: a raw client, the proxy behind a loopback socket, a raw upstream that remembers every
-//! byte. A failure means that something reached an upstream, or a client, that must not; or that a token was honoured
-//! that must not be.
+//! The data path in one process: a raw client, the proxy behind a loopback socket, a raw upstream that records every
+//! byte. A failure means that something reached an upstream or a client that must not reach it, or that an invalid
+//! token was accepted.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

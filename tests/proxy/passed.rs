@@ -1,13 +1,13 @@
-//! `pass_headers` and `host`: what an operator lets through to an upstream beyond what always passes, and the name by
-//! which it is asked.
+//! `pass_headers` and `host`: which additional fields an operator forwards to an upstream, and the name by which
+//! requests address it.
 
 use mcpgate::config::{Config, Overrides};
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::upstream::answer;
 use super::world::{ALPHA, API, MCP, PING, World};
 
-/// A world in which `X-Region` passes to the MCP server and the plain interface, not to the third upstream.
+/// A world that forwards `X-Region` to the MCP server and the plain interface, not to the third upstream.
 async fn passing() -> World {
     World::with(|config| {
         for upstream in config.upstreams.iter_mut().filter(|upstream| upstream.name != "alpha") {
@@ -18,11 +18,11 @@ async fn passing() -> World {
     .await
 }
 
-/// Asks each upstream with these fields, and returns the values of `X-Region` that have arrived at each.
+/// Sends a request with these fields to each upstream, and returns the values of `X-Region` that each received.
 async fn regions(world: &World, fields: &[(&str, &str)]) -> [Vec<String>; 3] {
     let alpha = world.make(ALPHA, "admin");
     world.cache.insert(&alpha.record);
-    let post = |target: &str| Ask::new("POST", target).field("Content-Type", "application/json").body(PING);
+    let post = |target: &str| RawRequest::new("POST", target).field("Content-Type", "application/json").body(PING);
     let mut arrived = Vec::new();
     for (target, token, upstream) in [
         ("/mcp", world.token(MCP).text, &world.mcp),
@@ -84,7 +84,7 @@ async fn what_passes_anyway_is_not_doubled_and_a_reload_changes_what_passes() {
 async fn a_page_may_send_what_passes_to_the_upstream_that_it_calls() {
     let world = passing().await;
     for (target, is_allowed) in [("/mcp", true), ("/api/a", true), ("/mcp/alpha", false)] {
-        let ask = Ask::new("OPTIONS", target).field("Origin", "https://page.example");
+        let ask = RawRequest::new("OPTIONS", target).field("Origin", "https://page.example");
         let ask = ask.field("Access-Control-Request-Method", "POST");
         let reply = world.ask(&ask.field("Access-Control-Request-Headers", "authorization, x-region")).await;
         let allowed = reply.field("access-control-allow-headers").expect("a list").to_owned();
@@ -93,17 +93,17 @@ async fn a_page_may_send_what_passes_to_the_upstream_that_it_calls() {
     }
 }
 
-/// HD-03: whatever the gateway writes into a request is refused as a header of clients.
+/// HD-03: a field that the gateway writes into requests is refused in `pass_headers`.
 #[tokio::test]
 async fn hd_03_nothing_that_the_gateway_emits_can_be_passed() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 200);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");
     let mut emitted = 0;
     for (name, _) in world.mcp.last().fields {
-        // The operator's own credential: refused beside itself, which another test shows.
+        // The operator's own credential cannot be in both `headers` and `pass_headers`, which another test shows.
         if name.eq_ignore_ascii_case("x-upstream-key") {
             continue;
         }
@@ -128,16 +128,16 @@ async fn an_upstream_is_asked_by_the_host_that_is_configured() {
     assert!(world.probe().await.iter().all(|state| state.is_up == Some(true)));
     assert_eq!(world.mcp.last().field("host"), Some("internal.example:8443"), "the gateway's own request too");
     let (mcp, api) = (world.token(MCP).text, world.token(API).text);
-    // A server makes its redirects of the host that it was asked by.
+    // A server builds its redirects from the host that the request names.
     for host in ["internal.example:8443".to_owned(), world.mcp.address.to_string()] {
         world.mcp.then([answer(&format!("307 Temporary Redirect\r\nLocation: http://{host}/upstream/"), "")]);
-        assert_eq!(world.ask(&Ask::post(PING).bearer(&mcp)).await.status, 200, "{host}");
+        assert_eq!(world.ask(&RawRequest::post(PING).bearer(&mcp)).await.status, 200, "{host}");
         let seen = world.mcp.last();
         assert_eq!((&*seen.line, seen.field("host")), ("POST /upstream/ HTTP/1.1", Some("internal.example:8443")));
         assert_eq!(seen.field("x-forwarded-host"), Some("gw.example"));
     }
     world.mcp.then([answer("307 Temporary Redirect\r\nLocation: http://internal.example/upstream/", "")]);
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&mcp)).await.status, 502, "another port");
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&mcp)).await.status, 502, "another port");
     for (to, mapped) in [
         ("http://internal.example:8443/base/y", Some("/api/y")),
         ("https://internal.example:8443/base/y", Some("/api/y")),
@@ -145,7 +145,7 @@ async fn an_upstream_is_asked_by_the_host_that_is_configured() {
         ("http://evil.example:8443/base/y", None),
     ] {
         world.api.then([answer(&format!("201 Created\r\nLocation: {to}"), "")]);
-        let reply = world.ask(&Ask::new("POST", "/api/x").bearer(&api).body("{}")).await;
+        let reply = world.ask(&RawRequest::new("POST", "/api/x").bearer(&api).body("{}")).await;
         assert_eq!((reply.status, reply.field("location")), (201, mapped), "{to}");
         assert_eq!(world.api.last().field("host"), Some("internal.example:8443"));
     }

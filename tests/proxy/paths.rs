@@ -1,6 +1,6 @@
-//! HS: targets, methods and framing, as far as they are not hyper's own.
+//! HS: targets, methods and framing, where the gateway and not hyper checks them.
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::upstream::{answer, send};
 use super::world::{API, MCP, PING, World};
 
@@ -21,7 +21,7 @@ async fn hs_14_the_route_is_matched_on_raw_bytes() {
         "/mcp//",
         "/apix",
     ] {
-        let reply = world.ask(&Ask::new("POST", target).body(PING).bearer(&token)).await;
+        let reply = world.ask(&RawRequest::new("POST", target).body(PING).bearer(&token)).await;
         assert_eq!(reply.status, 404, "{target}: {reply:?}");
     }
     for rest in [
@@ -41,7 +41,10 @@ async fn hs_14_the_route_is_matched_on_raw_bytes() {
         "/.;a=b/x",
         "/x%252fy",
     ] {
-        for ask in [Ask::new("GET", &format!("/api{rest}")), Ask::new("GET", &format!("/api{rest}")).bearer(&token)] {
+        for ask in [
+            RawRequest::new("GET", &format!("/api{rest}")),
+            RawRequest::new("GET", &format!("/api{rest}")).bearer(&token),
+        ] {
             let reply = world.ask(&ask).await;
             assert_eq!(reply.status, 400, "{rest}: {reply:?}");
         }
@@ -63,7 +66,8 @@ async fn a_plain_interface_gets_methods_paths_and_queries_as_they_came() {
         ("GET", "/api/100%25", "GET /base/100%25 HTTP/1.1"),
     ];
     for (method, target, line) in cases {
-        let ask = Ask::new(method, target).bearer(&token).field("Accept", "text/csv").field("If-None-Match", "\"1\"");
+        let ask =
+            RawRequest::new(method, target).bearer(&token).field("Accept", "text/csv").field("If-None-Match", "\"1\"");
         let reply = world.ask(&ask).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let seen = world.api.last();
@@ -72,11 +76,11 @@ async fn a_plain_interface_gets_methods_paths_and_queries_as_they_came() {
         assert_eq!(seen.field("x-mcpgate-subject"), Some("ada-lovelace-0001"));
     }
     world.api.then([send("HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n")]);
-    let reply = world.ask(&Ask::new("GET", "/api/a").bearer(&token)).await;
+    let reply = world.ask(&RawRequest::new("GET", "/api/a").bearer(&token)).await;
     assert_eq!((reply.status, reply.field("etag")), (304, Some("\"1\"")));
     world.api.then([send("HTTP/1.1 200 OK\r\nContent-Length: 999\r\nContent-Type: text/csv\r\n\r\n")]);
     let mut client = world.connect().await;
-    client.send(&Ask::new("HEAD", "/api/a").bearer(&token).bytes()).await;
+    client.send(&RawRequest::new("HEAD", "/api/a").bearer(&token).bytes()).await;
     let reply = client.head().await;
     assert_eq!((reply.status, reply.field("content-length")), (200, Some("999")));
 }
@@ -85,7 +89,8 @@ async fn a_plain_interface_gets_methods_paths_and_queries_as_they_came() {
 async fn a_query_goes_along_unless_the_operator_has_one() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    let ask = Ask::new("POST", "/mcp?profile=a").field("Content-Type", "application/json").body(PING).bearer(&token);
+    let ask =
+        RawRequest::new("POST", "/mcp?profile=a").field("Content-Type", "application/json").body(PING).bearer(&token);
     assert_eq!(world.ask(&ask).await.status, 200);
     assert_eq!(world.mcp.last().line, "POST /upstream?profile=a HTTP/1.1");
     let world = World::with(|config| {
@@ -94,7 +99,7 @@ async fn a_query_goes_along_unless_the_operator_has_one() {
         }
     });
     let world = world.await;
-    let ask = Ask::new("POST", "/mcp?key=2").field("Content-Type", "application/json").body(PING);
+    let ask = RawRequest::new("POST", "/mcp?key=2").field("Content-Type", "application/json").body(PING);
     assert_eq!(world.ask(&ask.bearer(&world.token(MCP).text)).await.status, 200);
     assert_eq!(world.mcp.last().line, "POST /upstream?key=1 HTTP/1.1");
 }
@@ -104,19 +109,21 @@ async fn hs_11_mc_14_methods_follow_the_era() {
     let world = World::new().await;
     let mcp = world.token(MCP).text;
     for method in ["PUT", "PATCH", "BREW"] {
-        let reply = world.ask(&Ask::new(method, "/mcp").bearer(&mcp)).await;
+        let reply = world.ask(&RawRequest::new(method, "/mcp").bearer(&mcp)).await;
         assert_eq!((reply.status, reply.field("allow")), (405, Some("GET, POST, DELETE, OPTIONS")), "{method}");
     }
     for method in ["GET", "DELETE", "PUT"] {
-        let reply = world.ask(&Ask::new(method, "/mcp").bearer(&mcp).field("MCP-Protocol-Version", "2026-07-28")).await;
+        let reply =
+            world.ask(&RawRequest::new(method, "/mcp").bearer(&mcp).field("MCP-Protocol-Version", "2026-07-28")).await;
         assert_eq!((reply.status, reply.field("allow")), (405, Some("POST, OPTIONS")), "{method}");
     }
     world.mcp.assert_nothing();
     world.api.assert_nothing();
     for method in ["GET", "DELETE"] {
         world.mcp.then([answer("405 Method Not Allowed\r\nAllow: POST", "")]);
-        let reply = world.ask(&Ask::new(method, "/mcp").bearer(&mcp).field("MCP-Protocol-Version", "2025-06-18")).await;
-        assert_eq!((reply.status, reply.field("allow")), (405, Some("POST")), "the upstream's own word passes");
+        let reply =
+            world.ask(&RawRequest::new(method, "/mcp").bearer(&mcp).field("MCP-Protocol-Version", "2025-06-18")).await;
+        assert_eq!((reply.status, reply.field("allow")), (405, Some("POST")), "the upstream's own Allow is forwarded");
     }
 }
 
@@ -125,9 +132,9 @@ async fn hs_07_a_body_where_none_belongs_is_refused() {
     let world = World::new().await;
     let (mcp, api) = (world.token(MCP).text, world.token(API).text);
     for (method, target, token) in [("GET", "/mcp", &mcp), ("DELETE", "/mcp", &mcp), ("GET", "/api/x", &api)] {
-        let reply = world.ask(&Ask::new(method, target).bearer(token).body("hello")).await;
+        let reply = world.ask(&RawRequest::new(method, target).bearer(token).body("hello")).await;
         assert_eq!(reply.status, 400, "{method} {target}: {reply:?}");
-        let smuggled = Ask::new(method, target).bearer(token).field("Transfer-Encoding", "chunked").bytes();
+        let smuggled = RawRequest::new(method, target).bearer(token).field("Transfer-Encoding", "chunked").bytes();
         let reply = world.raw(&[smuggled.as_slice(), b"5\r\nhello\r\n0\r\n\r\n"].concat()).await;
         assert_eq!(reply.status, 400, "{method} {target}: {reply:?}");
     }
@@ -162,7 +169,7 @@ async fn who_waits_for_100_is_told_to_continue() {
     let world = World::new().await;
     let token = world.token(MCP).text;
     let mut client = world.connect().await;
-    client.send(&Ask::post(PING).bearer(&token).field("Expect", "100-continue").bytes()).await;
+    client.send(&RawRequest::post(PING).bearer(&token).field("Expect", "100-continue").bytes()).await;
     assert_eq!(client.head().await.status, 100);
     assert_eq!(client.reply().await.status, 200);
     assert_eq!(world.mcp.last().field("expect"), None);
@@ -174,14 +181,14 @@ async fn hs_10_an_upgrade_is_not_forwarded_and_what_follows_is_a_request_of_its_
     let token = world.token(MCP).text;
     for protocol in ["h2c", "websocket"] {
         let mut client = world.connect().await;
-        let first = Ask::post(PING).bearer(&token).field("Connection", "Upgrade").field("Upgrade", protocol);
-        client.send(&[first.bytes(), Ask::post(PING).bytes()].concat()).await;
+        let first = RawRequest::post(PING).bearer(&token).field("Connection", "Upgrade").field("Upgrade", protocol);
+        client.send(&[first.bytes(), RawRequest::post(PING).bytes()].concat()).await;
         assert_eq!(client.reply().await.status, 200);
         assert_eq!(world.mcp.last().field("upgrade"), None);
         assert_eq!(client.reply().await.status, 401, "the bytes behind it carry no token");
     }
     world.mcp.then([send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")]);
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 502);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 502);
 }
 
 #[tokio::test]
@@ -191,7 +198,7 @@ async fn hs_12_pipelined_requests_are_answered_in_order_each_by_its_own_token() 
     let mut client = world.connect().await;
     let all: Vec<u8> = (0..200)
         .flat_map(|n| {
-            let ask = Ask::post(format!(r#"{{"jsonrpc":"2.0","id":{n},"method":"ping"}}"#));
+            let ask = RawRequest::post(format!(r#"{{"jsonrpc":"2.0","id":{n},"method":"ping"}}"#));
             if n % 2 == 0 { ask.bearer(&token).bytes() } else { ask.bytes() }
         })
         .collect();
@@ -209,7 +216,7 @@ async fn hs_12_pipelined_requests_are_answered_in_order_each_by_its_own_token() 
 async fn hs_18_trailers_are_dropped() {
     let world = World::new().await;
     let api = world.token(API).text;
-    let head = Ask::new("POST", "/api/x")
+    let head = RawRequest::new("POST", "/api/x")
         .bearer(&api)
         .field("Transfer-Encoding", "chunked")
         .field("Trailer", "X-Mcpgate-Subject");

@@ -1,9 +1,9 @@
-//! UP: each upstream is tried once when it is configured, and the operator is told what is wrong with its URL.
+//! UP: each upstream is tried once when it is configured, and the log tells the operator what is wrong with its URL.
 
 use mcpgate::config::Config;
 use mcpgate::proxy::UpstreamState;
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::log::Log;
 use super::upstream::{Act, EVENTS, answer, chunk, send};
 use super::world::{MCP, PING, World};
@@ -15,7 +15,7 @@ fn url(config: &mut Config, change: impl FnOnce(&mut url::Url)) {
     change(&mut config.upstreams.iter_mut().find(|upstream| upstream.name == "main").unwrap().url);
 }
 
-/// What is known of it.
+/// The state that is known of it.
 fn main(states: &[UpstreamState]) -> (Option<bool>, &str) {
     let state = states.iter().find(|state| state.name == "main").unwrap();
     (state.is_up, &state.detail)
@@ -73,8 +73,8 @@ async fn an_upstream_that_is_no_mcp_server_is_told_with_the_url_to_write() {
         assert!(!line.contains("secret"), "{line}");
         let (is_up, detail) = main(&states);
         assert!(is_up == Some(true) && detail.starts_with("up, but not an MCP server: "), "{states:?}");
-        // Whatever the ping met: an answer of an MCP server shows that it is one.
-        assert_eq!(world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await.status, 200);
+        // The answer to a later request shows that it is an MCP server, whatever answered the ping.
+        assert_eq!(world.ask(&RawRequest::post(PING).bearer(&world.token(MCP).text)).await.status, 200);
         assert_eq!(main(&world.states()), (Some(true), "up"));
     }
 }
@@ -101,7 +101,7 @@ async fn what_requests_meet_is_known_as_well() {
     let token = world.token(MCP).text;
     world.reload(|config| url(config, |url| url.set_port(Some(1)).unwrap()));
     assert_eq!(main(&world.states()), (None, "not tried yet"));
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 502);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 502);
     assert_eq!(main(&world.states()).0, Some(false));
 }
 
@@ -124,7 +124,7 @@ async fn a_probe_follows_a_redirect_and_leaves_no_session_behind() {
     );
 }
 
-/// World whose upstream at `/mcp` has no name of the operator's.
+/// A world whose upstream at `/mcp` has no name set by the operator.
 async fn unnamed_world() -> World {
     World::with(|config| {
         config.upstreams.iter_mut().filter(|upstream| upstream.name == "main").for_each(|main| main.takes_title = true);
@@ -158,11 +158,11 @@ async fn an_upstream_without_a_name_is_asked_what_it_calls_itself() {
             message["method"].as_str().unwrap_or_default().to_owned()
         };
         let methods: Vec<_> = seen.iter().map(method).collect();
-        assert_eq!(methods, [&["ping"], lines].concat(), "a session that this begins is ended");
+        assert_eq!(methods, [&["ping"], lines].concat(), "a session that the probe begins is ended");
         let mut names = seen.iter().flat_map(|seen| &seen.fields).map(|(name, _)| name);
         assert!(names.all(|name| !name.starts_with("x-mcpgate-")), "{seen:?}");
     }
     let world = World::new().await;
     assert_eq!(world.titles().await, Vec::<String>::new());
-    assert_eq!(world.mcp.seen().len(), 1, "one that has a name is not asked");
+    assert_eq!(world.mcp.seen().len(), 1, "an upstream with a configured name is not asked for it");
 }

@@ -1,9 +1,9 @@
-//! UP-06: redirects of upstreams. Within its own path, an MCP server's is followed once, a plain HTTP interface's is
-//! passed on with its Location mapped; any other is a fault.
+//! UP-06: redirects of upstreams. Within its own path, a redirect of an MCP server is followed once; that of a plain
+//! HTTP interface is forwarded with its Location mapped. Any other redirect is a fault.
 
 use serde_json::json;
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::log::Log;
 use super::upstream::{Upstream, answer};
 use super::world::{API, MCP, PING, World};
@@ -25,7 +25,7 @@ async fn up_06_a_redirect_within_the_servers_own_path_is_followed_once_with_all_
         "/upstream/".to_owned(),
         "upstream/".to_owned(),
         format!("http://{here}/upstream/"),
-        // What a server makes of X-Forwarded-Proto, or knows of a proxy before it: never another host or port.
+        // A server may take https from X-Forwarded-Proto, or know of a proxy in front of it. Host and port stay the same.
         format!("https://{here}/upstream/"),
         format!("//{here}/upstream/"),
         "/upstream/v1?a=b#c".to_owned(),
@@ -35,7 +35,7 @@ async fn up_06_a_redirect_within_the_servers_own_path_is_followed_once_with_all_
     {
         let call = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"pay"}}"#;
         redirect(&world.mcp, TEMPORARY, to);
-        let reply = world.ask(&Ask::post(call).bearer(&token).field("Accept-Language", "de")).await;
+        let reply = world.ask(&RawRequest::post(call).bearer(&token).field("Accept-Language", "de")).await;
         assert_eq!((reply.status, &reply.json()["id"]), (200, &json!(7)), "{to}: {reply:?}");
         assert_eq!(reply.field("location"), None);
         let seen = world.mcp.seen();
@@ -43,7 +43,7 @@ async fn up_06_a_redirect_within_the_servers_own_path_is_followed_once_with_all_
         assert_eq!(first.line, "POST /upstream HTTP/1.1");
         let path = if to.contains("v1") { "/upstream/v1?a=b" } else { "/upstream/" };
         assert_eq!(second.line, format!("POST {path} HTTP/1.1"));
-        assert_eq!((&second.body, &second.connection), (&first.body, &0), "the connection serves again");
+        assert_eq!((&second.body, &second.connection), (&first.body, &0), "the connection is used again");
         let but_trace = |seen: &super::upstream::Seen| {
             let mut fields = seen.fields.clone();
             fields.retain(|(name, _)| name != "traceparent");
@@ -61,17 +61,18 @@ async fn up_06_a_redirect_within_the_servers_own_path_is_followed_once_with_all_
 async fn up_06_a_permanent_redirect_is_remembered_until_it_leads_nowhere_and_a_temporary_one_is_not() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    let ask = || Ask::post(PING).bearer(&token);
+    let ask = || RawRequest::post(PING).bearer(&token);
     let lines = || world.mcp.seen().iter().map(|s| s.line.split(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>();
     redirect(&world.mcp, TEMPORARY, "/upstream/");
     assert_eq!(world.ask(&ask()).await.status, 200);
     redirect(&world.mcp, PERMANENT, "/upstream/?a=b");
-    let with_query = Ask::new("POST", "/mcp?a=b").field("Content-Type", "application/json").body(PING).bearer(&token);
+    let with_query =
+        RawRequest::new("POST", "/mcp?a=b").field("Content-Type", "application/json").body(PING).bearer(&token);
     assert_eq!(world.ask(&with_query).await.status, 200);
     assert_eq!(world.ask(&ask()).await.status, 200);
     assert_eq!(world.ask(&with_query).await.status, 200);
     let asked = ["/upstream", "/upstream/", "/upstream?a=b", "/upstream/?a=b", "/upstream/", "/upstream/?a=b"];
-    assert_eq!(lines(), asked, "a query of one client is not another's");
+    assert_eq!(lines(), asked, "the query of one client is not used for another");
     world.mcp.then([answer("404 Not Found", "")]);
     assert_eq!(world.ask(&ask()).await.status, 404);
     assert_eq!(world.ask(&ask()).await.status, 200);
@@ -79,7 +80,11 @@ async fn up_06_a_permanent_redirect_is_remembered_until_it_leads_nowhere_and_a_t
     redirect(&world.mcp, &format!("{PERMANENT}\r\nCache-Control: private"), "/upstream/ada");
     assert_eq!(world.ask(&ask()).await.status, 200);
     assert_eq!(world.ask(&ask()).await.status, 200);
-    assert_eq!(lines()[asked.len() + 2..], ["/upstream", "/upstream/ada", "/upstream"], "it was for that caller");
+    assert_eq!(
+        lines()[asked.len() + 2..],
+        ["/upstream", "/upstream/ada", "/upstream"],
+        "the redirect was for that caller"
+    );
 }
 
 #[tokio::test]
@@ -110,7 +115,7 @@ async fn up_06_a_redirect_to_another_place_is_neither_followed_nor_passed_on() {
     ] {
         redirect(&world.mcp, status, &format!("{to}?secret=s3cret"));
         let before = world.mcp.seen().len();
-        let query = Ask::new("POST", "/mcp?secret=s3cret").field("Content-Type", "application/json");
+        let query = RawRequest::new("POST", "/mcp?secret=s3cret").field("Content-Type", "application/json");
         let reply = world.ask(&query.body(PING).bearer(&token)).await;
         reply.assert_rpc(502, -32603, json!(7));
         assert_eq!((reply.field("location"), reply.text().contains("secret")), (None, false), "{reply:?}");
@@ -120,10 +125,10 @@ async fn up_06_a_redirect_to_another_place_is_neither_followed_nor_passed_on() {
         assert!(!warnings[0].contains("s3cret"), "{warnings:?}");
     }
     world.alpha.assert_nothing();
-    // A second one is not followed.
+    // A second redirect is not followed.
     redirect(&world.mcp, TEMPORARY, "/upstream/a");
     redirect(&world.mcp, TEMPORARY, "/upstream/b");
-    world.ask(&Ask::post(PING).bearer(&token)).await.assert_rpc(502, -32603, json!(7));
+    world.ask(&RawRequest::post(PING).bearer(&token)).await.assert_rpc(502, -32603, json!(7));
 }
 
 #[tokio::test]
@@ -135,11 +140,11 @@ async fn up_06_a_large_message_is_followed_once_redirects_are_known() {
         format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"a","arguments":"{text}"}}}}"#);
     for status in [502, 200] {
         redirect(&world.mcp, TEMPORARY, "/upstream/");
-        assert_eq!(world.ask(&Ask::post(&call).bearer(&token)).await.status, status);
+        assert_eq!(world.ask(&RawRequest::post(&call).bearer(&token)).await.status, status);
     }
     assert_eq!(world.mcp.last().body, call.as_bytes());
     redirect(&world.mcp, PERMANENT, "/upstream/");
-    assert_eq!(world.ask(&Ask::new("GET", "/mcp").bearer(&token)).await.status, 200);
+    assert_eq!(world.ask(&RawRequest::new("GET", "/mcp").bearer(&token)).await.status, 200);
     assert_eq!(world.mcp.last().line, "GET /upstream/ HTTP/1.1");
 }
 
@@ -167,20 +172,25 @@ async fn up_06_a_redirect_of_a_plain_interface_passes_with_its_location_mapped()
     ] {
         for status in ["301 Moved", "302 Found", "303 See Other", TEMPORARY, PERMANENT] {
             redirect(&world.api, status, &to);
-            let reply = world.ask(&Ask::new("GET", asked).bearer(&token)).await;
+            let reply = world.ask(&RawRequest::new("GET", asked).bearer(&token)).await;
             let passed = mapped.map_or(502, |_| status[..3].parse().unwrap());
             assert_eq!((reply.status, reply.field("location")), (passed, mapped), "{asked}: {status} {to}: {reply:?}");
         }
-        // What was made, and where: the answer stands without it.
+        // Location and Content-Location of a created resource: if they cannot be mapped, the answer is passed without
+        // them.
         world.api.then([answer(&format!("201 Created\r\nLocation: {to}\r\nContent-Location: {to}"), "")]);
-        let reply = world.ask(&Ask::new("POST", asked).bearer(&token).body("{}")).await;
+        let reply = world.ask(&RawRequest::new("POST", asked).bearer(&token).body("{}")).await;
         let fields = (reply.field("location"), reply.field("content-location"));
         assert_eq!((reply.status, fields), (201, (mapped, mapped)), "{to}");
     }
     world.api.then([answer("302 Found\r\nLocation: /base/a\r\nLocation: /base/b", "")]);
-    assert_eq!(world.ask(&Ask::new("GET", "/api/x").bearer(&token)).await.status, 502, "which of them?");
+    assert_eq!(
+        world.ask(&RawRequest::new("GET", "/api/x").bearer(&token)).await.status,
+        502,
+        "two values are ambiguous"
+    );
     world.api.then([answer("300 Multiple Choices", "choose")]);
-    let reply = world.ask(&Ask::new("GET", "/api/x").bearer(&token)).await;
+    let reply = world.ask(&RawRequest::new("GET", "/api/x").bearer(&token)).await;
     assert_eq!((reply.status, reply.text()), (300, "choose"));
 }
 
@@ -192,11 +202,11 @@ async fn what_needed_a_token_is_kept_by_no_shared_cache() {
     for (said, passed) in [("", "private"), ("\r\nCache-Control: public, s-maxage=9, max-age=5", "private, max-age=5")]
     {
         world.api.then([answer(&format!("{head}{said}"), "{}")]);
-        let reply = world.ask(&Ask::new("GET", "/api/x").bearer(&api)).await;
+        let reply = world.ask(&RawRequest::new("GET", "/api/x").bearer(&api)).await;
         assert_eq!(reply.field("cache-control"), Some(passed));
         assert_eq!((reply.field("age"), reply.field("etag")), (Some("7"), Some("\"a\"")));
         world.mcp.then([answer(&format!("{head}{said}"), "{}")]);
-        let reply = world.ask(&Ask::post(PING).bearer(&mcp)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&mcp)).await;
         assert_eq!((reply.field("cache-control"), reply.field("age")), (Some("no-store"), None));
     }
 }

@@ -1,4 +1,4 @@
-//! Upstreams behind TLS: HTTP/1.1, and HTTP/2 where ALPN offers it; and a certificate that nobody vouches for.
+//! Upstreams behind TLS: HTTP/1.1, and HTTP/2 if ALPN selects it; and a certificate that is not trusted.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::upstream::soon;
 use super::world::{MCP, PING, World};
 
@@ -33,7 +33,7 @@ struct Secure {
     _folder: tempfile::TempDir,
 }
 
-/// Tells when an exchange is dropped before it was answered.
+/// Reports when an exchange is dropped before it was answered.
 struct Guard(watch::Sender<usize>, bool);
 
 impl Drop for Guard {
@@ -70,7 +70,7 @@ async fn start(protocols: &[&[u8]]) -> Secure {
     start_with(protocols, &made.cert, &made.signing_key, &made.cert.pem()).await
 }
 
-/// TLS with a certificate for localhost, and the file by which it is trusted.
+/// TLS with a certificate for localhost, and the file that makes it trusted.
 pub(crate) fn tls_for_localhost(protocols: &[&[u8]]) -> (TlsAcceptor, PathBuf, tempfile::TempDir) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     tls(protocols, &made.cert, &made.signing_key, &made.cert.pem())
@@ -96,7 +96,7 @@ fn tls(
     (TlsAcceptor::from(Arc::new(tls)), ca, folder)
 }
 
-/// Starts one with this certificate, and a file of what is trusted.
+/// Starts an upstream with this certificate, and writes the file of trusted authorities.
 async fn start_with(protocols: &[&[u8]], certificate: &rcgen::Certificate, key: &KeyPair, trusted: &str) -> Secure {
     let (acceptor, ca, folder) = tls(protocols, certificate, key, trusted);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -152,7 +152,7 @@ async fn https_is_spoken_in_the_version_that_alpn_chooses() {
         let world = world_of(&secure, true).await;
         let token = world.token(MCP).text;
         for _ in 0..5 {
-            let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+            let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
             assert_eq!(reply.status, 200, "{reply:?}");
             let (seen, here) = (reply.json(), format!("localhost:{}", secure.address.port()));
             assert_eq!(seen["version"], format!("{version:?}"));
@@ -161,11 +161,11 @@ async fn https_is_spoken_in_the_version_that_alpn_chooses() {
             assert_eq!(seen["subject"], "ada-lovelace-0001");
         }
         assert_eq!(*secure.connections.borrow(), 1, "one connection serves all");
-        // Another name stands in the request; the certificate is still that of the URL's host.
+        // The request has another name in Host; the certificate is still that of the URL's host.
         world.reload(|config| {
             config.upstreams.iter_mut().for_each(|upstream| upstream.host = Some("internal.example:8443".to_owned()));
         });
-        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let names =
             if version == Version::HTTP_2 { ("internal.example:8443", "") } else { ("", "internal.example:8443") };
@@ -180,12 +180,12 @@ async fn many_requests_share_one_http_2_connection_and_each_can_be_cancelled() {
     let mut secure = start(&[b"h2"]).await;
     let world = world_of(&secure, true).await;
     let token = world.token(MCP).text;
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
-    let ask = Ask::post(PING).bearer(&token);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 200);
+    let ask = RawRequest::post(PING).bearer(&token);
     let replies = futures_util::future::join_all((0..50).map(|_| world.ask(&ask))).await;
     assert!(replies.iter().all(|r| r.status == 200));
     let mut client = world.connect().await;
-    let slow = Ask::new("POST", "/mcp?slow").field("Content-Type", "application/json").body(PING).bearer(&token);
+    let slow = RawRequest::new("POST", "/mcp?slow").field("Content-Type", "application/json").body(PING).bearer(&token);
     client.send(&slow.bytes()).await;
     assert!(tokio::time::timeout(Duration::from_millis(200), client.head()).await.is_err());
     drop(client);
@@ -198,12 +198,12 @@ async fn many_requests_share_one_http_2_connection_and_each_can_be_cancelled() {
 async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let secure = start(&[b"http/1.1"]).await;
     let world = world_of(&secure, false).await;
-    let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
+    let reply = world.ask(&RawRequest::post(PING).bearer(&world.token(MCP).text)).await;
     reply.assert_rpc(502, -32603, json!(7));
 }
 
-fn ask_for(what: &str, token: &str) -> Ask {
-    Ask::new("POST", &format!("/mcp?{what}")).field("Content-Type", "application/json").body(PING).bearer(token)
+fn ask_for(what: &str, token: &str) -> RawRequest {
+    RawRequest::new("POST", &format!("/mcp?{what}")).field("Content-Type", "application/json").body(PING).bearer(token)
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn more_requests_than_one_connection_takes_get_another_that_goes_when_it_i
     let mut secure = start(&[b"h2"]).await;
     let world = world_of(&secure, true).await;
     let token = world.token(MCP).text;
-    let ask = Ask::post(PING).bearer(&token);
+    let ask = RawRequest::post(PING).bearer(&token);
     assert_eq!(world.ask(&ask).await.status, 200);
     let mut waiting = Vec::new();
     for _ in 0..100 {
@@ -234,7 +234,7 @@ async fn ss_01_answers_that_nobody_reads_leave_the_others_their_share_of_a_conne
     let secure = start(&[b"h2"]).await;
     let world = world_of(&secure, true).await;
     let token = world.token(MCP).text;
-    let ask = Ask::post(PING).bearer(&token);
+    let ask = RawRequest::post(PING).bearer(&token);
     assert_eq!(world.ask(&ask).await.status, 200);
     let mut parked = Vec::new();
     for _ in 0..4 {
@@ -243,7 +243,7 @@ async fn ss_01_answers_that_nobody_reads_leave_the_others_their_share_of_a_conne
         client.head().await;
         parked.push(client);
     }
-    // What the kernel and the connection hold is full after this.
+    // This fills the buffers of the kernel and the connection.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.ask(&ask).await.status, 200);
     assert_eq!(*secure.connections.borrow(), 1);
@@ -271,7 +271,7 @@ async fn tl_09_a_certificate_of_another_name_or_time_is_refused_before_anything_
         (params.not_before, params.not_after) = (rcgen::date_time_ymd(2019, 1, 1), until);
         let secure = start_with(&[b"http/1.1"], &params.signed_by(&key, &issuer).unwrap(), &key, &trusted).await;
         let world = world_at(asked, &secure, true).await;
-        let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&world.token(MCP).text)).await;
         assert_eq!(reply.status, if good { 200 } else { 502 }, "{asked} with a certificate of {named}: {reply:?}");
         assert_eq!(*secure.connections.borrow(), usize::from(good), "no handshake ends, so nothing is sent");
     }

@@ -1,20 +1,20 @@
-//! DS-02: who sends next to nothing keeps no place that others wait for.
+//! DS-02: a client that sends next to nothing takes no place from others.
 
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::client::{Ask, Client};
+use super::client::{Client, RawRequest};
 use super::upstream::soon;
 use super::world::{ALPHA, API, MCP, World};
 
-/// A world in which bodies have a minute in all.
+/// A world in which a whole body may take a minute.
 async fn patient() -> World {
     World::with(|config| config.timeouts.mcp_body = Duration::from_secs(60)).await
 }
 
-/// The same, with an upstream of one's own for all routes.
+/// The same, with one given upstream for all routes.
 async fn patient_before(listener: &TcpListener) -> World {
     let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     let change = |config: &mut mcpgate::config::Config| {
@@ -25,19 +25,19 @@ async fn patient_before(listener: &TcpListener) -> World {
     World::with(change).await
 }
 
-/// The beginning of a message of one string.
+/// The beginning of a message that consists of one string.
 const OPEN: &str = r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":{"x":""#;
 
-/// Sends the head of a message of so many bytes, and the first `here` of them.
+/// Sends the head of a message of this length, and the first `here` bytes of its body.
 async fn begin(world: &World, target: &str, token: &str, length: usize, here: usize) -> Client {
     let mut client = world.connect().await;
-    let head = Ask::new("POST", target).field("Content-Type", "application/json").bearer(token);
+    let head = RawRequest::new("POST", target).field("Content-Type", "application/json").bearer(token);
     client.send(&head.field("Content-Length", &length.to_string()).bytes()).await;
     client.send(format!("{OPEN}{}", "x".repeat(here - OPEN.len())).as_bytes()).await;
     client
 }
 
-/// Drips on after a beginning, and returns the status of the answer and how long that took.
+/// Continues slowly after a beginning, and returns the status of the answer and the time that it took.
 async fn drip(mut client: Client) -> (u16, Duration) {
     let began = Instant::now();
     for _ in 0..4 {
@@ -109,11 +109,11 @@ async fn ds_02_a_client_does_not_pay_for_the_time_in_which_the_upstream_takes_no
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let world = patient_before(&listener).await;
     let token = world.token(API).text;
-    // More than the system holds for a reader that does not read.
+    // More than the system buffers for a client that does not read.
     let length = 32 << 20;
     let mut client = world.connect().await;
     let asked = tokio::spawn(async move {
-        let ask = Ask::new("POST", "/api/x").bearer(&token).body("x".repeat(length));
+        let ask = RawRequest::new("POST", "/api/x").bearer(&token).body("x".repeat(length));
         client.send(&ask.bytes()).await;
         client.reply().await
     });

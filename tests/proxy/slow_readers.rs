@@ -20,14 +20,14 @@ use super::world::{MCP, PING, World};
 const READERS: usize = 4;
 /// Clients that leave, one after the other.
 const LEAVERS: usize = 40;
-/// Events for each of them: three times what the window of a stream takes.
+/// Events for each of them: three times the size of a stream's window.
 const EVENTS: usize = 16_000;
 
 fn event(n: usize) -> String {
     format!("data: {n:05}\n\n")
 }
 
-/// Sends small events, each in a frame of its own, as far as the window of the stream allows; counts them.
+/// Sends small events, each in its own frame, as far as the window of the stream allows; counts them.
 async fn flood(mut send: SendResponse<Bytes>, after: Duration, sent: Arc<AtomicUsize>) {
     tokio::time::sleep(after).await;
     let head = Response::builder().header("content-type", "text/event-stream").body(()).unwrap();
@@ -45,7 +45,7 @@ async fn flood(mut send: SendResponse<Bytes>, after: Duration, sent: Arc<AtomicU
     }
 }
 
-/// Streams that take one byte, until they are told to take more.
+/// Streams that read one byte, until they are told to read more.
 async fn ask_without_reading(world: &World, token: &str) -> (Vec<RecvStream>, oneshot::Sender<()>) {
     let mut builder = client::Builder::new();
     builder.initial_window_size(1);
@@ -74,7 +74,7 @@ async fn ask_without_reading(world: &World, token: &str) -> (Vec<RecvStream>, on
     (bodies, open)
 }
 
-/// Waits until nothing more is sent.
+/// Waits until sending has stopped.
 async fn until_held_up(sent: &AtomicUsize) -> usize {
     let mut before = 0;
     loop {
@@ -97,8 +97,8 @@ async fn read(mut body: RecvStream) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// An upstream that floods those who ask for that after `after`, counts what it has sent of it, and answers those who wait
-/// when it is told to.
+/// An upstream that floods requests with the query `flood` after `after`, and counts what it has sent on them. It
+/// answers requests without a query at once, and the others when it is told to.
 async fn flooding(after: Duration, sent: Arc<AtomicUsize>, wait: watch::Receiver<bool>) -> Server {
     let serve = move |mut line: Line, number: usize, seen: Seen| {
         let (sent, wait) = (Arc::clone(&sent), wait.clone());
@@ -122,7 +122,7 @@ async fn flooding(after: Duration, sent: Arc<AtomicUsize>, wait: watch::Receiver
     start(Builder::new(), serve).await
 }
 
-/// A world in which one waits for the answer to a call, and the token of another.
+/// A world in which a client waits for the answer to a call, and the token of another client.
 async fn with_a_call(server: &mut Server) -> (World, Client, String) {
     let world = server.world_with(|config| {
         config.timeouts.sse_keep_alive = Duration::from_millis(100);
@@ -144,11 +144,11 @@ async fn small_events_that_nobody_reads(after: Duration) {
     let (world, mut call, other) = with_a_call(&mut server).await;
     let (bodies, open) = ask_without_reading(&world, &other).await;
     let held_up = until_held_up(&sent).await;
-    assert!(held_up < READERS * EVENTS, "who does not read holds up what is sent");
+    assert!(held_up < READERS * EVENTS, "a client that does not read holds up sending");
     go_on.send_replace(true);
     assert_good(&call.reply().await);
 
-    // Who reads again has lost nothing.
+    // A client that reads again has lost nothing.
     open.send(()).unwrap();
     let expected: String = (0..EVENTS).map(event).collect();
     for text in soon(join_all(bodies.into_iter().map(read))).await {
@@ -167,7 +167,7 @@ async fn ss_01_who_does_not_read_an_answer_that_begins_late_harms_no_other_call_
     small_events_that_nobody_reads(Duration::from_millis(400)).await;
 }
 
-/// What comes on a stream that was given up is ignored, and must not be held against the connection.
+/// Frames for a stream that was given up are ignored, and must not count against the connection.
 #[tokio::test]
 async fn ss_05_those_who_leave_in_the_middle_of_small_events_end_no_other_call_on_the_connection() {
     let (go_on, wait) = watch::channel(false);

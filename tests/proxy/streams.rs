@@ -1,16 +1,16 @@
-//! SS: streams, both ways: what is joined, bounded, kept alive and cut.
+//! SS: streams in both directions: what is joined, limited, kept alive and cut off.
 
 use std::time::Duration;
 
 use mcpgate::oauth::Lifetime;
 
-use super::client::{Ask, Client};
+use super::client::{Client, RawRequest};
 use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
 use super::world::{MCP, PING, World};
 
 async fn listen(world: &World, token: &str) -> Client {
     let mut client = world.connect().await;
-    client.send(&Ask::new("GET", "/mcp").bearer(token).field("Accept", "text/event-stream").bytes()).await;
+    client.send(&RawRequest::new("GET", "/mcp").bearer(token).field("Accept", "text/event-stream").bytes()).await;
     let head = client.head().await;
     assert_eq!((head.status, head.field("content-type")), (200, Some("text/event-stream")), "{head:?}");
     assert_eq!(head.field("x-accel-buffering"), Some("no"));
@@ -108,7 +108,7 @@ async fn ss_02_no_coding_hides_an_endless_event() {
     assert!(length < 120_000, "{length}");
     for codings in ["gzip", "identity, gzip", "x"] {
         world.mcp.then([coded(codings), chunk("data: a\n\n"), Act::Hang]);
-        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
         reply.assert_rpc(502, -32603, serde_json::json!(7));
     }
 }
@@ -158,10 +158,10 @@ async fn ss_05_a_client_that_leaves_cancels_at_the_upstream() {
     client.chunks_until("a\n\n").await;
     drop(client);
     world.mcp.wait_for_closed(1).await;
-    // Before the head of the answer as well.
+    // Before the head of the answer, too.
     world.mcp.then([Act::Hang]);
     let mut client = world.connect().await;
-    client.send(&Ask::post(PING).bearer(&token).bytes()).await;
+    client.send(&RawRequest::post(PING).bearer(&token).bytes()).await;
     world.mcp.wait_for_requests(2).await;
     drop(client);
     world.mcp.wait_for_closed(2).await;
@@ -183,7 +183,10 @@ async fn ss_06_tv_14_a_revocation_ends_open_streams() {
     assert_eq!(ended.chunks_until("ended\n\n").await, ": the access token has ended\n\n");
     assert_eq!(ended.chunk().await, Some(vec![]));
     world.mcp.wait_for_closed(1).await;
-    assert!(tokio::time::timeout(Duration::from_millis(300), kept.chunk()).await.is_err(), "the other stays");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), kept.chunk()).await.is_err(),
+        "the other stream stays open"
+    );
 }
 
 #[tokio::test]
@@ -198,7 +201,7 @@ async fn tv_15_an_expired_token_ends_its_stream_after_a_grace() {
     let mut client = listen(&world, &token).await;
     world.clock.advance(Lifetime::from_secs(3600 + 59));
     client.chunks_until(":\n\n").await;
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 401, "no new request");
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 401, "no new request");
     world.clock.advance(Lifetime::from_secs(1));
     client.chunks_until("ended\n\n").await;
     assert_eq!(client.chunk().await, Some(vec![]));
@@ -209,10 +212,10 @@ async fn ss_09_the_declared_type_counts_not_the_bytes() {
     let world = World::new().await;
     let token = world.token(MCP).text;
     world.mcp.then([answer("200 OK\r\nContent-Type: text/event-stream", "{}")]);
-    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
     assert_eq!((reply.field("content-type"), reply.text()), (Some("text/event-stream"), "{}"));
     world.mcp.then([answer("200 OK\r\nContent-Type: application/json", "data: a\n\n")]);
-    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
     assert_eq!((reply.field("content-type"), reply.text()), (Some("application/json"), "data: a\n\n"));
     assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
 }
@@ -226,7 +229,7 @@ async fn ss_10_open_streams_are_counted_per_person() {
         world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
         open.push(listen(&world, &token).await);
     }
-    let ask = Ask::new("GET", "/mcp").bearer(&token);
+    let ask = RawRequest::new("GET", "/mcp").bearer(&token);
     let reply = world.ask(&ask).await;
     assert_eq!((reply.status, reply.field("retry-after")), (429, Some("5")), "{reply:?}");
     assert_eq!(world.mcp.seen().len(), 3);
@@ -245,16 +248,16 @@ async fn ss_10_a_person_with_several_clients_is_still_one_person() {
         open.push(listen(&world, &world.token_of(MCP, "ada", &format!("mcp_client_{n}"))).await);
     }
     let fourth = world.token_of(MCP, "ada", "mcp_client_4");
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&fourth)).await.status, 429);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&fourth)).await.status, 429);
     let other = world.token_of(MCP, "bob", "mcp_client_1");
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&other)).await.status, 200);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&other)).await.status, 200);
 }
 
 #[tokio::test]
 async fn ss_10_streams_that_are_asked_for_at_once_are_counted_too() {
     let world = World::with(|config| config.limits.streams_per_principal = 3).await;
     let token = world.token(MCP).text;
-    let ask = Ask::new("GET", "/mcp").bearer(&token).bytes();
+    let ask = RawRequest::new("GET", "/mcp").bearer(&token).bytes();
     let mut clients = Vec::new();
     for _ in 0..10 {
         world.mcp.then([Act::Wait(Duration::from_millis(200)), send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
@@ -265,7 +268,7 @@ async fn ss_10_streams_that_are_asked_for_at_once_are_counted_too() {
     let heads = futures_util::future::join_all(clients.iter_mut().map(Client::head)).await;
     let count = |status| heads.iter().filter(|head| head.status == status).count();
     assert_eq!((count(200), count(429)), (3, 7), "{heads:?}");
-    assert_eq!(world.mcp.seen().len(), 3, "the others reach nobody");
+    assert_eq!(world.mcp.seen().len(), 3, "the others do not reach the upstream");
 }
 
 #[tokio::test]
@@ -273,14 +276,14 @@ async fn ss_10_ds_02_requests_under_way_are_counted_like_streams_until_they_end(
     let world = World::with(|config| config.limits.streams_per_principal = 3).await;
     let (token, other) = (world.token(MCP).text, world.make_for(MCP, "use", "somebody-else"));
     world.cache.insert(&other.record);
-    let ask = Ask::post(PING).bearer(&token);
+    let ask = RawRequest::post(PING).bearer(&token);
     let late = || [Act::Wait(Duration::from_millis(300)), answer("200 OK\r\nContent-Type: application/json", "{}")];
     (0..3).for_each(|_| world.mcp.then(late()));
     let replies = futures_util::future::join_all((0..10).map(|_| world.ask(&ask))).await;
     let count = |status| replies.iter().filter(|reply| reply.status == status).count();
     assert_eq!((count(200), count(429), world.mcp.seen().len()), (3, 7, 3), "{replies:?}");
     assert!(replies.iter().all(|reply| reply.status == 200 || reply.field("retry-after") == Some("5")));
-    // Those that are given up are over as well.
+    // Streams that were given up have ended as well.
     let mut clients = Vec::new();
     for _ in 0..3 {
         world.mcp.then([Act::Hang]);
@@ -290,7 +293,7 @@ async fn ss_10_ds_02_requests_under_way_are_counted_like_streams_until_they_end(
     }
     world.mcp.wait_for_requests(6).await;
     assert_eq!(world.ask(&ask).await.status, 429);
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&other.text)).await.status, 200, "a limit for each");
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&other.text)).await.status, 200, "a limit for each");
     let closed = world.mcp.connections() - 1;
     drop(clients);
     world.mcp.wait_for_closed(closed.min(3)).await;
@@ -320,16 +323,16 @@ async fn ss_10_open_streams_count_on_when_the_configuration_is_loaded_anew() {
     world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
     let mut client = listen(&world, &token).await;
     client.chunks_until("a\n\n").await;
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 429);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 429);
     world.reload(|config| config.timeouts.keep_alive = Duration::from_secs(61));
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 429);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 429);
 }
 
 #[tokio::test]
 async fn connections_outlive_a_configuration_that_leaves_their_upstream_as_it_is() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    let ask = || Ask::post(PING).bearer(&token);
+    let ask = || RawRequest::post(PING).bearer(&token);
     assert_eq!(world.ask(&ask()).await.status, 200);
     world.reload(|config| config.timeouts.keep_alive = Duration::from_secs(61));
     assert_eq!((world.ask(&ask()).await.status, world.mcp.connections()), (200, 1));

@@ -1,5 +1,5 @@
-//! An upstream made of a bare socket: it remembers every request byte for byte, and answers as it is told, rightly or
-//! wrongly.
+//! An upstream made of a bare socket: it records every request byte for byte, and answers as a test tells it to,
+//! correctly or not.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
-/// What reached it.
+/// A request as it was received.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) connection: usize,
@@ -30,7 +30,7 @@ impl Seen {
     }
 }
 
-/// What it does.
+/// What the upstream does with a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Send(Vec<u8>),
@@ -46,7 +46,7 @@ pub(crate) fn send(text: impl AsRef<[u8]>) -> Act {
     Act::Send(text.as_ref().to_vec())
 }
 
-/// A plain answer with a body of the right length.
+/// A plain answer with a body of the correct length.
 pub(crate) fn answer(head: &str, body: &str) -> Act {
     send(format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
 }
@@ -67,7 +67,7 @@ pub(crate) struct Upstream {
 struct Shared {
     seen: watch::Sender<Vec<Seen>>,
     script: Mutex<VecDeque<Vec<Act>>>,
-    /// Connections that were opened, and that the other side has closed.
+    /// The number of connections that were opened, and of those that the other side has closed.
     opened: watch::Sender<usize>,
     closed: watch::Sender<usize>,
 }
@@ -97,7 +97,7 @@ impl Upstream {
         Self { address, shared }
     }
 
-    /// Says what to do with the next request for which nothing was said yet. Without a word it echoes the id.
+    /// Sets what happens to the next requests that have no action yet. Without one, the upstream echoes the id.
     pub(crate) fn then(&self, acts: impl IntoIterator<Item = Act>) {
         self.shared.script.lock().unwrap().push_back(acts.into_iter().collect());
     }
@@ -110,7 +110,7 @@ impl Upstream {
         self.seen().pop().expect("something has reached the upstream")
     }
 
-    /// Asserts that nothing has reached it.
+    /// Asserts that the upstream received nothing.
     pub(crate) fn assert_nothing(&self) {
         assert!(self.seen().is_empty(), "something has reached the upstream: {:?}", self.seen());
     }
@@ -128,7 +128,7 @@ impl Upstream {
     }
 }
 
-/// Nothing in these tests takes longer than this unless it hangs.
+/// Time limit of every step in these tests; only a hang takes longer.
 pub(crate) async fn soon<T>(wish: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), wish).await.expect("it happens soon")
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::refusing::Refusing;
 use super::upstream::{Act, EVENTS, Upstream, answer, chunk, send, soon};
 use super::world::{API, MCP, PING, World};
@@ -20,7 +20,7 @@ async fn up_01_an_absent_upstream_is_named_without_its_address() {
     };
     for host in [format!("http://{closed}/"), "http://nowhere.invalid/".to_owned(), format!("https://{closed}/")] {
         let world = World::with(url(host)).await;
-        let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&world.token(MCP).text)).await;
         reply.assert_rpc(502, -32603, json!(7));
         assert!(!reply.text().contains("127.0.0.1") && !reply.text().contains("nowhere"), "{reply:?}");
     }
@@ -30,7 +30,7 @@ async fn up_01_an_absent_upstream_is_named_without_its_address() {
 async fn up_01_a_slow_upstream_is_given_up() {
     let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.call_timeout = Duration::from_millis(50))).await;
     world.mcp.then([Act::Hang]);
-    let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
+    let reply = world.ask(&RawRequest::post(PING).bearer(&world.token(MCP).text)).await;
     reply.assert_rpc(504, -32603, json!(7));
     world.mcp.wait_for_closed(1).await;
 }
@@ -55,7 +55,7 @@ async fn up_03_a_part_never_looks_like_the_whole() {
         vec![send(EVENTS), chunk("data: a\n\n"), wait.clone(), send("5\r\nda"), Act::Close],
     ] {
         world.mcp.then(part);
-        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
         assert!(reply.status == 502 || !reply.complete, "{reply:?}");
     }
 }
@@ -67,9 +67,9 @@ async fn up_04_excess_bytes_are_discarded_with_their_connection() {
     let excess = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
     world.mcp.then([send(excess)]);
     let mut client = world.connect().await;
-    let reply = client.ask(&Ask::post(PING).bearer(&token)).await;
+    let reply = client.ask(&RawRequest::post(PING).bearer(&token)).await;
     assert_eq!((reply.status, reply.text()), (200, "{}"));
-    let reply = client.ask(&Ask::post(PING).bearer(&token)).await;
+    let reply = client.ask(&RawRequest::post(PING).bearer(&token)).await;
     assert_eq!((reply.status, &reply.json()["id"]), (200, &json!(7)), "{reply:?}");
     assert_eq!(world.mcp.connections(), 2);
 }
@@ -90,10 +90,10 @@ async fn up_05_hs_17_answers_that_are_not_http_or_too_large_become_502() {
         "HTTP/1.1 999999 No\r\n\r\n".to_owned(),
     ] {
         world.mcp.then([send(&odd), Act::Close]);
-        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
         reply.assert_rpc(502, -32603, json!(7));
     }
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 200);
 }
 
 #[tokio::test]
@@ -103,12 +103,12 @@ async fn up_07_an_upstreams_logins_do_not_pass() {
     let challenge = "WWW-Authenticate: Bearer resource_metadata=\"https://evil.example/\"";
     for status in ["401 Unauthorized", "407 Proxy Authentication Required"] {
         world.mcp.then([answer(&format!("{status}\r\n{challenge}"), "log in")]);
-        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
         reply.assert_rpc(502, -32603, json!(7));
         assert_eq!(reply.field("www-authenticate"), None);
     }
     world.mcp.then([answer(&format!("403 Forbidden\r\nContent-Type: application/json\r\n{challenge}"), "{}")]);
-    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
     assert_eq!((reply.status, reply.field("www-authenticate"), reply.text()), (403, None, "{}"));
 }
 
@@ -121,11 +121,11 @@ async fn statuses_and_bodies_pass_as_they_are() {
     for status in ["400 Bad Request", "404 Not Found", "405 Method Not Allowed", "429 Too Many", "500 Oops", "503 Busy"]
     {
         world.mcp.then([answer(&format!("{status}\r\nContent-Type: application/json"), error)]);
-        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
         assert_eq!((reply.status.to_string().as_str(), reply.text()), (&status[..3], error));
     }
     world.mcp.then([send("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")]);
-    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
     assert_eq!((reply.status, reply.body.len(), reply.field("content-type")), (202, 0, None));
 }
 
@@ -139,7 +139,7 @@ async fn connections_are_used_again_and_large_answers_pass_whole() {
         if n % 2 == 0 {
             world.mcp.then([answer("200 OK\r\nContent-Type: application/json", &body)]);
         }
-        let reply = client.ask(&Ask::post(PING).bearer(&token)).await;
+        let reply = client.ask(&RawRequest::post(PING).bearer(&token)).await;
         assert!(reply.complete && (n % 2 == 1 || reply.text() == body));
     }
     assert_eq!(world.mcp.connections(), 1);
@@ -149,7 +149,7 @@ async fn connections_are_used_again_and_large_answers_pass_whole() {
 async fn up_13_a_connection_closed_while_idle_costs_no_error() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    let call = Ask::post(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#).bearer(&token);
+    let call = RawRequest::post(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#).bearer(&token);
     world.mcp.then([answer("200 OK\r\nContent-Type: application/json", "{}"), Act::Close]);
     let mut client = world.connect().await;
     assert_eq!(client.ask(&call).await.status, 200);
@@ -167,11 +167,11 @@ async fn hs_19_mc_09_an_abandoned_exchange_takes_its_connection_along() {
     let token = world.token(MCP).text;
     world.mcp.then([Act::Wait(Duration::from_millis(200)), answer("200 OK\r\nContent-Type: application/json", "late")]);
     let mut first = world.connect().await;
-    first.send(&Ask::post(PING).bearer(&token).bytes()).await;
+    first.send(&RawRequest::post(PING).bearer(&token).bytes()).await;
     world.mcp.wait_for_requests(1).await;
     drop(first);
     world.mcp.wait_for_closed(1).await;
-    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
     assert_eq!(reply.json()["id"], 7);
     assert_eq!(world.mcp.last().connection, 1);
 }
@@ -185,7 +185,7 @@ async fn too_many_at_once_wait_and_beyond_that_are_refused() {
             .then([Act::Wait(Duration::from_millis(100)), answer("200 OK\r\nContent-Type: application/json", "{}")]);
     }
     let token = |n: usize| world.token_of(MCP, &format!("user-{n}"), "mcp_client_test");
-    let asks: Vec<_> = (0..14).map(|n| Ask::post(PING).bearer(&token(n))).collect();
+    let asks: Vec<_> = (0..14).map(|n| RawRequest::post(PING).bearer(&token(n))).collect();
     let replies = futures_util::future::join_all(asks.iter().map(|ask| world.ask(ask))).await;
     let served = replies.iter().filter(|r| r.status == 200).count();
     assert_eq!(served, 10, "two at a time, eight wait");
@@ -203,16 +203,16 @@ async fn one_user_with_several_clients_leaves_as_many_places_as_he_takes() {
         world.mcp.then([Act::Hang]);
         let token = world.token_of(MCP, "ada", &format!("mcp_client_{n}"));
         let mut client = world.connect().await;
-        client.send(&Ask::post(PING).bearer(&token).bytes()).await;
+        client.send(&RawRequest::post(PING).bearer(&token).bytes()).await;
         greedy.push(client);
     }
     world.mcp.wait_for_requests(4).await;
     let others: Vec<_> = (0..4).map(|n| world.token_of(MCP, &format!("user-{n}"), "mcp_client_1")).collect();
-    // The answers that hang were meant for more requests of the greedy one.
+    // The hanging answers were queued for further requests of the greedy user.
     let mut clients = Vec::new();
     for token in &others {
         let mut client = world.connect().await;
-        client.send(&Ask::post(PING).bearer(token).bytes()).await;
+        client.send(&RawRequest::post(PING).bearer(token).bytes()).await;
         clients.push(client);
     }
     world.mcp.wait_for_requests(8).await;
@@ -220,8 +220,8 @@ async fn one_user_with_several_clients_leaves_as_many_places_as_he_takes() {
     assert_eq!(subjects, 4, "half of the places, over all clients");
 }
 
-/// An upstream that answers every head at once with its path, and takes what should be a body for the next head. Tells
-/// how many connections it has had and how many have ended.
+/// An upstream that answers every head at once with its path, and takes the bytes of a body for the next head. Counts
+/// its connections and those that have ended.
 async fn hasty() -> (std::net::SocketAddr, watch::Receiver<(usize, usize)>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -261,14 +261,14 @@ async fn hs_19_a_connection_that_answered_before_the_upload_had_ended_serves_nob
         let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.url = Clone::clone(&url))).await;
         let token = world.token(API).text;
         let mut uploading = world.connect().await;
-        let upload = Ask::new("POST", "/api/up").bearer(&token).field(name, value);
+        let upload = RawRequest::new("POST", "/api/up").bearer(&token).field(name, value);
         uploading.send(&[&upload.bytes(), before].concat()).await;
         let early = uploading.reply().await;
         assert_eq!((early.status, early.text()), (200, "/base/up"));
-        // What would be read as a request, if the connection lived.
+        // These bytes would be read as a request if the connection lived.
         uploading.send(&[poison, after].concat()).await;
         for _ in 0..3 {
-            let reply = world.ask(&Ask::new("GET", "/api/other").bearer(&token)).await;
+            let reply = world.ask(&RawRequest::new("GET", "/api/other").bearer(&token)).await;
             assert_eq!((reply.status, reply.text()), (200, "/base/other"));
         }
         soon(told.wait_for(|told| *told == (2, 1))).await.unwrap();
@@ -285,10 +285,10 @@ async fn hs_19_a_connection_that_answered_before_a_large_message_was_written_ser
     });
     let world = world.await;
     let token = world.token(MCP).text;
-    // More than the system holds for a reader that does not read.
+    // More than the system buffers for a client that does not read.
     let large = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"ping","params":{{"x":"{}"}}}}"#, "x".repeat(24 << 20));
     let asked = tokio::spawn({
-        let (mut client, ask) = (world.connect().await, Ask::post(large).bearer(&token));
+        let (mut client, ask) = (world.connect().await, RawRequest::post(large).bearer(&token));
         async move { client.ask(&ask).await }
     });
     let (mut first, _) = listener.accept().await.unwrap();
@@ -297,10 +297,10 @@ async fn hs_19_a_connection_that_answered_before_a_large_message_was_written_ser
     first.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
     assert_eq!(soon(asked).await.unwrap().status, 200);
     let next = tokio::spawn({
-        let (mut client, ask) = (world.connect().await, Ask::post(PING).bearer(&token));
+        let (mut client, ask) = (world.connect().await, RawRequest::post(PING).bearer(&token));
         async move { client.ask(&ask).await }
     });
-    // It reads on, so that the connection would be ready again.
+    // It continues to read, so that the connection would be ready again.
     let reading = tokio::spawn(async move { tokio::io::copy(&mut first, &mut tokio::io::sink()).await });
     let (second, _) = soon(listener.accept()).await.unwrap();
     drop(soon(reading).await);
@@ -314,8 +314,8 @@ async fn hs_19_an_upload_that_ended_before_its_answer_lets_the_connection_serve_
     let token = world.token(API).text;
     let mut client = world.connect().await;
     for (head, body) in [
-        (Ask::new("POST", "/api/x").field("Content-Length", "4"), "abcd"),
-        (Ask::new("POST", "/api/x").field("Transfer-Encoding", "chunked"), "4\r\nabcd\r\n0\r\n\r\n"),
+        (RawRequest::new("POST", "/api/x").field("Content-Length", "4"), "abcd"),
+        (RawRequest::new("POST", "/api/x").field("Transfer-Encoding", "chunked"), "4\r\nabcd\r\n0\r\n\r\n"),
     ] {
         client.send(&head.bearer(&token).bytes()).await;
         client.send(body.as_bytes()).await;
@@ -332,13 +332,13 @@ async fn connections_are_counted_as_what_they_are_now() {
     let line = |state, n| format!("mcpgate_upstream_connections{{upstream=\"main\",state=\"{state}\"}} {n}");
     world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
     let mut client = world.connect().await;
-    client.send(&Ask::new("GET", "/mcp").bearer(&token).bytes()).await;
+    client.send(&RawRequest::new("GET", "/mcp").bearer(&token).bytes()).await;
     client.head().await;
     client.chunks_until("a\n\n").await;
     world.metric(&line("in_use", 1)).await;
     drop(client);
     world.metric(&line("in_use", 0)).await;
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 200);
     world.metric(&line("idle", 1)).await;
     world.metric(&line("in_use", 0)).await;
 }
@@ -351,25 +351,25 @@ async fn up_05_interim_answers_are_few_or_the_connection_ends() {
     let last = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
     for (count, status) in [(0, 200), (7, 200), (8, 502), (5000, 502), (7, 200)] {
         world.mcp.then([send(format!("{}{last}", hint.repeat(count)))]);
-        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        let reply = world.ask(&RawRequest::post(PING).bearer(&token)).await;
         assert_eq!(reply.status, status, "{count}: {reply:?}");
     }
     world.mcp.wait_for_closed(2).await;
-    // Those that never end are not waited for.
+    // Interim responses without end are not waited for.
     let hints = (0..100).flat_map(|_| [send(hint), Act::Wait(Duration::from_millis(5))]);
     world.mcp.then(hints.chain([Act::Hang]));
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 502);
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 502);
 }
 
 #[tokio::test]
 async fn up_13_an_upstream_that_is_down_is_left_alone_for_a_moment_and_then_tried() {
-    // Bound and not listening: refused, and nobody else can take the port.
+    // Bound and not listening: connections are refused, and no other program can take the port.
     let place = tokio::net::TcpSocket::new_v4().unwrap();
     place.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = place.local_addr().unwrap();
     let url = format!("http://{address}/").parse().unwrap();
     let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.url = Clone::clone(&url))).await;
-    let ask = Ask::post(PING).bearer(&world.token(MCP).text);
+    let ask = RawRequest::post(PING).bearer(&world.token(MCP).text);
     for _ in 0..5 {
         assert_eq!(world.ask(&ask).await.status, 502);
     }
@@ -393,14 +393,14 @@ async fn a_short_answer_in_two_pieces_comes_in_one_and_a_slow_one_as_a_stream() 
     let pause = |millis| Act::Wait(Duration::from_millis(millis));
     world.mcp.then([head(), pause(100), send("{}")]);
     let mut client = world.connect().await;
-    client.send(&Ask::post(PING).bearer(&token).bytes()).await;
+    client.send(&RawRequest::post(PING).bearer(&token).bytes()).await;
     assert_eq!((client.head().await.field("content-length"), client.unread()), (Some("2"), b"{}".as_slice()));
     world.mcp.then([head(), pause(1500), send("{}")]);
     let mut client = world.connect().await;
-    client.send(&Ask::post(PING).bearer(&token).bytes()).await;
+    client.send(&RawRequest::post(PING).bearer(&token).bytes()).await;
     assert_eq!((client.head().await.field("content-length"), client.unread()), (Some("2"), b"".as_slice()));
     world.mcp.then([head(), pause(100), send("{"), Act::Close]);
-    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 502, "it is not too late to say so");
+    assert_eq!(world.ask(&RawRequest::post(PING).bearer(&token)).await.status, 502, "it is not too late to say so");
 }
 
 #[tokio::test]
@@ -413,15 +413,15 @@ async fn up_12_an_answer_reaches_the_one_who_asked_whatever_id_it_names() {
     let note = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#;
     let mut bob = world.connect().await;
     for (asked, said) in [(PING, foreign), (PING, &two), (note, foreign)] {
-        // He waits for the very id that is named, on a connection of his own and of the same upstream.
+        // Bob waits for the same id, on his own connection to the same upstream.
         world
             .mcp
             .then([Act::Wait(Duration::from_millis(100)), answer("200 OK\r\nContent-Type: application/json", "{}")]);
         let before = world.mcp.seen().len();
-        bob.send(&Ask::post(PING.replace('7', "8")).bearer(&other.text).bytes()).await;
+        bob.send(&RawRequest::post(PING.replace('7', "8")).bearer(&other.text).bytes()).await;
         world.mcp.wait_for_requests(before + 1).await;
         world.mcp.then([answer("200 OK\r\nContent-Type: application/json", said)]);
-        assert_eq!(world.ask(&Ask::post(asked).bearer(&ada)).await.text(), said);
+        assert_eq!(world.ask(&RawRequest::post(asked).bearer(&ada)).await.text(), said);
         assert_eq!(bob.reply().await.text(), "{}");
     }
 }

@@ -1,7 +1,7 @@
-//! What WebDAV (RFC 4918) adds to plain HTTP: it passes as far as it holds no address, and is refused where it does. A
-//! failure means that a condition of a client's is dropped, and its request does more than it asked for.
+//! WebDAV (RFC 4918) over plain HTTP: it is forwarded unless a field contains an address, and refused if one does. A
+//! failure means that a condition of a client is dropped, and its request does more than the client asked for.
 
-use super::client::Ask;
+use super::client::RawRequest;
 use super::upstream::answer;
 use super::world::{API, World};
 
@@ -19,7 +19,7 @@ async fn fields_that_say_how_far_a_method_goes_pass() {
     ];
     for method in ["PROPFIND", "PROPPATCH", "MKCOL", "LOCK", "UNLOCK", "DELETE", "PUT", "REPORT"] {
         world.api.then([answer("207 Multi-Status\r\nDAV: 1, 2\r\nLock-Token: <urn:uuid:1>", "")]);
-        let ask = fields.iter().fold(Ask::new(method, "/api/a"), |ask, (name, value)| ask.field(name, value));
+        let ask = fields.iter().fold(RawRequest::new(method, "/api/a"), |ask, (name, value)| ask.field(name, value));
         let reply = world.ask(&ask.bearer(&token)).await;
         assert_eq!(
             (reply.status, reply.field("dav"), reply.field("lock-token")),
@@ -44,7 +44,7 @@ async fn a_field_that_names_an_address_of_the_gateway_is_refused() {
         ("DELETE", "If", "<https://gw.example/api/b> ([\"a\"])"),
         ("PUT", "If", " </api/b> (<urn:uuid:1>)"),
     ] {
-        let reply = world.ask(&Ask::new(method, "/api/a").bearer(&token).field(field, value)).await;
+        let reply = world.ask(&RawRequest::new(method, "/api/a").bearer(&token).field(field, value)).await;
         assert_eq!(reply.status, 400, "{method}");
         let said = reply.text();
         assert!(said.contains(&format!("{field} ")) && said.contains("not supported"), "{said}");

@@ -21,12 +21,12 @@ use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::{Follower, TokenCache};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::client::{Ask, Client, Reply};
+use super::client::{Client, RawRequest, Reply};
 use super::failing_store::FailingStore;
 use super::records;
 use super::upstream::{Upstream, soon};
 
-/// The id of every request.
+/// The JSON-RPC id of every request.
 pub(crate) const REQUEST_ID: &str = "01010101010101010101010101010101";
 pub(crate) const MCP: &str = "https://gw.example/mcp";
 pub(crate) const ALPHA: &str = "https://gw.example/mcp/alpha";
@@ -49,10 +49,10 @@ pub(crate) struct World {
     made: AtomicU64,
 }
 
-/// The configuration that is served, and what was made of it.
+/// The configuration in use, and the values derived from it.
 type Served = Arc<Mutex<(Arc<Config>, Arc<RouteTable>)>>;
 
-/// A token, and what it stands for.
+/// A token, and its record.
 pub(crate) struct Made {
     pub(crate) text: String,
     pub(crate) record: AccessTokenRecord,
@@ -63,7 +63,7 @@ impl World {
         Self::with(|_| ()).await
     }
 
-    /// A world whose configuration was changed.
+    /// A world with a changed configuration.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let (mcp, alpha, api) = (Upstream::start().await, Upstream::start().await, Upstream::start().await);
         let mut config = configuration(mcp.address, alpha.address, api.address);
@@ -115,13 +115,13 @@ impl World {
         *served = (Arc::new(config), Arc::new(table));
     }
 
-    /// Tries all upstreams once, as the server does, and returns what is known of them then.
+    /// Tries all upstreams once, as the server does, and returns their states.
     pub(crate) async fn probe(&self) -> Vec<UpstreamState> {
         self.titles().await;
         self.states()
     }
 
-    /// Tries all upstreams once, and returns what they call themselves.
+    /// Tries all upstreams once, and returns the names that they give themselves.
     pub(crate) async fn titles(&self) -> Vec<String> {
         let table = self.served.lock().unwrap().1.clone();
         let titles = Arc::new(Mutex::new(Vec::new()));
@@ -137,22 +137,22 @@ impl World {
         self.proxy.adopt(&self.served.lock().unwrap().1);
     }
 
-    /// Takes when grants were last used.
+    /// Takes the last uses of grants.
     pub(crate) fn last_uses(&self) -> Vec<(GrantId, Timestamp)> {
         self.proxy.last_uses().take().into_iter().map(|(_, grant, at)| (grant, at)).collect()
     }
 
-    /// Ends the streams that never end by themselves, as the server does when it goes down.
+    /// Ends the standing streams, as the server does when it shuts down.
     pub(crate) fn drain(&self) {
         self.proxy.drain();
     }
 
-    /// Ends what is under way, as the server does when its time is up.
+    /// Ends the requests in progress, as the server does when the drain time is over.
     pub(crate) fn close(&self) {
         self.proxy.close();
     }
 
-    /// Returns what is known of the upstreams.
+    /// Returns the states of the upstreams.
     pub(crate) fn states(&self) -> Vec<UpstreamState> {
         self.served.lock().unwrap().1.states()
     }
@@ -187,7 +187,7 @@ impl World {
         AuditRow::new(self.clock.now(), TenantId::default(), event)
     }
 
-    /// Makes a token that lives an hour, and tells nobody.
+    /// Makes a token that lives an hour, and stores it nowhere.
     pub(crate) fn make(&self, resource: &str, scopes: &str) -> Made {
         self.make_for(resource, scopes, ADA)
     }
@@ -265,17 +265,17 @@ impl World {
         .await;
     }
 
-    /// A connection on which HTTP/2 is spoken.
+    /// Opens an HTTP/2 connection.
     pub(crate) async fn connect_http2(&self) -> TcpStream {
         TcpStream::connect(self.http2).await.unwrap()
     }
 
-    /// Asks over a connection of its own.
-    pub(crate) async fn ask(&self, ask: &Ask) -> Reply {
+    /// Sends the request over its own connection.
+    pub(crate) async fn ask(&self, ask: &RawRequest) -> Reply {
         self.connect().await.ask(ask).await
     }
 
-    /// Sends raw bytes over a connection of its own.
+    /// Sends raw bytes over their own connection.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> Reply {
         let mut client = self.connect().await;
         client.send(bytes).await;

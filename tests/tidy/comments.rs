@@ -1,8 +1,8 @@
-//! What a doc comment has to say.
+//! Doc comments say more than the name.
 
 use super::sources;
 
-/// The fewest words of a doc comment: one with fewer only repeats a name.
+/// The minimum number of words of a doc comment: a shorter one only repeats a name.
 const WORDS: usize = 3;
 
 /// The folder in which a doc comment without a full stop is a help text of clap, such as "Print JSON".

@@ -1,4 +1,5 @@
-//! Who names whom among the files below `src`: read from the syntax trees, re-exports followed to the file that defines.
+//! Which file below `src` names which: read from the syntax trees; re-exports are followed to the file that defines the
+//! item.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -6,14 +7,14 @@ use std::path::PathBuf;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
-/// A module by its names from the root of the crate.
+/// A module by its path from the root of the crate.
 type ModulePath = Vec<String>;
 
-/// A file of the crate, as far as it matters who names whom.
+/// A file of the crate, reduced to its names and paths.
 #[derive(Default)]
 struct File {
     shown: String,
-    /// `use a::b as c`: what `c` stands for here, re-exports included.
+    /// `use a::b as c`: the meaning of `c` here, re-exports included.
     imports: Vec<Import>,
     /// Paths in the code itself.
     paths: Vec<Vec<String>>,
@@ -22,7 +23,7 @@ struct File {
 struct Import {
     path: Vec<String>,
     name: String,
-    /// Whether it is there for others: a file that re-exports does not know what it hands on.
+    /// Whether the `use` is public: such a file does not know which of its names others use.
     is_public: bool,
 }
 
@@ -31,11 +32,11 @@ pub(crate) struct Named {
     /// The file's own top-level module; empty for the root of the crate.
     pub(crate) module: String,
     pub(crate) by_code: BTreeSet<String>,
-    /// Those that only its unit tests name.
+    /// The modules that only its unit tests name.
     pub(crate) by_tests: BTreeSet<String>,
 }
 
-/// For each file, the top-level modules that it names, by whichever kind of path.
+/// For each file, the top-level modules that it names, by any kind of path.
 pub(crate) fn named_modules(sources: &[(PathBuf, String)]) -> BTreeMap<String, Named> {
     let (code, all) = (read_all(sources, false), read_all(sources, true));
     let modules: BTreeSet<&String> = code.keys().filter_map(|module| module.first()).collect();
@@ -53,7 +54,7 @@ pub(crate) fn named_modules(sources: &[(PathBuf, String)]) -> BTreeMap<String, N
     code.iter().map(|(module, file)| (file.shown.clone(), of(module))).collect()
 }
 
-/// For each file, those that it names.
+/// For each file, the files that it names.
 pub(crate) fn graph(sources: &[(PathBuf, String)]) -> BTreeMap<String, BTreeSet<String>> {
     let files = read_all(sources, false);
     files
@@ -69,7 +70,7 @@ pub(crate) fn graph(sources: &[(PathBuf, String)]) -> BTreeMap<String, BTreeSet<
         .collect()
 }
 
-/// Groups of two or more files that all lead to one another, larger ones first.
+/// Groups of two or more files that all reach one another, larger ones first.
 pub(crate) fn circles(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<BTreeSet<String>> {
     let reachable: BTreeMap<&String, BTreeSet<&String>> = graph
         .keys()
@@ -119,14 +120,14 @@ fn read(path: &std::path::Path, text: &str, with_tests: bool) -> File {
 
 struct Reader {
     file: File,
-    /// Whether unit tests are read too.
+    /// Whether unit tests are visited too.
     with_tests: bool,
-    /// How many modules inside the file surround the place that is read.
+    /// How many modules inside the file surround the current place.
     depth: usize,
 }
 
 impl Reader {
-    /// A path written inside `depth` modules of the file, as the file itself would write it.
+    /// Converts a path written inside `depth` modules of the file to one at the top of the file.
     fn of_file(&self, path: &[String]) -> Vec<String> {
         match path.iter().take_while(|part| *part == "super").count() {
             0 => path.to_vec(),
@@ -158,7 +159,7 @@ impl<'a> Visit<'a> for Reader {
 
     fn visit_path(&mut self, path: &'a syn::Path) {
         let names: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        // One small word is a variable or a function that was imported.
+        // A single lower-case word is a variable or an imported function.
         if names.len() > 1 || names.iter().any(|name| name.starts_with(|c: char| c.is_ascii_uppercase())) {
             self.file.paths.push(self.of_file(&names));
         }
@@ -205,7 +206,7 @@ fn collect(tree: &syn::UseTree, prefix: &mut Vec<String>, is_public: bool, into:
     }
 }
 
-/// Paths in the text of a macro call, which has no tree of its own; each begins with `prefix`, as in `prefix::{…}`.
+/// Paths in the tokens of a macro call, which have no syntax tree; each begins with `prefix`, as in `prefix::{…}`.
 fn paths_among(tokens: TokenStream, prefix: &[String], into: &mut Vec<Vec<String>>) {
     let begin = || (prefix.to_vec(), if prefix.is_empty() { 0 } else { 2 });
     let (mut path, mut colons) = begin();
@@ -234,7 +235,7 @@ fn paths_among(tokens: TokenStream, prefix: &[String], into: &mut Vec<Vec<String
     }
 }
 
-/// `path`, written in `module`, from the root of the crate; `None` if it leads elsewhere.
+/// Resolves `path`, written in `module`, from the root of the crate; `None` if it is outside the crate.
 fn absolute(files: &BTreeMap<ModulePath, File>, module: &ModulePath, path: &[String]) -> Option<Vec<String>> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {
@@ -259,10 +260,10 @@ fn absolute(files: &BTreeMap<ModulePath, File>, module: &ModulePath, path: &[Str
     }
 }
 
-/// The file that `path` leads to in the end.
+/// The file that defines the item at `path`.
 fn defining_file(files: &BTreeMap<ModulePath, File>, path: Vec<String>) -> Option<ModulePath> {
     let mut path = path;
-    // Each re-export leads nearer to the definition; more steps than this are a circle of re-exports.
+    // Each re-export leads nearer to the definition; more steps than this are a cycle of re-exports.
     for _ in 0..8 {
         let length = (0..=path.len()).rev().find(|length| files.contains_key(&path[..*length]))?;
         let (module, rest) = (path[..length].to_vec(), path[length..].to_vec());

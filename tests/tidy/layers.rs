@@ -79,7 +79,7 @@ fn below(module: &str) -> BTreeSet<&'static str> {
     below
 }
 
-/// Returns what is wrong with the modules that each file names, and which permissions nobody needs.
+/// Returns which files name a module that they may not name, and which permissions are unused.
 fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -94,7 +94,7 @@ fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
         for other in named.by_code.iter().filter(|other| !allowed.contains(&other.as_str())) {
             faults.push(format!("{file}: `{}` must not name `{other}`", named.module));
         }
-        // Unit tests may also name what the module reaches through others.
+        // Unit tests may also name modules that the module reaches through others.
         let below = below(&named.module);
         for other in named.by_tests.iter().filter(|other| !below.contains(other.as_str())) {
             faults.push(format!(
@@ -107,7 +107,7 @@ fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     for (module, allowed) in LAYERS {
         let used = used.get(*module).cloned().unwrap_or_default();
         for other in allowed.iter().filter(|other| !used.contains(**other)) {
-            faults.push(format!("LAYERS lets `{module}` name `{other}`, which it does not: take that out"));
+            faults.push(format!("LAYERS lets `{module}` name `{other}`, which it does not: remove the permission"));
         }
     }
     faults
@@ -170,7 +170,7 @@ fn the_map_is_that_of_the_tree() {
     assert!(missing.is_empty(), "src/lib.rs has no line for {missing:?}");
     let gone: Vec<_> = mapped.iter().filter(|name| !modules.contains(*name)).collect();
     assert!(gone.is_empty(), "src/lib.rs describes what is not there: {gone:?}");
-    // The order is that of the table: a module stands below all that it may name.
+    // The map has the order of the table: a module comes after all modules that it may name.
     for (module, allowed) in LAYERS.iter().filter(|(module, _)| mapped.contains(module)) {
         let place = |name: &str| mapped.iter().position(|other| *other == name);
         let above: Vec<_> = allowed.iter().filter(|name| place(name) > place(module)).collect();
@@ -182,7 +182,7 @@ fn the_map_is_that_of_the_tree() {
     let mut files = Vec::new();
     for word in quoted.filter(|word| word.ends_with(".rs")) {
         let file = match word.rsplit_once('/') {
-            // A file without a folder is in the one that was named last.
+            // A file without a folder is in the folder that was named last.
             None => folder.join(word),
             Some(("tests", _)) => word.into(),
             Some((named, _)) if named.starts_with("tests/") => word.into(),

@@ -1,5 +1,5 @@
-//! The rules of the house as a test: which module may name which, how long a file may be, which words it must not contain.
-//! A failure means that the structure described in `src/lib.rs` is no longer true.
+//! The structural rules as a test: which module may name which, how long a file may be, which words it must not
+//! contain. A failure means that the structure described in `src/lib.rs` is no longer true.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 /// Words that a module of rules must not contain: it takes values and `now`, nothing else.
 const IMPURE: &[&str] = &["tokio", "hyper", "async fn", "SystemTime", "std::fs", "std::net::Tcp", "std::env"];
 
-/// Words that may not stand anywhere in the sources, and why.
+/// Words that must not occur in the sources, and why.
 const BANNED: &[(&str, &str)] = &[
     ("todo!(", "an unfinished function is a defect"),
     ("unimplemented!(", "an unfinished function is a defect"),
@@ -145,7 +145,7 @@ fn the_environment_is_read_in_one_place() {
     let wrong: Vec<_> = sources("src")
         .into_iter()
         .filter(|(path, text)| text.contains("env::var") && path != Path::new("src/config/secret_source.rs"))
-        .map(|(path, _)| format!("{}: what the environment decides stands in the configuration", path.display()))
+        .map(|(path, _)| format!("{}: read the environment in the configuration only", path.display()))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -168,7 +168,7 @@ fn no_switch_weakens_the_protocol() {
 
 #[test]
 fn the_top_level_is_as_wished() {
-    let wished = [
+    let expected = [
         "Cargo.toml",
         "Cargo.lock",
         "src",
@@ -184,13 +184,13 @@ fn the_top_level_is_as_wished() {
     let strange: Vec<_> = std::fs::read_dir(env!("CARGO_MANIFEST_DIR"))
         .expect("the top level can be read")
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| !name.starts_with('.') && !wished.contains(&name.as_str()))
+        .filter(|name| !name.starts_with('.') && !expected.contains(&name.as_str()))
         .collect();
     assert!(strange.is_empty(), "these do not belong at the top level: {strange:?}");
 }
 
-/// Returns how the rows begin that `docs/errors.md` is to have of a table of rejections: reason, status, and the outcome if
-/// it is counted by one.
+/// Returns the beginnings of the rows that `docs/errors.md` must have for a table of rejections: reason, status, and
+/// the outcome if the row is counted by one.
 fn rows_of(source: &str) -> Vec<String> {
     let table = source.split("fn row").nth(1).and_then(|rest| rest.split("\n    }").next()).expect("the table");
     let status_named = |name: &str| {
@@ -216,7 +216,7 @@ fn rows_of(source: &str) -> Vec<String> {
         .split("            Self::")
         .skip(1)
         .filter_map(|row| {
-            // A row without words of its own stands for a table of its own.
+            // A row without a reason delegates to another table.
             let reason = row.split('"').nth(1)?;
             let outcome = name_after(row, "Outcome::").map(|name| format!(" {} |", snake(&name))).unwrap_or_default();
             let usual = if row.contains("Row::unavailable") { 503 } else { 502 };
@@ -230,7 +230,7 @@ fn rows_of(source: &str) -> Vec<String> {
 fn every_refusal_is_explained() {
     let read = |file: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect(file);
     let page = read("docs/errors.md");
-    // Those of the authorization server are held to the page by `tests/issuer`.
+    // `tests/issuer` compares the rows of the authorization server with the page.
     let tables = ["src/server/request_refusal.rs", "src/proxy/rejection.rs", "src/proxy/fault.rs"];
     let rows: Vec<_> = tables.iter().flat_map(|table| rows_of(&read(table))).collect();
     assert!(rows.len() > 45, "{rows:?}");
@@ -278,7 +278,7 @@ fn every_decision_has_a_number_of_its_own() {
     }
 }
 
-/// Pairs of files that name each other, and why they may. Anything larger is refused.
+/// Pairs of files that may name each other, and why. Larger cycles are refused.
 const PAIRS: &[(&str, &str, &str)] = &[];
 
 #[test]

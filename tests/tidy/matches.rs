@@ -1,15 +1,15 @@
-//! No `_` where an error or a refusal is matched. Clippy's `wildcard_enum_match_arm` sees a `_` that is an arm of its own; here
-//! it is also found in a tuple or in another variant, where it would hide a new variant just as well.
+//! No `_` in a match on an error or a refusal. Clippy's `wildcard_enum_match_arm` sees a `_` that is a whole arm; this
+//! test also finds one in a tuple or in another variant, where it hides a new variant just as well.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use syn::visit::{self, Visit};
 
-/// How the names of enums end that say why something is not done.
+/// The endings of the names of enums that are reasons for a refusal or a failure.
 const KINDS: &[&str] = &["Error", "Rejection", "Refusal", "Refused", "Fault", "Failure", "Cause", "Rule", "Blamed"];
 
-/// What stands at one place of the patterns of a match.
+/// A position in the patterns of a match.
 #[derive(Default)]
 struct Place {
     /// The enum of a variant, if it is one of those.
@@ -17,7 +17,7 @@ struct Place {
     has_wildcard: bool,
 }
 
-/// What is wrong with how errors and refusals are matched.
+/// Returns the wildcards in matches on errors and refusals.
 pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     let mut faults = Vec::new();
     for (path, text) in sources {
@@ -32,7 +32,7 @@ pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
 
 #[derive(Default)]
 struct Matches {
-    /// What `Self` is here.
+    /// The type that `Self` stands for.
     own: String,
     /// The enums whose variants a wildcard hides.
     hidden: Vec<String>,
@@ -71,7 +71,7 @@ impl<'a> Visit<'a> for Matches {
 }
 
 impl Matches {
-    /// Notes what a pattern has at a place and at those below it.
+    /// Records the patterns at a position and at those below it.
     #[expect(clippy::wildcard_enum_match_arm, reason = "syn's patterns may become more")]
     fn note(&self, pattern: &syn::Pat, is_guarded: bool, at: String, places: &mut BTreeMap<String, Place>) {
         let mut parts = |name: &str, parts: &syn::punctuated::Punctuated<syn::Pat, syn::Token![,]>| {
@@ -116,7 +116,7 @@ fn a_wildcard_is_found_wherever_it_stands() {
         let text = format!("impl Fault {{ fn f() {{ match x {{ {arms} }} }} }}");
         faults(&[(PathBuf::from("x.rs"), text)]).len()
     };
-    for (arms, wished) in [
+    for (arms, expected) in [
         ("Fault::Slow => 1, Fault::Gone => 2", 0),
         ("(Fault::Slow, _) => 1, (Fault::Gone, _) => 2", 0),
         ("(Fault::Slow, 1) => 1, (Fault::Gone | Fault::Slow, _) => 2", 0),
@@ -128,6 +128,6 @@ fn a_wildcard_is_found_wherever_it_stands() {
         ("Err(Fault::Slow) => 1, Ok(()) | Err(_) => 2", 1),
         ("Some((1, Fault::Slow)) => 1, Some((_, _)) | None => 2", 1),
     ] {
-        assert_eq!(found(arms), wished, "{arms}");
+        assert_eq!(found(arms), expected, "{arms}");
     }
 }

@@ -1,4 +1,4 @@
-//! One name, one type: a reader who meets a name knows which type it is without looking for the file.
+//! One name, one type: a name identifies its type without a look at the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ const SHARED: &[(&str, &str)] = &[
     ("State", "what a lock guards, private to the type that holds the lock"),
 ];
 
-/// Returns the names that two types have in different files, and the exceptions that nobody needs.
+/// Returns the names that two types have in different files, and the unused exceptions.
 fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, text) in sources {
@@ -35,7 +35,7 @@ fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     faults
 }
 
-/// The types that a file defines, those of unit tests and associated types aside.
+/// The types that a file defines, without those of unit tests and associated types.
 #[derive(Default)]
 struct Types(Vec<String>);
 

@@ -1,29 +1,29 @@
-//! A function that is named as a question answers it and changes nothing.
+//! A function that is named like a question returns the answer and changes nothing.
 
 use std::path::PathBuf;
 
 use syn::visit::{self, Visit};
 
-/// How the name of a question begins.
+/// The beginnings of names that are questions.
 const QUESTIONS: &[&str] = &["is_", "has_", "are_", "can_", "may_", "was_"];
 
-/// Questions that note something, the files that define them, and why they may.
+/// Questions that record something, the files that define them, and why they may.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("is_proven", "src/token_cache/proof.rs", "remembers the answer, so that the MAC is computed once"),
     ("is_revoked", "src/proxy/response/open_streams.rs", "remembers the generation for which the answer was no"),
 ];
 
-/// Calls that change what is shared: atomics, and what the traits of the store and the limits call a write.
+/// Calls that change shared state: atomics, and the write methods of the store and the limits.
 const WRITES: &[&str] = &["compare_exchange", "fetch_add", "fetch_and", "fetch_or", "fetch_sub", "store", "swap"];
 const WRITE_VERBS: &[&str] = &[
     "add_", "admit_", "advance_", "append_", "charge_", "delete_", "end_", "insert_", "note_", "put_", "record_",
     "remove_", "revoke_", "set_", "update_",
 ];
-/// Calls that change a collection, which counts in a function that takes a lock.
+/// Calls that change a collection, which count in a function that takes a lock.
 const CHANGES: &[&str] =
     &["clear", "entry", "get_mut", "insert", "pop", "pop_front", "push", "push_back", "remove", "retain", "take"];
 
-/// Returns what is wrong with the functions of these files that are named as questions.
+/// Returns the functions of these files that are named like questions and change something.
 pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut excused = 0;
@@ -32,11 +32,11 @@ pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
         let tree = syn::parse_file(text).unwrap_or_else(|fault| panic!("{file}: {fault}"));
         let mut questions = Questions::default();
         questions.visit_file(&tree);
-        for (name, deed) in questions.acting {
+        for (name, change) in questions.acting {
             if EXCEPTIONS.iter().any(|(excepted, place, _)| *excepted == name && *place == file) {
                 excused += 1;
             } else {
-                faults.push(format!("{file}: `{name}` {deed}: name it for what it does"));
+                faults.push(format!("{file}: `{name}` {change}: give it a name that says so"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Values that prove that something was checked: nobody can make one without the check.
+//! Proof types: only the check can create one.
 
 use std::path::PathBuf;
 
@@ -59,28 +59,29 @@ fn what_is_called_a_proof_is_held_to_be_one() {
     assert!(claimed.0.is_empty(), "not in PROOFS: {:?}", claimed.0);
 }
 
-/// What is wrong with the proofs: a field that others may set, or not exactly one place that makes one.
+/// Returns the faults of the proofs: a public field, or not exactly one place that creates one.
 pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
     let mut faults = Vec::new();
     for (proof, file) in PROOFS {
         let Some((_, text)) = sources.iter().find(|(path, _)| path.ends_with(file)) else {
-            faults.push(format!("{file}: it is not there, and should define {proof}"));
+            faults.push(format!("{file}: the file is missing, and should define {proof}"));
             continue;
         };
         let tree = syn::parse_file(text).unwrap_or_else(|fault| panic!("{file}: {fault}"));
         let mut makers = Makers { proof, is_own: false, is_closed: None, places: 0 };
         makers.visit_file(&tree);
         if makers.is_closed != Some(true) {
-            faults.push(format!("{file}: {proof} is not there, or has a field that others may set"));
+            faults.push(format!("{file}: {proof} is missing, or has a public field"));
         }
         if makers.places != 1 {
-            faults.push(format!("{file}: {} places make a {proof}; there is to be one", makers.places));
+            faults.push(format!("{file}: {} places create a {proof}; there must be exactly one", makers.places));
         }
     }
     faults
 }
 
-/// Looks for places that make a proof: `Proof { … }`, `Proof(…)`, `.map(Proof)`, and the same by `Self` in its own `impl` blocks.
+/// Finds the places that create a proof: `Proof { … }`, `Proof(…)`, `.map(Proof)`, and the same with `Self` in its own
+/// `impl` blocks.
 struct Makers<'p> {
     proof: &'p str,
     is_own: bool,
@@ -120,7 +121,7 @@ impl<'a> Visit<'a> for Makers<'_> {
         visit::visit_expr_struct(self, made);
     }
 
-    /// Called, or handed on as a function.
+    /// Called, or passed as a function.
     fn visit_expr_path(&mut self, function: &'a syn::ExprPath) {
         self.places += usize::from(self.makes(&function.path));
         visit::visit_expr_path(self, function);

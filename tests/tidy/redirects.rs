@@ -1,10 +1,10 @@
-//! Where a browser is sent is written in one place, which takes proofs only.
+//! Only one place writes the target of a browser's redirect, and it accepts only proofs.
 
 use std::collections::BTreeSet;
 
 use crate::sources;
 
-/// The files that name the field Location, and for what.
+/// The files that name the field Location, and why.
 const MAY: &[(&str, &str)] = &[
     ("src/endpoints/redirect.rs", "writes ours: of a LocalPath or a ClientLocation"),
     ("src/proxy/response/head.rs", "hands on an upstream's that leads to the upstream, by its path here"),
@@ -18,7 +18,7 @@ fn a_location_is_written_where_its_proof_is_taken() {
         let field = line.match_indices("LOCATION").any(|(at, _)| !line[..at].ends_with('_'));
         !line.trim_start().starts_with("//") && (field || line.to_lowercase().contains("\"location\""))
     };
-    // What follows are unit tests, which read it.
+    // The rest of the file is unit tests, which read the field.
     let code = |text: &str| text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().lines().any(names_it);
     let found: BTreeSet<_> =
         sources("src").into_iter().filter(|(_, text)| code(text)).map(|(path, _)| path.display().to_string()).collect();

@@ -1,16 +1,16 @@
-//! How long a file may be.
+//! Maximum lengths of files.
 
 use std::collections::BTreeMap;
 
 use super::{imports, sources};
 
-/// Lines of a file below `src`.
+/// Maximum lines of a file below `src`.
 const SOURCE: usize = 400;
-/// Lines of a file that many others name: each feature that comes lengthens it.
+/// Maximum lines of a hub, a file that many others name: each new feature lengthens it.
 const HUB: usize = 300;
-/// How many files name a hub.
+/// How many files must name a file to make it a hub.
 const MANY: usize = 20;
-/// Lines of a file of tests.
+/// Maximum lines of a test file.
 const TESTS: usize = 500;
 
 /// The lints that hold functions to 60 lines and five parameters.
@@ -49,7 +49,7 @@ fn a_file_holds_one_thing() {
         .map(|(file, text, most)| (file, text.lines().count(), most))
         .filter(|(_, lines, most)| lines > most)
         .map(|(file, lines, most)| {
-            format!("{file}: {lines} lines; the ceiling is {most}: cut it where its second subject begins")
+            format!("{file}: {lines} lines; the limit is {most}: split it where its second subject begins")
         })
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));

@@ -1,4 +1,4 @@
-//! Constructors without a check, for values that were checked before they were stored or by the line that calls them: who may
+//! Constructors without a check, for values that were checked before they were stored or by the calling line: who may
 //! call them, and why.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use syn::visit::{self, Visit};
 
 use crate::sources;
 
-/// Where, which constructor, and why it may be called there. A place that ends with a slash is a folder.
+/// The file, the constructor, and why the call is allowed there. A path that ends with a slash is a folder.
 const MAY: &[(&str, &str, &str)] = &[
     ("src/store/embedded/rows/", "CodeChallenge::from_stored", "reads rows"),
     ("src/store/embedded/rows/", "ClientMetadata::from_stored", "reads rows"),
@@ -29,7 +29,7 @@ const MAY: &[(&str, &str, &str)] = &[
     ),
     ("src/oauth/digest.rs", "Digest::from_stored", "what was hashed in the same line"),
     ("src/issuer/administration/grants.rs", "RegisteredRedirects::from_stored", "a constant, which leads nowhere"),
-    // Who hashes by themselves says what it is the digest of, and nobody contradicts.
+    // A caller that hashes by itself asserts what the digest is of, and nothing checks it.
     ("src/oauth/secret.rs", "Digest::of", "the digest of a secret is of its kind"),
     ("src/oauth/token_keys.rs", "Digest::of", "of a secret whose kind was recognised"),
     ("src/oauth/client_auth.rs", "Digest::of", "what a client presents, to be compared with its secret"),
@@ -41,13 +41,13 @@ const MAY: &[(&str, &str, &str)] = &[
     ("src/issuer/authorization/consent.rs", "Digest::of", "random bits of a code, derived from those of a transaction"),
     // Of the crate `rusqlite`: whether a transaction is open.
     ("src/store/embedded/file/connection.rs", "unchecked_transaction", "the first of a connection"),
-    ("src/store/embedded/file/readers.rs", "unchecked_transaction", "where autocommit says that none is open"),
-    // Of the crate `time`: the zone that a moment is in.
+    ("src/store/embedded/file/readers.rs", "unchecked_transaction", "autocommit shows that none is open"),
+    // Of the crate `time`: the zone of a time.
     ("src/server/tls/certificate.rs", "assume_utc", "RFC 5280 4.1.2.5: certificates write UTC"),
     ("src/cli/when.rs", "assume_offset", "a day without a time begins at midnight UTC"),
 ];
 
-/// Types and aliases whose `of` says what a digest is of.
+/// Types and aliases whose `of` states what a digest is of.
 const DIGESTS: &[&str] = &["CodeHash", "Digest", "EphemeralHash", "LinkHash", "SessionHash", "TokenHash"];
 
 /// Returns whether a name alone says that nothing is checked.
@@ -82,10 +82,10 @@ fn what_checks_nothing_is_called_by_few() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// Looks for the makers, called or handed on, outside of tests.
+/// Finds the constructors, called or passed as a function, outside of tests.
 #[derive(Default)]
 struct Calls {
-    /// The type whose `impl` block this is.
+    /// The type of this `impl` block.
     own: String,
     found: Vec<String>,
 }
@@ -98,7 +98,7 @@ impl Calls {
         }
     }
 
-    /// The text of a macro call has no tree of its own.
+    /// The tokens of a macro call have no syntax tree.
     fn see_all(&mut self, tokens: TokenStream) {
         let mut last: Option<String> = None;
         for token in tokens {
