@@ -1,4 +1,4 @@
-//! What operators may do, over the model store and a clock that tests move. A failure means that a deed does less, or
+//! Operator commands, over the model store and a manual clock. A failure means that an operation does less, or
 //! more, than it says.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
@@ -63,7 +63,7 @@ impl World {
     }
 }
 
-/// The last rows that an operator is shown who asks for nothing in particular.
+/// The newest rows of the audit trail, without a filter.
 async fn trail(operator: &Administration, count: u32) -> Vec<AuditRow> {
     let filter = operator.audit_filter(&AuditQuery::default()).await.unwrap();
     operator.audit_last(&filter, count).await.unwrap().into_iter().map(|(_, row)| row).collect()
@@ -77,7 +77,7 @@ fn administration(
     tenant: TenantId,
 ) -> Administration {
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
-    // A seed for each tenant: two tenants with the same random bytes would hide what a missing tenant in a key does.
+    // A seed for each tenant: two tenants with the same random bytes would hide a key that lacks the tenant.
     let entropy = Arc::new(SeededEntropy::new(tenant.as_str().bytes().map(u64::from).sum()));
     let services = Services::new(Arc::clone(store), clock, entropy, Arc::clone(keys), Arc::clone(config));
     Administration::new(services, tenant)
@@ -97,13 +97,13 @@ fn wiki(auth_method: AuthMethod) -> NewClient {
 #[tokio::test]
 async fn li_11_the_first_account_has_no_default_password() {
     let world = World::new();
-    let FirstAccount::Link(link) = world.operator.first_account(None).await.unwrap() else { panic!("a link is made") };
+    let FirstAccount::Link(link) = world.operator.first_account(None).await.unwrap() else { panic!("expected a link") };
     let account = world.operator.account("admin").await.unwrap();
     assert!(account.password.is_none());
     assert!(link.starts_with("https://localhost:8443/setup?link=mcp_session_"));
     assert!(world.link_works(&link).await);
     world.clock.advance(Lifetime::from_secs(3601));
-    assert!(!world.link_works(&link).await, "it ends after an hour");
+    assert!(!world.link_works(&link).await, "the link expires after an hour");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn li_08_a_link_to_a_new_password_works_for_ten_minutes() {
     assert!(!world.link_works(&link).await);
     let first = world.operator.add_account("grace", None).await.unwrap().link.unwrap();
     world.clock.advance(Lifetime::from_secs(3599));
-    assert!(world.link_works(&first).await, "a first password may take an hour");
+    assert!(world.link_works(&first).await, "a link for a first password is valid for an hour");
 }
 
 #[tokio::test]
@@ -184,13 +184,13 @@ async fn a_name_once_given_is_never_somebody_elses() {
     assert!(operator.accounts().await.unwrap().is_empty());
     let rows = trail(operator, 1000).await;
     let found: Vec<_> = rows.iter().skip(2).map(|row| (row.event, row.reason.as_deref().unwrap_or_default())).collect();
-    let wished = [
+    let expected = [
         (AuditEvent::AccountRenamed, "ada to grace"),
         (AuditEvent::AccountDeleted, "grace"),
         (AuditEvent::AccountDeleted, "bob"),
     ];
-    assert_eq!(found, wished);
-    // Rows are found by any name that their account had.
+    assert_eq!(found, expected);
+    // Rows are found by every name the account has had.
     for name in ["ada", "grace"] {
         let query = AuditQuery { user: Some(name.to_owned()), ..AuditQuery::default() };
         let filter = operator.audit_filter(&query).await.unwrap();
@@ -264,8 +264,8 @@ async fn ad_04_tenants_do_not_meet() {
         Err(AdministrationError::NoSuchUpstream { .. })
     ));
     let rows = trail(&other, 1000).await;
-    let wished = [AuditEvent::AccountAdded];
-    assert_eq!(rows.iter().map(|row| row.event).collect::<Vec<_>>(), wished);
+    let expected = [AuditEvent::AccountAdded];
+    assert_eq!(rows.iter().map(|row| row.event).collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
@@ -292,7 +292,7 @@ async fn each_deed_leaves_one_row_of_the_operator() {
     world.operator.delete_client(client.id.as_str()).await.unwrap();
     let rows = trail(&world.operator, 1000).await;
     assert!(rows.iter().all(|row| row.actor.as_deref() == Some("operator")));
-    let wished = [
+    let expected = [
         AuditEvent::AccountAdded,
         AuditEvent::AccountDisabled,
         AuditEvent::AccountEnabled,
@@ -300,5 +300,5 @@ async fn each_deed_leaves_one_row_of_the_operator() {
         AuditEvent::ClientDisabled,
         AuditEvent::ClientDeleted,
     ];
-    assert_eq!(world.events().await, wished);
+    assert_eq!(world.events().await, expected);
 }

@@ -74,11 +74,11 @@ impl DataArguments {
 
     /// Ends access: through the running server, where it takes effect at once, even on a full disk; without a server,
     /// or if that fails, in the store.
-    pub(super) fn withdraw(&self, deed: &Withdrawal) -> Result<Withdrawn, Failure> {
+    pub(super) fn withdraw(&self, operation: &Withdrawal) -> Result<Withdrawn, Failure> {
         let tenant = self.tenant()?;
         let config = self.load_folder()?;
         self.expect_folder(&config, Missing::Refuse)?;
-        match command_socket::ask(&config.data_dir, &tenant, deed) {
+        match command_socket::ask(&config.data_dir, &tenant, operation) {
             CommandOutcome::Done(withdrawn) => return Ok(withdrawn),
             CommandOutcome::NotStored => return Err(Failure::NotStored),
             CommandOutcome::Refused(why) => return Err(Failure::other(anyhow::anyhow!(why))),
@@ -89,7 +89,7 @@ impl DataArguments {
             }
         }
         let data = self.open_folder_of(tenant, &config)?;
-        block_on(async { Ok(data.administration.withdraw(deed).await?) })
+        block_on(async { Ok(data.administration.withdraw(operation).await?) })
     }
 
     fn open_folder_of(&self, tenant: TenantId, config: &Config) -> Result<Data, Failure> {

@@ -73,8 +73,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Revoke(arguments) => {
             let RevokeArguments { id, user, client, data, .. } = arguments;
-            let deed = id.map_or(Withdrawal::Sessions { user, client }, |id| Withdrawal::Session { id });
-            let revoked = match data.withdraw(&deed)? {
+            let operation = id.map_or(Withdrawal::Sessions { user, client }, |id| Withdrawal::Session { id });
+            let revoked = match data.withdraw(&operation)? {
                 Withdrawn::Sessions(revoked) => revoked,
                 Withdrawn::User { .. } | Withdrawn::Done => 0,
             };

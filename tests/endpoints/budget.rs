@@ -4,7 +4,7 @@
 use mcpgate::endpoints::ROUTES;
 
 use super::authorize::{REDIRECT, request};
-use super::failing_store::Moment;
+use super::failing_store::FaultPoint;
 use super::page::{Browser, Page, cookie};
 use super::password::PASSWORD;
 use super::site::{NAME, Site};
@@ -34,7 +34,7 @@ async fn gets(site: &Site) -> (Browser<'_>, Vec<(&'static str, String)>) {
 /// Sends one of them, and returns the answer's status and whether the store was called.
 async fn ask(site: &Site, browser: &Browser<'_>, (method, target): &(&str, String)) -> (u16, bool) {
     let jar = browser.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("; ");
-    site.faulty.fail_at(0, Moment::Before);
+    site.faulty.fail_at(0, FaultPoint::Before);
     let answer = site.ask(method, target, &[("cookie", &jar)]).await;
     (answer.status, site.faulty.mend())
 }

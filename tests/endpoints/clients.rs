@@ -3,7 +3,7 @@
 use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request as authorization_request};
-use super::failing_store::Moment;
+use super::failing_store::FaultPoint;
 use super::http::Reply;
 use super::http::encoded;
 use super::page::{Browser, cookie};
@@ -103,7 +103,7 @@ async fn a_failing_store_is_told_as_such_and_when_to_come_again() {
     ] {
         // Every store call of the request fails in turn, beginning with the first.
         for call in 0.. {
-            site.faulty.fail_at(call, Moment::Before);
+            site.faulty.fail_at(call, FaultPoint::Before);
             let answer = post(&site, path, &[field], body.clone().into_bytes()).await;
             if !site.faulty.mend() {
                 assert!(call > 0 && answer.status == good, "{path}: {answer:?}");
@@ -114,7 +114,7 @@ async fn a_failing_store_is_told_as_such_and_when_to_come_again() {
         }
     }
     // A change whose acknowledgement is lost gets the same answer.
-    site.faulty.fail_at(0, Moment::After);
+    site.faulty.fail_at(0, FaultPoint::After);
     site.post_json("/register", registration).await.assert_tok(503, "temporarily_unavailable");
 }
 

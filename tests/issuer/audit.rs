@@ -1,4 +1,4 @@
-//! The audit trail: what its rows hold, which of them are written, and the page that says so.
+//! The audit trail: the contents of its rows, when they are written, and the page that documents them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -44,7 +44,7 @@ fn holds(row: &AuditRow, field: AuditField) -> bool {
     }
 }
 
-/// Compares a row with what is declared of its event. `World::audit` does so with every row that a test reads.
+/// Compares a row with the declaration of its event. `World::audit` checks every row that a test reads.
 pub(crate) fn check(row: &AuditRow) {
     let declared = row.event.description();
     let reason = row.reason.as_deref();
@@ -58,14 +58,14 @@ pub(crate) fn check(row: &AuditRow) {
         assert!(!holds(row, field) || always || sometimes, "{} is not declared: {row:?}", name(field));
     }
     let known = |reason: &str| declared.reasons.contains(&reason) || declared.other_reason.is_some();
-    assert!(reason.is_none_or(known), "the reason is not declared: {row:?}");
+    assert!(reason.is_none_or(known), "undeclared reason: {row:?}");
 }
 
 fn names(fields: &[AuditField]) -> String {
     fields.iter().map(|field| format!("`{}`", name(*field))).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns what `docs/events.md` must say.
+/// Returns the expected text of `docs/events.md`.
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for event in AuditEvent::ALL {
@@ -185,7 +185,7 @@ impl World {
     }
 }
 
-/// Who, which client, where, what, which grant.
+/// The subject, client, resource, scopes and target (the grant) of a row.
 fn told(row: &AuditRow) -> (Option<&str>, Option<&str>, Option<&str>, Option<String>, Option<&str>) {
     (
         row.subject.as_ref().map(|subject| subject.as_str()),
@@ -208,7 +208,7 @@ async fn rows_say_for_whom_where_and_with_which_scopes_a_token_was_issued() {
     }
     let consent = world.only(AuditEvent::ConsentGiven).await;
     assert_eq!((consent.actor.as_deref(), consent.address.is_some()), (Some(user.as_str()), true));
-    assert_eq!(world.only(AuditEvent::CodeRedeemed).await.actor, None, "a client did it, by itself");
+    assert_eq!(world.only(AuditEvent::CodeRedeemed).await.actor, None, "the client acts without a user");
     world.refresh_with(&client.id, &tokens.refresh, &[("scope", "sales:read")]).await.unwrap();
     assert_eq!(told(&world.only(AuditEvent::TokenRefreshed).await), expected("sales:read"));
 }
@@ -225,9 +225,9 @@ async fn rows_of_refusals_say_whose_token_it_was() {
     assert_eq!(
         told(&row),
         (Some(user.as_str()), Some(stranger.id.as_str()), None, None, Some(grant.as_str())),
-        "the client is the one that presented it"
+        "the row names the client that presented the token"
     );
-    assert!(world.is_live(&refreshed.access).await, "its answer arrived");
+    assert!(world.is_live(&refreshed.access).await, "the client received this token");
     world.pass(31);
     assert_eq!(refused(world.refresh(&client.id, &tokens.refresh).await), "invalid_grant");
     let row = world.only(AuditEvent::RefreshReused).await;
@@ -235,7 +235,7 @@ async fn rows_of_refusals_say_whose_token_it_was() {
     assert_eq!(told(&row), expected);
 }
 
-/// Counts the rows of an event, and what those among them say that stand for several.
+/// Returns the number of single rows of an event, and the sum of its counting rows.
 async fn rows_and_counts(world: &World, event: AuditEvent) -> (usize, u64) {
     world.issuer.record_last_refusals().await;
     let mut rows = world.audit().await;
@@ -259,7 +259,7 @@ async fn what_the_store_refuses_goes_through_the_limiter_too() {
         assert_eq!(refused(world.redeem(&stranger.id, &code).await), "invalid_grant");
     }
     assert_eq!(rows_and_counts(&world, AuditEvent::CodeRefused).await, (20, 80));
-    // The replay that ends the grant is a deed. Those that come after it change nothing.
+    // The replay that ends the grant changes the store (class `deed`); later replays change nothing.
     let tokens = world.redeem(&client.id, &code).await.unwrap();
     for _ in 0..101 {
         assert_eq!(refused(world.redeem(&client.id, &code).await), "invalid_grant");
@@ -301,7 +301,7 @@ async fn one_clients_refreshes_do_not_fill_the_trail() {
     }
     assert_eq!(rows_and_counts(&world, AuditEvent::TokenRefreshed).await, (60, 40));
     let counted = world.audit().await.pop().unwrap();
-    assert_eq!(counted.subject, Some(ada()), "the count says whose they were");
+    assert_eq!(counted.subject, Some(ada()), "the counting row names the subject");
 }
 
 #[tokio::test]

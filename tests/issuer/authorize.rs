@@ -1,4 +1,4 @@
-//! AZ and PK: authorization requests, as they come and as they are refused.
+//! AZ and PK: valid authorization requests, and refused ones.
 
 use mcpgate::issuer::{AuthorizeRejection, Handles, Step, View};
 use mcpgate::oauth::{ClientId, ErrorCode, Form, Lifetime, ResourceIndicator, TenantId};
@@ -51,7 +51,7 @@ async fn faults_of_a_request_go_back_to_the_client_with_iss() {
     assert_eq!(world.count(AuditEvent::AuthorizationRefused).await, 2 * cases.len());
 }
 
-/// RFC 9700 4.11.2: a link to us must not send anybody to whatever a stranger has registered.
+/// RFC 9700 4.11.2: a link to the gateway must not redirect users to a site that an attacker has registered.
 #[tokio::test]
 async fn only_a_client_that_somebody_vouches_for_is_redirected_to_before_its_user_has_decided() {
     const APP: &str = "com.example.app:/cb";
@@ -91,7 +91,7 @@ async fn a_client_is_known_to_the_users_who_have_connected_it_until_they_end_tha
     world.log_in(&mut browser, "ada").await;
     let session = browser.session.clone();
     let silent = || world.begin(&client.id, SILENT, session.as_deref());
-    assert_eq!(linked(silent().await), "consent_required", "seen, but not approved");
+    assert_eq!(linked(silent().await), "consent_required", "the client is known, but not approved");
     let location = world.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(redirected(silent().await), "consent_required");
@@ -154,7 +154,7 @@ async fn az_27_a_client_switched_off_ends_the_transaction() {
     let refused = world.request(&caller(1)).view(&browser).await;
     assert!(matches!(refused, Err(AuthorizeRejection::Page(_))), "{refused:?}");
     assert_eq!(world.count(AuditEvent::ConsentGiven).await, 0);
-    // It stays dead when the client is switched on again.
+    // It stays revoked when the client is enabled again.
     world.inner().set_client_disabled(&client.id, false, world.row()).await.unwrap();
     for refused in [
         world.request(&caller(1)).view(&browser).await.err(),
@@ -201,7 +201,7 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
     let tokens = world.redeem_with(&client.id, &parameter(&location, "code").unwrap(), &asked[..1]).await.unwrap();
     assert_eq!(tokens.scopes, "sales:write");
 
-    // One that was decided is no invitation to decide again, and none is kept for ever.
+    // A decided request cannot be decided again, and an undecided one expires.
     world.pass(601);
     assert!(matches!(world.request(&from).view(&anew).await, Err(AuthorizeRejection::Finished)));
     world.pass(3000);
@@ -261,7 +261,7 @@ async fn a_request_without_resource_is_served_where_there_is_only_one() {
     assert_eq!(grant.resource.as_str(), SALES);
 }
 
-/// The mapping outlives the moment in which there was one resource: the grant is for that one.
+/// The default resource is fixed when the request begins: a resource added later does not change the grant.
 #[tokio::test]
 async fn a_client_that_names_the_origin_is_served_and_goes_on_being_served() {
     const ORIGIN: &str = "https://gate.example/";
@@ -279,9 +279,9 @@ async fn a_client_that_names_the_origin_is_served_and_goes_on_being_served() {
     world.redeem_with(&client.id, &late, &[("resource", ORIGIN)]).await.unwrap();
     let tokens = world.refresh_with(&client.id, &tokens.refresh, &[("resource", ORIGIN)]).await.unwrap();
     let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap().unwrap();
-    assert_eq!(grant.resource.as_str(), SALES, "and for nothing else");
+    assert_eq!(grant.resource.as_str(), SALES, "the grant covers no other resource");
     let outcome = world.begin(&client.id, &[("resource", ORIGIN)], None).await;
-    assert_eq!(linked(outcome), "invalid_target", "a new request must choose");
+    assert_eq!(linked(outcome), "invalid_target", "a new request must name the resource");
 }
 
 #[tokio::test]
@@ -294,7 +294,7 @@ async fn refusals_are_counted_by_network_and_one_stranger_hides_nobody_elses() {
     assert_eq!(world.count(AuditEvent::AuthorizationRefused).await, 20);
     world.begin_from(&caller(2), &unknown, &[], None).await.unwrap_err();
     assert_eq!(world.audit().await.last().unwrap().address, caller(2).address);
-    // Refused requests themselves do not write the count: the callers could keep it out by hanging up.
+    // Refused requests do not write the count themselves: callers could prevent it by disconnecting.
     world.pass(60);
     world.begin_from(&caller(2), &unknown, &[], None).await.unwrap_err();
     assert_eq!(world.audit().await.last().unwrap().address, caller(2).address);

@@ -1,4 +1,4 @@
-//! CA: client authentication at `/token`, and what becomes of those who guess.
+//! CA: client authentication at `/token`, and its limits on guessing.
 
 use mcpgate::issuer::{Caller, Face, TokenRejection};
 use mcpgate::oauth::Client;
@@ -41,17 +41,17 @@ async fn ca_14_guessing_ends_in_waiting_and_the_right_secret_is_still_heard() {
         let wrong = [("client_id", id), ("client_secret", "wrong")];
         assert_eq!(refused(redeem(&world, &code, &wrong, 100 + n).await), "invalid_client", "guess {n}");
     }
-    // The twenty-first, from an address never seen, and one that has failed before: both wait.
+    // The 21st guess is throttled, both from a new address and from one that has failed before.
     for from in [200, 100] {
         let outcome = redeem(&world, &code, &[("client_id", id), ("client_secret", "wrong")], from).await;
         let Err(TokenRejection::Throttled(wait)) = outcome else { panic!("{outcome:?}") };
         assert!((1..=60).contains(&wait.as_secs()), "{wait:?}");
     }
     let right = [("client_id", id), ("client_secret", secret.as_str())];
-    assert!(redeem(&world, &code, &right, 1).await.is_ok(), "the owner is still heard");
+    assert!(redeem(&world, &code, &right, 1).await.is_ok(), "the client with the right secret is still served");
     world.pass(61);
     let wrong = [("client_id", id), ("client_secret", "wrong")];
-    assert_eq!(refused(redeem(&world, &code, &wrong, 100).await), "invalid_client", "a new minute");
+    assert_eq!(refused(redeem(&world, &code, &wrong, 100).await), "invalid_client", "the limit resets after a minute");
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_client_at_one_address_has_its_own_budget() {
     }
     let outcome = world.token(&pairs).await;
     assert!(matches!(outcome, Err(TokenRejection::Throttled(_))), "{outcome:?}");
-    // A stranger who sends a public client's id uses up nobody's budget but his own.
+    // A stranger who sends a public client's id uses up only his own budget.
     assert_eq!(refused(world.token_from(&caller(2), &pairs).await), "unsupported_grant_type");
     world.pass(1);
     assert_eq!(refused(world.token(&pairs).await), "unsupported_grant_type");
@@ -99,7 +99,7 @@ async fn a_stranger_fills_neither_the_disk_nor_the_audit_trail() {
     let client = world.public_client(CALLBACK).await;
     let refusal = [("grant_type", "unknown"), ("client_id", client.id.as_str())];
     for _ in 0..600 {
-        assert_eq!(refused(world.token(&refusal).await), "unsupported_grant_type", "a refusal stays one");
+        assert_eq!(refused(world.token(&refusal).await), "unsupported_grant_type", "it is still refused");
     }
     assert_eq!(world.count(AuditEvent::TokenRefused).await, 20);
     world.pass(61);
@@ -107,5 +107,5 @@ async fn a_stranger_fills_neither_the_disk_nor_the_audit_trail() {
     for _ in 0..600 {
         assert_eq!(refused(world.token(&refusal).await), "unsupported_grant_type");
     }
-    assert_eq!(world.count(AuditEvent::TokenRefused).await, 41, "twenty a minute, and the count of the rest");
+    assert_eq!(world.count(AuditEvent::TokenRefused).await, 41, "twenty rows a minute, and one that counts the rest");
 }

@@ -1,5 +1,5 @@
-//! A wall clock that was set: nothing is removed on its word, nothing that had ended is good again, and what was issued by
-//! it does not outlive its time. A failure means that a fault of the clock costs users their sign-ins, or lengthens them.
+//! A wall clock that is set wrong: it removes nothing, revives nothing that had expired, and does not prolong what was
+//! issued under it. A failure means that a clock fault ends users' sign-ins early, or prolongs them.
 
 use mcpgate::issuer::{AuthorizeRejection, ClockWatch, View};
 use mcpgate::oauth::{Client, ClientSecretHash, Digest, Lifetime, Timestamp};
@@ -28,7 +28,7 @@ impl World {
         self.hands.set(Timestamp::from_secs(self.now().as_secs() - secs));
     }
 
-    /// An operator says that the time is right, and the task that looks after the clock hears of it.
+    /// An operator accepts the time, and the clock task reads the acceptance.
     async fn accept_time(&self, at: Timestamp, watch: &mut ClockWatch) {
         let accepted = mcpgate::store::AuditRow { at, event: AuditEvent::ClockAccepted, ..self.row() };
         self.inner().accept_time(accepted).await.unwrap();
@@ -36,7 +36,7 @@ impl World {
         assert!(!self.clock.is_in_doubt());
     }
 
-    /// Lets an hour pass as the task that sweeps sees it, and a little more.
+    /// Lets the sweep task run for a little over an hour.
     async fn an_hour_of_sweeps(&self, watch: &mut ClockWatch) {
         for _ in 0..61 {
             self.issuer.sweep_once(watch).await;
@@ -52,7 +52,7 @@ async fn a_clock_that_was_months_ahead_for_a_while_has_ended_nothing() {
     let watch = &mut ClockWatch::default();
     world.issuer.sweep_once(watch).await;
     world.set_ahead(200 * DAY);
-    assert!(!world.is_live(&first.access).await, "it looks expired, and is refused");
+    assert!(!world.is_live(&first.access).await, "by the wrong clock it has expired");
     assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
     for _ in 0..59 {
         world.issuer.sweep_once(watch).await;
@@ -81,7 +81,10 @@ async fn a_new_time_that_has_stood_for_an_hour_or_was_accepted_is_believed() {
             world.an_hour_of_sweeps(watch).await;
         }
         assert!(!world.clock.is_in_doubt());
-        assert!(world.inner().find_grant(&Default::default(), first.grant).await.unwrap().is_none(), "it was removed");
+        assert!(
+            world.inner().find_grant(&Default::default(), first.grant).await.unwrap().is_none(),
+            "the sweep removed it"
+        );
         assert!(world.refresh(&client.id, &first.refresh).await.is_err());
     }
 }
@@ -152,14 +155,14 @@ async fn set_back_nothing_that_has_expired_is_good_again_in_memory_or_in_the_sto
     let half = HOUR / 2;
     world.set_back(half);
     for _ in 0..3 {
-        assert!(!world.is_live(&first.access).await, "neither at once");
+        assert!(!world.is_live(&first.access).await, "not before a restart");
         let next = world.next_process().await;
         next.issuer.sweep_once(&mut ClockWatch::default()).await;
-        assert!(!next.is_live(&first.access).await, "nor after a restart");
+        assert!(!next.is_live(&first.access).await, "not after a restart");
         world.an_hour_of_sweeps(watch).await;
     }
     assert!(!world.clock.is_in_doubt());
-    // What was issued meanwhile counts from the time that holds now.
+    // New tokens count from the corrected time.
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
     assert!(world.is_live(&second.access).await);
 }
@@ -174,12 +177,12 @@ async fn set_back_by_half_an_hour_the_grace_is_no_longer_and_nobody_is_judged_fo
     world.pass(GRACE_IS_OVER);
     assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
     assert!(stands(&world, &second).await, "the clock is in doubt: this may be a late retry or reuse");
-    // The clock is right again, and it is judged by that.
+    // Once the clock is right again, the retry is judged.
     world.hands.set(Timestamp::from_secs(world.now().as_secs()));
     world.issuer.sweep_once(watch).await;
     assert!(!world.clock.is_in_doubt());
     assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
-    assert!(!stands(&world, &second).await, "it is reuse");
+    assert!(!stands(&world, &second).await, "the retry was reuse");
 }
 
 #[tokio::test]
@@ -192,7 +195,7 @@ async fn ahead_by_minutes_no_retry_is_taken_for_reuse() {
     assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
     assert!(stands(&world, &second).await);
     world.set_back(300);
-    // Five seconds ago: one of its processes was late.
+    // Five seconds after the rotation, within the grace: a process of the client that was late.
     let again = world.refresh(&client.id, &first.refresh).await.unwrap();
     assert_eq!(again.refresh, second.refresh);
 }
@@ -220,7 +223,7 @@ async fn what_was_issued_while_the_clock_was_ahead_does_not_outlive_its_time() {
             let grant = world.inner().find_grant(&Default::default(), tokens.grant).await.unwrap().unwrap();
             assert!(grant.expires_at <= world.now().plus(Lifetime::from_secs(90 * DAY)), "{began}");
             assert!(grant.idle_until <= world.now().plus(Lifetime::from_secs(30 * DAY)));
-            // Nobody has to sign in again.
+            // No user has to sign in again.
             assert!(world.refresh(&client.id, &tokens.refresh).await.is_ok());
         }
     }
@@ -287,7 +290,7 @@ async fn li_08_a_link_that_was_made_while_nobody_saw_the_clock_ahead_ends_within
     let subject = world.account("ada").await;
     let watch = &mut ClockWatch::default();
     world.issuer.sweep_once(watch).await;
-    // A command read the clock while it was ahead, and the server did not.
+    // A command read the clock while it was ahead; the server did not.
     let link = world.link_at(world.now().plus(Lifetime::from_secs(10 * DAY)), &subject, "ahead").await;
     world.pass(60);
     world.issuer.sweep_once(watch).await;

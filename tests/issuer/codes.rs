@@ -7,7 +7,7 @@ use mcpgate::store::{AuditEvent, EmbeddedStore};
 
 use super::config::NOTES;
 use super::driver::*;
-use super::failing_store::Moment;
+use super::failing_store::FaultPoint;
 
 #[tokio::test]
 async fn a_code_becomes_tokens_that_mcp_accepts() {
@@ -47,12 +47,12 @@ async fn what_is_not_a_code_of_ours_is_refused_without_a_store_read() {
     let long = code.repeat(1500);
     let access = world.redeem(&client.id, &code).await.unwrap().access;
     for bad in [flipped.as_str(), &code[..code.len() - 1], &long, &access, "x"] {
-        // The client is read, and nothing else: the third call (the refusal's row) would be a code's.
+        // Only the client is read; a code is not looked up.
         assert_eq!(refused(world.redeem(&client.id, bad).await), "invalid_grant");
     }
-    world.store.fail_at(1, Moment::Before);
+    world.store.fail_at(1, FaultPoint::Before);
     assert_eq!(refused(world.redeem(&client.id, &flipped).await), "invalid_grant");
-    assert!(world.store.mend(), "the second store call is the row of the refusal, whose failure changes nothing");
+    assert!(world.store.mend(), "the second call writes the audit row; its failure does not change the answer");
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_store_that_fails_costs_no_code_and_leaks_no_token() {
     let mut places = 0;
     loop {
         let code = world.code(&client.id, &[], "ada").await;
-        world.store.fail_at(places, Moment::Before);
+        world.store.fail_at(places, FaultPoint::Before);
         let outcome = world.redeem(&client.id, &code).await;
         if !world.store.mend() {
             assert!(outcome.is_ok(), "{outcome:?}");
@@ -82,12 +82,12 @@ async fn a_lost_acknowledgement_means_a_dead_code_and_no_live_token() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let code = world.code(&client.id, &[], "ada").await;
-    world.store.fail_at(3, Moment::After);
+    world.store.fail_at(3, FaultPoint::After);
     let outcome = world.redeem(&client.id, &code).await;
     assert!(matches!(outcome, Err(TokenRejection::Unavailable)), "{outcome:?}");
     assert_eq!(refused(world.redeem(&client.id, &code).await), "invalid_grant");
     let (live, _) = world.inner().live_access_tokens(0, 10, world.now()).await.unwrap();
-    assert_eq!(live, [], "the retry was a replay, and ended what the lost answer would have given");
+    assert_eq!(live, [], "the retry is a replay and revokes the tokens of the lost answer");
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn a_code_for_a_resource_or_scope_that_is_configured_no_more_is_refused_or
     assert_eq!(refused(world.redeem(&client.id, &second).await), "invalid_grant");
 }
 
-/// A store on disk, and a hand that edits it.
+/// A store on disk, and a connection for editing it.
 pub(crate) async fn world_on_disk() -> (World, rusqlite::Connection, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mcpgate.db");

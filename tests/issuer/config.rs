@@ -177,7 +177,7 @@ fn login() -> LoginPolicy {
         reset_link: Lifetime::from_secs(600),
         min_password: 12,
         hash_slots: 2,
-        // Cheap: what these tests are about is not argon2.
+        // Cheap parameters: these tests are not about argon2.
         argon2_memory_kib: 64,
         argon2_passes: 1,
         product_name: "mcpgate".to_owned(),

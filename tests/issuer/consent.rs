@@ -1,4 +1,4 @@
-//! CN: consent, and the sessions around it.
+//! CN: consent and sessions.
 
 use mcpgate::issuer::{AuthorizeRejection, Decision, Handles, Step, View};
 use mcpgate::oauth::{Client, ClientMetadata, RegisteredRedirects, ScopeSet};
@@ -38,7 +38,7 @@ async fn a_name_like_that_of_a_client_of_the_operators_is_warned_of() {
         let client = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
         assert_eq!(looks_like(&client, redirect).await.as_deref(), expected, "{name} {redirect}");
     }
-    assert_eq!(looks_like(&vouched, "https://other.example/cb").await, None, "an operator vouches for it");
+    assert_eq!(looks_like(&vouched, "https://other.example/cb").await, None, "the operator vouches for this client");
 }
 
 #[tokio::test]
@@ -113,12 +113,12 @@ async fn cn_09_anything_new_asks_again() {
         let started = world.begin(&client.id, extra, session).await.unwrap();
         assert!(matches!(started.step, Step::Consent | Step::LogIn), "{extra:?} {started:?}");
     }
-    // prompt=login asks for the password, whoever is logged in; and consent is asked anew after it.
+    // prompt=login asks for the password even in a session, and then for consent again.
     let login = world.begin(&client.id, &[("prompt", "login")], session).await.unwrap();
     let mut again = Handles { session: browser.session.clone(), ..handles(login) };
     assert!(matches!(world.request(&caller(1)).view(&again).await.unwrap(), View::LogIn(_)));
     assert!(matches!(world.log_in(&mut again, "ada").await, Step::Consent));
-    // After its 90 days it is remembered no more.
+    // Consent is remembered for 90 days.
     world.pass(90 * 86_400);
     let mut later = world.browser(&client.id, &[("scope", "sales:read")]).await;
     assert!(matches!(world.log_in(&mut later, "ada").await, Step::Consent));
@@ -190,7 +190,7 @@ async fn az_28_a_form_takes_scopes_away_and_adds_none() {
         assert!(matches!(decided, Err(AuthorizeRejection::NothingApproved)), "{decided:?}");
     }
     let decided = world.request(&caller(1)).decide(&browser, all()).await;
-    assert!(decided.is_ok(), "nothing was decided before");
+    assert!(decided.is_ok(), "the refused attempts decided nothing");
 }
 
 #[tokio::test]
@@ -204,12 +204,12 @@ async fn cn_18_a_double_click_makes_one_code() {
     let [Ok(first), Ok(second)] = &outcomes else { panic!("{outcomes:?}") };
     assert_eq!(first, second, "one code");
     assert_eq!(world.count(AuditEvent::ConsentGiven).await, 1);
-    // Neither another decision, nor another session, nor a code that was used or has ended is answered so.
+    // A different decision or session, or a used or expired code, is refused.
     let denied = world.request(&CALLER).decide(&browser, Decision::Deny).await;
     assert!(matches!(denied, Err(AuthorizeRejection::Finished)), "{denied:?}");
     let fewer = Decision::Approve(ScopeSet::default());
     let fewer = world.request(&CALLER).decide(&browser, fewer).await;
-    assert!(matches!(fewer, Err(AuthorizeRejection::Finished)), "no code for what its form has not ticked: {fewer:?}");
+    assert!(matches!(fewer, Err(AuthorizeRejection::Finished)), "another selection of scopes gets no code: {fewer:?}");
     let stranger = Handles { session: None, ..browser.clone() };
     let strangers = world.request(&CALLER).decide(&stranger, all()).await;
     assert!(matches!(strangers, Err(AuthorizeRejection::Gone)), "{strangers:?}");
@@ -241,7 +241,7 @@ async fn only_the_session_that_saw_the_page_decides() {
         let tried = world.request(&caller(1)).decide(&stranger, all()).await;
         assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
     }
-    // The same browser, after Bob logged in in another tab: the page names him before he can decide.
+    // Bob logged in in another tab of the same browser: the page shows his name before he can decide.
     let bob = Handles { session: elsewhere.session.clone(), ..browser.clone() };
     let View::Consent(page) = world.request(&caller(1)).view(&bob).await.unwrap() else { panic!("consent") };
     assert_eq!(page.account, "bob");
@@ -291,5 +291,5 @@ async fn a_session_ends_idle_after_an_hour_and_absolutely_after_a_day() {
     assert!(world.request(&caller(1)).account(&session).await.unwrap().is_none(), "24 h");
     let session = at_consent(&world, &client, &[]).await.session.unwrap();
     world.pass(3600);
-    assert!(world.request(&caller(1)).account(&session).await.unwrap().is_none(), "1 h idle");
+    assert!(world.request(&caller(1)).account(&session).await.unwrap().is_none(), "idle for 1 h");
 }

@@ -35,7 +35,7 @@ async fn a_document_makes_a_client_whose_host_is_shown() {
     let location = world.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let tokens = world.redeem(&id(), &parameter(&location, "code").unwrap()).await.unwrap();
     assert!(world.refresh(&id(), &tokens.refresh).await.is_ok());
-    assert_eq!(world.fetch.calls(), 1, "only the authorization request fetches");
+    assert_eq!(world.fetch.calls(), 1, "only an authorization request fetches the document");
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_client_that_the_mode_admits_no_longer_gets_no_more_tokens() {
     world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Off);
     assert_eq!(refused(world.refresh(&id(), &tokens.refresh).await), "invalid_client");
     world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Open);
-    assert!(world.refresh(&id(), &tokens.refresh).await.is_ok(), "nothing was taken from it");
+    assert!(world.refresh(&id(), &tokens.refresh).await.is_ok(), "its grant is kept");
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_bad_document_is_told_on_a_page_recorded_and_not_kept() {
         assert_eq!(row.event, AuditEvent::AuthorizationRefused);
         let said = row.reason.expect("a reason");
         assert!(said.contains("metadata_document_refused: ") && !said.ends_with(": )"), "{said}");
-        // Within the back-off nothing is fetched; after it the mended document is seen.
+        // During the back-off nothing is fetched; afterwards the repaired document is.
         world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
         world.pass(9);
         assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient);
@@ -128,7 +128,8 @@ async fn a_bad_document_is_told_on_a_page_recorded_and_not_kept() {
 #[tokio::test]
 async fn ci_12_ci_18_failures_are_not_cached_and_the_page_tells_no_details() {
     let cases = [
-        // One answer for a name that does not resolve and one that leads inside: it tells nothing of inner names.
+        // A name that does not resolve and one that resolves to an internal address get the same answer,
+        // which reveals nothing about internal names.
         (FetchError::Dns, ErrorCode::InvalidClient),
         (FetchError::Connect, ErrorCode::TemporarilyUnavailable),
         (FetchError::Slow, ErrorCode::TemporarilyUnavailable),
@@ -145,7 +146,7 @@ async fn ci_12_ci_18_failures_are_not_cached_and_the_page_tells_no_details() {
         let Err(AuthorizeRejection::Page(shown)) = world.begin(&id(), &[], None).await else { panic!("{error}") };
         assert_eq!(shown.code(), expected, "{error}");
         assert!(!shown.description().contains(&error.to_string()), "{}", shown.description());
-        // The trail has the cause, also of the refusals that a back-off makes without a fetch.
+        // The audit trail records the cause, also for refusals during a back-off.
         world.pass(9);
         assert_eq!(paged(world.begin(&id(), &[], None).await), expected, "{error}");
         let rows = world.audit().await;
@@ -191,11 +192,15 @@ async fn ci_14_a_changed_document_acts_at_the_next_authorization() {
     world.log_in(&mut browser, "ada").await;
     world.fetch.serve(DOCUMENT, &document("https://client.example/moved"), Some(0), false);
     world.pass(300);
-    assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidRequest, "the old redirect is no more");
+    assert_eq!(
+        paged(world.begin(&id(), &[], None).await),
+        ErrorCode::InvalidRequest,
+        "the old redirect URI is removed"
+    );
     assert!(world.begin(&id(), &[("redirect_uri", "https://client.example/moved")], None).await.is_ok());
     let row = world.audit().await.into_iter().find(|r| r.event == AuditEvent::ClientDocumentChanged).expect("a row");
     assert_eq!(row.reason.as_deref(), Some("consents_voided"));
-    // A transaction begun with the old redirect ends rather than send a code there.
+    // A transaction begun with the old redirect URI ends; no code is sent there.
     let decided = world.request(&caller(1)).decide(&browser, all()).await;
     assert!(matches!(decided, Err(AuthorizeRejection::Page(_))), "{decided:?}");
 }
@@ -251,7 +256,7 @@ async fn rg_02_described_clients_have_a_cap_of_their_own() {
         assert_eq!(outcome.is_ok(), n < 2, "{outcome:?}");
     }
     assert_eq!(world.count(AuditEvent::ClientCapReached).await, 1);
-    // Who was seen before is served all the same, and who never signed anybody in makes room in time.
+    // A known client is still served; one that never signed anybody in is evicted in time.
     let known = ClientId::parse("https://app-0.example/client.json").unwrap();
     assert!(world.begin(&known, &[], None).await.is_ok());
 }
@@ -268,14 +273,14 @@ async fn ci_15_one_stranger_does_not_use_up_what_a_host_has_for_all() {
     assert!(matches!(outcome, Err(AuthorizeRejection::Throttled(_))), "{outcome:?}");
     assert_eq!(world.fetch.calls(), 3);
     world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
-    assert!(world.begin_from(&caller(2), &id(), &[], None).await.is_ok(), "another is not held up");
+    assert!(world.begin_from(&caller(2), &id(), &[], None).await.is_ok(), "another caller is not delayed");
     world.account("ada").await;
     world.sign_in(&id(), &[], "ada").await;
     world.pass(3600);
     for n in 3..6 {
         assert!(world.begin(&url(n), &[], None).await.is_err());
     }
-    assert!(world.begin(&id(), &[], None).await.is_ok(), "a known client goes on with its old copy");
+    assert!(world.begin(&id(), &[], None).await.is_ok(), "a known client is served from the stored copy");
 }
 
 #[tokio::test]
@@ -288,16 +293,16 @@ async fn a_restart_leaves_known_clients_as_fresh_as_they_were() {
     let after = World::over(store, |_| {}).await;
     after.fetch.fail(DOCUMENT, FetchError::Connect);
     assert!(after.begin(&id(), &[], None).await.is_ok());
-    assert_eq!(after.fetch.calls(), 0, "it is fresh");
+    assert_eq!(after.fetch.calls(), 0, "the stored copy is fresh");
     after.pass(3660);
-    assert!(after.begin(&id(), &[], None).await.is_ok(), "the copy stands in");
+    assert!(after.begin(&id(), &[], None).await.is_ok(), "the stored copy is used instead");
     assert_eq!(after.fetch.calls(), 1);
     after.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
     after.pass(10);
     after.begin(&id(), &[], None).await.unwrap();
     after.pass(3599);
     after.begin(&id(), &[], None).await.unwrap();
-    assert_eq!(after.fetch.calls(), 2, "what says the same as before is fresh again");
+    assert_eq!(after.fetch.calls(), 2, "an unchanged document is fresh again");
 }
 
 #[tokio::test]
@@ -319,12 +324,16 @@ async fn ci_12_an_outage_is_bridged_for_a_week_for_clients_in_use() {
     world.begin(&id(), &[], None).await.unwrap();
     world.fetch.fail(DOCUMENT, FetchError::Connect);
     world.pass(3600);
-    assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::TemporarilyUnavailable, "nobody has used it");
+    assert_eq!(
+        paged(world.begin(&id(), &[], None).await),
+        ErrorCode::TemporarilyUnavailable,
+        "no user has signed in with this client"
+    );
     world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
     world.pass(11);
     world.account("ada").await;
     world.sign_in(&id(), &[], "ada").await;
-    // A certificate that is not the host's is no outage: somebody may be in between.
+    // A wrong certificate is not an outage: it may be a man in the middle.
     world.fetch.fail(DOCUMENT, FetchError::Tls);
     world.pass(3600);
     assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient);
@@ -336,7 +345,7 @@ async fn ci_12_an_outage_is_bridged_for_a_week_for_clients_in_use() {
     assert!(world.begin(&id(), &[], None).await.is_ok());
     world.pass(11);
     assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::TemporarilyUnavailable);
-    // A document that is gone for good is no outage.
+    // A deleted document (404) is not an outage.
     world.fetch.fail(DOCUMENT, status(404));
     world.pass(11);
     assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient);

@@ -1,4 +1,4 @@
-//! `World`: an issuer with everything around it, and the steps that a client, a browser and an operator take with it.
+//! `World`: an issuer with its store, cache, clock and network, and the steps of a client, a browser and an operator.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -40,15 +40,15 @@ pub(crate) struct World {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) store: Arc<FailingStore>,
     pub(crate) cache: Arc<TokenCache>,
-    /// The clocks of the machine.
+    /// The machine's clocks, set by hand.
     pub(crate) hands: Arc<ManualClock>,
-    /// What the gateway makes of them.
+    /// The gateway's clock, which reads `hands`.
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Arc<TokenKeys>,
     pub(crate) fetch: Arc<ScriptedFetch>,
     pub(crate) config: Arc<ArcSwap<Config>>,
     metrics: Arc<Metrics>,
-    /// Shared by the processes that follow one another: none mints what another has.
+    /// Shared by consecutive processes, so that no two mint the same secret.
     entropy: Arc<SeededEntropy>,
 }
 
@@ -73,7 +73,7 @@ impl World {
         Self::assemble(store, Arc::new(ManualClock::new(START)), config, Arc::new(SeededEntropy::new(42))).await
     }
 
-    /// The next process over the same store. What this one noted and did not write is lost with it.
+    /// The next process over the same store. Anything this process has not written is lost.
     pub(crate) async fn next_process(&self) -> Self {
         let config = Config::clone(&self.config.load());
         Self::assemble(self.store.clone(), self.hands.clone(), config, self.entropy.clone()).await
@@ -111,7 +111,7 @@ impl World {
         }
     }
 
-    /// Begins a request under the configuration that is in force.
+    /// Begins a request under the current configuration.
     pub(crate) fn request<'a>(&'a self, caller: &'a Caller) -> IssuerRequest<'a> {
         self.issuer.request(caller, self.config.load_full())
     }
@@ -130,7 +130,7 @@ impl World {
         self.hands.advance(Lifetime::from_secs(secs));
     }
 
-    /// The row of what is done beside the issuer, where the event does not matter.
+    /// An audit row for changes made outside the issuer, where the event does not matter.
     pub(crate) fn row(&self) -> AuditRow {
         let actor = Some("operator".to_owned());
         AuditRow { actor, ..AuditRow::new(self.now(), TenantId::default(), AuditEvent::AuditPruned) }
@@ -148,11 +148,11 @@ impl World {
         };
         self.inner().insert_account(account, self.row()).await.unwrap();
         let link = self.link(&subject, name).await;
-        // From a network that is no test's: it becomes a familiar one.
+        // From a network that no test uses: it becomes a familiar one.
         let home = Caller::new(Some([203, 0, 113, 7].into()), None);
         let outcome = self.request(&home).redeem_setup(link.reveal(), PASSWORD, None).await.unwrap();
         assert!(matches!(outcome, SetupOutcome::Done(Some(_))), "{outcome:?}");
-        // A new password ends what was issued up to this moment; what follows is issued after it.
+        // A new password revokes everything issued up to now; the test issues later.
         self.pass(1);
         subject
     }
@@ -161,7 +161,7 @@ impl World {
         self.link_at(self.now(), subject, seed).await
     }
 
-    /// Makes a link as a command does, whose clock is another one than that of the issuer.
+    /// Makes a link as a command does, whose clock may differ from the issuer's.
     pub(crate) async fn link_at(&self, now: Timestamp, subject: &AccountId, seed: &str) -> LinkSecret {
         let link = LinkSecret::mint(Sha256::digest(format!("{seed} {}", now.as_millis())).into(), &self.keys);
         let row =
@@ -174,7 +174,7 @@ impl World {
         &*self.store
     }
 
-    /// Draws random numbers and drops them: two worlds begin with the same ones, and a test that restarts needs others.
+    /// Discards random numbers: every world begins with the same ones, and a test that restarts needs different ones.
     pub(crate) fn draw(&self, count: u64) {
         for _ in 0..count {
             self.entropy.random_32();
@@ -187,7 +187,7 @@ impl World {
         let body = serde_json::json!({
             "client_name": "Some client", "redirect_uris": [redirect], "token_endpoint_auth_method": "none",
             "grant_types": ["authorization_code", "refresh_token"],
-            // Each is another client.
+            // The same metadata would be the same client.
             "software_version": REGISTERED.fetch_add(1, Relaxed).to_string(),
         });
         self.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client
@@ -212,7 +212,7 @@ impl World {
         client
     }
 
-    /// Begins an authorization; `extra` replaces parameters of the ordinary request, an empty value leaves one out.
+    /// Begins an authorization; `extra` replaces parameters of the default request, an empty value removes one.
     pub(crate) async fn begin(
         &self,
         client: &ClientId,
@@ -232,7 +232,7 @@ impl World {
         self.request(caller).begin_authorization(authorization(client, extra), session, None).await
     }
 
-    /// The same of a browser that says where it comes from.
+    /// Like `begin`, for a browser that sends a `Referer`.
     pub(crate) async fn begin_at(
         &self,
         referer: Option<&str>,
@@ -243,14 +243,14 @@ impl World {
         self.request(&caller(1)).begin_authorization(authorization(client, extra), session, referer).await
     }
 
-    /// A browser that has begun this authorization and is at its login page.
+    /// A browser at the login page of a new authorization.
     pub(crate) async fn browser(&self, client: &ClientId, extra: &[(&str, &str)]) -> Handles {
         let started = self.begin(client, extra, None).await.unwrap();
         assert!(matches!(started.step, Step::LogIn), "{started:?}");
         handles(started)
     }
 
-    /// Logs in; the handles get the new session cookie.
+    /// Logs in and puts the new session cookie into the handles.
     pub(crate) async fn log_in(&self, browser: &mut Handles, name: &str) -> Step {
         match self.request(&caller(1)).log_in(browser, name, PASSWORD).await.unwrap() {
             LoginOutcome::LoggedIn { session, step } => {
@@ -275,7 +275,7 @@ impl World {
         parameter(&self.approve(client, extra, name).await, "code").unwrap()
     }
 
-    /// A code for a client, of a person who has no password, as the store would have it after consent.
+    /// A code for a client, from an account without a password, as the store holds it after consent.
     pub(crate) async fn code_of_somebody(&self, client: &ClientId) -> String {
         let subject = AccountId::parse("somebody").unwrap();
         let now = self.now();
@@ -316,7 +316,7 @@ impl World {
         self.audit().await.iter().filter(|row| row.event == event).count()
     }
 
-    /// How often an event of the authorization server was counted.
+    /// The metrics count of an authorization-server event.
     pub(crate) fn counted(&self, event: &str) -> u64 {
         let mut out = Exposition::default();
         self.metrics.expose(&mut out);
@@ -365,17 +365,17 @@ pub(crate) fn handles(started: Started) -> Handles {
     Handles { transaction: transaction.id, cookie: Some(transaction.cookie.reveal().to_owned()), session: None }
 }
 
-/// A parameter of a Location, which must have it at most once.
+/// A parameter of a Location, which may contain it at most once.
 pub(crate) fn parameter(location: &(impl AsRef<str> + ?Sized), name: &str) -> Option<String> {
     let location = location.as_ref();
     let url = url::Url::parse(location).expect("a Location is a URL");
     let mut found = url.query_pairs().filter(|(n, _)| n == name).map(|(_, v)| v.into_owned());
     let first = found.next();
-    assert_eq!(found.next(), None, "{name} stands twice in {location}");
+    assert_eq!(found.next(), None, "{name} occurs twice in {location}");
     first
 }
 
-/// The error of a refusal by redirect, which must carry state and issuer (AZ-18).
+/// The error of a refusal by redirect, which must contain state and issuer (AZ-18).
 pub(crate) fn redirected(outcome: Result<Started, AuthorizeRejection>) -> String {
     let Err(AuthorizeRejection::Redirect(location)) = outcome else { panic!("{outcome:?}") };
     assert!(location.as_str().starts_with(CALLBACK), "{location:?}");
@@ -384,13 +384,13 @@ pub(crate) fn redirected(outcome: Result<Started, AuthorizeRejection>) -> String
     parameter(&location, "error").expect("an error")
 }
 
-/// The error of a refusal that waits behind a link on a page; the link leads to the same place as a redirect would.
+/// The error on a page with a link; the link goes where a redirect would have gone.
 pub(crate) fn linked(outcome: Result<Started, AuthorizeRejection>) -> String {
     let Err(AuthorizeRejection::Unsolicited { location, .. }) = outcome else { panic!("{outcome:?}") };
     redirected(Err(AuthorizeRejection::Redirect(location)))
 }
 
-/// The error of a refusal by a page.
+/// The error of a refusal shown on a page.
 pub(crate) fn paged(outcome: Result<Started, AuthorizeRejection>) -> ErrorCode {
     match outcome {
         Err(AuthorizeRejection::Page(error)) => error.code(),

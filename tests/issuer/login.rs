@@ -40,7 +40,7 @@ async fn a_login_by_a_password_that_is_replaced_meanwhile_begins_nothing() {
         at: world.now(),
     };
     let row = world.row();
-    // After the transaction, its client, and what is known of the name: while the hash is computed.
+    // After three reads (transaction, client, record of the name): while the hash is computed.
     let change = async move {
         store.set_password(&subject, new, row).await.unwrap();
     };
@@ -79,7 +79,7 @@ async fn li_04_unknown_name_wrong_password_and_disabled_account_get_one_answer()
     assert!(rows.iter().all(|r| !format!("{r:?}").contains("nobody")), "a typed name is not recorded");
 }
 
-/// The CPU time that this thread has spent.
+/// The CPU time used by this thread.
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
@@ -87,7 +87,7 @@ fn thread_time() -> Duration {
 
 #[test]
 fn li_04_an_unknown_name_takes_as_long_as_a_wrong_password() {
-    // All is done by this thread and by one other, which hashes. Their CPU time counts: nobody else's work is in it.
+    // Only this thread and one that hashes do the work. CPU time excludes the work of other threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
     let spent = async || thread_time() + tokio::task::spawn_blocking(thread_time).await.unwrap();
     runtime.block_on(async {
@@ -107,7 +107,7 @@ fn li_04_an_unknown_name_takes_as_long_as_a_wrong_password() {
             spent().await - before
         };
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
-        // In turns, so that a processor that slows down does so for both.
+        // Alternating, so that a processor that slows down affects both.
         for n in 0..15 {
             known.push(timed("ada", n).await);
             unknown.push(timed("nobody", n).await);
@@ -135,7 +135,7 @@ async fn li_02_the_owner_is_told_of_the_failures_that_paused_the_login() {
         attempt(&world, &browser, "ada", "wrong", &caller(stranger)).await;
     }
     world.log_in(&mut browser, "ada").await;
-    assert_eq!(told(&browser).await, None, "two are somebody's own mistakes");
+    assert_eq!(told(&browser).await, None, "two failures may be the user's own mistakes");
     let mut browser = world.browser(&client.id, &[]).await;
     for stranger in 4..8 {
         attempt(&world, &browser, "ada", "wrong", &caller(stranger)).await;
@@ -147,7 +147,7 @@ async fn li_02_the_owner_is_told_of_the_failures_that_paused_the_login() {
     assert!(failed.count >= 3 && failed.last == last, "{failed:?}");
     let mut browser = world.browser(&client.id, &[]).await;
     world.log_in(&mut browser, "ada").await;
-    assert_eq!(told(&browser).await, None, "told once, with the login that came after them");
+    assert_eq!(told(&browser).await, None, "reported once, at the first login after them");
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn a_hash_with_old_parameters_is_renewed_at_login() {
     let after = world.inner().find_account(&TenantId::default(), &subject).await.unwrap().unwrap().password;
     assert_ne!(before, after);
     assert!(after.unwrap().contains("t=2"));
-    assert!(world.is_live(&tokens.access).await, "nothing ends by it");
+    assert!(world.is_live(&tokens.access).await, "a rehash revokes nothing");
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn li_08_a_link_works_once_and_for_an_hour() {
     assert_eq!(
         world.request(&Caller::default()).find_setup(older.reveal()).await.unwrap(),
         None,
-        "a newer link replaces it"
+        "a newer link replaces the older one"
     );
     world.pass(3600);
     assert_eq!(world.request(&Caller::default()).find_setup(newer.reveal()).await.unwrap(), None, "expired");

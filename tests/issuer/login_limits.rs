@@ -1,4 +1,4 @@
-//! LI: how often a password may be tried, by whom, and whom that must not keep out.
+//! LI: limits on password attempts, and the users that they must not lock out.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{AuditEvent, Store};
 
 use super::driver::*;
-use super::failing_store::Moment;
+use super::failing_store::FaultPoint;
 use super::login::{attempt, wait};
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn delays_grow_after_five_failures_and_end_with_a_success() {
         assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
     }
     for expected in [1, 2, 4, 8, 16, 30, 30] {
-        // Even the right password waits; waiting shorter than told does not help.
+        // Even the right password has to wait; waiting for less than the stated time does not help.
         let outcome = attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await;
         assert_eq!(wait(&outcome), Some(expected));
         world.pass(expected - 1);
@@ -30,7 +30,7 @@ async fn delays_grow_after_five_failures_and_end_with_a_success() {
         let outcome = attempt(&world, &browser, "ada", "wrong", &caller(1)).await;
         assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
     }
-    // Another network is another pair; and the owner's success clears his own.
+    // Another network is counted separately; a successful login clears the owner's own count.
     let outcome = attempt(&world, &browser, "ada", "wrong", &caller(2)).await;
     assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
     world.pass(30);
@@ -71,7 +71,7 @@ async fn li_02_a_hundred_failures_pause_the_account_for_a_quarter_of_an_hour_and
         let outcome = attempt(&world, &browser, name, PASSWORD, &caller(199)).await;
         assert_eq!(wait(&outcome), Some(900), "{name}: {outcome:?}");
         world.pass(60);
-        // Each network is heard once in a pause, twenty of them in all.
+        // Each network gets one attempt per pause, at most twenty networks.
         for n in 0..20 {
             let outcome = attempt(&world, &browser, name, "wrong", &caller(200 + n)).await;
             assert!(matches!(outcome, LoginOutcome::Refused), "{n}: {outcome:?}");
@@ -80,7 +80,7 @@ async fn li_02_a_hundred_failures_pause_the_account_for_a_quarter_of_an_hour_and
         assert_eq!(wait(&attempt(&world, &browser, name, PASSWORD, &caller(5)).await), Some(900));
         world.pass(900);
         let browser = world.browser(&client.id, &[]).await;
-        // Strangers who come first do not take the owner's place; a success ends the pause.
+        // Earlier attempts by strangers do not use up the owner's; a successful login ends the pause.
         for n in 0..19 {
             attempt(&world, &browser, name, "wrong", &caller(200 + n)).await;
         }
@@ -129,7 +129,7 @@ async fn li_02_the_network_an_owner_uses_is_known_after_a_restart_until_somebody
     let outcome = attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await;
     assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
 
-    // Three wrong ones from each of eight addresses there, and it is as strange as any other, in the next process too.
+    // After three wrong passwords from each of eight addresses the network is not familiar, also after a restart.
     for address in [1, 2, 3, 4, 5, 6, 7, 8] {
         for _ in 0..3 {
             attempt(&world, &browser, "ada", "wrong", &neighbour(1, address)).await;
@@ -151,8 +151,8 @@ async fn li_04_a_paused_name_costs_the_same_reads_whether_somebody_has_it_or_not
         for stranger in 2..6 {
             attempt(&world, &browser, name, "wrong", &caller(stranger)).await;
         }
-        // The transaction, its client, what is known of the name; then the audit row, whose failure changes nothing.
-        world.store.fail_at(2, Moment::Before);
+        // Calls: transaction, client, record of the name; then the audit row, whose failure does not change the answer.
+        world.store.fail_at(2, FaultPoint::Before);
         let outcome = world.request(&caller(5)).log_in(&browser, name, PASSWORD).await;
         assert!(matches!(outcome, Err(AuthorizeRejection::Unavailable)), "{name}: {outcome:?}");
         assert!(world.store.mend(), "{name}");
@@ -177,7 +177,7 @@ async fn li_04_failures_are_counted_alike_for_names_that_exist_and_that_do_not_a
         restarted.draw(100 * (hours + 1));
         for name in ["ada", "nobody"] {
             let browser = restarted.browser(&client.id, &[]).await;
-            // The pause itself is in memory: one attempt of the network is heard, then it is armed again.
+            // The pause is kept in memory: after a restart the network gets one attempt, then the pause begins again.
             let outcome = attempt(&restarted, &browser, name, "wrong", &caller(2)).await;
             assert!(matches!(outcome, LoginOutcome::Refused), "{name} after {hours} hours: {outcome:?}");
             let outcome = attempt(&restarted, &browser, name, PASSWORD, &caller(2)).await;
@@ -196,14 +196,14 @@ async fn li_02_a_new_password_ends_the_pause() {
         attempt(&world, &browser, "ada", "wrong", &caller(100 + n)).await;
     }
     assert!(wait(&attempt(&world, &browser, "ada", PASSWORD, &caller(4)).await).is_some());
-    // Whoever holds an operator's link has nothing to guess.
+    // The holder of an operator's link need not guess.
     let link = world.link(&subject, "pause").await;
     world.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
     let outcome = attempt(&world, &browser, "ada", "another-teapot-42", &caller(4)).await;
     assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
 }
 
-/// Somebody at this address of the network `caller(n)` is in.
+/// A caller at this address in the network of `caller(n)`.
 fn neighbour(n: u8, last: u8) -> Caller {
     Caller::new(Some([198, 51, n, last].into()), None)
 }
@@ -224,7 +224,7 @@ async fn li_03_a_neighbours_wrong_passwords_do_not_lock_a_familiar_network_out()
         assert!(matches!(outcome, LoginOutcome::Refused), "{n}: {outcome:?}");
     }
     let outcome = attempt(&world, &browser, "bob", PASSWORD, &caller(1)).await;
-    assert!(wait(&outcome).is_some(), "his first time from there: {outcome:?}");
+    assert!(wait(&outcome).is_some(), "this network is new for bob: {outcome:?}");
     for last in [7, 8] {
         let browser = world.browser(&client.id, &[]).await;
         let outcome = attempt(&world, &browser, "ada", PASSWORD, &neighbour(1, last)).await;
@@ -273,8 +273,8 @@ async fn li_02_a_neighbour_who_guesses_an_owners_password_does_not_lock_out_the_
     attempt(&world, &browser, "ada", "wrong", &guesser).await;
     world.pass(30);
     let outcome = attempt(&world, &browser, "ada", PASSWORD, &guesser).await;
-    assert!(wait(&outcome).is_some_and(|wait| wait > 30), "the guesser's address is strange: {outcome:?}");
-    // Neither the owner's address nor the rest of the network waits a moment.
+    assert!(wait(&outcome).is_some_and(|wait| wait > 30), "the guesser's address is no longer familiar: {outcome:?}");
+    // Neither the owner's address nor the rest of the network has to wait.
     for owner in [caller(1), neighbour(1, 201)] {
         let browser = world.browser(&client.id, &[]).await;
         let outcome = attempt(&world, &browser, "ada", PASSWORD, &owner).await;
@@ -304,7 +304,7 @@ async fn li_02_guesses_from_a_whole_familiar_network_end_too_but_for_the_owners_
     assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
 }
 
-/// Somebody in one of the networks of an IPv6 site.
+/// A caller in one of the networks of an IPv6 site.
 fn of_site(site: u16, network: u16) -> Caller {
     let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, site, network << 8, 0, 0, 0, 1);
     Caller::new(Some(address.into()), None)
@@ -343,13 +343,13 @@ async fn li_03_all_strangers_together_have_a_budget_that_keeps_out_neither_newco
         let outcome = attempt(&world, &browser, &format!("made-up-{n}"), "wrong", &caller(10 + n % 10)).await;
         heard += u32::from(matches!(outcome, LoginOutcome::Refused));
     }
-    assert_eq!(heard, 50 + 60, "the first five of each of ten sites, and sixty more");
+    assert_eq!(heard, 50 + 60, "five from each of ten sites, and sixty more");
     for (name, from) in [("ada", caller(1)), ("bob", caller(2))] {
         let browser = world.browser(&client.id, &[]).await;
         let outcome = attempt(&world, &browser, name, PASSWORD, &from).await;
         assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{name}: {outcome:?}");
     }
-    // Sites without number use up the share of newcomers, too; not what a known person needs.
+    // Any number of sites can use up the newcomers' share, but not that of known users.
     let mut heard = 0;
     for n in 0..100 {
         let outcome = attempt(&world, &browser, "made-up", "wrong", &of_site(n, 0)).await;

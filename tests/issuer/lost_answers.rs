@@ -1,5 +1,5 @@
-//! Lost answers to a refresh: who gets the successor again, and who is refused. A failure means that users lose their
-//! sign-in to a bad network, or that a thief who holds a refresh token goes unnoticed.
+//! Lost answers to a refresh: retries that get the same successor, and retries that are refused. A failure means
+//! that a bad network signs users out, or that a stolen refresh token goes unnoticed.
 
 use mcpgate::oauth::{Client, FirstUse, Lifetime, TenantId};
 use mcpgate::store::AuditEvent;
@@ -36,7 +36,7 @@ async fn after_hours_a_lost_answer_is_given_again_and_its_access_token_is_void()
     assert_eq!((&again.refresh, again.generation), (&lost.refresh, 1));
     assert!(world.is_live(&again.access).await && world.is_live(&first.access).await);
     assert!(stands(&world, &first).await);
-    // Whoever has the lost answer after all is somebody else.
+    // Anyone who presents the lost token is a thief.
     assert!(!world.is_live(&lost.access).await);
     world.issuer.report_uses().await.unwrap();
     assert!(!stands(&world, &first).await && !world.is_live(&again.access).await);
@@ -98,7 +98,7 @@ async fn rt_12_the_next_process_marks_what_the_one_before_issued() {
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
     world.issuer.report_uses().await.unwrap();
     let world = world.next_process().await;
-    // From memory, which was filled at the start; once more from the store.
+    // The cache, filled at the start, knows the token; the report goes to the store.
     assert!(world.is_live(&second.access).await);
     world.issuer.report_uses().await.unwrap();
     world.pass(GRACE_IS_OVER);
@@ -125,8 +125,8 @@ async fn a_report_that_cannot_be_written_is_kept_and_nobody_is_judged_without_it
     world.issuer.report_uses().await.unwrap();
     assert!(world.is_live(&second.access).await);
     world.pass(GRACE_IS_OVER);
-    // Client, grant, account, then the report.
-    world.store.fail_at(3, super::failing_store::Moment::Before);
+    // Store calls: client, grant, account, then the report.
+    world.store.fail_at(3, super::failing_store::FaultPoint::Before);
     let outcome = world.refresh(&client.id, &first.refresh).await;
     assert!(matches!(outcome, Err(mcpgate::issuer::TokenRejection::Unavailable)), "{outcome:?}");
     assert!(world.store.mend() && stands(&world, &first).await);
@@ -140,7 +140,7 @@ async fn the_task_writes_a_use_and_the_lack_of_one_within_a_second() {
     let issuer = world.issuer.clone();
     let task = tokio::spawn(async move { issuer.report_uses_forever().await });
     let is_marked = async |mark| {
-        // In the steps of this runtime: a machine that holds it up holds the task up as well.
+        // Counts steps of this runtime, not time: a busy machine delays the task, too.
         for _ in 0..100 {
             if world.inner().find_grant(&TenantId::default(), first.grant).await.unwrap().unwrap().first_use == mark {
                 return;

@@ -1,5 +1,5 @@
-//! The use cases in one process: store and cache in memory, a clock that is moved by hand, repeatable randomness, and a
-//! scripted network. A failure here means that a rule of the authorization server does not hold, whatever the faces do.
+//! The use cases in one process: store and cache in memory, a manual clock, seeded randomness, and a scripted network.
+//! A failure means that a rule of the authorization server does not hold, independent of the faces.
 
 #![expect(
     clippy::clone_on_ref_ptr,

@@ -1,4 +1,4 @@
-//! Verified publishers: clients whose document stands at an exact URL that the operator trusts.
+//! Verified publishers: clients with a document at an exact URL that the operator trusts.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ async fn a_publisher_is_verified_by_the_exact_url_and_for_a_site_only() {
     for local in [LOOPBACK, "teapot:/cb"] {
         assert_eq!(page(&world, &id(), local).await.identity, Identity::OnThisComputer, "{local}");
     }
-    // The same host is not enough: others may publish there.
+    // The same host is not enough: others may publish on it.
     let other = "https://app.example/another.json";
     world.fetch.serve(other, &document(other, "Teapot"), None, false);
     assert_eq!(page(&world, &ClientId::parse(other).unwrap(), SITE).await.identity, Identity::Unverified);
@@ -133,7 +133,7 @@ async fn ci_12_a_publisher_does_not_write_the_document_of_another() {
     assert!(import_from(&world, &document, Some(CLAUDE)).await.is_ok());
 }
 
-/// What an edge says of itself beside a 403.
+/// The headers that a CDN edge sends with a 403.
 fn blocked() -> FetchError {
     FetchError::Status { code: 403, said: "server: cloudflare, cf-mitigated: challenge".into() }
 }
@@ -153,7 +153,7 @@ async fn ci_12_the_log_says_that_a_copy_stands_in_what_the_edge_said_and_what_to
         "copy_of=\"29 September 2026\"",
     ];
     assert!(lines.len() == 1 && told.iter().all(|part| lines[0].contains(part)), "{lines:?}");
-    // Of a document that nobody has ever seen there is no copy.
+    // A document that was never fetched has no copy.
     world.fetch.fail(DOCUMENT, blocked());
     world.begin(&id(), &[], None).await.unwrap_err();
     let lines = log.warnings().concat();
@@ -176,9 +176,9 @@ async fn ci_12_a_shipped_copy_stands_in_for_a_document_that_was_never_had() {
     let code = world.code(&claude(), &asked, "ada").await;
     let tokens = world.redeem_with(&claude(), &code, &asked).await.unwrap();
     assert!(world.refresh(&claude(), &tokens.refresh).await.is_ok());
-    assert_eq!(world.fetch.calls(), 1, "for five minutes nobody is asked again");
+    assert_eq!(world.fetch.calls(), 1, "no second fetch within five minutes");
 
-    // For as long as the publisher's edge refuses, and not a moment longer.
+    // The copy is used exactly as long as the publisher's edge refuses.
     for day in 0..20 {
         assert!(world.begin(&claude(), &asked, None).await.is_ok(), "day {day}");
         assert_eq!(source(&world, &claude()).await, Some(DocumentSource::Shipped));
@@ -186,7 +186,11 @@ async fn ci_12_a_shipped_copy_stands_in_for_a_document_that_was_never_had() {
     }
     let document = serde_json::json!({ "client_id": CLAUDE, "client_name": "Claude", "redirect_uris": [SITE] });
     world.fetch.serve(CLAUDE, &document, None, false);
-    assert_eq!(paged(world.begin(&claude(), &asked, None).await), ErrorCode::InvalidRequest, "it has moved");
+    assert_eq!(
+        paged(world.begin(&claude(), &asked, None).await),
+        ErrorCode::InvalidRequest,
+        "the fetched document has another redirect URI"
+    );
     assert_eq!(page(&world, &claude(), SITE).await.copied, None);
     assert_eq!(source(&world, &claude()).await, Some(DocumentSource::Fetched));
 }
@@ -215,7 +219,7 @@ async fn ci_12_a_copy_stands_in_for_a_refusal_or_silence_only_and_for_whom_the_o
                 world.pass(300);
             }
             world.fetch.fail(CLAUDE, fault.clone());
-            // The second one comes while nothing is fetched after the failure.
+            // The second request falls into the back-off.
             for _ in 0..2 {
                 match (world.begin(&claude(), &asked, None).await, expected) {
                     (Ok(_), None) => {}
@@ -224,12 +228,12 @@ async fn ci_12_a_copy_stands_in_for_a_refusal_or_silence_only_and_for_whom_the_o
                 }
             }
         }
-        // For a publisher that the operator does not trust there is no copy.
+        // A publisher that the operator does not trust has no copy.
         let stranger = world(&[]).await;
         stranger.fetch.fail(CLAUDE, fault.clone());
         assert!(stranger.begin(&claude(), &asked, None).await.is_err(), "{fault}");
     }
-    // Nor for a document that nobody has ever seen.
+    // Neither has a document that was never fetched.
     let world = world(&[DOCUMENT]).await;
     world.fetch.fail(DOCUMENT, status(403));
     assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::TemporarilyUnavailable);
@@ -245,9 +249,9 @@ async fn ci_12_what_the_publisher_said_itself_comes_before_what_is_shipped() {
     world.begin(&claude(), &asked, None).await.unwrap();
     world.fetch.fail(CLAUDE, status(403));
     world.pass(30 * 86_400);
-    assert!(world.begin(&claude(), &asked, None).await.is_ok(), "its last own word stands in, however old");
+    assert!(world.begin(&claude(), &asked, None).await.is_ok(), "the last fetched document is used, however old");
     assert_eq!(source(&world, &claude()).await, Some(DocumentSource::Fetched));
-    // A client that was switched off stays off, whatever stands in for its document.
+    // A disabled client stays disabled, whichever copy is used.
     world.inner().set_client_disabled(&claude(), true, world.row()).await.unwrap();
     world.pass(300);
     assert_eq!(paged(world.begin(&claude(), &asked, None).await), ErrorCode::InvalidClient);
@@ -261,7 +265,7 @@ async fn ci_12_an_imported_copy_stands_in_until_the_document_can_be_had() {
     let row = world.audit().await.pop().unwrap();
     assert_eq!((row.event, row.actor.as_deref()), (AuditEvent::ClientDocumentImported, Some("operator")));
     let shown = page(&world, &id(), SITE).await;
-    assert_eq!((shown.copied, world.fetch.calls()), (Some(world.now()), 1), "the publisher is asked first");
+    assert_eq!((shown.copied, world.fetch.calls()), (Some(world.now()), 1), "a fetch is tried first");
     world.pass(300);
     world.fetch.serve(DOCUMENT, &document(DOCUMENT, "Kettle"), None, false);
     let shown = page(&world, &id(), SITE).await;

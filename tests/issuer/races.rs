@@ -1,4 +1,4 @@
-//! Races: what may happen once happens once, however many ask at the same moment, in memory and on disk.
+//! Races: a single-use operation succeeds once among concurrent requests, in memory and on disk.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use mcpgate::store::{EmbeddedStore, Store};
 
 use super::driver::*;
 
-/// Each store with a person and a client, and the folder it lives in.
+/// Each store with an account and a client, and its folder.
 async fn crowds() -> Vec<(Arc<World>, Client, Option<tempfile::TempDir>)> {
     let folder = tempfile::tempdir().unwrap();
     let embedded = EmbeddedStore::open(&folder.path().join("mcpgate.db"), None, Timestamp::default()).unwrap();

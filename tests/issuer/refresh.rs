@@ -5,7 +5,7 @@ use mcpgate::oauth::Lifetime;
 
 use super::config::{NOTES, SALES};
 use super::driver::*;
-use super::failing_store::Moment;
+use super::failing_store::FaultPoint;
 
 async fn signed_in() -> (World, mcpgate::oauth::Client, Tokens) {
     let world = World::new().await;
@@ -19,7 +19,7 @@ async fn signed_in() -> (World, mcpgate::oauth::Client, Tokens) {
 async fn another_clients_use_leaves_the_family_alone() {
     let (world, client, first) = signed_in().await;
     let other = world.public_client(CALLBACK).await;
-    // Nor is it told anything of the grant: whatever it asks, the answer is the same.
+    // The answer reveals nothing about the grant: it is the same for every request.
     for extra in [&[][..], &[("scope", "sales:admin")], &[("resource", NOTES)]] {
         assert_eq!(refused(world.refresh_with(&other.id, &first.refresh, extra).await), "invalid_grant", "{extra:?}");
     }
@@ -86,7 +86,7 @@ async fn a_grant_ends_after_30_days_unused_and_after_90_in_any_case() {
     }
     world.pass(10 * 86_400 - 600);
     let last = world.refresh(&client.id, &tokens.refresh).await.unwrap();
-    assert_eq!(last.expires_in, 600, "never beyond the absolute end");
+    assert_eq!(last.expires_in, 600, "not beyond the absolute end");
     world.pass(601);
     assert_eq!(refused(world.refresh(&client.id, &last.refresh).await), "invalid_grant");
 }
@@ -96,7 +96,7 @@ async fn a_store_that_fails_leaves_exactly_one_live_generation() {
     let (world, client, mut tokens) = signed_in().await;
     let mut places = 0;
     loop {
-        world.store.fail_at(places, Moment::Before);
+        world.store.fail_at(places, FaultPoint::Before);
         let outcome = world.refresh(&client.id, &tokens.refresh).await;
         if !world.store.mend() {
             assert!(outcome.is_ok());
@@ -109,9 +109,9 @@ async fn a_store_that_fails_leaves_exactly_one_live_generation() {
         places += 1;
     }
     assert_eq!(places, 4, "client, grant, account, rotation");
-    // A lost acknowledgement: the retry within the grace finds the successor that nobody was told of.
+    // A lost acknowledgement: the retry within the grace returns the successor that the client never received.
     let (world, client, tokens) = signed_in().await;
-    world.store.fail_at(3, Moment::After);
+    world.store.fail_at(3, FaultPoint::After);
     let outcome = world.refresh(&client.id, &tokens.refresh).await;
     assert!(matches!(outcome, Err(TokenRejection::Unavailable)), "{outcome:?}");
     assert_eq!(world.refresh(&client.id, &tokens.refresh).await.unwrap().generation, 1);

@@ -115,7 +115,10 @@ async fn the_same_public_client_gets_the_same_id_and_does_not_count() {
     assert_eq!(world.count(AuditEvent::ClientRegistered).await, 1);
     let other = [("token_endpoint_auth_method", "none".into()), ("client_name", "Another".into())];
     let outcome = world.request(&caller(2)).register(&body(&other)).await;
-    assert!(matches!(outcome, Err(TokenRejection::Throttled(_))), "another name is another client: {outcome:?}");
+    assert!(
+        matches!(outcome, Err(TokenRejection::Throttled(_))),
+        "a different name is a different client: {outcome:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A reload in the middle of a request: it goes on under the configuration with which it began.
+//! A reload during a request: the request finishes under the configuration it began with.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use mcpgate::oauth::{Lifetime, TokenResponse};
 use super::config::SALES;
 use super::driver::*;
 
-/// All that a reload may change of what these requests are answered by.
+/// Changes every setting that affects these requests.
 fn change(config: &mut Config) {
     let short = Lifetime::from_secs(1);
     config.public_url = "https://elsewhere.example".to_owned();
@@ -29,18 +29,18 @@ fn change(config: &mut Config) {
     config.rates.login_pause_failures = 0;
 }
 
-/// One world in which a reload strikes within one request, before one of its calls of the store.
+/// A world with a reload during one request, before one of its store calls.
 struct Struck {
     world: Arc<World>,
-    /// The request and the call.
+    /// The number of the request and of its store call.
     at: Option<(usize, usize)>,
-    /// What each request was answered.
+    /// The answer to each request.
     answers: Vec<String>,
     has_struck: bool,
 }
 
 impl Struck {
-    /// Does one request, struck if it is its turn; then the first configuration is in force again.
+    /// Makes one request, with the reload if it is its turn; then restores the first configuration.
     async fn request<T>(&mut self, shown: impl Fn(&T) -> String, request: impl Future<Output = T>) -> T {
         let before = self.world.config.load_full();
         let call = self.at.filter(|(number, _)| *number == self.answers.len()).map(|(_, call)| call);
@@ -59,7 +59,7 @@ impl Struck {
     }
 }
 
-/// Asks for an authorization, signs in and approves; the session, and the code.
+/// Begins an authorization, signs in and approves; returns the session and the code.
 async fn authorize(story: &mut Struck, client: &str) -> (String, String) {
     let (world, here) = (Arc::clone(&story.world), caller(1));
     let asked = form(&[
@@ -133,7 +133,7 @@ async fn visit(story: &mut Struck, session: &str, link: &str) {
     story.request(|set| matches!(set, Ok(SetupOutcome::Done(Some(_)))).to_string(), set).await.unwrap();
 }
 
-/// Does everything that is answered by the configuration, from the authorization to the account page.
+/// Makes every request that depends on the configuration, from the authorization to the account page.
 async fn story(at: Option<(usize, usize)>) -> (Vec<String>, bool) {
     let world = World::new().await;
     world.account("ada").await;
@@ -160,5 +160,5 @@ async fn a_request_goes_on_under_the_configuration_with_which_it_began() {
             reloads += 1;
         }
     }
-    assert!(reloads > 30, "only {reloads} reloads struck");
+    assert!(reloads > 30, "only {reloads} reloads happened during a request");
 }

@@ -1,5 +1,5 @@
-//! Consent to a verified publisher, remembered where the operator allows it: what it stands for, and what asks (CN-08,
-//! CN-09).
+//! Remembered consent to a verified publisher, where the operator allows it: when it applies, and when the gateway asks
+//! again (CN-08, CN-09).
 
 use mcpgate::issuer::{Decision, Handles, Started, Step, View};
 use mcpgate::oauth::{ClientId, ErrorCode, ScopeSet};
@@ -34,7 +34,7 @@ async fn world(remember: bool) -> World {
     world
 }
 
-/// Signs in and approves; the session.
+/// Signs in and approves; returns the session.
 async fn approved(world: &World, extra: &[(&str, &str)], decision: Decision) -> Option<String> {
     let mut browser = world.browser(&id(), extra).await;
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
@@ -67,16 +67,23 @@ async fn cn_08_a_publishers_own_start_is_not_asked_again_where_the_operator_allo
             assert_eq!(is_silent(&again), remember, "{again:?}");
         }
         if remember {
-            assert_eq!(world.last_event().await, AuditEvent::CodeIssued, "and the trail says that nobody was asked");
+            assert_eq!(
+                world.last_event().await,
+                AuditEvent::CodeIssued,
+                "the trail shows that consent was not asked for"
+            );
         }
-        // What was remembered while it was allowed stands for nothing once it is not.
+        // Consent remembered earlier does not apply once the operator forbids it.
         world.reload(|config| config.metadata_documents.remember_consent = false);
         assert!(!is_silent(&begin(&world, HOME, &asked, session.as_deref()).await));
         world.reload(|config| {
             config.metadata_documents.remember_consent = true;
             config.metadata_documents.verified_publishers.clear();
         });
-        assert!(!is_silent(&begin(&world, HOME, &asked, session.as_deref()).await), "nor once it is trusted no more");
+        assert!(
+            !is_silent(&begin(&world, HOME, &asked, session.as_deref()).await),
+            "nor once the publisher is no longer trusted"
+        );
     }
 }
 
@@ -99,7 +106,7 @@ async fn cn_08_a_start_from_elsewhere_asks() {
         let again = begin(&world, referer, &asked, session.as_deref()).await;
         assert!(matches!(again.step, Step::Consent), "{referer:?} {again:?}");
     }
-    // Nothing may be shown: then it is refused, and not granted.
+    // prompt=none shows no page, so the request is refused.
     let silent = [("redirect_uri", SITE), READ, ("prompt", "none")];
     let refused = world.begin_at(Some("https://evil.example/"), &id(), &silent, session.as_deref()).await;
     assert!(format!("{refused:?}").contains("Redirect"), "{refused:?}");
@@ -113,7 +120,7 @@ async fn cn_08_nobody_is_let_in_who_is_not_signed_in_in_this_browser() {
     let session = approved(&world, &asked, all()).await.unwrap();
     let stranger = begin(&world, HOME, &asked, None).await;
     assert!(matches!(stranger.step, Step::LogIn));
-    // Whoever has just given a password reads a page as well: from where the browser came is long gone.
+    // After a login the consent page is shown as well: the referrer is no longer known.
     let mut browser = handles(stranger);
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
     world.account("bob").await;
@@ -132,7 +139,7 @@ async fn cn_09_anything_new_of_a_publisher_asks_again() {
     let same = ("scope", "sales:read sales:write");
     assert!(is_silent(&begin(&world, HOME, &[("redirect_uri", SITE), same], session.as_deref()).await));
     let new: [&[(&str, &str)]; 8] = [
-        // Less is another question, too: somebody else may have made it less.
+        // Fewer scopes are a new question, too: an attacker may have removed some.
         &[("redirect_uri", SITE), READ],
         &[("redirect_uri", SITE), same, ("resource", NOTES)],
         &[("redirect_uri", OTHER_SITE), same],
@@ -146,7 +153,7 @@ async fn cn_09_anything_new_of_a_publisher_asks_again() {
         let started = begin(&world, HOME, extra, session.as_deref()).await;
         assert!(matches!(started.step, Step::Consent | Step::LogIn), "{extra:?} {started:?}");
     }
-    // After its 90 days it is remembered no more.
+    // Consent is remembered for 90 days.
     world.pass(90 * 86_400);
     let mut later = world.browser(&id(), &[("redirect_uri", SITE), same]).await;
     assert!(matches!(world.log_in(&mut later, "ada").await, Step::Consent));
@@ -162,7 +169,7 @@ async fn cn_09_a_changed_document_asks_again() {
         let session = approved(&world, &asked, all()).await;
         world.fetch.serve(DOCUMENT, &changed, None, false);
         for _ in 0..2 {
-            // The session is kept alive until the document is fetched again.
+            // Keeps the session alive until the document is fetched again.
             world.pass(1_801);
             let again = begin(&world, HOME, &asked, session.as_deref()).await;
             if world.fetch.calls() > 1 {
@@ -186,7 +193,7 @@ async fn cn_20_what_was_revoked_or_denied_or_unticked_asks_again() {
     let denying = Handles { session: session.clone(), ..handles(started) };
     world.request(&caller(1)).decide(&denying, Decision::Deny).await.unwrap();
     assert!(!is_silent(&begin(&world, HOME, &asked, session.as_deref()).await));
-    // Of two scopes one was unticked: the next request asks for both again, and is another one.
+    // The user unticked one of two scopes, and the next request wants both again: that is a new question.
     let both = [("redirect_uri", SITE), ("scope", "sales:read sales:write")];
     let one = Decision::Approve(ScopeSet::parse("sales:read").unwrap());
     let session = approved(&world, &both, one).await;

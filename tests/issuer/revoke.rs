@@ -5,7 +5,7 @@ use mcpgate::oauth::{Client, TenantId};
 use mcpgate::store::AuditEvent;
 
 use super::driver::*;
-use super::failing_store::Moment;
+use super::failing_store::FaultPoint;
 
 async fn signed_in() -> (World, Client, Tokens) {
     let world = World::new().await;
@@ -70,7 +70,7 @@ async fn a_store_that_fails_is_never_a_success() {
     let (world, client, tokens) = signed_in().await;
     for token in [&tokens.access, &tokens.refresh] {
         for place in 0..3 {
-            world.store.fail_at(place, Moment::Before);
+            world.store.fail_at(place, FaultPoint::Before);
             let outcome = revoke(&world, &client, &[("token", token)]).await;
             assert!(matches!(outcome, Err(TokenRejection::Unavailable)), "at {place}: {outcome:?}");
         }

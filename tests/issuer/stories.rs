@@ -1,5 +1,5 @@
-//! Stories of a family, its owner and a thief, in every order: nobody is locked out by a lost answer, and no two go on with
-//! the same token. A failure names the story.
+//! Every order of steps by the owner of a family and a thief: a lost answer locks nobody out, and two parties never
+//! continue with the same token. A failure names the sequence of steps.
 
 use mcpgate::oauth::Client;
 use mcpgate::store::AuditEvent;
@@ -9,13 +9,13 @@ use proptest::test_runner::TestRunner;
 use super::driver::*;
 use super::lost_answers::{GRACE_IS_OVER, stands};
 
-/// What somebody holds.
+/// The tokens that one party holds.
 #[derive(Debug, Clone)]
 struct Held {
     tokens: Tokens,
-    /// Late retries of the family that had been answered when the access token was issued.
+    /// The number of late retries answered before the access token was issued.
     late_retries: usize,
-    /// When the access token ends.
+    /// When the access token expires, in seconds.
     ends: u64,
 }
 
@@ -28,16 +28,16 @@ enum Party {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Refresh(Party),
-    /// The gateway answers, and the answer does not arrive.
+    /// The gateway answers, but the answer is lost.
     RefreshInVain(Party),
     Call(Party),
-    /// The thief copies what the owner holds.
+    /// The thief copies the owner's tokens.
     Steal,
     /// A second passes.
     Second,
     /// The grace passes.
     Grace,
-    /// The life of access tokens passes.
+    /// The lifetime of access tokens passes.
     Hours,
     Restart,
     Kill,
@@ -76,26 +76,26 @@ enum Ended {
     Refused,
 }
 
-/// One family, who holds what of it, and what must be true of it.
+/// One family, the tokens that each party holds, and the expected state.
 struct Story {
     world: World,
     client: Client,
     owner: Held,
     thief: Option<Held>,
-    /// The generation in force.
+    /// The live generation.
     live: u32,
     /// Late retries that were answered, with the generation of each.
     late_retries: Vec<u32>,
-    /// When the answer was given that the grace counts from.
+    /// The start of the grace, in seconds.
     answered_at: u64,
     /// Whether a token of the live generation was honoured.
     used: bool,
-    /// Whether one was presented past its end, which counts as long as memory knows the token.
+    /// Whether one was presented after it expired, which counts while the cache holds the token.
     tried: bool,
-    /// What a kill now would take along: that the live generation was given out, and that it was used.
+    /// Facts that a kill would lose: the issue of the live generation, and its use.
     unreported: bool,
     unreported_use: bool,
-    /// What a kill has taken along.
+    /// Facts that a kill has lost.
     in_doubt: bool,
     lost_use: bool,
 }
@@ -167,13 +167,13 @@ impl Story {
         stands(&self.world, &self.owner.tokens).await
     }
 
-    /// A refresh by somebody, with all that must be true of its answer.
+    /// Refreshes as `party` and checks the answer.
     async fn refresh(&mut self, party: Party, arrives: bool) -> Option<Ended> {
         let held = self.held(party)?;
         let stood = self.stands().await;
         let behind = self.live - held.tokens.generation;
         let in_grace = self.world.now().as_secs() - self.answered_at <= 30;
-        // A retry is judged by what is written, which is done first.
+        // Reports are written first: retries are judged by the store.
         let answer = self.world.refresh(&self.client.id, &held.tokens.refresh).await;
         if behind == 1 && !in_grace && stood {
             (self.unreported, self.unreported_use) = (false, false);
@@ -182,15 +182,15 @@ impl Story {
             assert_eq!(refused(answer), "invalid_grant");
             let doubt = behind == 1 && !in_grace && self.in_doubt;
             let stands = self.stands().await;
-            assert!(!stands || doubt, "only a doubt leaves the family standing");
+            assert!(!stands || doubt, "only a doubt keeps the family alive");
             assert!(!stands || !self.is_known_as_used(), "reuse ends the family");
-            assert!(stands || !stood || behind > 1 || self.used || self.tried, "nothing else ends it");
+            assert!(stands || !stood || behind > 1 || self.used || self.tried, "nothing else ends the family");
             if self.thief.is_none() {
-                assert!(doubt, "the owner alone is refused only in doubt");
+                assert!(doubt, "without a thief, the owner is refused only in doubt");
             }
             return Some(Ended::Refused);
         };
-        assert!(stood, "nothing of a family that has ended is given out");
+        assert!(stood, "an ended family issues no tokens");
         match behind {
             0 => {
                 self.live += 1;
@@ -199,7 +199,7 @@ impl Story {
             1 if in_grace => {}
             1 => {
                 assert!(!self.is_known_as_used(), "the successor was used: this is reuse");
-                assert!(!self.in_doubt, "nobody knows whether it was used");
+                assert!(!self.in_doubt, "in doubt, no retry is answered");
                 self.late_retries.push(self.live);
                 self.gave_out_anew();
             }
@@ -229,7 +229,7 @@ impl Story {
         self.used && !self.lost_use
     }
 
-    /// A call by somebody, with all that must be true of its answer.
+    /// Calls as `party` and checks the answer.
     async fn call(&mut self, party: Party) -> Option<Ended> {
         let held = self.held(party)?;
         let stood = self.stands().await;
@@ -237,7 +237,7 @@ impl Story {
         let is_void = self.late_retries.iter().skip(held.late_retries).any(|late| *late == generation);
         let before = self.world.audit().await.len();
         if self.world.is_live(&held.tokens.access).await {
-            assert!(stood && !is_void, "neither void tokens nor those of an ended family are honoured");
+            assert!(stood && !is_void, "void tokens and those of an ended family are refused");
             if generation == self.live && generation > 0 {
                 self.used = true;
                 self.lost_use = false;
@@ -262,7 +262,7 @@ fn every_order(kinds: &'static [Step], length: u32) -> impl Iterator<Item = Vec<
         .map(move |number| (0..length).map(|place| kinds[number / kinds.len().pow(place) % kinds.len()]).collect())
 }
 
-/// Checks every short story, and many longer ones.
+/// Checks every short sequence, and many longer ones.
 fn for_all(kinds: &'static [Step], check: impl AsyncFn(Vec<Step>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for story in every_order(kinds, 3) {
@@ -285,7 +285,7 @@ fn no_lost_answer_locks_the_owner_out() {
             alone.take(step).await;
             assert!(alone.stands().await);
         }
-        // An answer that was received is not lost: the owner goes on with that.
+        // The owner received the answer and continues with it.
         let is_lost = alone.owner.tokens.generation < alone.live;
         let doubted = is_lost && alone.in_doubt;
         alone.pass(GRACE_IS_OVER).await;
@@ -306,7 +306,7 @@ fn of_owner_and_thief_one_is_refused_and_the_family_ends_with_the_second_refresh
             both.take(step).await;
         }
         both.take(Step::Steal).await;
-        // Both go on with the same token, one after the other.
+        // Both continue with the same token, one after the other.
         let mut served = Vec::new();
         for _ in 0..2 {
             for party in [Party::Thief, Party::Owner] {
@@ -318,8 +318,8 @@ fn of_owner_and_thief_one_is_refused_and_the_family_ends_with_the_second_refresh
                 }
             }
         }
-        assert!(served.iter().all(|party| *party == Party::Thief), "whoever is second is refused: {served:?}");
-        assert!(!both.stands().await || served.is_empty(), "and ends the family");
+        assert!(served.iter().all(|party| *party == Party::Thief), "the second party is refused: {served:?}");
+        assert!(!both.stands().await || served.is_empty(), "the second party's use ends the family");
     });
 }
 
@@ -330,7 +330,7 @@ fn who_holds_the_lost_answer_ends_the_family_with_the_first_call() {
         both.take(Step::Steal).await;
         both.take(Step::Refresh(Party::Thief)).await;
         both.take(Step::Grace).await;
-        // The thief has used nothing yet: the owner gets the same.
+        // The thief has used nothing yet: the owner gets the same successor.
         assert_eq!(both.refresh(Party::Owner, true).await, Some(Ended::Served));
         for step in story {
             both.take(step).await;

@@ -1,4 +1,4 @@
-//! What a client does at the token endpoint, and what it holds afterwards.
+//! A client's requests to the token endpoint, and the tokens it gets.
 
 use mcpgate::issuer::{Caller, TokenRejection};
 use mcpgate::oauth::{ClientId, GrantId, RefreshToken, TenantId, TokenHash, TokenResponse};
@@ -6,7 +6,7 @@ use mcpgate::token_cache::{Load, Lookup};
 
 use super::driver::{VERIFIER, World, caller, form};
 
-/// What a client holds after a successful token request.
+/// The tokens that a client holds after a successful token request.
 #[derive(Debug, Clone)]
 pub(crate) struct Tokens {
     pub(crate) access: String,
@@ -78,13 +78,13 @@ impl World {
         self.token(&pairs).await
     }
 
-    /// The whole way, from `/authorize` to tokens.
+    /// The whole flow, from `/authorize` to tokens.
     pub(crate) async fn sign_in(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> Tokens {
         let code = self.code(client, extra, name).await;
         self.redeem(client, &code).await.unwrap()
     }
 
-    /// What `/mcp` would say of an access token: memory first, then the store.
+    /// Whether `/mcp` would accept an access token: looks in the cache first, then in the store.
     pub(crate) async fn is_live(&self, access: &str) -> bool {
         let hash = TokenHash::of(access.as_bytes());
         match self.cache.lookup(&hash, self.now()) {

@@ -1,4 +1,4 @@
-//! Accounts: names, passwords, counted failures, one-time links; and what ends when an operator steps in.
+//! Accounts: names, passwords, counted failures, one-time links; and what an operator's change revokes.
 
 use std::sync::Arc;
 
@@ -122,7 +122,7 @@ async fn rehashing_ends_nothing(store: Arc<dyn Store>) {
         async move { store.rehash_password(&tenant(), &subject("alice"), &old, new).await.unwrap() }
     };
     assert_eq!(rehash(&old, "$stronger").await, Update::Done);
-    // Somebody set another password meanwhile: the rehash of the old one must not undo that.
+    // The password has changed meanwhile: the rehash of the old one must not undo that.
     assert_eq!(rehash(&old, "$late").await, Update::NotFound);
     let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
     assert_eq!((found.password.as_deref(), found.password_set_at), (Some("$stronger"), Some(START)));
@@ -165,7 +165,7 @@ async fn its_owner_changes_a_password_and_what_is_not_fetched_yet_is_void(store:
     assert_eq!(store.insert_code(code("c", START), page.key.hash, None, issued).await.unwrap(), Update::Done);
     assert_eq!(change(&store, "alice", &account("alice").password.unwrap(), false).await, Update::Done);
     assert_eq!(store.find_code(&tenant(), &hash("c")).await.unwrap(), None);
-    assert!(is_live(&store, "g token", START).await, "what an application has fetched stays");
+    assert!(is_live(&store, "g token", START).await, "the tokens of applications stay live");
 }
 
 async fn change(store: &Arc<dyn Store>, of: &str, old: &str, end_grants: bool) -> Update {
@@ -178,10 +178,14 @@ async fn its_owner_changes_a_password_and_keeps_what_applications_have(store: Ar
     busy_accounts(&store).await;
     let old = account("alice").password.unwrap();
     let before = store.newest_audit().await.unwrap();
-    assert_eq!(change(&store, "alice", "$another", false).await, Update::NotFound, "not the one that was compared");
+    assert_eq!(
+        change(&store, "alice", "$another", false).await,
+        Update::NotFound,
+        "it is not the password that was compared"
+    );
     assert_eq!(change(&store, "x", &old, false).await, Update::NotFound);
     assert_eq!(change(&store, "alice", &old, false).await, Update::Done);
-    assert_eq!(change(&store, "alice", &old, false).await, Update::NotFound, "the second of two changes at once");
+    assert_eq!(change(&store, "alice", &old, false).await, Update::NotFound, "the second of two concurrent changes");
     for (name, lives) in [("s1", false), ("s2", false), ("s3", true)] {
         assert_eq!(store.touch_session(&tenant(), &hash(name), START).await.unwrap().is_some(), lives, "{name}");
     }
@@ -191,7 +195,7 @@ async fn its_owner_changes_a_password_and_keeps_what_applications_have(store: Ar
     assert_eq!((found.password.as_deref(), found.password_set_at), (Some("$own"), Some(START)));
     assert_eq!(events(&store, before).await, [AuditEvent::PasswordChanged]);
     store.set_account_disabled(&subject("alice"), true, row(AuditEvent::AccountDisabled, START)).await.unwrap();
-    assert_eq!(change(&store, "alice", "$own", false).await, Update::NotFound, "it is switched off");
+    assert_eq!(change(&store, "alice", "$own", false).await, Update::NotFound, "the account is disabled");
 }
 
 async fn a_change_of_password_may_end_what_applications_have(store: Arc<dyn Store>) {
@@ -215,15 +219,15 @@ async fn a_name_is_given_to_one_person_only(store: Arc<dyn Store>) {
     assert_eq!(
         said,
         [Change::AccountRenamed(tenant(), subject("alice"))],
-        "running servers write the name into their log"
+        "the change log tells running servers, which log the name"
     );
     assert_eq!(store.find_account_by_name(&tenant(), &login_name("alice")).await.unwrap(), None);
     let renamed = Account { name: login_name("carol"), ..account("alice") };
     assert_eq!(store.find_account_by_name(&tenant(), &login_name("CAROL")).await.unwrap(), Some(renamed));
-    assert!(store.touch_session(&tenant(), &hash("s1"), START).await.unwrap().is_some(), "nothing ends");
+    assert!(store.touch_session(&tenant(), &hash("s1"), START).await.unwrap().is_some(), "renaming ends no session");
     assert!(is_live(&store, "g token", START).await);
     assert_eq!(store.former_names(&tenant()).await.unwrap(), [(login_name("alice"), subject("alice"))]);
-    // The old name is nobody else's, whether by renaming or by adding; in another tenant it means somebody else.
+    // Nobody else can take the old name, by renaming or adding an account; in another tenant it is free.
     let insert = |account| store.insert_account(account, row(AuditEvent::AccountAdded, START));
     assert_eq!(rename(&store, "bob", "alice").await, Renaming::Taken);
     let second = Account { subject: Subject::Person(subject("second")), ..account("alice") };
@@ -231,7 +235,7 @@ async fn a_name_is_given_to_one_person_only(store: Arc<dyn Store>) {
     let elsewhere = TenantId::parse("other").unwrap();
     assert_eq!(insert(Account { tenant: elsewhere.clone(), ..second }).await.unwrap(), Insertion::Inserted);
     assert!(store.former_names(&elsewhere).await.unwrap().is_empty());
-    // Its own it may have back, and then the other one is kept for it.
+    // The account can take its old name back; then its other name is reserved for it.
     assert_eq!(rename(&store, "alice", "alice").await, Renaming::Done);
     assert_eq!(store.former_names(&tenant()).await.unwrap(), [(login_name("carol"), subject("alice"))]);
     assert_eq!(rename(&store, "bob", "carol").await, Renaming::Taken);
@@ -278,7 +282,7 @@ async fn st_15_monstrous_texts_are_refused(store: Arc<dyn Store>) {
     let odd = Account { password: Some("o'brien\"; drop--".to_owned()), ..account("o") };
     store.insert_account(odd.clone(), row(AuditEvent::AccountAdded, START)).await.unwrap();
     assert_eq!(store.find_account_by_name(&tenant(), &odd.name).await.unwrap(), Some(odd));
-    // A refusal is on record however long its texts are; they are cut.
+    // A refusal is recorded even if its texts are too long; they are truncated.
     let mut long = row(AuditEvent::LoginFailed, START);
     long.target = Some("ü".repeat(70_000));
     store.append_audit(long).await.unwrap();

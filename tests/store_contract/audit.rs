@@ -1,4 +1,4 @@
-//! The audit trail: who finds what in it, what is kept of it, and where there is no row.
+//! The audit trail: filters, retention, and the calls that write no row.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ async fn append(store: &Arc<dyn Store>, event: AuditEvent, at: Timestamp) {
     store.append_audit(AuditRow::new(at, tenant(), event)).await.unwrap();
 }
 
-/// Prunes to the end; how many rows went.
+/// Prunes until nothing is left to prune; returns the number of removed rows.
 async fn prune(store: &Arc<dyn Store>, keep: AuditRetention) -> u64 {
     let mut gone = 0;
     loop {
@@ -117,9 +117,13 @@ async fn old_rows_go_and_the_newest_stays(store: Arc<dyn Store>) {
     assert_eq!(prune(&store, since(0)).await, 0);
     assert_eq!(prune(&store, since(3)).await, 3);
     assert_eq!(numbers(&store, &AuditFilter::default()).await, (4..=10).collect::<Vec<_>>());
-    assert_eq!(prune(&store, AuditRetention { since: None, ..since(8) }).await, 0, "no age, no end");
+    assert_eq!(
+        prune(&store, AuditRetention { since: None, ..since(8) }).await,
+        0,
+        "without an age, rows are kept for ever"
+    );
     assert_eq!(prune(&store, since(1000)).await, 6);
-    // A number is never given twice, so the newest row stays.
+    // Numbers are never reused, so the newest row stays.
     append(&store, AuditEvent::LoginFailed, START.plus(HOUR)).await;
     assert_eq!(numbers(&store, &AuditFilter::default()).await, [10, 11]);
     assert_eq!(store.newest_audit().await.unwrap(), 11);
@@ -134,7 +138,7 @@ async fn rows_beyond_the_bound_go_the_oldest_first(store: Arc<dyn Store>) {
     let gone = prune(&store, bound(3000)).await;
     let left = numbers(&store, &AuditFilter::default()).await;
     assert_eq!(left, (gone + 1..=100).collect::<Vec<_>>());
-    assert!((30..60).contains(&left.len()), "a row has some 66 bytes: {}", left.len());
+    assert!((30..60).contains(&left.len()), "a row is about 66 bytes long: {}", left.len());
     assert_eq!(prune(&store, bound(3000)).await, 0);
     assert_eq!(prune(&store, bound(0)).await, u64::try_from(left.len()).unwrap() - 1);
 }
@@ -152,12 +156,12 @@ async fn what_comes_by_the_thousand_does_not_push_out_what_people_did(store: Arc
     prune(&store, bound).await;
     let deeds =
         AuditFilter { events: vec![AuditEvent::ConsentGiven, AuditEvent::GrantRevoked], ..AuditFilter::default() };
-    assert_eq!(numbers(&store, &deeds).await.len(), 6, "all that people did");
+    assert_eq!(numbers(&store, &deeds).await.len(), 6, "every row of class `deed` is kept");
     let refusals = AuditFilter { events: vec![AuditEvent::LoginFailed], ..AuditFilter::default() };
     let kept = numbers(&store, &refusals).await;
     assert!((55..65).contains(&kept.len()), "{}", kept.len());
     assert!(kept.windows(2).all(|pair| pair[1] - pair[0] <= 2), "the newest are kept: {kept:?}");
-    // Deeds do not have half of it for themselves either: what there is beyond the bound goes from the front.
+    // The class `deed` is not guaranteed half of the bound either: its oldest rows beyond the bound are pruned.
     for _ in 0..100 {
         append(&store, AuditEvent::ConsentGiven, START).await;
     }
@@ -186,7 +190,7 @@ async fn there_is_no_row_where_nothing_was_revoked(store: Arc<dyn Store>) {
     assert_eq!(store.revoke_grants(&grants_of(None, Some(&app)), revoked()).await.unwrap(), 0);
     assert_eq!(store.revoke_grants(&grants_of(Some(&alice), Some(&app)), revoked()).await.unwrap(), 0);
     assert_eq!(store.newest_audit().await.unwrap(), before);
-    // A session or a code that was taken back is something.
+    // Revoking a session or a code writes a row.
     let login = session("s", "alice", START);
     store.insert_session(login, None, Some(START), row(AuditEvent::LoginSucceeded, START)).await.unwrap();
     assert_eq!(store.revoke_grants(&grants_of(Some(&alice), None), revoked()).await.unwrap(), 0);

@@ -94,7 +94,7 @@ async fn a_position_stays_good_when_its_changes_are_swept(store: Arc<dyn Store>)
         assert!(is_incomplete(&store, &last).await, "the row was swept after a day");
         assert_eq!(changes(&store, &newest).await, []);
         last = store.newest_change().await.unwrap();
-        assert_eq!(changes(&store, &last).await, [], "its position was not");
+        assert_eq!(changes(&store, &last).await, [], "the position itself was not swept");
     }
 }
 
@@ -110,11 +110,11 @@ async fn a_gap_in_the_change_log_is_reported(store: Arc<dyn Store>) {
     let [before, after_a, after_b, after_c] = positions.as_slice() else { panic!("{positions:?}") };
     assert_eq!(changes(&store, before).await.len(), 3);
     store.sweep(START.plus(DAY), Lifetime::from_secs(365 * 86_400)).await.unwrap();
-    assert!(is_incomplete(&store, before).await, "a gap behind the first");
-    assert!(is_incomplete(&store, after_a).await, "a gap before the first");
+    assert!(is_incomplete(&store, before).await, "a gap after the first change");
+    assert!(is_incomplete(&store, after_a).await, "a gap before the next change");
     assert_eq!(changes(&store, after_b).await.len(), 1);
     store.sweep(START.plus(Lifetime::from_secs(3 * 86_400)), Lifetime::from_secs(365 * 86_400)).await.unwrap();
-    assert!(is_incomplete(&store, after_b).await, "nothing is left, and something was there");
+    assert!(is_incomplete(&store, after_b).await, "the log is empty, but held a later change");
     assert_eq!(changes(&store, after_c).await, []);
 }
 

@@ -1,4 +1,4 @@
-//! Clients: registered once, found by tenant, changed by operators and by their documents.
+//! Clients: registered once, found by tenant, changed by operators and by metadata documents.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ async fn an_id_is_taken_once_and_the_cap_holds(store: Arc<dyn Store>) {
     assert_eq!(insert("b", 2).await.unwrap(), Insertion::Inserted);
     assert_eq!(insert("c", 2).await.unwrap(), Insertion::Full);
     assert_eq!(insert("c", 3).await.unwrap(), Insertion::Inserted);
-    // Only what happened is on record.
+    // Only real changes are recorded.
     assert_eq!(events(&store, 0).await.len(), 3);
 }
 
@@ -75,11 +75,11 @@ async fn only_registrations_count_and_the_oldest_unused_one_makes_room(store: Ar
     let registered = ClientOrigin::Registered;
     assert_eq!(insert("old", registered, 0).await.unwrap(), Insertion::Inserted);
     assert_eq!(insert("new", registered, 5).await.unwrap(), Insertion::Inserted);
-    assert_eq!(insert("more", registered, 9).await.unwrap(), Insertion::Full, "nobody is taken by surprise");
+    assert_eq!(insert("more", registered, 9).await.unwrap(), Insertion::Full, "a client in use is not evicted");
     assert_eq!(insert("more", registered, 10).await.unwrap(), Insertion::Inserted);
     assert_eq!(insert("again", registered, 11).await.unwrap(), Insertion::Full);
     let left: Vec<_> = store.list_clients(&tenant()).await.unwrap().into_iter().map(|c| c.id).collect();
-    assert_eq!(left, ["app", "one", "two", "three", "new", "more"].map(client_id), "the used one stays");
+    assert_eq!(left, ["app", "one", "two", "three", "new", "more"].map(client_id), "the client in use stays");
 }
 
 async fn each_kind_of_client_that_comes_by_itself_has_its_own_cap(store: Arc<dyn Store>) {
@@ -116,13 +116,13 @@ async fn the_same_registration_of_a_public_client_is_the_same_client(store: Arc<
     assert_eq!(insert(first.clone()).await.unwrap(), Insertion::Inserted);
     let second = on_port("b", 5000);
     assert_eq!(find(second.metadata.clone()).await, Some(first.clone()), "the port is not compared");
-    assert_eq!(insert(second.clone()).await.unwrap(), Insertion::Same, "however many there may be");
+    assert_eq!(insert(second.clone()).await.unwrap(), Insertion::Same, "the limit does not matter for a known client");
     assert_eq!(events(&store, 0).await.len(), 1);
 
     let other = Client { tenant: TenantId::parse("other").unwrap(), ..second.clone() };
     assert_eq!(insert(other).await.unwrap(), Insertion::Inserted, "another tenant's");
     let manual = Client { origin: ClientOrigin::Manual, ..on_port("c", 4000) };
-    assert_eq!(insert(manual).await.unwrap(), Insertion::Inserted, "operators add what they like");
+    assert_eq!(insert(manual).await.unwrap(), Insertion::Inserted, "the limit does not apply to operators");
     let with_secret = ClientMetadata {
         token_endpoint_auth_method: mcpgate::oauth::AuthMethod::ClientSecretPost,
         ..second.metadata.clone()
@@ -132,7 +132,7 @@ async fn the_same_registration_of_a_public_client_is_the_same_client(store: Arc<
         let client = Client { id: client_id(name), ..client };
         assert_eq!(store.insert_client(client, 9, added()).await.unwrap(), Insertion::Inserted, "{name}");
     }
-    assert_eq!(find(with_secret).await, None, "a client with a secret belongs to the one that got it");
+    assert_eq!(find(with_secret).await, None, "a client with a secret is never shared");
     store.delete_client(&first.id, added()).await.unwrap();
     assert_eq!(find(second.metadata).await, None);
 }
@@ -180,7 +180,7 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
     assert_eq!(find().await, Some(of_document.clone()));
     store.put_document_client(later.clone(), true, Some(added())).await.unwrap();
     assert_eq!(find().await, None);
-    // What an operator decided stays, and so does the day it was first seen.
+    // The operator's settings stay, and so does the date of creation.
     let expected = Client { disabled: true, created_at: START, ..later };
     assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(expected));
 }
@@ -188,7 +188,7 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
 async fn a_documents_age_is_kept_with_the_client(store: Arc<dyn Store>) {
     let age = |hours: u64| {
         let fetched_at = START.plus(Lifetime::from_secs(hours * 3600));
-        // Where it comes from is kept, too, and changes with it.
+        // The source of the document is stored, too, and changes with it.
         let sources = [DocumentSource::Shipped, DocumentSource::Imported, DocumentSource::Fetched];
         let source = sources[usize::try_from(hours).unwrap() % 3];
         DocumentAge { fetched_at, fresh_until: fetched_at.plus(HOUR), source }
@@ -238,7 +238,7 @@ async fn two_secrets_are_kept_after_a_rotation_and_never_three(store: Arc<dyn St
     };
     assert_eq!(rotate("two", START).await, Update::Done);
     assert_eq!(secrets().await, [(hash("two"), None), (hash("one"), Some(START.plus(DAY)))]);
-    // A second rotation ends the overlap of the first: two secrets are honoured and never three.
+    // A second rotation ends the overlap of the first: two secrets are valid, never three.
     let second = START.plus(HOUR);
     rotate("three", second).await;
     assert_eq!(secrets().await, [(hash("three"), None), (hash("two"), Some(second.plus(DAY)))]);

@@ -1,4 +1,4 @@
-//! What is noted of the time, and what becomes of what a wrong clock has made.
+//! The noted time, and the repair of records written under a wrong clock.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn the_newest_moment_is_noted_and_who_accepted_it(store: Arc<dyn Store>) {
     assert_eq!(store.clock_note().await.unwrap(), None);
     settle(&store).await;
     let note = async || store.clock_note().await.unwrap().unwrap();
-    assert_eq!(note().await, ClockNote { seen_at: START, accepted_at: None }, "of the newest audit row");
+    assert_eq!(note().await, ClockNote { seen_at: START, accepted_at: None }, "the time of the newest audit row");
     let (later, last) = (START.plus(MINUTE), START.plus(HOUR));
     store.note_time(later).await.unwrap();
     assert_eq!(note().await, ClockNote { seen_at: later, accepted_at: None });
@@ -73,7 +73,7 @@ async fn what_was_made_by_a_clock_that_was_ahead_ends_or_counts_from_now(store: 
     let kept = found("refreshed").await;
     assert_eq!((kept.created_at, kept.expires_at), (refreshed.created_at, refreshed.expires_at));
     assert_eq!((kept.idle_until, kept.generation), (now.plus(Lifetime::from_secs(30 * 86_400)), 1));
-    assert!(now.since(kept.rotated_at) > GRACE, "no grace begins again");
+    assert!(now.since(kept.rotated_at) > GRACE, "the grace does not begin again");
     assert!(!is_live(&store, &format!("made {later:?} token"), later).await && !is_live(&store, "r1", later).await);
     assert!(is_live(&store, "refreshed token", now).await);
     let told = changes(&store, &change).await;
@@ -83,7 +83,7 @@ async fn what_was_made_by_a_clock_that_was_ahead_ends_or_counts_from_now(store: 
     let page = interaction(&format!("page {later:?}"), later).key;
     assert!(store.find_ephemeral(&page, later).await.unwrap().is_none());
     assert!(store.find_setup_link(&tenant(), &link(later).hash, later).await.unwrap().is_none());
-    // The grant is refreshed as if nothing had been.
+    // The grant can be refreshed as usual.
     let answer = store.rotate_refresh_token(rotate("refreshed", 1, "r2", now)).await.unwrap();
     assert!(matches!(answer, Rotation::Rotated(..)), "{answer:?}");
     assert_eq!(store.turn_back(now, now).await.unwrap(), 0, "once");
@@ -122,7 +122,7 @@ async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn
     assert_eq!((history.last_logins, history.failures), ([Some(START); 2], 1));
     let forgotten =
         store.find_login(sign_in("alice", places, START.plus(DAY)), Some(login_name("alice"))).await.unwrap();
-    assert_eq!(forgotten.failures, 0, "a day after the moment at which the clock was right again");
+    assert_eq!(forgotten.failures, 0, "a day after the clock was corrected");
     let account = store.find_account(&tenant(), &alice).await.unwrap().unwrap();
     assert_eq!((account.last_failed_at, account.failed_logins), (Some(START), 1));
 }
@@ -168,7 +168,11 @@ async fn a_secret_that_was_replaced_by_a_clock_that_was_ahead_works_no_longer_th
     replace("first", START).await;
     let (latest, in_time) = (START.plus(DAY), START.plus(DAY).plus(MINUTE));
     replace("second", in_time).await;
-    assert_eq!(store.shorten_secrets(latest).await.unwrap(), 0, "small corrections are no clock that was ahead");
+    assert_eq!(
+        store.shorten_secrets(latest).await.unwrap(),
+        0,
+        "a small correction does not mean that the clock was ahead"
+    );
     assert_eq!(ends().await, [(hash("second"), None), (hash("first"), Some(in_time))]);
     replace("third", START.plus(AHEAD)).await;
     assert_eq!(store.shorten_secrets(latest).await.unwrap(), 1);
@@ -184,11 +188,11 @@ async fn a_session_that_was_used_while_the_clock_was_ahead_ends_as_if_used_now(s
     let touch = async |at| store.touch_session(&tenant(), &hash("s"), at).await.unwrap().map(|s| s.idle_until);
     let ahead = START.plus(Lifetime::from_secs(30 * 60));
     assert_eq!(touch(ahead).await, Some(ahead.plus(HOUR)));
-    assert_eq!(store.turn_back(ahead, ahead).await.unwrap(), 0, "used in time");
+    assert_eq!(store.turn_back(ahead, ahead).await.unwrap(), 0, "the session was used in time");
     let now = START.plus(MINUTE);
     assert_eq!(store.turn_back(now, now).await.unwrap(), 1);
     assert_eq!(store.turn_back(now, now).await.unwrap(), 0, "once");
-    assert_eq!(touch(now.plus(HOUR)).await, None, "its time was over");
+    assert_eq!(touch(now.plus(HOUR)).await, None, "the session has ended");
     assert!(store.check().await.unwrap().is_empty());
 }
 

@@ -1,4 +1,4 @@
-//! Codes: honoured once, judged and redeemed in one step, recognised when replayed.
+//! Codes: redeemed once, checked and redeemed in one transaction, recognised when replayed.
 
 use std::sync::Arc;
 
@@ -86,7 +86,7 @@ async fn pk_06_the_third_wrong_verifier_kills_the_code(store: Arc<dyn Store>) {
             let before = store.newest_audit().await.unwrap();
             assert_eq!(verdict(&store, request).await, CodeRefusal::WrongVerifier);
             assert_eq!(store.find_code(&tenant(), &hash(name)).await.unwrap().unwrap().failures, failures);
-            assert_eq!(store.newest_audit().await.unwrap(), before, "whoever asked records what is refused");
+            assert_eq!(store.newest_audit().await.unwrap(), before, "the caller records refusals, not the store");
         }
         let last = store.redeem_code(redeem(name, name, START)).await.unwrap();
         assert_eq!(matches!(last, Redemption::Redeemed(..)), survives, "{last:?}");
@@ -101,7 +101,7 @@ async fn a_code_without_challenge_is_never_honoured(store: Arc<dyn Store>) {
     let before = store.newest_audit().await.unwrap();
     assert_eq!(verdict(&store, redeem("c", "t", START)).await, CodeRefusal::Damaged);
     assert_eq!(store.newest_audit().await.unwrap(), before);
-    // The check at the end of every case must not mistake this row for damage of ours: remove it.
+    // The check at the end of every case would report this row as damage: remove it.
     store.revoke_grants(&grants_of(Some(&subject("alice")), None), row(AuditEvent::GrantRevoked, START)).await.unwrap();
 }
 
@@ -109,12 +109,12 @@ async fn cr_03_a_replay_revokes_the_grant(store: Arc<dyn Store>) {
     settle(&store).await;
     grant(&store, "c", START).await;
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
-    // Long after the code's own end.
+    // Long after the code has expired.
     let replay = store.redeem_code(redeem("c", "second", START.plus(MINUTE))).await.unwrap();
     assert!(matches!(replay, Redemption::Replayed(Some(id)) if id == grant_id("c")), "{replay:?}");
     let told = rows(&store, audit).await;
     assert_eq!((told[0].event, told[0].target.clone()), (AuditEvent::CodeReplayed, Some(grant_id("c").to_string())));
-    // After the revocation there is nothing left to end, and nothing to write.
+    // After the revocation there is nothing to revoke, and nothing to write.
     let again = store.redeem_code(redeem("c", "second", START.plus(DAY))).await.unwrap();
     assert!(matches!(again, Redemption::Replayed(None)), "{again:?}");
     assert!(!is_live(&store, "c token", START).await && !is_live(&store, "second", START).await);
@@ -140,7 +140,7 @@ async fn a_replay_that_is_not_fully_valid_keeps_the_tokens(store: Arc<dyn Store>
         assert_eq!(verdict(&store, wrong_verifier).await, CodeRefusal::WrongVerifier);
     }
     assert!(is_live(&store, "c token", START).await && !is_live(&store, "stolen", START).await);
-    // Neither has spoilt the recognition of a full replay.
+    // A full replay is still recognised.
     assert!(matches!(store.redeem_code(redeem("c", "x", START)).await.unwrap(), Redemption::Replayed(Some(_))));
 }
 
@@ -184,7 +184,7 @@ async fn cr_16_a_disabled_account_or_client_gets_nothing(store: Arc<dyn Store>) 
     store.set_client_disabled(&client_id("app"), true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     assert_eq!(verdict(&store, redeem("a", "t", START)).await, CodeRefusal::Dead);
     store.set_client_disabled(&client_id("app"), false, row(AuditEvent::ClientEnabled, START)).await.unwrap();
-    // Switching the account off takes its codes away for good.
+    // Disabling the account removes its codes for good.
     let (off, on) = (row(AuditEvent::AccountDisabled, START), row(AuditEvent::AccountEnabled, START));
     store.set_account_disabled(&subject("alice"), true, off).await.unwrap();
     store.set_account_disabled(&subject("alice"), false, on).await.unwrap();
@@ -200,7 +200,7 @@ async fn a_double_click_makes_one_code(store: Arc<dyn Store>) {
     assert_eq!(store.insert_code(code("a", START), page.key.hash, None, issued()).await.unwrap(), Update::Done);
     assert_eq!(store.insert_code(code("b", START), page.key.hash, None, issued()).await.unwrap(), Update::NotFound);
     assert_eq!(store.find_code(&tenant(), &hash("b")).await.unwrap(), None);
-    // Nor does a page that is unknown, too old, or not yet at consent.
+    // An interaction that is unknown, expired, or not yet at consent issues no code either.
     let unknown = store.insert_code(code("c", START), hash("nothing"), None, issued()).await.unwrap();
     let old = interaction("old", START);
     store.put_ephemeral(old.clone(), PENDING).await.unwrap();
@@ -241,7 +241,7 @@ async fn consent_is_remembered_with_the_code(store: Arc<dyn Store>) {
     let issued = || row(AuditEvent::CodeIssued, START);
     store.insert_code(code("a", START), page.key.hash, Some(consent(START)), issued()).await.unwrap();
     assert_eq!(find().await, Some(consent(START)));
-    // The second click does not reach the consent either.
+    // The second click does not change the consent either.
     let wider = Consent { scopes: scopes("read write"), ..consent(START) };
     store.insert_code(code("b", START), page.key.hash, Some(wider.clone()), issued()).await.unwrap();
     assert_eq!(find().await, Some(consent(START)));

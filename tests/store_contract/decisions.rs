@@ -1,5 +1,5 @@
-//! What presenting a code or a refresh token does, decided without a store. Every store does what is decided here, so that
-//! a failure would be one of all of them.
+//! The outcome of presenting a code or a refresh token, decided without a store. Every store follows these decisions,
+//! so a failure affects all of them.
 
 use mcpgate::oauth::{
     CodeRecord, CodeRefusal, CodeVerifier, FirstUse, Grant, Lifetime, RefreshRefusal, ResourceIndicator, Subject,
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::world::*;
 
-/// Something that may be absent, right or wrong.
+/// A value that is absent, right or wrong.
 fn sent<T: Clone + std::fmt::Debug + 'static>(right: T, wrong: T) -> impl Strategy<Value = (bool, Option<T>)> {
     prop::sample::select(vec![(true, None), (true, Some(right)), (false, Some(wrong))])
 }

@@ -1,4 +1,5 @@
-//! What lives for minutes, and its room: used once, each kind apart, who holds the most makes room, and nobody loses one to somebody who begins many.
+//! Short-lived records and their limits: they are used once, each kind has its own limits, and the source with the most
+//! records is evicted first, so that nobody loses one to a caller that begins many.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ async fn is_pending(store: &Arc<dyn Store>, name: &str) -> bool {
     store.find_ephemeral(&interaction(name, START).key, START).await.unwrap().is_some()
 }
 
-/// Those of the names that are still there.
+/// The names that are still pending.
 async fn left(store: &Arc<dyn Store>, names: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut left = Vec::new();
     for name in names {
@@ -89,7 +90,7 @@ async fn at_a_full_site_the_host_with_the_most_makes_room(store: Arc<dyn Store>)
         begin(&store, source(1, host), name).await;
     }
     begin(&store, source(1, 5), "h").await;
-    assert!(!is_pending(&store, "c").await, "the oldest of the third host, which has three");
+    assert!(!is_pending(&store, "c").await, "the oldest of the host with the most is evicted");
     for n in 0..100 {
         begin(&store, source(1, 2 + n % 4), &format!("{n}")).await;
     }
@@ -105,7 +106,7 @@ async fn when_all_room_is_taken_the_site_with_the_most_makes_room(store: Arc<dyn
     }
     assert!(is_pending(&store, "a person's").await);
     assert_eq!(left(&store, (0..200).map(|n| n.to_string())).await.len(), 19);
-    // The site that is new takes its room from those that hold the most.
+    // A new site evicts a record of a site with the most.
     begin(&store, source(9, 1), "another person's").await;
     assert!(is_pending(&store, "a person's").await && is_pending(&store, "another person's").await);
     assert_eq!(left(&store, (0..200).map(|n| n.to_string())).await.len(), 18);
@@ -125,7 +126,7 @@ async fn many_that_come_and_go_push_nobody_out(store: Arc<dyn Store>) {
     for n in 0..500 {
         begin(&store, source(2, 1), &format!("{n}")).await;
     }
-    assert!(is_pending(&store, "a person's").await, "there is room for twenty, and five are there");
+    assert!(is_pending(&store, "a person's").await, "five records do not exceed the limit of twenty");
     assert_eq!(left(&store, (0..500).map(|n| n.to_string())).await, ["496", "497", "498", "499"]);
 }
 
@@ -140,7 +141,7 @@ async fn a_long_request_takes_more_room(store: Arc<dyn Store>) {
     store.put_ephemeral(long(2 * 1024, "long"), LIMITS).await.unwrap();
     let names = ["a", "b", "c", "short", "long"].map(str::to_owned);
     assert_eq!(left(&store, names.clone()).await, ["short", "long"]);
-    // One that would not fit alone takes the place of all the others of its host.
+    // A record larger than the limit evicts all others of its host.
     store.put_ephemeral(long(60 * 1024, "huge"), LIMITS).await.unwrap();
     assert_eq!(left(&store, names).await, [""; 0]);
     assert!(is_pending(&store, "huge").await);
@@ -176,7 +177,7 @@ async fn a_session_pushes_out_its_own(store: Arc<dyn Store>) {
     assert_eq!(step(&store, "e", log_in, consent, Some(hash("s"))).await, Update::Done);
     let names = ["another's", "a", "b", "c", "d", "e"].map(str::to_owned);
     assert_eq!(left(&store, names.clone()).await, ["another's", "c", "d", "e"]);
-    // Showing the same page again takes no more room.
+    // Showing the same page again does not count twice.
     assert_eq!(step(&store, "e", consent, consent, Some(hash("s"))).await, Update::Done);
     assert_eq!(left(&store, names).await, ["another's", "c", "d", "e"]);
 }
@@ -194,7 +195,7 @@ async fn what_is_gone_gives_its_room_back(store: Arc<dyn Store>) {
     begin(&store, source(1, 1), "e").await;
     let names = || ["b", "c", "d", "e", "f"].map(str::to_owned);
     assert_eq!(left(&store, names()).await, ["b", "c", "d", "e"]);
-    // A client takes its own along.
+    // Deleting a client deletes its records.
     store.delete_client(&client_id("app"), row(AuditEvent::ClientDeleted, START)).await.unwrap();
     assert_eq!(left(&store, names()).await, [""; 0]);
     let again = client("app", ClientOrigin::Registered);
@@ -205,7 +206,7 @@ async fn what_is_gone_gives_its_room_back(store: Arc<dyn Store>) {
     assert_eq!(left(&store, names()).await, ["b", "c", "d", "e"]);
 }
 
-/// The same as another kind.
+/// The same record as another kind.
 fn pushed(one: Ephemeral) -> Ephemeral {
     Ephemeral { key: EphemeralKey { kind: EphemeralKind::PushedRequest, ..one.key }, ..one }
 }
@@ -218,7 +219,7 @@ async fn each_kind_has_keys_and_room_of_its_own(store: Arc<dyn Store>) {
         assert_eq!(store.put_ephemeral(one, LIMITS).await.unwrap(), Insertion::Inserted);
     }
     assert!(is_pending(&store, "a person's").await);
-    assert_eq!(left(&store, (0..100).map(|n| n.to_string())).await, [""; 0], "they are of another kind");
+    assert_eq!(left(&store, (0..100).map(|n| n.to_string())).await, [""; 0], "records of another kind are not found");
     let kept = async |n: u8| {
         let key = pushed(page(&n.to_string(), source(1, 1))).key;
         store.find_ephemeral(&key, START).await.unwrap().is_some()
@@ -227,7 +228,7 @@ async fn each_kind_has_keys_and_room_of_its_own(store: Arc<dyn Store>) {
     for n in 0..100 {
         count += u32::from(kept(n).await);
     }
-    assert_eq!(count, 20, "as many as there is room for in all");
+    assert_eq!(count, 20, "as many as the overall limit");
     let same = pushed(page("a person's", source(1, 1)));
     assert_eq!(store.put_ephemeral(same.clone(), LIMITS).await.unwrap(), Insertion::Inserted);
     let end = Advance { from: EphemeralStep::LogIn, to: EphemeralStep::Ended, session: None, body: None };
@@ -247,7 +248,7 @@ async fn a_key_is_taken_once_in_a_tenant(store: Arc<dyn Store>) {
     assert_eq!(
         store.put_ephemeral(second.clone(), LIMITS).await.unwrap(),
         Insertion::Exists,
-        "also one that has ended"
+        "an ended record keeps its key"
     );
     let key = EphemeralKey { tenant: TenantId::parse("other").unwrap(), ..first.key };
     let elsewhere = Ephemeral { key, client: None, ..second };
@@ -277,44 +278,44 @@ async fn one_of_several_who_end_it_does_so_and_says_what_it_is_about_now(store: 
     assert!(monster.is_err(), "{monster:?}");
 }
 
-/// One thing that happens to pending authorizations.
+/// One operation on pending authorizations.
 #[derive(Debug, Clone)]
-enum Deed {
+enum Operation {
     Begin { site: u8, host: u8, length: usize },
     Bind { nth: usize, session: u8 },
     Back { nth: usize },
     End { nth: usize },
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn operation() -> impl Strategy<Value = Operation> {
     let begin = (0..4_u8, 0..3_u8, prop_oneof![9 => Just(10_usize), 1 => 0..6000_usize]);
     prop_oneof![
-        6 => begin.prop_map(|(site, host, length)| Deed::Begin { site, host, length }),
-        2 => (0..60_usize, 0..3_u8).prop_map(|(nth, session)| Deed::Bind { nth, session }),
-        1 => (0..60_usize).prop_map(|nth| Deed::Back { nth }),
-        1 => (0..60_usize).prop_map(|nth| Deed::End { nth }),
+        6 => begin.prop_map(|(site, host, length)| Operation::Begin { site, host, length }),
+        2 => (0..60_usize, 0..3_u8).prop_map(|(nth, session)| Operation::Bind { nth, session }),
+        1 => (0..60_usize).prop_map(|nth| Operation::Back { nth }),
+        1 => (0..60_usize).prop_map(|nth| Operation::End { nth }),
     ]
 }
 
-/// Does all of it; which are left.
-async fn carry_out(store: &Arc<dyn Store>, deeds: &[Deed]) -> Vec<(String, EphemeralStep)> {
+/// Runs all operations; returns the remaining records.
+async fn carry_out(store: &Arc<dyn Store>, operations: &[Operation]) -> Vec<(String, EphemeralStep)> {
     settle(store).await;
     let (log_in, consent, ended) = (EphemeralStep::LogIn, EphemeralStep::Consent, EphemeralStep::Ended);
-    for (n, deed) in deeds.iter().enumerate() {
-        match deed {
-            Deed::Begin { site, host, length } => {
+    for (n, operation) in operations.iter().enumerate() {
+        match operation {
+            Operation::Begin { site, host, length } => {
                 let begun = page(&n.to_string(), source(*site, *host));
                 let begun = Ephemeral { body: Some("x".repeat(*length)), ..begun };
                 store.put_ephemeral(begun, LIMITS).await.unwrap();
             }
-            Deed::Bind { nth, session } => {
+            Operation::Bind { nth, session } => {
                 let session = Some(hash(&session.to_string()));
                 if step(store, &nth.to_string(), log_in, consent, session).await == Update::NotFound {
                     step(store, &nth.to_string(), consent, consent, session).await;
                 }
             }
-            Deed::Back { nth } => drop(step(store, &nth.to_string(), consent, log_in, None).await),
-            Deed::End { nth } => {
+            Operation::Back { nth } => drop(step(store, &nth.to_string(), consent, log_in, None).await),
+            Operation::End { nth } => {
                 if step(store, &nth.to_string(), log_in, ended, None).await == Update::NotFound {
                     step(store, &nth.to_string(), consent, ended, None).await;
                 }
@@ -322,7 +323,7 @@ async fn carry_out(store: &Arc<dyn Store>, deeds: &[Deed]) -> Vec<(String, Ephem
         }
     }
     let mut left = Vec::new();
-    for n in 0..deeds.len() {
+    for n in 0..operations.len() {
         let key = interaction(&n.to_string(), START).key;
         let found = store.find_ephemeral(&key, START).await.unwrap();
         left.extend(found.map(|found| (n.to_string(), found.step)));
@@ -334,11 +335,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn both_stores_make_room_alike(deeds in prop::collection::vec(deed(), 1..60)) {
+    fn both_stores_make_room_alike(operations in prop::collection::vec(operation(), 1..60)) {
         let model: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let expected = crate::wait(carry_out(&model, &deeds));
+        let expected = crate::wait(carry_out(&model, &operations));
         crate::run_on_embedded(|store| async move {
-            assert_eq!(carry_out(&store, &deeds).await, expected);
+            assert_eq!(carry_out(&store, &operations).await, expected);
         });
     }
 }

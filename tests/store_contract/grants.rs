@@ -1,4 +1,4 @@
-//! Grants and access tokens: what is found, listed, filled into the cache, and what revocation reaches.
+//! Grants and access tokens: lookup, lists, cache fill, and the reach of revocation.
 
 use std::sync::Arc;
 
@@ -107,11 +107,11 @@ async fn revoking_by_user_and_client_reaches_just_those(store: Arc<dyn Store>) {
     assert_eq!(living(&store).await, ["alice two", "bob app", "bob two"]);
     let change = store.newest_change().await.unwrap();
     assert_eq!(store.revoke_grants(&grants_of(None, Some(&app)), revoked()).await.unwrap(), 1);
-    assert_eq!(signed_in(&store).await, ["s1", "s2", "s3"], "an application's end signs nobody out");
+    assert_eq!(signed_in(&store).await, ["s1", "s2", "s3"], "revoking an application ends no browser session");
     assert_eq!(changes(&store, &change).await, [Change::GrantRevoked(tenant(), grant_id("bob app"))]);
     assert_eq!(store.revoke_grants(&grants_of(Some(&alice), None), revoked()).await.unwrap(), 1);
     assert_eq!(living(&store).await, ["bob two"]);
-    assert_eq!(signed_in(&store).await, ["s3"], "RT-14: the browsers of the user as well");
+    assert_eq!(signed_in(&store).await, ["s3"], "RT-14: the user's browser sessions end as well");
     assert_eq!(store.revoke_grants(&grants_of(None, None), revoked()).await.unwrap(), 1);
     assert!(living(&store).await.is_empty() && signed_in(&store).await.is_empty());
 }
@@ -198,7 +198,7 @@ async fn an_operators_token_lives_without_code_and_refresh(store: Arc<dyn Store>
     assert_eq!(store.find_access_token(&tenant(), &hash("ops"), START).await.unwrap(), Some(token));
     assert_eq!(store.list_grants(&grants_of(None, None), START).await.unwrap().len(), 1);
     assert_eq!(events(&store, before).await, [AuditEvent::OperatorTokenIssued]);
-    // Whatever idle end it came with: the sweep must not take it before its end.
+    // Whatever its idle expiry: the sweep must not remove it before it expires.
     store.sweep(START.plus(MINUTE), DAY).await.unwrap();
     assert!(is_live(&store, "ops", START.plus(MINUTE)).await);
     let revoked = row(AuditEvent::GrantRevoked, START);
@@ -270,7 +270,11 @@ async fn the_last_use_of_a_grant_only_moves_forward(store: Arc<dyn Store>) {
     let last = START.plus(HOUR);
     store.note_activity(&[of("a", last), of("a", later)]).await.unwrap();
     let (refreshed, _) = rotated(store.rotate_refresh_token(rotate("a", 0, "a two", last)).await.unwrap());
-    assert_eq!((refreshed.last_used_at, last_use(&store, "a").await), (Some(last), Some(last)), "a refresh is no use");
+    assert_eq!(
+        (refreshed.last_used_at, last_use(&store, "a").await),
+        (Some(last), Some(last)),
+        "a refresh does not count as a use"
+    );
     let listed = store.list_grants(&grants_of(None, None), START).await.unwrap();
     assert_eq!(listed.iter().map(|grant| grant.last_used_at).collect::<Vec<_>>(), [Some(START), Some(last)]);
     assert_eq!(events(&store, audit).await, [AuditEvent::TokenRefreshed]);

@@ -1,4 +1,4 @@
-//! What is known of attempts to sign in: counted failures of every name, and the places that an account's owner uses.
+//! Sign-in history: counted failures of every name, and the familiar places of each account.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ fn network(n: u8) -> LoginPlace {
     LoginPlace::Network(IpAddr::from([198, 51, n, 0]))
 }
 
-/// Somebody fails to sign in as `name`, which an account has if `exists`.
+/// A failed sign-in as `name`; `exists` says whether an account has this name.
 async fn fail(store: &Arc<dyn Store>, name: &str, exists: bool, at: Timestamp) -> u32 {
     let subject = exists.then(|| subject(name));
     store.record_login_failure(sign_in(name, [host(1), network(1)], at), subject).await.unwrap()
@@ -57,7 +57,7 @@ async fn failures_are_counted_until_a_success_or_a_new_password(store: Arc<dyn S
 
 async fn failures_of_a_name_that_nobody_has_are_counted_as_long(store: Arc<dyn Store>) {
     settle(&store).await;
-    // The client that nobody used goes, so that the sweeps below are about names alone.
+    // Sweeps the unused client, so that the sweeps below count names only.
     store.sweep(START.plus(DAY), DAY).await.unwrap();
     let hour = |n: u64| START.plus(Lifetime::from_secs(n * 3600));
     let names = [("alice", true), ("nobody", false)];
@@ -68,17 +68,17 @@ async fn failures_of_a_name_that_nobody_has_are_counted_as_long(store: Arc<dyn S
             .record_login_failure(SignIn { tenant: other, ..sign_in(name, [host(1), network(1)], hour(80)) }, None)
             .await
             .unwrap();
-        assert_eq!(elsewhere, 1, "another tenant counts by itself");
+        assert_eq!(elsewhere, 1, "each tenant has its own count");
     }
     let last = Timestamp::from_millis(hour(104).as_millis() - 1);
     store.sweep(last, DAY).await.unwrap();
     for (name, exists) in names {
         assert_eq!(failures(&store, name, last).await, 2, "{name}");
         assert_eq!(failures(&store, name, hour(104)).await, 0, "{name}");
-        assert_eq!(fail(&store, name, exists, hour(104)).await, 1, "{name}: counted anew, swept or not");
+        assert_eq!(fail(&store, name, exists, hour(104)).await, 1, "{name}: the count restarts, swept or not");
         assert_eq!(fail(&store, name, exists, hour(105)).await, 2, "{name}");
     }
-    assert_eq!(store.sweep(hour(104), DAY).await.unwrap(), 2, "those of the other tenant");
+    assert_eq!(store.sweep(hour(104), DAY).await.unwrap(), 2, "the counts of the other tenant");
     assert_eq!(store.sweep(hour(129), DAY).await.unwrap(), 2);
 }
 

@@ -1,4 +1,4 @@
-//! Lost answers to a refresh: the mark of the first use, late retries, and what they make void.
+//! Lost answers to a refresh: the mark of the first use, late retries, and the tokens that they void.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ crate::on_every_store! {
     a_disabled_client_gets_no_late_retry,
 }
 
-/// After the grace of what was issued at the start, and within the time for lost answers.
+/// After the grace of the first tokens, and within the time for lost answers.
 const LATE: Timestamp = START.plus(HOUR);
 
 async fn mark(store: &Arc<dyn Store>) -> FirstUse {
@@ -32,7 +32,7 @@ async fn stored(store: &Arc<dyn Store>) -> Grant {
     store.find_grant(&tenant(), grant_id("g")).await.unwrap().unwrap()
 }
 
-/// A family that was refreshed once, with the access token `lost`, and nobody has used that.
+/// A family that was refreshed once; its access token `lost` was never used.
 async fn lost_answer(store: &Arc<dyn Store>) {
     settle(store).await;
     grant(store, "g", START).await;
@@ -80,7 +80,7 @@ async fn rt_02_a_mark_is_written_once_and_only_for_the_live_generation(store: Ar
         present(&store, "t1", START).await;
         report_unused(&store, "g", 1).await;
         assert_eq!(mark(&store).await, FirstUse::Used);
-        assert!(!reports_use("t1").await, "it is known");
+        assert!(!reports_use("t1").await, "the use is already recorded");
     }
     rotated(store.rotate_refresh_token(rotate("g", 1, "t2", START)).await.unwrap());
     present(&store, "t1", START).await;
@@ -90,7 +90,7 @@ async fn rt_02_a_mark_is_written_once_and_only_for_the_live_generation(store: Ar
 async fn rt_02_a_late_retry_gets_the_live_generation_while_nothing_of_it_was_used(store: Arc<dyn Store>) {
     lost_answer(&store).await;
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
-    // The answer is lost once more, and once more after that; what was given out with it is void each time.
+    // The answer is lost twice more; each retry voids the tokens of the lost answer.
     assert_eq!(retry_late(&store, "second", LATE).await, [hash("lost")]);
     report_unused(&store, "g", 1).await;
     let later = LATE.plus(MINUTE);
@@ -108,7 +108,7 @@ async fn rt_02_a_late_retry_gets_the_live_generation_while_nothing_of_it_was_use
     for (_, row) in rows {
         assert_eq!((row.event, row.reason.as_deref()), (AuditEvent::TokenRefreshed, Some("lost_answer")));
     }
-    // The time counts from the rotation, however often it is retried.
+    // The time counts from the rotation, not from the retries.
     report_unused(&store, "g", 1).await;
     let over = START.plus(DAY).plus(Lifetime::from_millis(1));
     let reused = store.rotate_refresh_token(rotate("g", 0, "x", over)).await.unwrap();
@@ -133,9 +133,9 @@ async fn rt_02_what_nobody_reported_on_is_refused_and_the_family_stands(store: A
     let doubted = store.rotate_refresh_token(rotate("g", 0, "x", LATE)).await.unwrap();
     assert!(matches!(doubted, Rotation::Refused(RefreshRefusal::InDoubt)), "{doubted:?}");
     assert_eq!(stored(&store).await, before);
-    // Whoever holds the successor goes on.
+    // The holder of the successor can continue.
     rotated(store.rotate_refresh_token(rotate("g", 1, "t2", LATE)).await.unwrap());
-    // A late retry gives the same out once more, and has to be reported on itself.
+    // A late retry returns the same successor, and needs a report of its own.
     report_unused(&store, "g", 2).await;
     let answer = store.rotate_refresh_token(rotate("g", 1, "t3", LATE.plus(HOUR))).await.unwrap();
     assert!(matches!(answer, Rotation::RetriedLate(..)), "{answer:?}");
@@ -146,7 +146,7 @@ async fn rt_02_what_nobody_reported_on_is_refused_and_the_family_stands(store: A
 async fn rt_02_a_void_token_ends_the_family_when_it_is_presented(store: Arc<dyn Store>) {
     lost_answer(&store).await;
     retry_late(&store, "second", LATE).await;
-    // The one who retried has moved on; the other still has what was given out with the lost answer.
+    // The client that retried has rotated again; another party still holds the token of the lost answer.
     rotated(store.rotate_refresh_token(rotate("g", 1, "t2", LATE.plus(MINUTE))).await.unwrap());
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     assert_eq!(present(&store, "lost", LATE.plus(MINUTE)).await, [grant_id("g")]);
@@ -164,7 +164,7 @@ async fn rt_02_a_void_token_goes_with_its_family_and_at_its_end(store: Arc<dyn S
     lost_answer(&store).await;
     retry_late(&store, "second", LATE).await;
     let end = START.plus(DAY);
-    assert!(!is_void(&store, "lost", end).await, "past its end it is nothing");
+    assert!(!is_void(&store, "lost", end).await, "an expired token is not void");
     assert_eq!(present(&store, "lost", end).await, []);
     store.sweep(end, DAY).await.unwrap();
     assert!(!is_void(&store, "lost", LATE).await);

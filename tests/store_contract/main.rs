@@ -1,5 +1,5 @@
 //! The store's contract: one suite, every store. A failure means that a store breaks a promise that the use cases rely
-//! on: single use, atomic deeds, revocation that reaches every token, an audit row beside every deed.
+//! on: single use, atomic operations, revocation that reaches every token, an audit row with every change.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -43,7 +43,7 @@ mod world;
 
 use two_handles::TwoHandles;
 
-/// Makes a test of each case for each store; all of them hold for two handles of one store too.
+/// Makes a test of each case for each store, and for two handles of one store.
 #[macro_export]
 macro_rules! on_every_store {
     ($($case:ident),+ $(,)?) => {
@@ -59,7 +59,7 @@ macro_rules! on_every_store {
     };
 }
 
-/// Lets a future run to its end on this thread.
+/// Runs a future to completion on this thread.
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
@@ -82,7 +82,7 @@ pub(crate) fn run_on_two_handles<F: Future<Output = ()>>(case: impl FnOnce(Arc<d
     run_and_check(case, Arc::new(TwoHandles::new([(); 2].map(|()| open(folder.path())))));
 }
 
-/// Besides the case itself, the whole file must stand every check afterwards.
+/// After the case, the file must also pass every check.
 fn run_and_check<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F, store: Arc<dyn Store>) {
     wait(async {
         case(Arc::clone(&store)).await;

@@ -1,5 +1,5 @@
-//! Two processes on one store, as a server and the command line beside it: one winner, one order of changes, and limits
-//! that count what both do.
+//! Two processes on one store, such as a server and a command: one winner, one order of changes, and limits that count
+//! the writes of both.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -16,36 +16,36 @@ use mcpgate::store::{
 use crate::wait;
 use crate::world::*;
 
-/// The folder of the store, and which of the two a process is: 0 is the server.
+/// The folder of the store, and the number of the process: 0 is the server.
 const FOLDER: &str = "MCPGATE_TEST_SHARED_STORE";
 const NTH: &str = "MCPGATE_TEST_NTH_PROCESS";
 /// How long one process waits for another. The machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often the two meet in a case.
+/// The number of races per case.
 const ROUNDS: usize = 40;
 
-/// What is left when both are done.
+/// The state after both processes have exited.
 struct Shared {
     store: Arc<dyn Store>,
-    /// What each said, a line for each of its deeds.
+    /// The output of each process, one line per operation.
     said: [Vec<String>; 2],
     _folder: tempfile::TempDir,
 }
 
-fn until(is_so: impl Fn() -> bool) {
+fn until(condition: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "another process does not come");
+    while !condition() {
+        assert!(Instant::now() < deadline, "the other process did not arrive");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Runs `deed` in two processes that begin together, on a store that `prepare` has filled, and `beside` meanwhile in this
-/// one. `None` in the two, which run the case of this name once more.
+/// Runs `operation` in two processes that start together, on a store filled by `prepare`, and `beside` in this process
+/// meanwhile. Returns `None` in the two children, which run the test named `case` again.
 fn in_two_processes(
     case: &str,
     prepare: impl AsyncFnOnce(&Arc<dyn Store>),
-    deed: impl AsyncFnOnce(&Arc<dyn Store>, usize) -> Vec<String>,
+    operation: impl AsyncFnOnce(&Arc<dyn Store>, usize) -> Vec<String>,
     beside: impl AsyncFnOnce(&Arc<dyn Store>),
 ) -> Option<Shared> {
     if let (Some(folder), Some(nth)) = (std::env::var_os(FOLDER), std::env::var_os(NTH)) {
@@ -55,7 +55,7 @@ fn in_two_processes(
             Arc::new(EmbeddedStore::open(&folder.join("mcpgate.db"), lock.as_ref(), START).unwrap());
         std::fs::write(folder.join(format!("ready-{nth}")), "").unwrap();
         until(|| folder.join("go").exists());
-        let said = wait(deed(&store, nth));
+        let said = wait(operation(&store, nth));
         std::fs::write(folder.join(format!("said-{nth}")), said.join("\n")).unwrap();
         return None;
     }
@@ -76,7 +76,7 @@ fn in_two_processes(
     std::fs::write(folder.path().join("go"), "").unwrap();
     wait(beside(&store));
     for mut process in processes {
-        assert!(process.wait().unwrap().success(), "one of the two has failed");
+        assert!(process.wait().unwrap().success(), "one of the processes failed");
     }
     let said = [0, 1].map(|nth| std::fs::read_to_string(at("said", nth)).unwrap().lines().map(str::to_owned).collect());
     assert_eq!(wait(store.check()).unwrap(), Vec::<String>::new());
@@ -84,7 +84,7 @@ fn in_two_processes(
 }
 
 impl Shared {
-    /// What the two said of each round, in alphabetical order.
+    /// The output of both processes for each round, in alphabetical order.
     fn rounds(&self) -> Vec<[&str; 2]> {
         let [first, second] = &self.said;
         assert_eq!((first.len(), second.len()), (ROUNDS, ROUNDS));
@@ -93,7 +93,7 @@ impl Shared {
         rounds
     }
 
-    /// Whether a token that one of the two was given in a round is honoured.
+    /// Whether any token issued in a round is still live.
     fn is_any_live(&self, round: usize) -> bool {
         (0..2).any(|nth| wait(is_live(&self.store, &format!("{round} of {nth}"), START)))
     }
@@ -126,7 +126,7 @@ fn cr_01_of_two_processes_one_redeems_a_code_and_the_other_replays_it() {
     let Some(shared) = shared else { return };
     for (round, said) in shared.rounds().into_iter().enumerate() {
         assert_eq!(said, ["redeemed", "replayed"], "round {round}");
-        assert!(!shared.is_any_live(round), "the replay was fully valid");
+        assert!(!shared.is_any_live(round), "a fully valid replay revokes the token");
     }
 }
 
@@ -201,10 +201,10 @@ fn of_two_processes_one_gets_what_is_there_once() {
     assert_eq!(winners, [ROUNDS; 2], "{:?}", shared.said);
 }
 
-/// Reads what is new after a position, and moves it; the grants that were revoked.
+/// Reads the changes after a position and advances it; returns the revoked grants.
 async fn follow(store: &Arc<dyn Store>, position: &mut ChangePosition) -> Vec<String> {
     let Changes::Next(changes, next) = store.changes_after(position).await.unwrap() else {
-        panic!("the log does not go on from {position:?}")
+        panic!("the log is incomplete after {position:?}")
     };
     *position = next;
     let revoked = |change| {
@@ -250,7 +250,7 @@ fn all_processes_learn_in_one_order_of_the_changes_that_two_make() {
     let log = log.into_inner();
     for (nth, seen) in shared.said.iter().enumerate() {
         let of_it: Vec<_> = (0..ROUNDS).map(|round| grant_id(&name(nth, round)).to_string()).collect();
-        assert!(log.iter().filter(|grant| of_it.contains(grant)).eq(&of_it), "each process in its own order");
+        assert!(log.iter().filter(|grant| of_it.contains(grant)).eq(&of_it), "the log keeps the order of each process");
         assert!(
             log.windows(seen.len()).any(|part| part == seen),
             "process {nth} has seen {seen:?}, and there is {log:?}"
@@ -292,7 +292,7 @@ fn limits_count_what_two_processes_do() {
         .map(|(added, failures)| (added, failures.parse::<usize>().unwrap()))
         .unzip();
     let inserted = format!("{:?}", Insertion::Inserted);
-    assert_eq!(added.iter().filter(|added| **added == inserted).count(), 10, "one was there: {added:?}");
+    assert_eq!(added.iter().filter(|added| **added == inserted).count(), 10, "wrong number of insertions: {added:?}");
     failures.sort_unstable();
     assert_eq!(failures, (1..=2 * ROUNDS).collect::<Vec<_>>(), "each failure is counted once");
     let pages = (0..2).flat_map(|nth| (0..ROUNDS).map(move |round| interaction(&name(nth, round), START).key));

@@ -1,4 +1,4 @@
-//! Many threads at once: whoever wins, exactly one wins.
+//! Many threads at once: exactly one wins.
 
 use std::sync::{Arc, Barrier};
 
@@ -17,15 +17,15 @@ crate::on_every_store! {
 
 const THREADS: usize = 64;
 
-/// Runs `deed` on many threads that start together; all answers.
-fn race<T: Send + 'static>(deed: impl Fn(usize) -> T + Send + Sync + 'static) -> Vec<T> {
-    let (deed, barrier) = (Arc::new(deed), Arc::new(Barrier::new(THREADS)));
+/// Runs `operation` on many threads that start together; returns all answers.
+fn race<T: Send + 'static>(operation: impl Fn(usize) -> T + Send + Sync + 'static) -> Vec<T> {
+    let (operation, barrier) = (Arc::new(operation), Arc::new(Barrier::new(THREADS)));
     let mut threads = Vec::new();
     for n in 0..THREADS {
-        let (deed, barrier) = (Arc::clone(&deed), Arc::clone(&barrier));
+        let (operation, barrier) = (Arc::clone(&operation), Arc::clone(&barrier));
         threads.push(std::thread::spawn(move || {
             barrier.wait();
-            deed(n)
+            operation(n)
         }));
     }
     threads.into_iter().map(|t| t.join().unwrap()).collect()
@@ -47,7 +47,7 @@ async fn cr_01_among_64_redemptions_exactly_one_wins(store: Arc<dyn Store>) {
         let late = answers.iter().filter(late).count();
         assert_eq!((winners, replays, late), (1, 1, THREADS - 2), "round {round}: the first replay ends the grant");
         for n in 0..THREADS {
-            assert!(!is_live(&store, &format!("{name} {n}"), START).await, "every replay was fully valid");
+            assert!(!is_live(&store, &format!("{name} {n}"), START).await, "a fully valid replay revokes every token");
         }
     }
 }
@@ -87,7 +87,7 @@ async fn rt_04_among_64_rotations_in_the_grace_all_get_one_successor(store: Arc<
         let answers = answers.await.unwrap();
         let rotations = answers.iter().filter(|a| matches!(a, Rotation::Rotated(grant, _) if grant.generation == 1));
         let retries = answers.iter().filter(|a| matches!(a, Rotation::Retried(grant, _) if grant.generation == 1));
-        assert_eq!((rotations.count(), retries.count()), (1, THREADS - 1), "all carry one and the same successor");
+        assert_eq!((rotations.count(), retries.count()), (1, THREADS - 1), "all return the same successor");
         assert_eq!(store.find_grant(&tenant(), grant_id(&name)).await.unwrap().unwrap().generation, 1);
     }
 }

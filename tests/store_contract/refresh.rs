@@ -1,4 +1,4 @@
-//! Refresh families: generations move on, a retry in the grace gets the same, reuse ends the family.
+//! Refresh families: each rotation makes a generation, a retry in the grace gets the same one, reuse ends the family.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ async fn rt_02_reuse_after_the_grace_revokes_the_family(store: Arc<dyn Store>) {
     for token in ["g token", "t1", "t2"] {
         assert!(!is_live(&store, token, START).await, "{token}");
     }
-    // The thief's successor is as dead as the victim's.
+    // The thief's successor is revoked like the victim's.
     assert_eq!(refused(&store, rotate("g", 1, "t3", late)).await, RefreshRefusal::Dead);
     assert_eq!(events(&store, audit).await, [AuditEvent::RefreshReused]);
     assert_eq!(changes(&store, &change).await, [Change::GrantRevoked(tenant(), grant_id("g"))]);
@@ -105,7 +105,7 @@ async fn rt_04_every_token_of_the_grace_is_kept(store: Arc<dyn Store>) {
     for n in 0..300_u32 {
         assert!(is_live(&store, &format!("t{n}"), last).await, "t{n} was acknowledged");
     }
-    assert_eq!(changes(&store, &before).await, [], "no cache is told to forget one");
+    assert_eq!(changes(&store, &before).await, [], "no cache has to drop a token");
 }
 
 async fn the_tokens_of_the_grace_have_a_ceiling(store: Arc<dyn Store>) {
@@ -118,7 +118,7 @@ async fn the_tokens_of_the_grace_have_a_ceiling(store: Arc<dyn Store>) {
     }
     let live = store.live_access_tokens(0, 5000, START).await.unwrap().0;
     assert_eq!(live.len(), 1024);
-    assert!(!is_live(&store, "t0", START).await, "the oldest make room");
+    assert!(!is_live(&store, "t0", START).await, "the oldest tokens are revoked");
 }
 
 async fn a_grant_keeps_its_newest_tokens_only(store: Arc<dyn Store>) {
@@ -131,7 +131,7 @@ async fn a_grant_keeps_its_newest_tokens_only(store: Arc<dyn Store>) {
     }
     let late = START.plus(GRACE).plus(Lifetime::from_millis(1));
     rotated(store.rotate_refresh_token(rotate("g", 130, "t130", late)).await.unwrap());
-    // Retries in the grace make tokens as well.
+    // Retries in the grace issue tokens as well.
     let retried = store.rotate_refresh_token(rotate("g", 130, "retry", late)).await.unwrap();
     assert!(matches!(retried, Rotation::Retried(..)), "{retried:?}");
     let gone = ["t2", "t1", "t0", "g token", "t3"];
@@ -143,7 +143,7 @@ async fn a_grant_keeps_its_newest_tokens_only(store: Arc<dyn Store>) {
     }
     assert!(store.find_access_token(&tenant(), &others.hash, late).await.unwrap().is_some());
     let told: Vec<_> = gone.iter().map(|token| Change::AccessTokenRevoked(tenant(), hash(token))).collect();
-    assert_eq!(changes(&store, &before).await, told, "the caches of all processes learn of it");
+    assert_eq!(changes(&store, &before).await, told, "the change log tells the caches of all processes");
 }
 
 async fn rt_06_another_client_changes_nothing(store: Arc<dyn Store>) {
@@ -221,7 +221,7 @@ async fn an_unknown_family_is_told(store: Arc<dyn Store>) {
     assert!(matches!(store.rotate_refresh_token(rotate("nothing", 0, "x", START)).await.unwrap(), Rotation::Unknown));
 }
 
-/// Whoever asked records what is refused, within limits that a store does not know.
+/// The caller records refusals, within limits that the store does not know.
 async fn au_04_what_is_refused_and_changes_nothing_writes_nothing(store: Arc<dyn Store>) {
     settle(&store).await;
     grant(&store, "g", START).await;
@@ -260,7 +260,7 @@ async fn a_refresh_has_a_row_unless_it_is_only_to_be_counted(store: Arc<dyn Stor
     let quiet = |request| RotateRefresh { record_success: false, ..request };
     rotated(store.rotate_refresh_token(quiet(rotate("g", 1, "t3", START))).await.unwrap());
     assert_eq!(store.newest_audit().await.unwrap(), before);
-    // Reuse ends the grant, and that is never only counted.
+    // Reuse ends the grant, so it always gets its own audit row.
     let reused = store.rotate_refresh_token(quiet(rotate("g", 0, "t4", START))).await.unwrap();
     assert!(matches!(reused, Rotation::Reused(_)), "{reused:?}");
     assert_eq!(events(&store, before).await, [AuditEvent::RefreshReused]);

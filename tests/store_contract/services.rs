@@ -1,4 +1,4 @@
-//! Accounts of programs that act for themselves: they hold grants as people do, and nobody signs in as one.
+//! Service accounts: they hold grants like users, but nobody can sign in with one.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ fn audit(event: AuditEvent) -> AuditRow {
     row(event, START)
 }
 
-/// Adds the service `robot` beside what every case begins with.
+/// Adds the service `robot` to the default records.
 async fn settle_with_robot(store: &Arc<dyn Store>) {
     settle(store).await;
     let added = store.insert_account(service("robot"), audit(AuditEvent::AccountAdded)).await.unwrap();
     assert_eq!(added, Insertion::Inserted);
 }
 
-/// A grant of the service, with its token, both stored.
+/// Stores a grant of the service, with its token.
 async fn granted(store: &Arc<dyn Store>, name: &str) -> (Grant, AccessTokenRecord) {
     let (grant, token) = operators(name);
     let robot = Subject::Service(subject("robot"));
@@ -43,7 +43,7 @@ async fn a_service_is_kept_as_what_it_is(store: Arc<dyn Store>) {
     assert_eq!(store.find_account_by_name(&tenant(), &login_name("robot")).await.unwrap(), Some(service("robot")));
     let kinds: Vec<_> = store.list_accounts(&tenant()).await.unwrap().iter().map(|a| a.subject.kind()).collect();
     assert_eq!(kinds, ["person", "person", "service"]);
-    // Ids and names are of one account, whatever its kind.
+    // Ids and names are unique across all kinds of account.
     for taken in [account("robot"), Account { name: login_name("other"), ..account("robot") }, service("alice")] {
         let added = store.insert_account(taken, audit(AuditEvent::AccountAdded)).await.unwrap();
         assert_eq!(added, Insertion::Exists);
@@ -74,14 +74,14 @@ async fn nobody_signs_in_as_a_service(store: Arc<dyn Store>) {
     let refused = store.insert_setup_link(link, audit(AuditEvent::SetupLinkMade)).await;
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
 
-    // To whoever tries the name, it is one that nobody has.
+    // A sign-in with the name behaves as for an unknown name.
     let places = [LoginPlace::Host([198, 51, 100, 7].into()), LoginPlace::Network([198, 51, 100, 0].into())];
     let history = store.find_login(sign_in("robot", places, START), Some(login_name("robot"))).await.unwrap();
     assert_eq!((history.account, history.failures), (None, 0));
     let begun = store.insert_session(session("s", "robot", START), None, None, audit(AuditEvent::LoginSucceeded)).await;
     assert_eq!(begun.unwrap(), Update::NotFound);
 
-    // A code is what a person has consented to.
+    // A code needs a person's consent.
     let page = interaction("page", START);
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let code = mcpgate::oauth::CodeRecord { subject: robot, ..code("c", START) };

@@ -63,18 +63,22 @@ async fn a_use_of_a_session_is_written_once_a_minute_and_one_of_none_never(store
     for after in [0, 1, 30_000, 59_999] {
         assert_eq!(touched(login.hash, after).await.as_ref(), Some(&login), "{after}");
         assert_eq!(touched(hash("nothing"), after).await, None);
-        // A stranger's own: it is genuine, and no session.
+        // The key of a pending interaction: it exists, but is not a session.
         let page = *interaction("page", START).key.hash.as_bytes();
         assert_eq!(touched(SessionHash::from_stored(page), after).await, None);
     }
     assert_eq!(touched(short.hash, 5_999).await.as_ref(), Some(&short));
-    assert_eq!(store.stats().operations, before, "nothing was asked of the writer");
+    assert_eq!(store.stats().operations, before, "the writer was not used");
 
     let later = START.plus(MINUTE).plus(HOUR);
     assert_eq!(touched(login.hash, 60_000).await.unwrap().idle_until, later);
     assert_eq!(touched(login.hash, 60_001).await.unwrap().idle_until, later);
-    assert_eq!(touched(login.hash, 0).await.unwrap().idle_until, later, "a clock that was set back takes nothing away");
-    // One that may be idle for no longer than a minute does not end while it is used.
+    assert_eq!(
+        touched(login.hash, 0).await.unwrap().idle_until,
+        later,
+        "a clock that is set back does not shorten the session"
+    );
+    // A session with an idle limit of a minute does not end while it is used.
     for after in [50_000, 100_000, 150_000] {
         let idle_until = START.plus(Lifetime::from_millis(after)).plus(MINUTE);
         assert_eq!(touched(short.hash, after).await.unwrap().idle_until, idle_until);
@@ -99,7 +103,7 @@ async fn a_session_begins_only_by_the_password_that_the_account_has(store: Arc<d
         store.insert_session(login, None, password_set_at, row(AuditEvent::LoginSucceeded, START)).await.unwrap()
     };
     assert_eq!(begin("x", "nobody", Some(START)).await, Update::NotFound);
-    // What was compared has been replaced, or taken away, since it was read.
+    // The password that was compared has since been replaced or removed.
     assert_eq!(begin("late", "alice", Some(START.plus(MINUTE))).await, Update::NotFound);
     assert_eq!(begin("late", "alice", None).await, Update::NotFound);
     let off = row(AuditEvent::AccountDisabled, START);
@@ -144,7 +148,7 @@ async fn a_step_is_taken_once(store: Arc<dyn Store>) {
     assert_eq!(advance(log_in, consent, Some(hash("other")), START).await, Update::NotFound);
     let found = store.find_ephemeral(&page.key, START).await.unwrap().unwrap();
     assert_eq!((found.step, found.session), (consent, Some(hash("s"))));
-    // Going on without naming a session keeps the one it is bound to.
+    // A step without a session keeps the bound session.
     assert_eq!(advance(consent, log_in, None, START).await, Update::Done);
     let found = store.find_ephemeral(&page.key, START).await.unwrap().unwrap();
     assert_eq!((found.step, found.session), (log_in, Some(hash("s"))));
@@ -199,7 +203,7 @@ async fn consent_ends_with_its_grant_with_all_grants_and_with_a_denial(store: Ar
     }
 }
 
-/// Whoever has the hash of a secret but serves another tenant has nothing.
+/// The hash of a secret is of no use in another tenant.
 async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>) {
     settle(&store).await;
     let other = TenantId::parse("other").unwrap();
@@ -231,7 +235,7 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
     let (chosen, theirs) = (new_password("$chosen", "bob", START), row_of(&other, AuditEvent::PasswordSet));
     assert_eq!(store.redeem_setup_link(&link.hash, chosen, theirs).await.unwrap(), Update::NotFound);
     assert_eq!(store.find_access_token(&other, &token.hash, START).await.unwrap(), None);
-    // An account of the same name, and a session that is said to take the place of the first tenant's.
+    // An account with the same name, and a session that claims to replace the first tenant's.
     store.insert_account(Account { tenant: other.clone(), ..account("alice") }, audit()).await.unwrap();
     let theirs = LoginSession { tenant: other.clone(), ..session("theirs", "alice", START) };
     store.insert_session(theirs, Some(login.hash), Some(START), logged_in()).await.unwrap();

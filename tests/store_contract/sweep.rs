@@ -1,4 +1,4 @@
-//! The sweep: takes what has ended, and nothing else.
+//! The sweep removes expired records, and nothing else.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ async fn what_has_ended_goes(store: Arc<dyn Store>) {
     }
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), None);
     assert_eq!(store.find_code(&tenant(), &hash("g")).await.unwrap(), None);
-    // People and the trail stay.
+    // Accounts and the audit trail stay.
     assert_eq!(store.list_accounts(&tenant()).await.unwrap().len(), 2);
     assert!(store.newest_audit().await.unwrap() > 5);
 }
@@ -74,7 +74,7 @@ async fn st_18_a_used_code_is_kept_as_long_as_its_grant(store: Arc<dyn Store>) {
     sweep(&store, late).await;
     let replay = store.redeem_code(redeem("g", "x", late)).await.unwrap();
     assert!(matches!(replay, Redemption::Replayed(Some(_))), "{replay:?}");
-    // A revoked family is still told from an invented one for a day.
+    // For a day a revoked family is still distinguished from an unknown one.
     sweep(&store, late.plus(HOUR)).await;
     let dead = store.rotate_refresh_token(rotate("g", 0, "x", late.plus(HOUR))).await.unwrap();
     assert!(matches!(dead, Rotation::Refused(_)), "{dead:?}");
@@ -91,7 +91,7 @@ async fn st_17_many_rows_go_in_batches(store: Arc<dyn Store>) {
         let page = interaction(&format!("left {n}"), START);
         store.put_ephemeral(mcpgate::store::Ephemeral { client: None, body: None, ..page }, PENDING).await.unwrap();
     }
-    // The token, the page of its consent, and those that nobody answered.
+    // The token, its consent interaction, and the unanswered ones.
     assert_eq!(sweep(&store, START.plus(HOUR)).await, 2502);
     assert!(store.live_access_tokens(0, 10_000, START).await.unwrap().0.is_empty());
     assert!(matches!(

@@ -1,5 +1,5 @@
-//! One store that is open twice, as a server and the command line have it: each call goes to the handle that the call
-//! before did not go to, so that whatever one has written the other must find.
+//! One store that is open twice, as by a server and a command: calls alternate between the handles, so that each must
+//! find the writes of the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,13 @@ use mcpgate::store::Store;
 
 use crate::every_method::*;
 
-/// What has a meaning within one process only: SQLite's `data_version` compares with earlier answers of the same
-/// connection.
+/// Methods that are meaningful within one process only: SQLite's `data_version` compares with earlier answers of the
+/// same connection.
 const OF_ONE_PROCESS: &[&str] = &["change_mark"];
 
 pub(crate) struct TwoHandles {
     handles: [Arc<dyn Store>; 2],
-    /// Whether the last call went to the second.
+    /// Whether the last call went to the second handle.
     was_second: AtomicBool,
 }
 
@@ -30,7 +30,7 @@ impl TwoHandles {
         if is_first { first.as_ref() } else { second.as_ref() }
     }
 
-    /// What both have done.
+    /// The sum of both handles' figures.
     fn figures(&self) -> StoreStats {
         let [first, second] = [self.handles[0].stats(), self.handles[1].stats()];
         StoreStats { operations: first.operations + second.operations, ..first }

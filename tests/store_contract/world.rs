@@ -1,4 +1,4 @@
-//! The shortest way to a code, a grant and a token, in any store.
+//! Helpers that make a code, a grant and a token in any store.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) async fn settle(store: &Arc<dyn Store>) {
     }
 }
 
-/// Issues a code by way of a consent page.
+/// Issues a code through a consent page.
 pub(crate) async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
     let page = interaction(&record.grant.to_string(), record.issued_at);
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
@@ -28,7 +28,7 @@ pub(crate) async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
     assert_eq!(store.insert_code(record, page.key.hash, None, audit).await.unwrap(), Update::Done);
 }
 
-/// Issues and redeems a code; the grant and its first token.
+/// Issues and redeems a code; makes the grant and its first token.
 pub(crate) async fn grant(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> (Grant, AccessTokenRecord) {
     issue(store, code(name, at)).await;
     let answer = store.redeem_code(redeem(name, &format!("{name} token"), at)).await.unwrap();
@@ -36,13 +36,13 @@ pub(crate) async fn grant(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> 
     (*grant, *token)
 }
 
-/// Reports that an access token was presented; the families that ended with it.
+/// Reports that an access token was presented; returns the families that this ended.
 pub(crate) async fn present(store: &Arc<dyn Store>, token: &str, at: Timestamp) -> Vec<GrantId> {
     let report = UseReport { presented: vec![(tenant(), hash(token))], issued: Vec::new(), now: at };
     store.record_uses(report).await.unwrap().ended.into_iter().map(|(_, grant)| grant).collect()
 }
 
-/// Reports that of a generation nothing was presented since it was issued.
+/// Reports that no token of a generation has been presented since its issue.
 pub(crate) async fn report_unused(store: &Arc<dyn Store>, family: &str, generation: u32) {
     let issued = vec![(tenant(), grant_id(family), generation)];
     store.record_uses(UseReport { issued, ..UseReport::default() }).await.unwrap();
@@ -57,11 +57,11 @@ pub(crate) async fn is_live(store: &Arc<dyn Store>, token: &str, at: Timestamp) 
     store.find_access_token(&tenant(), &hash(token), at).await.unwrap().is_some()
 }
 
-/// The change log after `after`, which must hold all of it.
+/// The change log after `after`, which must be complete.
 pub(crate) async fn changes(store: &Arc<dyn Store>, after: &ChangePosition) -> Vec<Change> {
     match store.changes_after(after).await.unwrap() {
         Changes::Next(changes, _) => changes,
-        Changes::Incomplete => panic!("changes after {after:?} are missing"),
+        Changes::Incomplete => panic!("the change log is incomplete after {after:?}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! An application: registers, sends its user through the browser, exchanges the code, refreshes, revokes.
+//! An OAuth client: registers, sends its user through the browser, exchanges the code, refreshes, revokes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,7 +29,7 @@ pub(crate) struct Application {
     pub(crate) resource: String,
 }
 
-/// What came back to the redirect URI, and what belongs to it.
+/// The response at the redirect URI, and the request it belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct Authorized {
     pub(crate) code: String,
@@ -64,7 +64,7 @@ impl Application {
         Self::from(&reply, home, redirect_uri)
     }
 
-    /// Registers one that authenticates with `method`.
+    /// Registers a client that authenticates with `method`.
     pub(crate) async fn register_confidential(home: &Home, redirect_uri: &str, method: &str) -> Self {
         let body = serde_json::json!({
             "client_name": "Confidential application",
@@ -85,7 +85,7 @@ impl Application {
         }
     }
 
-    /// The authorization request, with `changes` in place of or beside the usual parameters; an empty value removes one.
+    /// The authorization request; `changes` replace or add to the usual parameters, an empty value removes one.
     pub(crate) fn request(&self, verifier: &str, changes: &[(&str, &str)]) -> String {
         let challenge = challenge(verifier);
         let usual = [
@@ -137,14 +137,14 @@ impl Application {
         client.post_form("/revoke", &[("token", token), ("client_id", &self.client_id)]).await
     }
 
-    /// The whole way: login, consent, code, tokens.
+    /// The whole flow: login, consent, code, tokens.
     pub(crate) async fn tokens(&self, home: &Home) -> Tokens {
         let authorized = self.authorize(&mut Browser::new(home)).await;
         Tokens::from(&self.redeem(&mut Client::new(home), &authorized).await)
     }
 }
 
-/// A parameter of the address that a redirect leads to; it must come exactly once.
+/// A parameter of the URL of a redirect; it must occur exactly once.
 pub(crate) fn parameter(reply: &Reply, name: &str) -> String {
     let values: Vec<_> =
         reply.location().query_pairs().filter(|(known, _)| known == name).map(|(_, v)| v.into_owned()).collect();

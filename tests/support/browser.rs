@@ -1,5 +1,5 @@
-//! `Browser`: keeps cookies as a browser does, reads the forms of the gateway's pages and sends them. What carries its requests
-//! is a [`Transport`]: `page.rs` has one over TLS to a gateway that runs, `tests/endpoints/page.rs` one without.
+//! `Browser`: keeps cookies as a browser does, and reads and submits the forms of the gateway's pages. It sends
+//! requests over a [`Transport`]: TLS to a running gateway in `page.rs`, no network in `tests/endpoints/page.rs`.
 #![allow(dead_code, reason = "each of the test programs that share it uses a part of it")]
 
 use bytes::Bytes;
@@ -8,14 +8,14 @@ use hyper::{Method, Request};
 
 use super::http::{Jar, Reply, encoded, request};
 
-/// What a browser sends its requests by.
+/// The transport of a browser's requests.
 pub(crate) trait Transport {
     async fn carry(&mut self, request: Request<Full<Bytes>>) -> Reply;
 }
 
 pub(crate) struct Browser<T> {
     pub(crate) client: T,
-    /// Of the gateway.
+    /// The gateway's URL.
     pub(crate) origin: String,
     pub(crate) cookies: Jar,
 }
@@ -25,7 +25,7 @@ impl<T: Transport> Browser<T> {
         Self { client, origin, cookies: Jar::default() }
     }
 
-    /// Sends a request with the cookies and keeps what is set; follows nothing.
+    /// Sends a request with the cookies and stores those that are set; follows no redirect.
     pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Reply {
         self.cookies.add_to(&mut request);
         let reply = self.client.carry(request).await;
@@ -33,12 +33,12 @@ impl<T: Transport> Browser<T> {
         reply
     }
 
-    /// Opens a link that stands on somebody else's page; follows nothing.
+    /// Opens a link on another site's page; follows no redirect.
     pub(crate) async fn get(&mut self, target: &str) -> Reply {
         self.send(request(Method::GET, target, &[("sec-fetch-site", "cross-site")], Bytes::new())).await
     }
 
-    /// Opens a link and follows redirects until a page, or until one leads away from the gateway.
+    /// Opens a link and follows redirects up to a page, or to a redirect to another site.
     pub(crate) async fn open(&mut self, target: &str) -> Reply {
         let reply = self.get(target).await;
         self.settle(reply).await
@@ -58,7 +58,7 @@ impl<T: Transport> Browser<T> {
         panic!("the gateway redirects in a circle: {reply:?}");
     }
 
-    /// Sends fields as a form of one of the gateway's own pages: under `no-referrer` a browser says `Origin: null` then.
+    /// Submits fields as a form of one of the gateway's own pages: under `no-referrer` a browser sends `Origin: null`.
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
         self.post_from(path, fields, &[("origin", "null"), ("sec-fetch-site", "same-origin")]).await
     }
@@ -68,14 +68,14 @@ impl<T: Transport> Browser<T> {
         self.send(request(Method::POST, path, &headers, encoded(fields))).await
     }
 
-    /// Sends a form as it is; follows nothing.
+    /// Sends a form as it is; follows no redirect.
     pub(crate) async fn submit(&mut self, form: &Form) -> Reply {
         let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.post(&form.action, &fields).await
     }
 }
 
-/// A form of a page: where it goes and what it holds.
+/// A form of a page: its target and its fields.
 #[derive(Debug, Clone)]
 pub(crate) struct Form {
     pub(crate) action: String,
@@ -83,7 +83,7 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// Puts a value in place of the field's own, or adds it.
+    /// Replaces the value of a field, or adds the field.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.fields.retain(|(known, _)| known != name);
         self.fields.push((name.to_owned(), value.to_owned()));
@@ -114,7 +114,7 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
     rest.split_once('"').map(|(value, _)| unescaped(value))
 }
 
-/// The forms of a page, without its buttons: pressing one is the caller's deed.
+/// The forms of a page, without its buttons: the caller presses one.
 pub(crate) fn forms(html: &str) -> Vec<Form> {
     html.split("<form")
         .skip(1)

@@ -1,4 +1,4 @@
-//! A small HTTP client that trusts the gateway's development CA and hides nothing: no redirects, no retries.
+//! A small HTTP client that trusts the gateway's development CA and does nothing by itself: no redirects, no retries.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -21,7 +21,7 @@ use super::gateway::Home;
 use super::http::{Connection, exchange, open};
 pub(crate) use super::http::{Fault, Reply, encoded, post_form, request};
 
-/// How long any answer is waited for, on a machine that is busy with other tests.
+/// How long to wait for a reply; the machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client; it keeps one connection alive.
@@ -29,7 +29,7 @@ pub(crate) struct Client {
     address: SocketAddr,
     authority: String,
     tls: TlsConnector,
-    /// Which address of its own it calls from; any, unless a test says.
+    /// The local address to connect from; any, unless a test sets it.
     from: Option<Ipv4Addr>,
     connection: Option<Connection>,
 }
@@ -74,13 +74,13 @@ impl Client {
         Ok(stream)
     }
 
-    /// A TLS connection of its own, for what a well-behaved client would not send.
+    /// A separate TLS connection, for bytes that a well-behaved client would not send.
     pub(crate) async fn raw(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let tcp = self.dial().await?;
         self.tls.connect(ServerName::try_from("localhost").expect("a name"), tcp).await
     }
 
-    /// A client that takes any certificate, to look at it.
+    /// A client that accepts any certificate, in order to inspect it.
     pub(crate) fn trusting_anybody(home: &Home) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -99,21 +99,21 @@ impl Client {
         }
     }
 
-    /// Names no host in the handshake from now on.
+    /// Sends no server name (SNI) in the handshake from now on.
     pub(crate) fn without_name(&mut self) {
         let mut config = rustls::ClientConfig::clone(self.tls.config());
         config.enable_sni = false;
         self.tls = TlsConnector::from(Arc::new(config));
     }
 
-    /// The certificate that the gateway shows, in DER.
+    /// The gateway's certificate, in DER.
     pub(crate) async fn certificate(&self) -> Vec<u8> {
         let stream = self.raw().await.expect("a TLS connection");
         let chain = stream.get_ref().1.peer_certificates().expect("a certificate");
         chain[0].to_vec()
     }
 
-    /// How it shakes hands.
+    /// The TLS configuration.
     pub(crate) fn config(&self) -> Arc<rustls::ClientConfig> {
         Arc::clone(self.tls.config())
     }
@@ -126,12 +126,12 @@ impl Client {
         TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").expect("a name"), tcp).await
     }
 
-    /// Sends bytes on a connection of its own and reads until the gateway closes it, at most five seconds.
+    /// Sends bytes on a separate connection and reads until the gateway closes it, for at most five seconds.
     pub(crate) async fn raw_exchange(&self, bytes: &[u8]) -> String {
         let mut stream = self.raw().await.expect("a TLS connection");
         stream.write_all(bytes).await.expect("the bytes can be sent");
         let mut answer = Vec::new();
-        // What was read before the time is up, or before a reset, is the answer.
+        // The answer is what arrived before the timeout or a reset.
         let _ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
         String::from_utf8_lossy(&answer).into_owned()
     }
@@ -139,7 +139,7 @@ impl Client {
     /// Sends a request whose target is a path, on the connection that is kept.
     ///
     /// # Errors
-    /// Whatever broke the connection; the next request opens another. No answer at all fails the test.
+    /// Any error of the connection; the next request opens another. A timeout fails the test.
     pub(crate) async fn try_send(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, Fault> {
         let what = format!("{} {}", request.method(), request.uri());
         let answer = tokio::time::timeout(PATIENCE, self.exchange(request)).await;
@@ -171,7 +171,7 @@ impl Client {
         self.try_send(request).await.unwrap_or_else(|fault| panic!("{what}: {fault}"))
     }
 
-    /// Posts a form, or says what broke the connection.
+    /// Posts a form.
     ///
     /// # Errors
     /// As [`Self::try_send`].
@@ -203,7 +203,7 @@ impl Client {
     }
 }
 
-/// Believes any certificate.
+/// Accepts any certificate.
 #[derive(Debug)]
 struct Anybody(Arc<rustls::crypto::CryptoProvider>);
 
@@ -259,13 +259,13 @@ pub(crate) fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>
 /// Asks the operator listener, which speaks plain HTTP.
 ///
 /// # Errors
-/// Whatever broke the connection.
+/// Any error of the connection.
 pub(crate) async fn ask_operator(operator: SocketAddr, target: &str) -> Result<Reply, Fault> {
     let asking = async {
         let mut connection = open(TcpStream::connect(operator).await?).await?;
         exchange(&mut connection, request(Method::GET, target, &[("host", "localhost")], Bytes::new())).await
     };
-    // Before it listens, its port may belong to somebody who never answers.
+    // Before it listens, another process may hold its port and never answer.
     tokio::time::timeout(Duration::from_secs(5), asking).await?
 }
 

@@ -1,4 +1,4 @@
-//! Every method of a store, for those that stand before one and hand each call on.
+//! Every method of a store, for wrappers that delegate each call.
 
 pub(crate) use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(crate) use mcpgate::store::{
     StoreStats, Update, Upkeep, UseReport,
 };
 
-/// Hands the traits with their methods to a macro. Figures are asked of `figures`, for they are no call that can fail.
+/// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
 macro_rules! every_method {
     ($with:ident) => {
         $with! {

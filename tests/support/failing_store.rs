@@ -1,5 +1,5 @@
-//! The one store of the tests that fails: at a call that the test names, before the deed or after it, or in one of the
-//! ways that a whole store can be ill. It counts its calls, too.
+//! A store that fails on demand: at one call, before or after the change, or in one of the ways that a whole store can
+//! fail. It counts its calls, too.
 #![allow(dead_code, reason = "each of the test programs that share it uses a part of it")]
 
 use std::collections::HashMap;
@@ -16,42 +16,42 @@ use every_method::*;
 #[macro_use]
 mod every_method;
 
-/// When a fault at one call strikes.
+/// When a fault occurs within a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moment {
-    /// Nothing is changed.
+pub(crate) enum FaultPoint {
+    /// Before the change: nothing is changed.
     Before,
-    /// The change is made and its acknowledgement is lost.
+    /// After the change: the acknowledgement is lost.
     After,
 }
 
-/// How the whole store is.
+/// The state of the whole store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Open,
     /// Every call fails.
     Down,
-    /// Every call waits until the state changes; those that look for tokens after they have read.
+    /// Every call waits until the state changes; token lookups read first and then wait.
     Held,
     /// The change log has a row that cannot be read.
     Damaged,
-    /// The same, and the tokens that fill memory are not told until the state changes.
+    /// The same, and the tokens that fill the cache are withheld until the state changes.
     DamagedAndSlow,
-    /// These tokens are read, and not told until the state changes.
+    /// These tokens are read, but withheld until the state changes.
     Slow,
 }
 
 pub(crate) struct FailingStore {
     pub(crate) inner: Arc<dyn Store>,
-    /// Calls until the fault, and its moment.
-    fault: Mutex<Option<(usize, Moment)>>,
-    /// Calls until another writer changes the store, and what it does: a test sets it to come between two calls.
+    /// The number of calls before the fault, and its point within the call.
+    fault: Mutex<Option<(usize, FaultPoint)>>,
+    /// The number of calls before another writer changes the store, and its change: it runs between two calls.
     pub(crate) meanwhile: Mutex<Option<(usize, BoxFuture<'static, ()>)>>,
     state: watch::Sender<State>,
     calls: Mutex<HashMap<&'static str, usize>>,
 }
 
-/// What does not count for a fault at one call: the tests themselves and the upkeep ask it.
+/// Methods that do not count towards a fault: tests and maintenance call them.
 const UNCOUNTED: &[&str] = &[
     "audit_after",
     "audit_before",
@@ -83,11 +83,11 @@ impl FailingStore {
     }
 
     /// The `n`-th call from now on (0 is the next) fails, once.
-    pub(crate) fn fail_at(&self, n: usize, moment: Moment) {
-        *self.fault.lock().unwrap() = Some((n, moment));
+    pub(crate) fn fail_at(&self, n: usize, point: FaultPoint) {
+        *self.fault.lock().unwrap() = Some((n, point));
     }
 
-    /// Takes the fault away; whether it has struck.
+    /// Removes the fault; returns whether it occurred.
     pub(crate) fn mend(&self) -> bool {
         self.fault.lock().unwrap().take().is_none()
     }
@@ -96,7 +96,7 @@ impl FailingStore {
         self.state.send_replace(state);
     }
 
-    /// How often the method of this name was called.
+    /// How often this method was called.
     pub(crate) fn calls(&self, name: &str) -> usize {
         self.calls.lock().unwrap().get(name).copied().unwrap_or_default()
     }
@@ -105,7 +105,7 @@ impl FailingStore {
         self.inner.stats()
     }
 
-    async fn before(&self, name: &'static str) -> Result<Option<Moment>, StoreError> {
+    async fn before(&self, name: &'static str) -> Result<Option<FaultPoint>, StoreError> {
         *self.calls.lock().unwrap().entry(name).or_default() += 1;
         if UNCOUNTED.contains(&name) {
             return Ok(None);
@@ -115,7 +115,7 @@ impl FailingStore {
             change.await;
         }
         match due(&mut self.fault.lock().unwrap()) {
-            Some(Moment::Before) => Err(fault()),
+            Some(FaultPoint::Before) => Err(fault()),
             struck => Ok(struck),
         }
     }
@@ -137,7 +137,7 @@ impl FailingStore {
     }
 }
 
-/// Counts a call; what was to come at it.
+/// Counts a call and returns the fault due at it.
 fn due<T>(planned: &mut Option<(usize, T)>) -> Option<T> {
     match planned {
         Some((0, _)) => planned.take().map(|(_, what)| what),

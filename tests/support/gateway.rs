@@ -1,4 +1,4 @@
-//! Starts the real binary with its own data directory, as an operator does, and ends it with the test.
+//! Starts the real binary with its own data directory, as an operator does, and stops it when the test ends.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::free_address::free_address;
 use super::password::PASSWORD;
 
-/// Cheap passwords and generous rates, so that a suite is quick; a test of a rate writes its own.
+/// Cheap password hashes and generous rates, so that a suite is quick; a test of a rate sets its own.
 pub(crate) const QUICK: &str = r#"
 [login]
 argon2_memory = "19MiB"
@@ -26,21 +26,21 @@ mcp_per_second = 100000
 mcp_burst = 100000
 "#;
 
-/// The binary under test: the one that was built for the tests, or the one that `MCPGATE_TEST_BINARY` names, so that a load
-/// test can be run against a release build.
-#[expect(clippy::disallowed_methods, reason = "the rule is for the program; this is a word to the tests")]
+/// The binary under test: the one built for the tests, or the one named by `MCPGATE_TEST_BINARY`, so that a load test
+/// can run against a release build.
+#[expect(clippy::disallowed_methods, reason = "the rule is for the program, not for its tests")]
 pub(crate) fn binary() -> String {
     std::env::var("MCPGATE_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_mcpgate").to_owned())
 }
 
-/// A gateway that is not running, or not yet.
+/// A gateway that is not running.
 pub(crate) struct Home {
     folder: TempDir,
-    /// Where the public listener is.
+    /// The address of the public listener.
     pub(crate) public: SocketAddr,
-    /// Where the operator listener is.
+    /// The address of the operator listener.
     pub(crate) operator: SocketAddr,
-    /// The upstream at `/mcp`, if not those of the configuration or the demo.
+    /// The upstream at `/mcp`; without it, those of the configuration or the demo.
     upstream: Option<String>,
 }
 
@@ -56,7 +56,7 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself, which the test has then seen.
+        // It may have exited already, as the test expected.
         let _ended = self.0.kill().and_then(|()| self.0.wait());
     }
 }
@@ -133,12 +133,12 @@ impl Home {
         std::fs::File::options().create(true).append(true).open(self.log()).expect("the log file")
     }
 
-    /// Where its output is.
+    /// The file with its output.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("gateway.log")
     }
 
-    /// Waits until the operator listener says that it is healthy.
+    /// Waits until the operator listener reports that it is healthy.
     pub(crate) async fn wait_until_healthy(&self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !super::client::is_healthy(self.operator).await {
@@ -182,9 +182,9 @@ impl Home {
         serde_json::from_str(&self.command_text(words)).unwrap_or(serde_json::Value::Null)
     }
 
-    /// The same for a command that prints a line of JSON for each of several things.
+    /// The same for a command that prints one JSON value per line.
     pub(crate) fn command_text(&self, words: &[&str]) -> String {
-        // A command that hangs fails by its exit code.
+        // A command that hangs is killed, and fails by its exit code.
         let output = Command::new("timeout")
             .args(["60", &binary()])
             .args(words)
@@ -205,13 +205,13 @@ impl Gateway {
         Home::new("", None).start().await
     }
 
-    /// Kills the process as `kill -9` does; its data remain.
+    /// Kills the process as `kill -9` does; its data remains.
     pub(crate) fn kill(self) -> Home {
         drop(self.process);
         self.home
     }
 
-    /// The CPU time that the process has spent.
+    /// The CPU time of the process, in steps of 10 ms.
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.0.id())).expect("it runs");
         // Fields 14 and 15 of proc(5), in ticks of 10 ms; the second field ends with the last parenthesis.
@@ -220,7 +220,7 @@ impl Gateway {
         Duration::from_millis(ticks * 10)
     }
 
-    /// The CPU time that the process has spent, exact to some milliseconds.
+    /// The CPU time of the process, accurate to a few milliseconds.
     pub(crate) fn fine_cpu_time(&self) -> Duration {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.0.id())).expect("it runs");
         // Nanoseconds on a CPU come first (Documentation/scheduler/sched-stats.rst). A thread may have ended meanwhile.
@@ -231,31 +231,31 @@ impl Gateway {
         Duration::from_nanos(tasks.filter_map(spent).sum())
     }
 
-    /// The memory that the process holds.
+    /// The resident memory of the process.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("proc(5) says so");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is documented in proc(5)");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
-    /// What the process has said so far.
+    /// The output of the process so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.home.log()).expect("the log")
     }
 
-    /// Waits until the process ends by itself, at most ten seconds; its exit code.
+    /// Waits up to ten seconds for the process to exit; returns its exit code.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             if let Some(status) = self.process.0.try_wait().expect("the process is ours") {
                 return status.code();
             }
-            assert!(Instant::now() < deadline, "the gateway does not end");
+            assert!(Instant::now() < deadline, "the gateway does not exit");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// The number of the process.
+    /// The process id.
     pub(crate) fn pid(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_child(&self.process.0)
     }
@@ -263,14 +263,14 @@ impl Gateway {
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.0.id().to_string();
-        // The shell's own, since a small system has no other.
+        // The shell's built-in `kill`: a small system has no other.
         let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().expect("a shell runs");
         assert!(sent.success(), "kill -s {name}");
     }
 }
 
-/// A gateway for all tests of a binary. Nobody drops a static, so a shell watches: when this process ends, by whatever
-/// means, the pipe closes and the shell ends the gateway.
+/// A gateway for all tests of a binary. A static is never dropped, so a shell watches: however this process ends, the
+/// pipe closes and the shell stops the gateway.
 pub(crate) fn shared(config: &str, upstream: Option<String>) -> Home {
     let home = Home::new(config, upstream);
     let log = std::fs::File::create(home.log()).expect("the log file");

@@ -1,4 +1,4 @@
-//! Golden files: what is printed is compared with a file, and `MCPGATE_BLESS=1` writes the file anew.
+//! Golden files: output is compared with a file; `MCPGATE_BLESS=1` rewrites the file.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! One exchange of HTTP, as every test client here makes it: what is sent, what comes back, what a browser keeps of it.
-#![allow(dead_code, reason = "each of the test programs that share it uses a part of it")]
+//! HTTP exchanges, shared by all test clients: requests, replies, and a cookie jar.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Whatever broke a connection.
+/// An error that broke a connection.
 pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// A connection that is open.
+/// An open connection.
 pub(crate) type Connection = http1::SendRequest<Full<Bytes>>;
 
-/// An answer, read to its end.
+/// A reply, read to its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -25,7 +25,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The only value of a header; empty if there is none. Two are a fault of their own.
+    /// The only value of a header; empty if there is none. More than one fails the test.
     pub(crate) fn header(&self, name: &str) -> &str {
         let values: Vec<_> = self.headers.get_all(name).iter().collect();
         assert!(values.len() < 2, "{name} comes {} times", values.len());
@@ -46,7 +46,7 @@ impl Reply {
         self.json()[name].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Where a redirect leads.
+    /// The target of a redirect.
     pub(crate) fn location(&self) -> url::Url {
         url::Url::parse(self.header("location")).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
     }
@@ -73,10 +73,10 @@ pub(crate) fn post_form(target: &str, form: &[(&str, &str)]) -> Request<Full<Byt
     request(Method::POST, target, &[("content-type", "application/x-www-form-urlencoded")], encoded(form))
 }
 
-/// Opens a connection over what carries it.
+/// Opens an HTTP connection over a stream.
 ///
 /// # Errors
-/// Whatever broke it.
+/// Any error of the connection.
 pub(crate) async fn open(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, Fault> {
     let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(driver);
@@ -86,7 +86,7 @@ pub(crate) async fn open(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 's
 /// Sends a request and reads its answer to the end.
 ///
 /// # Errors
-/// Whatever broke the connection.
+/// Any error of the connection.
 pub(crate) async fn exchange(connection: &mut Connection, request: Request<Full<Bytes>>) -> Result<Reply, Fault> {
     let (head, body) = connection.send_request(request).await?.into_parts();
     Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: body.collect().await?.to_bytes() })
@@ -111,7 +111,7 @@ impl std::ops::DerefMut for Jar {
 }
 
 impl Jar {
-    /// Adds the cookies to a request that brings none of its own.
+    /// Adds the cookies to a request that has none.
     pub(crate) fn add_to(&self, request: &mut Request<Full<Bytes>>) {
         if !self.0.is_empty() && !request.headers().contains_key("cookie") {
             let pairs: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -119,7 +119,7 @@ impl Jar {
         }
     }
 
-    /// Keeps what is set. RFC 6265bis 5.7: what `__Host-` asks for, or a browser drops the cookie.
+    /// Stores the cookies of a reply. RFC 6265bis 5.7: a browser drops a `__Host-` cookie without its attributes.
     pub(crate) fn keep(&mut self, reply: &Reply) {
         for set in reply.headers.get_all("set-cookie") {
             let text = set.to_str().expect("a readable cookie");

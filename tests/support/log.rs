@@ -1,5 +1,5 @@
-//! What is logged while a test runs. `#[tokio::test]` runs everything on the thread of the test, so a subscriber of this
-//! thread hears all of it.
+//! Captures log lines during a test. `#[tokio::test]` runs everything on the thread of the test, so a subscriber for
+//! this thread receives all of them.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -24,8 +24,8 @@ impl Write for Lines {
 pub(crate) struct Log {
     lines: Lines,
     _guard: DefaultGuard,
-    /// While there is one subscriber, tracing asks that of the thread which first comes by an event whether it is wanted at
-    /// all, and remembers the answer. With two it asks both.
+    /// With one subscriber, tracing caches the interest of the thread that first reaches an event. With two it asks
+    /// both.
     _second: Dispatch,
 }
 
@@ -38,12 +38,12 @@ impl Log {
         Self { lines, _guard: tracing::subscriber::set_default(subscriber), _second: second }
     }
 
-    /// Returns the lines at WARN, and forgets all.
+    /// Returns the lines at WARN, and clears the log.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.take(" WARN ")
     }
 
-    /// Returns the lines with this text, and forgets all.
+    /// Returns the lines with this text, and clears the log.
     pub(crate) fn take(&self, with: &str) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.lines.0.lock().unwrap());
         let text = String::from_utf8(bytes).unwrap();

@@ -1,5 +1,5 @@
-//! What a test needs to stand outside: the gateway as a separate process, a client that trusts its CA, a person with a
-//! cookie jar, an application that logs in, and an upstream that remembers what reached it.
+//! Tools for tests from outside: the gateway as a separate process, a client that trusts its CA, a user with a cookie
+//! jar, an application that logs in, and an upstream that records its requests.
 
 pub(crate) mod application;
 pub(crate) mod browser;

@@ -1,4 +1,4 @@
-//! Header fields of clients that no upstream ever gets (HD-01 to HD-09).
+//! Client header fields that are never forwarded to an upstream (HD-01 to HD-09).
 
 pub(crate) const NEVER_FORWARDED: [&str; 34] = [
     "Authorization",

@@ -1,4 +1,4 @@
-//! A person at a gateway that runs: signs in, decides, and goes where the gateway's redirects lead.
+//! A user of a running gateway: signs in, decides, and follows the gateway's redirects.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -23,7 +23,7 @@ impl Browser {
         Self::by(Client::new(home), home.origin())
     }
 
-    /// Fills in the login page and goes on to what follows.
+    /// Fills in the login page and follows the redirects.
     pub(crate) async fn log_in(&mut self, page: &Reply, name: &str, password: &str) -> Reply {
         let mut form = form_to(page, "/login");
         form.set("username", name);
@@ -32,7 +32,7 @@ impl Browser {
         self.settle(reply).await
     }
 
-    /// Opens an authorization URL and logs in as `admin` if asked; ends at the consent page or wherever else.
+    /// Opens an authorization URL and logs in as `admin` if asked; returns the consent page or whatever page follows.
     pub(crate) async fn ask(&mut self, target: &str) -> Reply {
         let page = self.open(target).await;
         if page.text().contains("action=\"/login\"") { self.log_in(&page, "admin", PASSWORD).await } else { page }
@@ -46,7 +46,7 @@ impl Browser {
     }
 }
 
-/// The form of a page that goes to `action`.
+/// The form on a page with this `action`.
 pub(crate) fn form_to(page: &Reply, action: &str) -> Form {
     let found = forms(&page.text()).into_iter().find(|form| form.action == action);
     found.unwrap_or_else(|| panic!("no form to {action} in {} {:?}\n{}", page.status, page.headers, page.text()))

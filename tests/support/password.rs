@@ -1,3 +1,3 @@
-//! The password of everybody in these tests, unless one is about passwords.
+//! The password of every account, except in tests of passwords.
 
 pub(crate) const PASSWORD: &str = "seven-boats-on-a-quiet-lake";

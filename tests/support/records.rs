@@ -1,6 +1,6 @@
-//! Records as most tests want them: one client, one account, one resource, and what leads from there to a token. A test
-//! names what matters to it and takes the rest from here.
-#![allow(dead_code, reason = "each of the test programs that share it uses a part of it")]
+//! Default records: one client, one account, one resource, and the records on the way to a token. A test sets the
+//! fields that matter to it and takes the rest from here.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
@@ -15,7 +15,7 @@ use mcpgate::store::{
     RotateRefresh, SetupLink, SignIn, Source,
 };
 
-/// The moment at which every case begins.
+/// The time at which every test begins.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) const MINUTE: Lifetime = Lifetime::from_secs(60);
 pub(crate) const HOUR: Lifetime = Lifetime::from_secs(3600);
@@ -101,7 +101,7 @@ pub(crate) fn account(name: &str) -> Account {
     }
 }
 
-/// A program that acts for itself.
+/// A service account.
 pub(crate) fn service(name: &str) -> Account {
     Account { subject: Subject::Service(subject(name)), password: None, password_set_at: None, ..account(name) }
 }
@@ -139,7 +139,7 @@ pub(crate) fn row_of(tenant: &TenantId, event: AuditEvent) -> AuditRow {
     AuditRow { tenant: tenant.clone(), ..row(event, START) }
 }
 
-/// More room than any case needs that is not about it.
+/// Limits that only tests of the limits reach.
 pub(crate) const PENDING: EphemeralLimits =
     EphemeralLimits { of_host: 10_000, of_site: 10_000, of_session: 10_000, in_all: 10_000 };
 
@@ -249,12 +249,12 @@ pub(crate) fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) 
     }
 }
 
-/// The keys of a deployment that was made for the test.
+/// The keys of a new deployment.
 pub(crate) fn keys() -> TokenKeys {
     TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap()
 }
 
-/// A configuration from the text of a gateway.toml, its data in a folder that is gone when this returns.
+/// A configuration from the text of a gateway.toml; its data directory is deleted when this returns.
 pub(crate) fn config(text: &str, overrides: Overrides) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");
@@ -295,7 +295,7 @@ pub(crate) fn grant_of(name: &str, at: Timestamp) -> Grant {
     }
 }
 
-/// A token of a grant, for as long as that lasts.
+/// A token of a grant, with the expiry of the grant.
 pub(crate) fn token_of(grant: &Grant, hash: TokenHash) -> AccessTokenRecord {
     AccessTokenRecord {
         hash,

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpSocket;
 
-/// A port of this machine that refuses connections as long as this lives: it is taken, and nobody listens there. One that
-/// was given back may be somebody else's by the time that it is tried.
+/// A local port that refuses connections while this value lives: it is bound, but not listening. A released port could
+/// be taken by another process before the test connects.
 pub(crate) struct Refusing(TcpSocket);
 
 impl Refusing {

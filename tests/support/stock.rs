@@ -8,10 +8,10 @@ use mcpgate::store::{AuditEvent, EmbeddedStore, GrantStore as _};
 use super::gateway::{Gateway, Home};
 use super::records;
 
-/// Tokens that are written at once.
+/// Tokens per batch.
 const AT_ONCE: usize = 1000;
 
-/// Issues a token to the administrator by the command line; the token and the id of its grant.
+/// Issues a token to the administrator with the command line; returns the token and the id of its grant.
 pub(crate) fn issued(home: &Home) -> [String; 2] {
     let issued = home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
     ["access_token", "session"].map(|member| issued[member].as_str().expect("a text").to_owned())
@@ -25,7 +25,7 @@ pub(crate) async fn stocked(home: Home, count: u64) -> Home {
     let now = SystemClock.now();
     let store = EmbeddedStore::open(&home.data().join("mcpgate.db"), None, now).expect("the store");
     let (live, _) = store.live_access_tokens(0, 1, now).await.expect("the tokens");
-    let like = live.first().expect("the one that was issued");
+    let like = live.first().expect("the token just issued");
     let names: Vec<_> = (0..count).map(|n| format!("token {n}")).collect();
     for names in names.chunks(AT_ONCE) {
         let inserted = names.iter().map(|name| {

@@ -1,4 +1,4 @@
-//! An upstream that remembers every request that reached it and answers any JSON-RPC call with an empty result.
+//! An upstream that records every request and answers any JSON-RPC call with an empty result.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ pub(crate) struct Seen {
     pub(crate) body: String,
 }
 
-/// The upstream; it runs on a thread of its own as long as the test binary.
+/// The upstream; it runs on its own thread until the test binary exits.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
     pub(crate) url: String,
@@ -41,7 +41,7 @@ impl Upstream {
                     let (stream, _) = listener.accept().await.expect("a connection");
                     let seen = Arc::clone(&shared);
                     let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
-                    // A gateway that is killed leaves broken connections; they are no concern of the upstream.
+                    // A killed gateway leaves broken connections; the upstream ignores them.
                     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
                 }
             });
@@ -50,14 +50,14 @@ impl Upstream {
         Self { url: format!("http://{address}/mcp"), seen }
     }
 
-    /// The requests whose body or target holds `marker`.
+    /// The requests with `marker` in the body or the target.
     pub(crate) fn seen(&self, marker: &str) -> Vec<Seen> {
-        let seen = self.seen.lock().expect("no test panics while it looks");
+        let seen = self.seen.lock().expect("no test panics while it holds the lock");
         seen.iter().filter(|one| one.body.contains(marker) || one.line.contains(marker)).cloned().collect()
     }
 }
 
-/// Returns whether this is how a connection begins that a gateway opens to look whether its upstream is there.
+/// Returns whether this is the start of a gateway's probe connection.
 pub(crate) fn is_trial(read: &[u8]) -> bool {
     const AGENT: &[u8] = b"user-agent: mcpgate/";
     read.is_empty() || read.windows(AGENT.len()).any(|part| part.eq_ignore_ascii_case(AGENT))
@@ -69,7 +69,7 @@ async fn answer(request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> Resu
     let text = String::from_utf8_lossy(&body).into_owned();
     let asked: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let line = format!("{} {}", head.method, head.uri);
-    seen.lock().expect("no test panics while it looks").push(Seen { line, headers: head.headers, body: text });
+    seen.lock().expect("no test panics while it holds the lock").push(Seen { line, headers: head.headers, body: text });
     let answer = serde_json::json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}}).to_string();
     let response = Response::builder().header("content-type", "application/json").body(Full::from(answer));
     Ok(response.expect("a response"))

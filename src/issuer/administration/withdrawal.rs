@@ -68,8 +68,8 @@ impl Administration {
     ///
     /// # Errors
     /// Those of the action; `Store(NotStored)` also if it was done earlier and is not stored yet.
-    pub async fn withdraw(&self, deed: &Withdrawal) -> Result<Withdrawn, AdministrationError> {
-        let withdrawn = match deed {
+    pub async fn withdraw(&self, operation: &Withdrawal) -> Result<Withdrawn, AdministrationError> {
+        let withdrawn = match operation {
             Withdrawal::Session { id } => self.revoke_grant(id).await.map(|()| Withdrawn::Sessions(1)),
             Withdrawal::Sessions { user, client } => {
                 self.revoke_grants(user.as_deref(), client.as_deref()).await.map(Withdrawn::Sessions)

@@ -36,8 +36,8 @@ pub enum CommandOutcome {
 
 /// Asks the server that runs on a data folder to end access. Blocks for at most 12 seconds.
 #[must_use]
-pub fn ask(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> CommandOutcome {
-    match exchange(data_dir, tenant, deed, Instant::now() + LONGEST_WAIT) {
+pub fn ask(data_dir: &Path, tenant: &TenantId, operation: &Withdrawal) -> CommandOutcome {
+    match exchange(data_dir, tenant, operation, Instant::now() + LONGEST_WAIT) {
         Ok(CommandReply::Done(withdrawn)) => CommandOutcome::Done(withdrawn),
         Ok(CommandReply::NotStored) => CommandOutcome::NotStored,
         Ok(CommandReply::Refused(why)) => CommandOutcome::Refused(why),
@@ -50,13 +50,13 @@ pub fn ask(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> CommandOutc
     }
 }
 
-fn exchange(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal, until: Instant) -> io::Result<CommandReply> {
+fn exchange(data_dir: &Path, tenant: &TenantId, operation: &Withdrawal, until: Instant) -> io::Result<CommandReply> {
     // The folder's owner could redirect root elsewhere by a symbolic link.
     if !std::fs::symlink_metadata(data_dir.join(COMMAND_SOCKET))?.file_type().is_socket() {
         return Err(io::Error::other(format!("{COMMAND_SOCKET} is not a socket")));
     }
     let mut stream = Limited { stream: at(data_dir, COMMAND_SOCKET, |path| connect(path, until))?, until };
-    let question = CommandRequest { version: VERSION, tenant: tenant.as_str().to_owned(), withdraw: deed.clone() };
+    let question = CommandRequest { version: VERSION, tenant: tenant.as_str().to_owned(), withdraw: operation.clone() };
     stream.write_all(&line(&question)?)?;
     let mut answer = Vec::new();
     BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut answer)?;
@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    fn deed() -> Withdrawal {
+    fn operation() -> Withdrawal {
         Withdrawal::DisableUser { name: "alice".to_owned() }
     }
 
@@ -144,7 +144,7 @@ mod tests {
             stream.write_all(said.as_bytes()).unwrap();
             asked
         });
-        let answer = ask(folder, &TenantId::default(), &deed());
+        let answer = ask(folder, &TenantId::default(), &operation());
         let asked = server.join().unwrap();
         assert_eq!(
             asked,
@@ -158,7 +158,7 @@ mod tests {
     fn a_command_believes_only_what_it_understands() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        assert_eq!(ask(at, &TenantId::default(), &deed()), CommandOutcome::NoServer);
+        assert_eq!(ask(at, &TenantId::default(), &operation()), CommandOutcome::NoServer);
         assert_eq!(answered(at, "{\"done\":\"done\"}\n"), CommandOutcome::Done(Withdrawn::Done));
         assert_eq!(answered(at, "\"not_stored\"\n"), CommandOutcome::NotStored);
         assert_eq!(answered(at, "{\"refused\":\"no account\"}\n"), CommandOutcome::Refused("no account".to_owned()));
@@ -168,10 +168,10 @@ mod tests {
         }
         // The socket left by a killed server; and a file that is no socket.
         drop(std::os::unix::net::UnixListener::bind(at.join(COMMAND_SOCKET)).unwrap());
-        assert_eq!(ask(at, &TenantId::default(), &deed()), CommandOutcome::NoServer);
+        assert_eq!(ask(at, &TenantId::default(), &operation()), CommandOutcome::NoServer);
         std::fs::remove_file(at.join(COMMAND_SOCKET)).unwrap();
         std::os::unix::fs::symlink("/run/elsewhere", at.join(COMMAND_SOCKET)).unwrap();
-        assert!(matches!(ask(at, &TenantId::default(), &deed()), CommandOutcome::Failed(_)));
+        assert!(matches!(ask(at, &TenantId::default(), &operation()), CommandOutcome::Failed(_)));
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         let listener = at(folder.path(), COMMAND_SOCKET, |path| std::os::unix::net::UnixListener::bind(path)).unwrap();
         let tried = |limit| {
             let until = Instant::now() + Duration::from_millis(limit);
-            let answer = exchange(folder.path(), &TenantId::default(), &deed(), until);
+            let answer = exchange(folder.path(), &TenantId::default(), &operation(), until);
             assert_eq!(answer.unwrap_err().kind(), ErrorKind::TimedOut);
             let over = Instant::now().saturating_duration_since(until);
             assert!(over < Duration::from_secs(2), "{over:?}");

@@ -82,8 +82,8 @@ impl Measured {
         Self { store, file, costs: BTreeMap::new(), _folder: folder }
     }
 
-    async fn done<T: std::fmt::Debug>(&mut self, what: &'static str, deed: impl Future<Output = Result<T>>) {
-        deed.await.unwrap();
+    async fn done<T: std::fmt::Debug>(&mut self, what: &'static str, operation: impl Future<Output = Result<T>>) {
+        operation.await.unwrap();
         let costs = taken(&self.file);
         assert!(!costs.is_empty(), "{what}: nothing was noted");
         assert!(self.costs.insert(what, costs).is_none(), "{what}");
@@ -91,9 +91,9 @@ impl Measured {
 }
 
 /// Runs the listed operations in order.
-macro_rules! deeds {
-    ($measured:ident, $($what:literal: $deed:expr;)*) => {
-        $($measured.done($what, $deed).await;)*
+macro_rules! operations {
+    ($measured:ident, $($what:literal: $operation:expr;)*) => {
+        $($measured.done($what, $operation).await;)*
     };
 }
 
@@ -112,7 +112,7 @@ async fn clients_and_sign_ins(m: &mut Measured, size: u32) {
     let (registered, later) =
         (new("registered", ClientOrigin::Registered), row(AuditEvent::ClientRegistered, START.plus(HOUR)));
     let (room, none) = (u64::MAX, 1);
-    deeds! { m,
+    operations! { m,
         "register": store.insert_client(registered.clone(), room, later.clone());
         "register the same": store.find_registered(&of, &registered.metadata, START.plus(HOUR));
         "register the same at once": store.insert_client(new("registered", ClientOrigin::Registered), room, later.clone());
@@ -143,7 +143,7 @@ async fn people(m: &mut Measured) {
         (Arc::clone(&m.store), tenant(), subject("alice"), row(AuditEvent::CodeIssued, START));
     let network = [192, 0, 2, 0].into();
     let (nothing, places) = (hash("nothing"), [LoginPlace::Host(network), LoginPlace::Network(network)]);
-    deeds! { m,
+    operations! { m,
         "find an account": store.find_account_by_name(&of, &login_name("alice"));
         "find no account": store.find_account_by_name(&of, &login_name("nobody"));
         "find an account by subject": store.find_account(&of, &alice);
@@ -173,7 +173,7 @@ async fn codes_and_tokens(m: &mut Measured) {
     let mut wrong = redeem("code", "t", START);
     wrong.presented.verifier = CodeVerifier::parse(&"x".repeat(43));
     let late = START.plus(HOUR);
-    deeds! { m,
+    operations! { m,
         "ask for a code": async { issue(&store, code("code", START)).await; Ok(()) };
         "find a code": store.find_code(&of, &hash("code"));
         "a wrong verifier": store.redeem_code(wrong.clone());
@@ -237,15 +237,15 @@ fn what_strangers_can_cause_costs_as_much_in_a_large_store_as_in_a_small_one() {
         db.execute_batch(migration.sql).unwrap();
     }
     let mut wrong = Vec::new();
-    for (deed, costs) in &large {
+    for (operation, costs) in &large {
         for (sql, steps) in costs {
-            let before = small.get(deed).and_then(|small| small.get(sql)).copied().unwrap_or_default();
+            let before = small.get(operation).and_then(|small| small.get(sql)).copied().unwrap_or_default();
             if *steps > before + before / 4 + 50 {
-                wrong.push(format!("{deed}: {before} steps grew to {steps}: {sql}"));
+                wrong.push(format!("{operation}: {before} steps grew to {steps}: {sql}"));
             }
             let changes = ["SELECT", "INSERT", "UPDATE", "DELETE"].iter().any(|verb| sql.starts_with(verb));
             for scan in if changes { scans(&db, sql) } else { Vec::new() } {
-                wrong.push(format!("{deed}: {scan}: {sql}"));
+                wrong.push(format!("{operation}: {scan}: {sql}"));
             }
         }
     }

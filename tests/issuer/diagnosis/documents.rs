@@ -63,9 +63,9 @@ pub(super) async fn documents(world: &World, walk: &mut Walk) {
     limits(world, walk).await;
 }
 
-/// How many documents may be added and fetched.
+/// Limits on adding and fetching documents.
 async fn limits(world: &World, walk: &mut Walk) {
-    // A new document counts like a registration.
+    // A new document counts as a registration.
     let few = World::with(|config| {
         config.metadata_documents.mode = MetadataDocumentMode::Open;
         config.rates.registrations_per_hour = 1;
@@ -78,7 +78,7 @@ async fn limits(world: &World, walk: &mut Walk) {
     few.begin_from(&caller(6), &ids[0], &[], None).await.unwrap();
     few.begin_from(&caller(6), &ids[1], &[], None).await.unwrap_err();
     assert!(walk.expect(Rule::TooManyDocuments).contains("key=\"rates.registrations_per_hour\""));
-    // Where there is no room there is one line, which says so.
+    // A full table is logged in one line.
     few.reload(|config| {
         config.rates.registrations_per_hour = 100;
         config.registration.max_clients = 1;
@@ -87,7 +87,7 @@ async fn limits(world: &World, walk: &mut Walk) {
     few.begin_from(&from, &ids[1], &[], None).await.unwrap_err();
     walk.expect(Rule::TooManyClients);
     assert_eq!(from.broken.get(), Some(&Rule::TooManyClients));
-    // One address may begin so many fetches only.
+    // The number of fetches per address is limited.
     for n in 100..1000 {
         let id = ClientId::parse(&document(n)).unwrap();
         world.begin_from(&caller(8), &id, &[], None).await.unwrap_err();
@@ -99,5 +99,5 @@ async fn limits(world: &World, walk: &mut Walk) {
             return;
         }
     }
-    panic!("there is no end of fetches");
+    panic!("the number of fetches is not limited");
 }

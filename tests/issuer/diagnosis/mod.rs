@@ -1,5 +1,5 @@
-//! What the log says of refusals: each rule has a line with what came and what was expected, `docs/errors.md` explains each,
-//! and no line has a secret in it.
+//! Refusals in the log: each rule has a line with the received and the expected value, `docs/errors.md` explains each
+//! rule, and no line contains a secret.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -78,7 +78,7 @@ async fn authorization(world: &World, walk: &mut Walk) {
         let refused = world.begin(&client.id, &[&[("state", "the state of the walk")], extra].concat(), None).await;
         assert!(refused.is_err(), "{rule:?}");
         let line = walk.expect(rule);
-        // As after a minute: what one address can cause is limited.
+        // Starts a new minute: each address is rate-limited.
         world.issuer.record_last_refusals().await;
         if rule == Rule::RedirectUriNotRegistered {
             assert!(line.contains("value=\"https://evil.example/cb?(12 bytes)\""), "{line}");
@@ -102,7 +102,7 @@ async fn authorization(world: &World, walk: &mut Walk) {
     let from = caller(77);
     while world.begin_from(&from, &client.id, &[], None).await.is_ok() {}
     assert!(walk.expect(Rule::RateLimited).contains("key=\"rates.authorize_per_second\""));
-    assert_eq!(from.broken.get(), Some(&Rule::RateLimited), "the access line says it, too");
+    assert_eq!(from.broken.get(), Some(&Rule::RateLimited), "the access log names the rule, too");
 }
 
 async fn sign_ins(world: &World, walk: &mut Walk) {
@@ -217,7 +217,7 @@ async fn authentication(world: &World, walk: &mut Walk) {
             assert!(line.contains("parameter=\"client_secret\" value=\"(7 bytes, letters and digits)\""), "{line}");
         }
     }
-    // Failures that are no wrong secret count by the rate alone.
+    // Failures other than a wrong secret count towards the rate only.
     for (sent, key) in [
         (pairs(&public, &[]), "rates.token_per_second"),
         (pairs(&secretive, &[("client_secret", "hunter2")]), "rates.client_failures_per_minute"),
@@ -327,7 +327,7 @@ async fn registrations(world: &World, walk: &mut Walk) {
     ] {
         assert!(world.request(&caller(5)).register(body.as_bytes()).await.is_err());
         walk.expect(rule);
-        // As after an hour.
+        // Starts a new hour.
         world.pass(3600);
     }
     let full = World::with(|config| config.registration.max_clients = 1).await;
@@ -352,7 +352,7 @@ async fn damage(walk: &mut Walk) {
     walk.expect(Rule::CodeDamaged);
 }
 
-/// `docs/errors.md` has a row for each rule, and none for another.
+/// `docs/errors.md` has exactly one row for each rule.
 #[test]
 fn the_page_of_errors_has_every_rule_with_what_it_expects() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md")).unwrap();
@@ -375,7 +375,7 @@ async fn what_is_refused_a_thousand_times_has_few_lines() {
         world.token_from(&caller(1), &[("client_id", "mcp_client_nobody")]).await.unwrap_err();
     }
     let lines = log.warnings().into_iter().filter(|line| line.contains("a request was refused")).count();
-    assert_eq!(lines, 20, "as many as rows of the audit trail");
+    assert_eq!(lines, 20, "as many lines as audit rows");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `Walk`: the rules that were broken so far, each with a line that says enough and no secret.
+//! `Walk`: collects the rules broken so far and checks that the log line of each is complete and holds no secret.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use mcpgate::oauth::Rule;
 use crate::driver::VERIFIER;
 use crate::log::Log;
 
-/// Rules that the faces see; `tests/endpoints/diagnosis.rs` walks them.
+/// Rules checked by the faces; `tests/endpoints/diagnosis.rs` covers them.
 pub(super) const OF_FACES: [Rule; 14] = [
     Rule::ContentType,
     Rule::ContentEncoding,
@@ -25,18 +25,18 @@ pub(super) const OF_FACES: [Rule; 14] = [
     Rule::PasswordsDiffer,
 ];
 
-/// Rules that no request of a walk breaks, and why.
+/// Rules that no request of a walk breaks, each with the reason.
 pub(super) const NOT_WALKED: [(Rule, &str); 7] = [
-    (Rule::DiskNearlyFull, "it takes a disk; tests/outside fills one"),
-    (Rule::BodyTooSlow, "it takes its time; tests/outside has slow bodies"),
-    (Rule::BodyBrokenOff, "nobody is left to be answered"),
-    (Rule::UserDenied, "a person's decision, which is a deed and no refusal of ours"),
-    (Rule::SignInBeforeLogin, "a second line of defence: a session is bound by the login only"),
-    (Rule::SignInDamaged, "damage of the store"),
-    (Rule::RefreshNotGranted, "a client that may refresh gets grants that may"),
+    (Rule::DiskNearlyFull, "it needs a full disk; tests/outside covers it"),
+    (Rule::BodyTooSlow, "it needs a slow body; tests/outside covers it"),
+    (Rule::BodyBrokenOff, "the client has disconnected"),
+    (Rule::UserDenied, "the user's decision, not a refusal by the gateway"),
+    (Rule::SignInBeforeLogin, "a second line of defence: only the login binds a session"),
+    (Rule::SignInDamaged, "it needs a damaged store"),
+    (Rule::RefreshNotGranted, "a client that may refresh only gets grants that allow it"),
 ];
 
-/// Rules that no value breaks: something is missing, or what was asked for is fine and cannot be had now.
+/// Rules without an offending value: a parameter is missing, or a valid request cannot be served now.
 const NOTHING_CAME: [Rule; 25] = [
     Rule::AccountOrResourceGone,
     Rule::ChallengeMethodMissing,
@@ -65,23 +65,23 @@ const NOTHING_CAME: [Rule; 25] = [
     Rule::TooManyClients,
 ];
 
-/// Values that stand in the requests of the walk and may stand in no line.
+/// Values that requests of the walk contain and log lines must not.
 const SECRETS: [&str; 6] =
     ["hunter2", "the state of the walk", "eyJhbGciOiJub25lIn0", VERIFIER, "mcp_code_", "mcp_refresh_"];
 
-/// One walk: what has been refused so far.
+/// One walk: the rules refused so far.
 pub(super) struct Walk {
     pub(super) log: Log,
     pub(super) seen: BTreeSet<&'static str>,
 }
 
 impl Walk {
-    /// Checks that exactly this rule was broken since the last look, and that its line says all that there is to say.
+    /// Checks that exactly this rule was broken since the last call, and that its log line is complete.
     pub(super) fn expect(&mut self, rule: Rule) -> String {
         let lines: Vec<_> =
             self.log.warnings().into_iter().filter(|line| line.contains("a request was refused")).collect();
         let [line] = lines.as_slice() else { panic!("{rule:?}: {lines:?}") };
-        // What a document breaks stands in the detail.
+        // For documents, the detail names the rule.
         let is_named =
             line.contains(&format!("rule=\"{}\"", rule.label())) || line.contains(&format!("\"{}: ", rule.label()));
         assert!(is_named && line.contains(" expected=\"") && line.contains(" address=198.51."), "{rule:?}: {line}");

@@ -1,4 +1,4 @@
-//! Rows that were edited and bytes that flipped: an error or a refusal, never another answer.
+//! Edited rows and flipped bytes: they cause an error or a refusal, never a different answer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ fn an_edited_code_is_never_honoured() {
             let refused = opened.store.redeem_code(request).await.unwrap();
             assert!(matches!(refused, Redemption::Refused(CodeRefusal::Damaged)), "{edit}: {refused:?}");
             assert!(!is_live(&opened.store, "t", START).await);
-            assert_eq!(opened.store.newest_audit().await.unwrap(), before, "{edit}: whoever asked records it");
+            assert_eq!(opened.store.newest_audit().await.unwrap(), before, "{edit}: the caller records it");
             assert!(!opened.store.check().await.unwrap().is_empty(), "{edit}");
         });
     }
@@ -62,7 +62,7 @@ fn an_edited_grant_or_token_is_an_error_and_the_others_go_on() {
     });
 }
 
-/// Everything that decides about anybody, as the store tells it; `None` where it refuses or fails.
+/// Every answer of the store that decides about access; `None` where it refuses or fails.
 async fn answers(store: &Arc<dyn Store>) -> Vec<Option<String>> {
     fn told<T: std::fmt::Debug>(answer: Result<Option<T>, StoreError>) -> Option<String> {
         answer.ok().flatten().map(|found| format!("{found:?}"))
@@ -86,7 +86,7 @@ async fn answers(store: &Arc<dyn Store>) -> Vec<Option<String>> {
 
 const FAMILIES: usize = 12;
 
-/// Flips one byte of the file and asks everything. A changed answer is a failure.
+/// Flips one byte of the file and makes every query. A changed answer is a failure.
 fn ask_damaged(intact: &[u8], position: usize, file: &Path, expected: &[Option<String>]) -> bool {
     let mut bytes = intact.to_vec();
     bytes[position] ^= 0xff;
@@ -110,7 +110,7 @@ fn ask_damaged(intact: &[u8], position: usize, file: &Path, expected: &[Option<S
                 assert!(expected.contains(&told), "byte {position}: {told:?}");
             }
         }
-        // A revoked family must not come back, whatever was hit.
+        // A revoked family must not come back, whichever byte is flipped.
         let request = RotateRefresh { grant: grant_id("revoked"), ..rotate("revoked", 0, "x", START) };
         let revived = store.rotate_refresh_token(request).await;
         assert!(!matches!(revived, Ok(Rotation::Rotated(..) | Rotation::Retried(..))), "byte {position}: {revived:?}");
@@ -138,7 +138,7 @@ fn st_03_a_flipped_byte_never_changes_an_answer() {
     let intact = std::fs::read(&opened.file).unwrap();
     drop(opened.other);
     let damaged = opened.file.with_file_name("damaged.db");
-    // Rows are written from the end of a page towards its middle, page heads at its beginning: sample both in each page.
+    // Rows fill a page from its end, the page header is at its beginning: sample both in each page.
     let mut noticed = 0;
     let mut state = 0x9e37_79b9_u32;
     let mut sampled = 0;
@@ -151,5 +151,5 @@ fn st_03_a_flipped_byte_never_changes_an_answer() {
             noticed += usize::from(ask_damaged(&intact, page * 4096 + within, &damaged, &expected));
         }
     }
-    assert!(noticed > sampled / 20, "the samples hit what matters: {noticed} of {sampled}");
+    assert!(noticed > sampled / 20, "too few samples hit used bytes: {noticed} of {sampled}");
 }

@@ -1,4 +1,4 @@
-//! A full disk, a disk that cannot flush, a disk that cannot be written: told, survived, nothing lost. `faults.c`
+//! A full disk, a disk that cannot flush, a disk that cannot be written: reported, survived, nothing lost. `faults.c`
 //! is preloaded into a child process, which runs the test itself.
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::world::*;
 
 pub(super) const FAULTS: &str = "MCPGATE_TEST_FAULTS";
 
-/// A folder for the store and one for the faults that are on.
+/// A folder for the store and one for the active faults.
 struct Disk {
     faults: PathBuf,
     file: PathBuf,
@@ -35,7 +35,7 @@ impl Disk {
 
 /// Turns a fault on; see `faults.c`.
 pub(super) fn put_fault(faults: &Path, fault: &str, budget: usize) {
-    // Under another name first: what is written by the process itself must not be counted.
+    // Under another name first, so that this write does not count.
     let unnamed = faults.join("next");
     std::fs::write(&unnamed, format!("{budget:<12}")).unwrap();
     std::fs::rename(unnamed, faults.join(fault)).unwrap();
@@ -69,7 +69,7 @@ fn on_a_failing_disk(name: &str, test: impl FnOnce(Disk)) {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("1 passed"), "the child ran the test: {text}");
+    assert!(text.contains("1 passed"), "the child did not run the test: {text}");
 }
 
 fn is_told<T: std::fmt::Debug>(answer: &Result<T, StoreError>, word: &str) -> bool {
@@ -125,7 +125,7 @@ fn st_01_a_full_disk_while_opening_is_told() {
     });
 }
 
-/// The store of a server, which keeps what it could not write, and what it told.
+/// A server's store, which keeps revocations that it could not write, and the changes that it announced.
 fn open_of_server(disk: &Disk) -> (ServerLock, Arc<dyn Store>, Arc<Mutex<Vec<Change>>>) {
     let lock = ServerLock::acquire(disk.file.parent().unwrap()).unwrap();
     let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&disk.file, Some(&lock), START).unwrap());
@@ -138,7 +138,7 @@ fn open_of_server(disk: &Disk) -> (ServerLock, Arc<dyn Store>, Arc<Mutex<Vec<Cha
 fn until_stored(store: &Arc<dyn Store>) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while store.stats().unstored > 0 {
-        assert!(Instant::now() < deadline, "it is never stored");
+        assert!(Instant::now() < deadline, "the revocations are never stored");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -166,7 +166,7 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             assert!(!is_live(&store, "one token", START).await && is_live(&store, "two token", START).await);
             let page = store.live_access_tokens(0, 100, START).await.unwrap().0;
             assert!(page.iter().all(|token| token.grant != grant_id("one")) && page.len() == 2);
-            // Again: a restart would forget it still.
+            // A second call is not stored either: a restart would still lose the revocation.
             assert!(is_not_stored(&store.revoke_grant(grant_id("one"), revoked()).await));
             assert!(is_not_stored(&store.revoke_access_token(&hash("two token"), revoked()).await));
             assert!(!is_live(&store, "two token", START).await);
@@ -176,17 +176,17 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             let account = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
             assert_eq!(account.status, AccountStatus::Disabled);
             assert!(store.find_code(&tenant(), &hash("code")).await.unwrap().is_none());
-            assert!(store.append_audit(revoked()).await.is_err(), "nothing else is done");
+            assert!(store.append_audit(revoked()).await.is_err(), "all other writes fail");
             assert_eq!(store.stats().unstored, 3);
-            assert_eq!(changes(&store, &before).await, [], "the change log says what is stored");
+            assert_eq!(changes(&store, &before).await, [], "the change log holds stored changes only");
 
-            // Whoever else reads the file sees what is stored, and is not kept waiting.
+            // Other readers of the file see the stored state, and do not wait.
             let began = Instant::now();
             let beside = open_store(&disk.file);
             assert!(is_live(&beside, "one token", START).await);
             assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-            // Whoever else would write is refused: what is stored afterwards is older.
-            // The server tries again each second: also while a try has just failed.
+            // Other writers are refused: the revocations that are stored later are older than their writes.
+            // The server retries every second; writers are refused between its attempts, too.
             let until = Instant::now() + Duration::from_millis(2500);
             while Instant::now() < until {
                 let refused = beside.append_audit(revoked()).await;
@@ -195,7 +195,7 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             disk.stop("enospc");
             until_stored(&store);
             let kinds = changes(&store, &before).await;
-            assert_eq!(kinds, *told.lock().unwrap(), "the change log says what was told");
+            assert_eq!(kinds, *told.lock().unwrap(), "the change log matches the announced changes");
             drop(beside);
             assert_eq!(store.revoke_grant(grant_id("one"), revoked()).await.unwrap(), Update::NotFound);
             let refreshed = store.rotate_refresh_token(rotate("three", 0, "t", START)).await.unwrap();
@@ -244,12 +244,12 @@ fn rv_05_what_is_used_a_second_time_ends_its_grant_while_nothing_can_be_written(
             assert!(matches!(answer, Ok(Rotation::Reused(id)) if id == grant_id("refresh")), "{answer:?}");
             let recorded = store.record_uses(report.clone()).await.unwrap();
             assert_eq!(recorded.ended, [(tenant(), grant_id("void"))]);
-            assert!(matches!(recorded.unwritten, Some(StoreError::Unavailable(_))), "it is to be reported again");
+            assert!(matches!(recorded.unwritten, Some(StoreError::Unavailable(_))), "the caller must report it again");
             assert_eq!(*told.lock().unwrap(), names.map(|name| Change::GrantRevoked(tenant(), grant_id(name))));
             for (token, stands) in [("code token", false), ("t", false), ("second", false), ("other token", true)] {
                 assert_eq!(is_live(&store, token, START).await, stands, "{token}");
             }
-            // Again, and what ends nothing, are refused as every write is.
+            // Repeated calls, and calls that end nothing, fail like every write.
             assert!(replay().await.is_err() && reuse().await.is_err() && store.record_uses(report).await.is_err());
             assert!(store.redeem_code(redeem("unused", "x", START)).await.is_err());
             assert!(store.rotate_refresh_token(rotate("other", 0, "x", START)).await.is_err());
@@ -258,7 +258,7 @@ fn rv_05_what_is_used_a_second_time_ends_its_grant_while_nothing_can_be_written(
             disk.stop("enospc");
             until_stored(&store);
             let kinds = changes(&store, &before).await;
-            assert_eq!(kinds, *told.lock().unwrap(), "the change log says what was told");
+            assert_eq!(kinds, *told.lock().unwrap(), "the change log matches the announced changes");
             let rows = events(&store, rows_before).await;
             assert_eq!(rows, [AuditEvent::CodeReplayed, AuditEvent::RefreshReused, AuditEvent::RefreshReused]);
             drop((store, lock));
@@ -323,7 +323,7 @@ fn rv_05_what_was_not_stored_is_forgotten_by_a_restart_and_more_than_there_is_ro
             };
             disk.start("enospc", 0);
             assert!(is_not_stored(&revoke(&store, "g1").await));
-            // Of one account 64, of all accounts 768, and the others are for operators.
+            // Limits: 64 per account, 768 for all accounts; the rest is for operators.
             fill(&row(AuditEvent::AccountDisabled, START), 63).await;
             for n in 1..12 {
                 let of = Some(subject(&format!("account{n}")));
@@ -335,7 +335,7 @@ fn rv_05_what_was_not_stored_is_forgotten_by_a_restart_and_more_than_there_is_ro
             let last = revoke(&store, "g2").await;
             assert!(matches!(last, Err(StoreError::Unavailable(_))), "{last:?}");
             assert!(is_live(&store, "g2 token", START).await && !is_live(&store, "g1 token", START).await);
-            // A command, which ends a moment later, keeps nothing.
+            // A command keeps nothing, because it exits at once.
             let beside = open_store(&disk.file);
             let refused = revoke(&beside, "g2").await;
             assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
@@ -343,7 +343,7 @@ fn rv_05_what_was_not_stored_is_forgotten_by_a_restart_and_more_than_there_is_ro
             disk.stop("enospc");
             assert!(is_live(&open_store(&disk.file), "g1 token", START).await);
 
-            // Where there is room again by then, the end of the process stores it.
+            // If there is space again when the process exits, it stores the revocation.
             let (lock, store, _) = open_of_server(&disk);
             disk.start("enospc", 0);
             assert!(is_not_stored(&revoke(&store, "g1").await));
@@ -365,12 +365,12 @@ fn st_06_after_a_failed_flush_nothing_is_written_until_a_restart() {
             let failed = store.rotate_refresh_token(rotate("g", 0, "t", START)).await;
             assert!(failed.is_err(), "{failed:?}");
             disk.stop("eio");
-            // The flush would succeed now, but the data that it lost would not come back.
+            // The flush would succeed now, but the lost data would not come back.
             for _ in 0..3 {
                 let refused = store.append_audit(row(AuditEvent::LoginFailed, START)).await;
                 assert!(is_told(&refused, "until a restart"), "{refused:?}");
             }
-            assert!(is_live(&store, "g token", START).await, "reading goes on");
+            assert!(is_live(&store, "g token", START).await, "reads still work");
             drop(store);
             let again: Arc<dyn Store> = open_store(&disk.file);
             assert_eq!(again.check().await.unwrap(), Vec::<String>::new());

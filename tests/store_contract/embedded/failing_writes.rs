@@ -1,4 +1,4 @@
-//! A write that fails takes its whole operation back, and only that; a lock that is held too long is told in time.
+//! A failed write rolls back its whole operation, and only that; a lock that is held too long is reported in time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use super::{Opened, opened, state};
 use crate::wait;
 use crate::world::*;
 
-/// Makes every write of a kind to a table fail, as a broken disk or a defect would.
+/// Makes every write of a kind to a table fail, as a broken disk or a bug would.
 fn fail(opened: &Opened, write: &str) {
-    let (deed, table) = write.split_once(' ').unwrap();
-    let trigger = format!("CREATE TRIGGER fault BEFORE {deed} ON {table} BEGIN SELECT RAISE(ABORT, 'fault'); END");
+    let (operation, table) = write.split_once(' ').unwrap();
+    let trigger = format!("CREATE TRIGGER fault BEFORE {operation} ON {table} BEGIN SELECT RAISE(ABORT, 'fault'); END");
     opened.other.execute_batch(&trigger).unwrap();
 }
 
@@ -193,19 +193,19 @@ fn one_failing_operation_does_not_harm_those_beside_it() {
         )
         .unwrap();
     wait(async {
-        let deeds = (0..200u64).map(|n| {
+        let operations = (0..200u64).map(|n| {
             let store = Arc::clone(&opened.store);
             let mut row = row(AuditEvent::LoginFailed, START);
             row.target = Some(if n % 2 == 1 { "odd" } else { "even" }.to_owned());
             async move { store.append_audit(row).await }
         });
-        let answers = futures_util::future::join_all(deeds).await;
+        let answers = futures_util::future::join_all(operations).await;
         for (n, answer) in answers.iter().enumerate() {
             assert_eq!(answer.is_ok(), n % 2 == 0, "{n}: {answer:?}");
         }
         assert_eq!(opened.store.newest_audit().await.unwrap(), 100);
         let stats = opened.store.stats();
-        assert!(stats.commits < 200, "they shared transactions: {stats:?}");
+        assert!(stats.commits < 200, "they did not share transactions: {stats:?}");
         assert_eq!(stats.failures, 100);
     });
 }
@@ -225,7 +225,7 @@ fn a_lock_held_too_long_is_told_in_time_and_reading_goes_on() {
         assert!(is_live(store, "g token", START).await);
         opened.other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(store.sweep(START, DAY).await.unwrap(), 0);
-        assert!(store.stats().failing, "a sweep that finds nothing says nothing of writing");
+        assert!(store.stats().failing, "a sweep without work does not show that writes succeed");
         rotated(store.rotate_refresh_token(rotate("g", 0, "t", START)).await.unwrap());
         assert!(!store.stats().failing);
     });

@@ -1,4 +1,4 @@
-//! The file: who may read it, what is refused at the door, several processes on it, copies of it.
+//! The file: its permissions, files that are refused on opening, several processes on it, copies of it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -49,7 +49,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .unwrap();
     assert_eq!(tables, 1);
-    assert!(matches!(refusal(folder.path()), StoreError::Unavailable(_)), "a folder is no file");
+    assert!(matches!(refusal(folder.path()), StoreError::Unavailable(_)), "a folder is not a file");
 }
 
 #[test]
@@ -59,14 +59,14 @@ fn st_03_an_emptied_or_cut_off_file_is_refused_and_never_begun_anew() {
     drop((opened.store, opened.other));
     let file = &opened.file;
     let whole = std::fs::read(file).unwrap();
-    assert!(!file.with_file_name("mcpgate.db-wal").exists(), "all of it is in the file");
+    assert!(!file.with_file_name("mcpgate.db-wal").exists(), "all data is in the main file");
     for length in
         [0, 1, 99, 100, 512, 4095, 4096, whole.len() / 2, whole.len() - 4096, whole.len() - 512, whole.len() - 1]
     {
         std::fs::write(file, &whole[..length]).unwrap();
         let refused = refusal(file);
         assert!(matches!(refused, StoreError::Corrupt(_)), "{length}: {refused}");
-        assert_eq!(std::fs::read(file).unwrap(), whole[..length], "{length}: it is left alone");
+        assert_eq!(std::fs::read(file).unwrap(), whole[..length], "{length}: the file is unchanged");
     }
     std::fs::remove_file(file).unwrap();
     std::fs::write(file.with_file_name("mcpgate.db-wal"), "the log of a lost store").unwrap();
@@ -107,7 +107,7 @@ fn st_05_one_server_on_a_folder_and_the_command_line_beside_it() {
     let folder = opened.file.parent().unwrap();
     let lock = ServerLock::acquire(folder).unwrap();
     let refused = ServerLock::acquire(folder).expect_err("a second server").to_string();
-    assert!(refused.contains(&std::process::id().to_string()), "it names the other: {refused}");
+    assert!(refused.contains(&std::process::id().to_string()), "the error does not name the other process: {refused}");
     wait(async {
         settle(&opened.store).await;
         grant(&opened.store, "g", START).await;
@@ -180,7 +180,7 @@ fn the_schema_document_names_every_table_and_field() {
         }
     }
     assert!(missing.is_empty(), "docs/storage-schema.md does not describe {missing:?}");
-    // The kinds of change are a closed list too.
+    // The kinds of change are a closed list, too.
     let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/change.rs")).unwrap();
     let kinds: Vec<_> = source
         .lines()
@@ -207,7 +207,7 @@ fn rt_17_a_family_takes_as_much_room_after_many_rotations_as_after_few() {
                 rotated(opened.store.rotate_refresh_token(rotate("a", generation, &token, now)).await.unwrap());
             }
             opened.store.sweep(now, Lifetime::from_secs(86_400)).await.unwrap();
-            // But for what is kept by time: the audit trail and the changes of the last day.
+            // Except rows that are kept by age: the audit trail and the changes of the last day.
             sizes.push(state(&opened.other).iter().filter(|row| !row.starts_with("change_log:")).count());
         }
         assert_eq!(sizes[1], sizes[0]);

@@ -1,4 +1,4 @@
-//! Killed in the middle of writing, again and again: what was acknowledged is there, nothing is there by half.
+//! Repeated kills during writes: acknowledged operations survive, and none survives in part.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -23,7 +23,7 @@ fn tell(line: &str) {
     out.flush().unwrap();
 }
 
-/// The process that is killed: several threads rotate and revoke, and tell each deed once it is acknowledged.
+/// The process that is killed: several threads rotate and revoke, and print each operation once it is acknowledged.
 fn victim(file: &Path, round: &str) {
     let store = open_store(file);
     wait(settle_once(&store));
@@ -59,7 +59,7 @@ async fn settle_once(store: &Arc<dyn Store>) {
     }
 }
 
-/// What a family had come to when its last deed was acknowledged.
+/// The state of a family after its last acknowledged operation.
 #[derive(Default, Debug)]
 struct Acknowledged {
     generation: u32,
@@ -71,14 +71,14 @@ async fn assert_kept(store: &Arc<dyn Store>, told: &HashMap<String, Acknowledged
     for (name, acknowledged) in told {
         let found = store.find_grant(&tenant(), grant_id(name)).await.unwrap().expect("a granted family is there");
         assert!(found.generation >= acknowledged.generation, "{name}: {found:?}, {acknowledged:?}");
-        // One deed under way, and one whose telling was the line that may have been cut.
+        // One operation was under way, and the line of another may have been truncated.
         assert!(found.generation <= acknowledged.generation + 2, "{name}: {found:?}, {acknowledged:?}");
         if acknowledged.revoked {
             assert!(found.revoked_at.is_some(), "{name} was revoked");
             let token = format!("{name} {}", acknowledged.generation.saturating_sub(1));
             assert!(!is_live(store, &token, START).await, "{name} has a token");
         }
-        // A generation is honoured once, whichever process honoured it.
+        // A generation is used once, whichever process used it.
         if acknowledged.generation > 0 && found.revoked_at.is_none() {
             let late = START.plus(DAY).plus(HOUR);
             let reused =
@@ -106,12 +106,12 @@ fn st_02_kills_lose_nothing_acknowledged() {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut told: HashMap<String, Acknowledged> = HashMap::new();
         let mut count = 0;
-        // A prime step, so that the kill meets each kind of deed at some time.
+        // A prime step, so that kills hit every kind of operation.
         let enough = 1 + (round * 37) % 300;
         let mut note = |line: String| {
             let Some((_, told_line)) = line.split_once("ACK ") else { return };
-            let (deed, rest) = told_line.split_once(' ').unwrap();
-            match deed {
+            let (operation, rest) = told_line.split_once(' ').unwrap();
+            match operation {
                 "granted" => drop(told.insert(rest.to_owned(), Acknowledged::default())),
                 "revoked" => told.get_mut(rest).unwrap().revoked = true,
                 _ => {
@@ -126,7 +126,7 @@ fn st_02_kills_lose_nothing_acknowledged() {
         }
         process.kill().unwrap();
         process.wait().unwrap();
-        // What it told between our last look and its end counts too; the last line may be cut.
+        // Output between the last read and the kill counts, too; the last line may be truncated.
         let mut rest: Vec<_> = lines.collect();
         rest.pop();
         rest.into_iter().for_each(&mut note);

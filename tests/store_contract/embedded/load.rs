@@ -1,4 +1,4 @@
-//! Load: what others wait for while strangers begin authorizations as fast as the writer takes them.
+//! Load: how long other writes wait while strangers begin authorizations as fast as the writer accepts them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use super::opened;
 use crate::wait;
 use crate::world::*;
 
-/// As many as the gateway lets be pending, and how many are begun: the last third of them has to make room.
+/// The gateway's limits, and the number of authorizations begun: the last third of them evicts others.
 const LIMITS: EphemeralLimits = EphemeralLimits { of_host: 200, of_site: 800, of_session: 50, in_all: 20_000 };
 const BEGUN: u32 = 30_000;
-/// What waits for the writer together.
+/// The number of concurrent writes.
 const AT_ONCE: u32 = 50;
-/// What a write of somebody else may wait for. The machine may be busy with other tests.
+/// The longest wait allowed for another write. The machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// One of 4,000 hosts at 2,000 sites: each holds fewer than it may.
+/// One of 4,000 hosts at 2,000 sites: each stays below its limit.
 fn somewhere(n: u32) -> Source {
     let [_, _, a, b] = (n % 2000).to_be_bytes();
     let host = if n % 4000 < 2000 { 1 } else { 2 };
@@ -56,7 +56,10 @@ fn pending_authorizations_cost_the_writer_the_same_however_many_there_are() {
             let (_, waited) = tokio::join!(join_all(strangers), other);
             waits.push(waited);
         }
-        assert!(store.find_ephemeral(&own.key, START).await.unwrap().is_some(), "others pushed it out");
+        assert!(
+            store.find_ephemeral(&own.key, START).await.unwrap().is_some(),
+            "the user's own authorization was evicted"
+        );
         let longest = waits.iter().max().copied().unwrap();
         let third = waits.len() / 3;
         let (empty, full) = (median(waits[..third].to_vec()), median(waits[waits.len() - third..].to_vec()));

@@ -1,4 +1,4 @@
-//! What only a file can suffer: failing writes, locks, a full or broken disk, kills, flipped bytes.
+//! Faults that only a file has: failing writes, locks, a full or broken disk, kills, flipped bytes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ mod load;
 mod restore;
 mod schemas;
 
-/// A store in a folder of its own, and another connection to its file.
+/// A store in its own folder, and a second connection to its file.
 struct Opened {
     store: Arc<dyn Store>,
     file: PathBuf,
@@ -35,7 +35,7 @@ fn opened() -> Opened {
     Opened { store, file, other, _folder: folder }
 }
 
-/// Every row of every table that a refused request must leave as it is (all but audit).
+/// Every row of every table that a refused request must not change (all except audit).
 fn state(db: &Connection) -> Vec<String> {
     let mut tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'audit'").unwrap();
     let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();

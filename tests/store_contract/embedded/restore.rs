@@ -1,4 +1,4 @@
-//! Backups that are put back, and stores of an older program: what ends, what is kept, and that no server runs meanwhile.
+//! Restored backups, and stores of an older program: what is revoked, what is kept, and that no server runs meanwhile.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ fn is_refused(rotation: &Rotation, verdict: RefreshRefusal) -> bool {
     matches!(rotation, Rotation::Refused(said) if *said == verdict)
 }
 
-/// Of two families one goes on after the backup; code, link, session and consent are spent or taken back after it.
+/// One of two families rotates after the backup; the restored store ends families, code, link, session and consent.
 #[test]
 fn rt_16_a_backup_that_is_put_back_ends_what_it_holds_open() {
     let opened = opened();
@@ -62,12 +62,12 @@ fn rt_16_a_backup_that_is_put_back_ends_what_it_holds_open() {
         assert_eq!(told[0].reason.as_deref(), Some("2 grants ended"));
         assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
 
-        // What is granted from now on stands, also after the next start.
+        // New grants stay valid, also after the next start.
         grant(&restored, "new", START).await;
         drop(restored);
         let again = open_store(&copy);
         assert!(is_live(&again, "new token", START).await);
-        // The store that the backup was made of is none of this.
+        // The store that was backed up is unchanged.
         assert!(is_live(store, "t1", START).await);
     });
 }
@@ -87,7 +87,7 @@ fn rt_16_a_grant_of_a_backup_that_cannot_be_read_does_not_stand() {
     });
 }
 
-/// Each of them says what is wrong with the file, and what to do.
+/// Each error says what is wrong with the file, and what to do.
 fn refuse_what_is_no_backup(folder: &Path, backup: &Path) {
     let at = |name: &str| folder.join(name);
     Connection::open(at("foreign.db")).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
@@ -144,15 +144,15 @@ fn rt_16_a_restore_keeps_what_was_there_and_refuses_beside_a_server() {
     assert!(matches!(refused, RestoreError::Store(StoreError::Unavailable(_))), "{refused}");
     drop(lock);
     refuse_what_is_no_backup(folder, &backup);
-    wait(async { assert!(is_live(&opened.store, "after token", START).await, "nothing was replaced") });
+    wait(async { assert!(is_live(&opened.store, "after token", START).await, "the store was not replaced") });
 
-    // As after a kill: the write-ahead log is still there.
+    // As after a kill, the write-ahead log still exists.
     let super::Opened { store, file, other, _folder } = opened;
     let log = std::fs::read(file.with_file_name("mcpgate.db-wal")).unwrap();
     drop((store, other));
     std::fs::write(file.with_file_name("mcpgate.db-wal"), log).unwrap();
     let kept = restore(&backup, file.parent().unwrap(), START).unwrap().expect("there was a store");
-    assert!(!kept.with_extension("db-wal").exists(), "the old store was made whole before it made room");
+    assert!(!kept.with_extension("db-wal").exists(), "the log was not merged into the old store before the move");
     wait(async {
         let restored = open_store(&file);
         assert_eq!(restored.find_grant(&tenant(), grant_id("after")).await.unwrap(), None);
@@ -161,7 +161,7 @@ fn rt_16_a_restore_keeps_what_was_there_and_refuses_beside_a_server() {
         assert!(open_store(&kept).find_grant(&tenant(), grant_id("after")).await.unwrap().is_some());
     });
     let again = restore(&backup, file.parent().unwrap(), START).unwrap().expect("there was a store");
-    assert!(again != kept && kept.exists() && again.exists(), "a second restore in the same second");
+    assert!(again != kept && kept.exists() && again.exists(), "a second restore in the same second keeps both");
     let left: Vec<_> = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("restoring")), "{left:?}");
 }
@@ -180,7 +180,7 @@ fn rt_16_a_restore_replaces_a_damaged_store_and_leaves_it_no_log() {
     std::fs::write(file.with_file_name("mcpgate.db-wal"), "a log").unwrap();
     let kept = restore(&backup, file.parent().unwrap(), START).unwrap().expect("there was a store");
     assert_eq!(std::fs::read(&kept).unwrap(), [7; 8192]);
-    assert!(!file.with_extension("db-wal").exists(), "it is not the new one's");
+    assert!(!file.with_extension("db-wal").exists(), "the log belongs to the old store");
     wait(async { assert_eq!(open_store(&file).check().await.unwrap(), Vec::<String>::new()) });
 }
 

@@ -1,9 +1,9 @@
-//! Stores of every earlier schema: each is brought up to date with all its rows, also by a program that is killed meanwhile.
+//! Stores of every earlier schema: each is migrated with all its rows, also by a program that is killed meanwhile.
 //!
-//! `../schemas/NN.sql` has the rows of a store of schema NN, in every table: with the migrations up to NN they are such a
-//! store, and the checksums among them tell when a migration is not what it was. A file is made while its schema is the
-//! newest (`MCPGATE_BLESS=1` writes it where there is none) and never changed. Those up to 14 were made from the rows of
-//! 15, without what the earlier schemas do not know.
+//! `../schemas/NN.sql` holds the rows of every table of a store of schema NN: with the migrations up to NN they make
+//! such a store, and their checksums reveal a changed migration. A file is written while its schema is the newest
+//! (`MCPGATE_BLESS=1` writes it if it is missing) and never changed. Those up to 14 were made from the rows of 15,
+//! without the columns and tables that the earlier schemas lack.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
@@ -27,9 +27,9 @@ use crate::grants::operators;
 use crate::wait;
 use crate::world::*;
 
-/// Tables, each with its columns.
+/// Tables with their columns.
 type Tables = Vec<(String, Vec<String>)>;
-/// What stands in each table, as SQL literals.
+/// The rows of each table, as SQL literals.
 type Rows = BTreeMap<String, BTreeSet<String>>;
 
 fn folder(name: &str) -> PathBuf {
@@ -48,10 +48,10 @@ fn rows_of(schema: usize) -> PathBuf {
     folder("tests/store_contract/schemas").join(format!("{schema:02}.sql"))
 }
 
-/// Makes the store that a program of that schema left behind.
+/// Makes a store as a program of that schema would leave it.
 pub(super) fn left_by(schema: usize, file: &Path) {
     let db = Connection::open(file).unwrap();
-    // The rows come in the order of tables, not of references.
+    // The rows are ordered by table, not by reference.
     db.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF").unwrap();
     db.execute_batch(
         "PRAGMA application_id = 0x6d637067;
@@ -64,7 +64,7 @@ pub(super) fn left_by(schema: usize, file: &Path) {
     db.execute_batch(&std::fs::read_to_string(rows_of(schema)).unwrap()).unwrap();
 }
 
-/// Every table, in the order in which they were made, with its columns.
+/// Every table with its columns, in order of creation.
 fn tables(db: &Connection) -> Tables {
     let texts = |sql: &str| -> Vec<String> {
         let mut query = db.prepare(sql).unwrap();
@@ -90,7 +90,7 @@ fn dump(db: &Connection) -> String {
     let mut out = String::new();
     for (table, columns) in tables(db) {
         let (names, rows) = (columns.join(", "), literals(db, &table, &columns).join("),\n    ("));
-        // Some rows are there already, made by a migration or a trigger.
+        // Migrations and triggers have already made some rows.
         out.push_str(&format!("INSERT OR REPLACE INTO {table} ({names}) VALUES\n    ({rows});\n"));
     }
     out
@@ -100,7 +100,7 @@ fn audit(event: AuditEvent) -> AuditRow {
     row(event, START)
 }
 
-/// Something in every table and, where rows of one kind differ, one of each.
+/// At least one row in every table, and one of each kind where rows differ.
 async fn fill(store: &Arc<dyn Store>) {
     settle(store).await;
     fill_clients(store).await;
@@ -125,7 +125,7 @@ async fn fill_clients(store: &Arc<dyn Store>) {
     }
 }
 
-/// Grants, with what leads to them and what hangs on them.
+/// Grants, with the records before and after them.
 async fn fill_grants(store: &Arc<dyn Store>) {
     grant(store, "g", START).await;
     store.note_activity(&[(tenant(), grant_id("g"), START)]).await.unwrap();
@@ -150,7 +150,7 @@ async fn fill_grants(store: &Arc<dyn Store>) {
     store.put_ephemeral(Ephemeral { source, ..interaction("from somewhere", START) }, PENDING).await.unwrap();
 }
 
-/// Sessions, links, what is known of logins, and a service.
+/// Sessions, links, login history, and a service account.
 async fn fill_accounts(store: &Arc<dyn Store>) {
     let failed_before = Some((2, START));
     for s in [session("s", "alice", START), LoginSession { failed_before, ..session("s2", "alice", START) }] {
@@ -201,7 +201,7 @@ fn the_newest_schema_is_kept_with_rows_in_every_table() {
     drop(open_store(&file));
 }
 
-/// Where a table is now, and its columns; `None` of one whose rows are made of those of another.
+/// The current name and columns of a table; `None` if its rows are derived from another table.
 fn now((table, columns): (String, Vec<String>)) -> Option<(String, Vec<String>)> {
     let renamed = |name: String| match name.as_str() {
         "id" => "key".to_owned(),
@@ -224,12 +224,12 @@ fn assert_whole(file: &Path, tables: &[(String, Vec<String>)], rows: &Rows, what
         assert!(is_live(&store, "g token", START).await, "{what}");
         assert!(!is_live(&store, "ended token", START).await, "{what}");
     });
-    // A migration that changes values, or takes a column away, has to be told apart here.
+    // A migration that changes values or removes a column needs a special case here.
     assert_eq!(&all_rows(&Connection::open(file).unwrap(), tables), rows, "{what}");
 }
 
-/// The tables and rows of a store as they were before a newer program opened it, but for its history, and as they are to be
-/// found then.
+/// The tables and rows of a store before a newer program opens it, without its migration history, as expected
+/// afterwards.
 fn before(file: &Path) -> (Tables, Rows) {
     let db = Connection::open(file).unwrap();
     let mut tables = tables(&db);
@@ -253,7 +253,7 @@ fn stores_of_every_earlier_schema_are_brought_up_to_date_with_all_their_rows() {
 
 const OLD: &str = "MCPGATE_TEST_OLD_STORE";
 
-/// The process is killed at a write to the file; the next one finds the old store, or the new one, whole.
+/// The process is killed at a write to the file; the next one finds a complete store, old or new.
 #[test]
 fn st_02_a_program_that_is_killed_while_it_changes_the_schema_loses_nothing() {
     if let Some(file) = std::env::var_os(OLD) {
@@ -264,7 +264,7 @@ fn st_02_a_program_that_is_killed_while_it_changes_the_schema_loses_nothing() {
         for schema in 1..migrations().len() {
             let shim = shim.path().join("faults.so");
             threads.spawn(move || {
-                // Other writes for each schema; closer together at the beginning, where the locks and the log begin.
+                // Different writes for each schema; closer together at the start, where locks and log are created.
                 let mut budget = 0;
                 while is_killed(schema, budget, &shim) {
                     budget = 2 * budget + 1 + schema % 3;
@@ -276,7 +276,7 @@ fn st_02_a_program_that_is_killed_while_it_changes_the_schema_loses_nothing() {
     });
 }
 
-/// Lets a process open a store of that schema and die after so many writes; returns whether it did.
+/// Lets a process open a store of that schema and kills it after `budget` writes; returns whether it was killed.
 fn is_killed(schema: usize, budget: usize, shim: &Path) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mcpgate.db");
@@ -302,7 +302,7 @@ fn is_killed_while_opening(file: &Path, budget: usize, shim: &Path) -> bool {
     !ended.status.success()
 }
 
-/// The schema is changed first, and what the backup holds open ends after that: a kill in between must not leave it open.
+/// First the schema changes, then everything open in the backup ends: a kill in between must not leave it open.
 #[test]
 fn rt_16_a_backup_of_an_earlier_schema_ends_what_it_holds_open_whenever_the_program_is_killed() {
     let shim = failing_disk();
