@@ -96,7 +96,7 @@ impl AuthorizationRequest {
         // RFC 6749 4.1.2.1: the state goes back with every answer, unless the state itself is at fault.
         let (state, state_is_sound) = self.state();
         match self.check(client, policy, state_is_sound) {
-            Ok(checked) => Ok(ValidatedRequest::new(redirect, state, checked)),
+            Ok(checked) => Ok(ValidatedRequest::new_unchecked(redirect, state, checked)),
             Err(error) => Err(Box::new(RefusedRequest { redirect, state, error })),
         }
     }

@@ -62,8 +62,8 @@ pub struct RefusedRequest {
 
 impl ValidatedRequest {
     /// Assembles a request from values that were checked by [`super::AuthorizationRequest::validate`], now or before it
-    /// was stored.
-    pub(super) fn new(redirect: VerifiedRedirect, state: Option<String>, checked: CheckedParameters) -> Self {
+    /// was stored. `tests/tidy/unchecked.rs` lists the callers.
+    pub(super) fn new_unchecked(redirect: VerifiedRedirect, state: Option<String>, checked: CheckedParameters) -> Self {
         let (challenge, resource, scopes, prompt) = checked;
         Self { redirect, state, challenge, resource, scopes, prompt }
     }
@@ -179,6 +179,6 @@ impl StoredRequest {
         let redirect = client.metadata.redirect_uris.verify(named).ok()?;
         let Self { state, challenge, resource, scopes, prompt, .. } = self;
         let is_same = redirect.uri().as_str() == self.redirect_uri;
-        is_same.then(|| ValidatedRequest::new(redirect, state, (challenge, resource, scopes, prompt)))
+        is_same.then(|| ValidatedRequest::new_unchecked(redirect, state, (challenge, resource, scopes, prompt)))
     }
 }

@@ -25,6 +25,9 @@ const PROOFS: &[(&str, &str)] = &[
     ("VerifiedRedirect", "src/oauth/redirect.rs"),
 ];
 
+/// The traits that a proof may derive: none of them makes a value but from another. `Default` and `Deserialize` would.
+const DERIVES: &[&str] = &["Debug", "Clone", "Copy", "PartialEq", "Eq", "PartialOrd", "Ord", "Hash"];
+
 /// Collects the types whose documentation says that they are proofs.
 #[derive(Default)]
 struct Claims(Vec<String>);
@@ -68,10 +71,13 @@ pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
             continue;
         };
         let tree = syn::parse_file(text).unwrap_or_else(|fault| panic!("{file}: {fault}"));
-        let mut makers = Makers { proof, is_own: false, is_closed: None, places: 0 };
+        let mut makers = Makers::of(proof);
         makers.visit_file(&tree);
         if makers.is_closed != Some(true) {
             faults.push(format!("{file}: {proof} is missing, or has a public field"));
+        }
+        for derived in makers.derives {
+            faults.push(format!("{file}: {proof} derives {derived}, which is not in DERIVES"));
         }
         if makers.places != 1 {
             faults.push(format!("{file}: {} places create a {proof}; there must be exactly one", makers.places));
@@ -86,10 +92,16 @@ struct Makers<'p> {
     proof: &'p str,
     is_own: bool,
     is_closed: Option<bool>,
+    /// What it derives besides [`DERIVES`].
+    derives: Vec<String>,
     places: usize,
 }
 
-impl Makers<'_> {
+impl<'p> Makers<'p> {
+    fn of(proof: &'p str) -> Self {
+        Self { proof, is_own: false, is_closed: None, derives: Vec::new(), places: 0 }
+    }
+
     fn makes(&self, path: &syn::Path) -> bool {
         path.segments.len() == 1 && (path.is_ident(self.proof) || (self.is_own && path.is_ident("Self")))
     }
@@ -105,6 +117,8 @@ impl<'a> Visit<'a> for Makers<'_> {
     fn visit_item_struct(&mut self, item: &'a syn::ItemStruct) {
         if item.ident == self.proof {
             self.is_closed = Some(item.fields.iter().all(|field| matches!(field.vis, syn::Visibility::Inherited)));
+            self.derives = item.attrs.iter().flat_map(derives).collect();
+            self.derives.retain(|name| !DERIVES.contains(&name.as_str()));
         }
     }
 
@@ -125,5 +139,33 @@ impl<'a> Visit<'a> for Makers<'_> {
     fn visit_expr_path(&mut self, function: &'a syn::ExprPath) {
         self.places += usize::from(self.makes(&function.path));
         visit::visit_expr_path(self, function);
+    }
+}
+
+/// The traits that an attribute derives. `cfg_attr` is not looked into.
+fn derives(attribute: &syn::Attribute) -> Vec<String> {
+    let syn::Meta::List(list) = &attribute.meta else { return Vec::new() };
+    if list.path.is_ident("cfg_attr") {
+        return vec!["what `cfg_attr` adds".to_owned()];
+    }
+    if !list.path.is_ident("derive") {
+        return Vec::new();
+    }
+    let parse = syn::punctuated::Punctuated::<syn::Path, syn::Token![,]>::parse_terminated;
+    let names = list.parse_args_with(parse).expect("the names of traits");
+    names.iter().filter_map(|path| Some(path.segments.last()?.ident.to_string())).collect()
+}
+
+#[test]
+fn a_proof_derives_nothing_that_makes_one() {
+    for (attributes, refused) in [
+        ("#[derive(Debug, Clone)]", vec![]),
+        ("#[derive(Debug, Default)]", vec!["Default"]),
+        ("#[derive(Clone)] #[derive(serde::Deserialize)]", vec!["Deserialize"]),
+        ("#[cfg_attr(test, derive(Default))]", vec!["what `cfg_attr` adds"]),
+    ] {
+        let mut makers = Makers::of("Permit");
+        makers.visit_file(&syn::parse_str(&format!("{attributes} struct Permit(Caller);")).expect("a struct"));
+        assert_eq!(makers.derives, refused, "{attributes}");
     }
 }

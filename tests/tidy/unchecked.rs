@@ -21,6 +21,8 @@ const MAY: &[(&str, &str, &str)] = &[
     ("src/oauth/validated_request.rs", "CodeChallenge::from_stored", "reads what `to_stored` wrote"),
     ("src/oauth/validated_request.rs", "ResourceIndicator::from_stored", "reads what `to_stored` wrote"),
     ("src/oauth/validated_request.rs", "ScopeSet::from_stored", "reads what `to_stored` wrote"),
+    ("src/oauth/validated_request.rs", "ValidatedRequest::new_unchecked", "reads what `to_stored` wrote"),
+    ("src/oauth/authorization.rs", "ValidatedRequest::new_unchecked", "the check itself"),
     ("src/oauth/redirect.rs", "RedirectUri::from_stored", "of a stored list, and of what equals one of it"),
     (
         "src/oauth/pkce.rs",
