@@ -34,7 +34,12 @@ async fn until_answered(home: &Home) {
 
 async fn until_filled(home: &Home) {
     until_answered(home).await;
-    while !ask_operator(home.operator, "/metrics").await.unwrap().text().contains("mcpgate_token_cache_filling 0\n") {
+    while !ask_operator(home.operator, "/metrics", &[])
+        .await
+        .unwrap()
+        .text()
+        .contains("mcpgate_token_cache_filling 0\n")
+    {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

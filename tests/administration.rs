@@ -7,17 +7,19 @@
 mod password;
 #[path = "support/records.rs"]
 mod records;
+#[path = "support/services.rs"]
+mod services;
 
 use std::sync::Arc;
 
-use mcpgate::clock::{Clock, ManualClock};
+use mcpgate::clock::{Clock as _, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::entropy::SeededEntropy;
 use mcpgate::issuer::{
     Administration, AdministrationError, AuditQuery, FirstAccount, NewClient, PasswordRefused, Services,
 };
 use mcpgate::oauth::{
-    AccountId, AuthMethod, ClientSecretHash, Digest, GrantType, Lifetime, Subject, TenantId, Timestamp, TokenKeys,
+    AccountId, AuthMethod, ClientSecretHash, Digest, GrantType, Lifetime, Subject, TenantId, Timestamp,
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, LinkSecret, Store};
@@ -26,8 +28,7 @@ use password::PASSWORD;
 struct World {
     clock: Arc<ManualClock>,
     store: Arc<dyn Store>,
-    keys: Arc<TokenKeys>,
-    config: Arc<Config>,
+    services: Services,
     operator: Administration,
 }
 
@@ -42,19 +43,20 @@ impl World {
         config.login.argon2_passes = 1;
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let keys = Arc::new(records::keys());
-        let config = Arc::new(config);
-        let operator = administration(&store, &clock, &keys, &config, TenantId::default());
-        Self { clock, store, keys, config, operator }
+        let services = services::services(Arc::clone(&store), Arc::<ManualClock>::clone(&clock), config);
+        let operator = Administration::new(services.clone(), TenantId::default());
+        Self { clock, store, services, operator }
     }
 
     fn of_tenant(&self, name: &str) -> Administration {
-        administration(&self.store, &self.clock, &self.keys, &self.config, TenantId::parse(name).unwrap())
+        // A seed for each tenant: two tenants with the same random bytes would hide a key that lacks the tenant.
+        let entropy = Arc::new(SeededEntropy::new(name.bytes().map(u64::from).sum()));
+        Administration::new(Services { entropy, ..self.services.clone() }, TenantId::parse(name).unwrap())
     }
 
     async fn link_works(&self, link: &str) -> bool {
         let (_, secret) = link.split_once("?link=").unwrap();
-        let hash = LinkSecret::recognise(secret.as_bytes(), &self.keys).unwrap();
+        let hash = LinkSecret::recognise(secret.as_bytes(), &self.services.keys.load()).unwrap();
         self.store.find_setup_link(&TenantId::default(), &hash, self.clock.now()).await.unwrap().is_some()
     }
 
@@ -67,20 +69,6 @@ impl World {
 async fn trail(operator: &Administration, count: u32) -> Vec<AuditRow> {
     let filter = operator.audit_filter(&AuditQuery::default()).await.unwrap();
     operator.audit_last(&filter, count).await.unwrap().into_iter().map(|(_, row)| row).collect()
-}
-
-fn administration(
-    store: &Arc<dyn Store>,
-    clock: &Arc<ManualClock>,
-    keys: &Arc<TokenKeys>,
-    config: &Arc<Config>,
-    tenant: TenantId,
-) -> Administration {
-    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
-    // A seed for each tenant: two tenants with the same random bytes would hide a key that lacks the tenant.
-    let entropy = Arc::new(SeededEntropy::new(tenant.as_str().bytes().map(u64::from).sum()));
-    let services = Services::new(Arc::clone(store), clock, entropy, Arc::clone(keys), Arc::clone(config));
-    Administration::new(services, tenant)
 }
 
 fn wiki(auth_method: AuthMethod) -> NewClient {

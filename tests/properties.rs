@@ -8,7 +8,8 @@ use mcpgate::oauth::{
 };
 use proptest::prelude::*;
 
-fn keys() -> TokenKeys {
+/// A deployment that changed its key once.
+fn two_keys() -> TokenKeys {
     let brand = Brand::parse("mcp").expect("a brand");
     TokenKeys::new(vec![(3, [7; 32]), (2, [5; 32])], brand).expect("two keys")
 }
@@ -283,7 +284,7 @@ proptest! {
     fn a_token_is_recognised_and_none_that_differs_by_a_character(
         random in any::<[u8; 32]>(), at in any::<prop::sample::Index>(), other in any::<u8>(),
     ) {
-        let keys = keys();
+        let keys = two_keys();
         let token = AccessToken::mint(random, &keys);
         prop_assert_eq!(AccessToken::recognise(token.reveal().as_bytes(), &keys), Some(token.hash()));
         let mut changed = token.reveal().as_bytes().to_vec();
@@ -298,7 +299,7 @@ proptest! {
     fn a_refresh_token_says_what_it_was_made_from_and_only_that(
         grant in any::<[u8; 16]>(), generation in any::<u32>(), at in any::<prop::sample::Index>(), other in "[ -~]",
     ) {
-        let keys = keys();
+        let keys = two_keys();
         let claims = RefreshClaims { grant: GrantId(grant), generation };
         let token = RefreshToken::derive(claims, &keys);
         prop_assert_eq!(RefreshToken::recognise(token.reveal(), &keys), Some(claims));
@@ -312,7 +313,7 @@ proptest! {
 
     #[test]
     fn cr_08_no_bytes_make_recognition_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), tail in any::<String>()) {
-        let keys = keys();
+        let keys = two_keys();
         prop_assert_eq!(AccessToken::recognise(&bytes, &keys), None);
         prop_assert_eq!(RefreshToken::recognise(&format!("mcp_refresh_{tail}"), &keys), None);
     }

@@ -6,7 +6,7 @@ use mcpgate::store::AuditEvent;
 
 use super::http::encoded;
 use super::page::Browser;
-use super::site::{DOCUMENT, ISSUER, RESOURCE, Site, only};
+use super::site::{DOCUMENT, ISSUER, RESOURCE, Site, UNREACHABLE, only};
 
 pub(crate) const REDIRECT: &str = "https://c.example/cb";
 /// RFC 7636 Appendix B.
@@ -212,7 +212,7 @@ async fn a_client_known_by_its_document_is_shown_with_the_documents_host() {
 #[tokio::test]
 async fn a_document_that_cannot_be_fetched_now_is_a_fault_of_the_moment() {
     let site = Site::start().await;
-    let answer = site.ask("GET", &request("https://gone.example/client.json", &[]), &[]).await;
+    let answer = site.ask("GET", &request(UNREACHABLE, &[]), &[]).await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.header("retry-after"), "5");
     assert!(answer.text().contains("Reload this page"));

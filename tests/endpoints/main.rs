@@ -31,5 +31,9 @@ mod page;
 mod password;
 #[path = "../support/records.rs"]
 mod records;
+#[path = "../support/scripted_fetch.rs"]
+mod scripted_fetch;
+#[path = "../support/services.rs"]
+mod services;
 mod setup;
 mod site;

@@ -13,10 +13,9 @@ use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::endpoints::Endpoints;
-use mcpgate::entropy::{Entropy, SeededEntropy};
 use mcpgate::issuer::{Administration, Caller, Issuer, NewClient, Services};
-use mcpgate::oauth::{AccountId, AuthMethod, GrantType, Subject, TenantId, Timestamp, TokenKeys};
-use mcpgate::outbound::{Fetch, FetchError, Fetched};
+use mcpgate::oauth::{AccountId, AuthMethod, GrantType, Subject, TenantId, Timestamp};
+use mcpgate::outbound::FetchError;
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, LinkSecret, SetupLink};
 use mcpgate::telemetry::Metrics;
@@ -27,6 +26,8 @@ use super::failing_store::FailingStore;
 use super::http::{Reply, encoded, exchange, open};
 use super::password::PASSWORD;
 use super::records;
+use super::scripted_fetch::ScriptedFetch;
+use super::services::services;
 
 pub(crate) const ISSUER: &str = "https://gw.example";
 pub(crate) const RESOURCE: &str = "https://gw.example/mcp/acme/sales";
@@ -77,27 +78,21 @@ registrations_per_hour = 100000
 /// The URL of the one metadata document that can be fetched here.
 pub(crate) const DOCUMENT: &str = "https://app.example/client.json";
 
-/// Fetches `DOCUMENT`; every other host is unknown.
-struct OneDocument;
+/// The URL of one whose host does not answer.
+pub(crate) const UNREACHABLE: &str = "https://gone.example/client.json";
 
-#[async_trait::async_trait]
-impl Fetch for OneDocument {
-    async fn fetch_json(&self, url: &str, _: usize) -> Result<Fetched, FetchError> {
-        if url != DOCUMENT {
-            return Err(FetchError::Connect);
-        }
-        let document = serde_json::json!({
-            "client_id": DOCUMENT,
-            "client_name": "Teapot",
-            "redirect_uris": ["http://127.0.0.1/cb", "https://app.example/cb", "teapot:/cb"],
-            "token_endpoint_auth_method": "none",
-        });
-        Ok(Fetched { body: document.to_string().into(), max_age: None, no_store: false })
-    }
-
-    async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
-        self.fetch_json(url, max_bytes).await
-    }
+/// The network that has these two; every other host is unknown.
+fn network() -> ScriptedFetch {
+    let document = serde_json::json!({
+        "client_id": DOCUMENT,
+        "client_name": "Teapot",
+        "redirect_uris": ["http://127.0.0.1/cb", "https://app.example/cb", "teapot:/cb"],
+        "token_endpoint_auth_method": "none",
+    });
+    let network = ScriptedFetch::default();
+    network.serve(DOCUMENT, &document, None, false);
+    network.fail(UNREACHABLE, FetchError::Connect);
+    network
 }
 
 pub(crate) struct Site {
@@ -107,8 +102,7 @@ pub(crate) struct Site {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: Arc<ArcSwap<Config>>,
-    entropy: Arc<SeededEntropy>,
-    keys: Arc<TokenKeys>,
+    services: Services,
 }
 
 impl Reply {
@@ -167,23 +161,19 @@ impl Site {
         let store = Arc::new(MemoryStore::new());
         let faulty = Arc::new(FailingStore::new(Arc::clone(&store) as _));
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_795_219_200)));
-        let entropy = Arc::new(SeededEntropy::new(7));
-        let keys = Arc::new(records::keys());
-        let services = Services::new(
-            Arc::clone(&faulty) as _,
-            Arc::clone(&clock) as _,
-            Arc::clone(&entropy) as _,
-            Arc::clone(&keys),
-            Arc::new(config(extra)),
-        );
+        let services = services(Arc::clone(&faulty) as _, Arc::clone(&clock) as _, config(extra));
         let config = Arc::clone(&services.config);
-        let cache =
-            TokenCache::new(Arc::clone(&faulty) as _, Arc::clone(&keys), Arc::clone(&clock) as _, &config.load());
-        let issuer = Issuer::new(services, cache, Arc::new(OneDocument), Metrics::new(&[]));
+        let cache = TokenCache::new(
+            Arc::clone(&faulty) as _,
+            services.keys.load_full(),
+            Arc::clone(&clock) as _,
+            &config.load(),
+        );
+        let issuer = Issuer::new(services.clone(), cache, Arc::new(network()), Metrics::new(&[]));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(accept(listener, Arc::new(Endpoints::new(Arc::new(issuer))), Arc::clone(&config)));
-        let site = Self { address, faulty, store, clock, config, entropy, keys };
+        let site = Self { address, faulty, store, clock, config, services };
         site.add_account(NAME).await;
         site
     }
@@ -220,13 +210,7 @@ impl Site {
 
     /// Adds a client as an operator would and returns its id.
     pub(crate) async fn vouched(&self, redirect: &str) -> String {
-        let services = Services::new(
-            Arc::clone(&self.store) as _,
-            Arc::clone(&self.clock) as _,
-            Arc::clone(&self.entropy) as _,
-            Arc::clone(&self.keys),
-            self.config.load_full(),
-        );
+        let services = Services { store: Arc::clone(&self.store) as _, ..self.services.clone() };
         let administration = Administration::new(services, TenantId::default());
         let new = NewClient {
             name: "Wiki".to_owned(),
@@ -263,7 +247,7 @@ impl Site {
             ..records::account(name)
         };
         self.store.insert_account(account, self.row(AuditEvent::AccountAdded)).await.unwrap();
-        let secret = LinkSecret::mint(self.entropy.random_32(), &self.keys);
+        let secret = LinkSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let link = SetupLink { hash: secret.hash(), subject, ..records::setup_link(name, name, now) };
         self.store.insert_setup_link(link, self.row(AuditEvent::AccountAdded)).await.unwrap();
         secret.reveal().to_owned()

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use base64::Engine as _;
 use mcpgate::clock::{CheckedClock, Clock, ManualClock};
 use mcpgate::config::Config;
-use mcpgate::entropy::{Entropy as _, SeededEntropy};
+use mcpgate::entropy::{Entropy, SeededEntropy};
 use mcpgate::issuer::{
     AuthorizeRejection, Caller, Decision, Handles, Issuer, IssuerRequest, LoginOutcome, Services, SetupOutcome,
     Started, Step, TokenRejection,
@@ -29,6 +29,7 @@ use super::failing_store::FailingStore;
 pub(crate) use super::password::PASSWORD;
 use super::records;
 pub(crate) use super::scripted_fetch::{ScriptedFetch, status};
+use super::services::services;
 pub(crate) use super::tokens::Tokens;
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -47,9 +48,9 @@ pub(crate) struct World {
     pub(crate) keys: Arc<TokenKeys>,
     pub(crate) fetch: Arc<ScriptedFetch>,
     pub(crate) config: Arc<ArcSwap<Config>>,
+    /// What the issuer was made from.
+    pub(crate) services: Services,
     metrics: Arc<Metrics>,
-    /// Shared by consecutive processes, so that no two mint the same secret.
-    entropy: Arc<SeededEntropy>,
 }
 
 /// A form with every box ticked.
@@ -73,30 +74,30 @@ impl World {
         Self::assemble(store, Arc::new(ManualClock::new(START)), config, Arc::new(SeededEntropy::new(42))).await
     }
 
-    /// The next process over the same store. Anything this process has not written is lost.
+    /// The next process over the same store. Anything this process has not written is lost. Both share their entropy, so
+    /// that no two mint the same secret.
     pub(crate) async fn next_process(&self) -> Self {
         let config = Config::clone(&self.config.load());
-        Self::assemble(self.store.clone(), self.hands.clone(), config, self.entropy.clone()).await
+        Self::assemble(self.store.clone(), self.hands.clone(), config, self.services.entropy.clone()).await
     }
 
     async fn assemble(
         store: Arc<FailingStore>,
         clock: Arc<ManualClock>,
         config: Config,
-        entropy: Arc<SeededEntropy>,
+        entropy: Arc<dyn Entropy>,
     ) -> Self {
         let shared: Arc<dyn Store> = store.clone();
         let noted = shared.clock_note().await.unwrap().map(|note| note.seen_at);
         let shared_clock: Arc<dyn Clock> = Arc::new(CheckedClock::new(clock.clone(), noted));
-        let keys = Arc::new(records::keys());
-        let cache = TokenCache::new(shared.clone(), keys.clone(), shared_clock.clone(), &config);
+        let services = Services { entropy, ..services(shared.clone(), shared_clock.clone(), config) };
+        let (keys, config) = (services.keys.load_full(), services.config.clone());
+        let cache = TokenCache::new(shared.clone(), keys.clone(), shared_clock.clone(), &config.load());
         cache.begin().await.unwrap();
         cache.fill().await;
         let fetch = Arc::new(ScriptedFetch::default());
         let metrics = Metrics::new(&[]);
-        let services = Services::new(shared, shared_clock.clone(), entropy.clone(), keys.clone(), Arc::new(config));
-        let config = services.config.clone();
-        let issuer = Issuer::new(services, cache.clone(), fetch.clone(), metrics.clone());
+        let issuer = Issuer::new(services.clone(), cache.clone(), fetch.clone(), metrics.clone());
         Self {
             issuer: Arc::new(issuer),
             store,
@@ -106,8 +107,8 @@ impl World {
             keys,
             fetch,
             config,
+            services,
             metrics,
-            entropy,
         }
     }
 
@@ -177,7 +178,7 @@ impl World {
     /// Discards random numbers: every world begins with the same ones, and a test that restarts needs different ones.
     pub(crate) fn draw(&self, count: u64) {
         for _ in 0..count {
-            self.entropy.random_32();
+            self.services.entropy.random_32();
         }
     }
 

@@ -40,6 +40,9 @@ mod register;
 mod reload;
 mod remembered;
 mod revoke;
+#[path = "../support/scripted_fetch.rs"]
 mod scripted_fetch;
+#[path = "../support/services.rs"]
+mod services;
 mod stories;
 mod tokens;

@@ -1,10 +1,7 @@
 //! Verified publishers: clients with a document at an exact URL that the operator trusts.
 
-use std::sync::Arc;
-
-use mcpgate::entropy::SeededEntropy;
 use mcpgate::issuer::{
-    Administration, AdministrationError, AuthorizeRejection, ConsentView, Identity, Registered, Services, Step, View,
+    Administration, AdministrationError, AuthorizeRejection, ConsentView, Identity, Registered, Step, View,
 };
 use mcpgate::oauth::{ClientId, DocumentSource, ErrorCode, TenantId, Timestamp};
 use mcpgate::outbound::FetchError;
@@ -112,10 +109,7 @@ async fn import_from(
     document: &serde_json::Value,
     url: Option<&str>,
 ) -> Result<Registered, AdministrationError> {
-    let (keys, config) = (world.keys.clone(), world.config.load_full());
-    let entropy = Arc::new(SeededEntropy::new(7));
-    let services = Services::new(world.store.clone(), world.clock.clone(), entropy, keys, config);
-    let administration = Administration::new(services, TenantId::default());
+    let administration = Administration::new(world.services.clone(), TenantId::default());
     administration.import_document(document.to_string().as_bytes(), url).await
 }
 

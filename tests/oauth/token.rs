@@ -1,12 +1,12 @@
 //! Decisions on codes and refresh tokens, and parsing of token requests. A failure means that a replay, a theft or a
 //! wrong client is mistaken for something else.
 
-use super::records;
+use super::records::{self, keys};
 use mcpgate::oauth::{
     AccessToken, AuthorizationCode, ClientId, CodeChallenge, CodeRecord, CodeRefusal, CodeRequest, CodeVerdict,
     CodeVerifier, ErrorCode, FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh,
     RedirectUri, RefreshClaims, RefreshRefusal, RefreshRequest, RefreshToken, RefreshVerdict, ResourceIndicator,
-    ScopeSet, Timestamp, TokenKeys, TokenRequest, TokenResponse,
+    ScopeSet, Timestamp, TokenRequest, TokenResponse,
 };
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -236,10 +236,6 @@ fn another_client_changes_nothing_and_dead_stays_dead() {
     assert_eq!(revoked.judge_refresh(&refresh(0, 30), at(101)), RefreshVerdict::Refused(RefreshRefusal::Dead));
     let without = Grant { may_refresh: false, ..grant() };
     assert_eq!(without.judge_refresh(&refresh(0, 30), at(101)), RefreshVerdict::Refused(RefreshRefusal::NotAllowed));
-}
-
-fn keys() -> TokenKeys {
-    records::keys()
 }
 
 fn read(form: &str) -> Result<TokenRequest, OAuthError> {

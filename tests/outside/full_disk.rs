@@ -138,7 +138,7 @@ async fn where_no_file_may_grow_access_is_ended_in_the_room_that_the_log_has() {
 
 /// Reads how many revocations are in force but not stored.
 pub(crate) async fn unstored(home: &Home) -> u64 {
-    let metrics = ask_operator(home.operator, "/metrics").await.unwrap().text();
+    let metrics = ask_operator(home.operator, "/metrics", &[]).await.unwrap().text();
     let line = metrics.lines().find_map(|line| line.strip_prefix("mcpgate_store_unstored_revocations "));
     line.unwrap().parse().unwrap()
 }

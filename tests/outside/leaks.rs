@@ -138,7 +138,7 @@ async fn assert_nowhere(gateway: &Gateway, secrets: &[String]) {
 }
 
 async fn metrics(home: &Home) -> String {
-    ask_operator(home.operator, "/metrics").await.expect("an answer").text()
+    ask_operator(home.operator, "/metrics", &[]).await.expect("an answer").text()
 }
 
 #[tokio::test]

@@ -6,14 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http_body_util::Full;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::support::client::{Client, Reply, call, request};
+use crate::support::client::{Client, Reply, ask_operator, call, request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::{Upstream, is_trial};
 
@@ -21,14 +18,7 @@ pub(crate) const SERVER: &str = "/.well-known/oauth-authorization-server";
 
 /// Sends a request to the operator listener.
 pub(crate) async fn operator(home: &Home, target: &str, headers: &[(&str, &str)]) -> Reply {
-    let stream = TcpStream::connect(home.operator).await.unwrap();
-    let (mut sender, driver) = http1::handshake::<_, Full<bytes::Bytes>>(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(driver);
-    let mut asked = request(hyper::Method::GET, target, headers, "");
-    asked.headers_mut().entry("host").or_insert("localhost".parse().unwrap());
-    let (head, body) = sender.send_request(asked).await.unwrap().into_parts();
-    let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
-    Reply { status: head.status.as_u16(), headers: head.headers, body }
+    ask_operator(home.operator, target, headers).await.unwrap()
 }
 
 /// Reads one sample of the metrics.

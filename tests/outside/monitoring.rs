@@ -40,7 +40,7 @@ fn is_missing() -> bool {
 }
 
 async fn ask(prometheus: SocketAddr, target: &str) -> Value {
-    let reply = ask_operator(prometheus, target).await.expect("Prometheus answers");
+    let reply = ask_operator(prometheus, target, &[]).await.expect("Prometheus answers");
     assert_eq!(reply.status, 200, "{target}: {}", reply.text());
     let answer = reply.json();
     assert_eq!(answer["status"], "success", "{target}: {answer}");
@@ -106,7 +106,7 @@ async fn every_query_of_dashboard_and_alerts_is_answered_from_a_running_gateway(
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut client = Client::new(&gateway.home);
     // A rate needs two different samples.
-    while !ask_operator(address, "/-/ready").await.is_ok_and(|reply| reply.status == 200)
+    while !ask_operator(address, "/-/ready", &[]).await.is_ok_and(|reply| reply.status == 200)
         || query(address, "count_over_time(up{job=\"mcpgate\"}[1m]) > 4").await.is_empty()
     {
         let said = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
@@ -171,7 +171,7 @@ async fn promtool_finds_no_fault_in_rules_and_metrics() {
     run(Command::new("promtool").args(["check", "rules"]).arg(page("alerts.yml")));
     run(Command::new("promtool").args(["check", "config"]).arg(page("prometheus.yml")));
     let gateway = Gateway::start().await;
-    let metrics = ask_operator(gateway.home.operator, "/metrics").await.expect("an answer").text();
+    let metrics = ask_operator(gateway.home.operator, "/metrics", &[]).await.expect("an answer").text();
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("metrics");
     std::fs::write(&file, metrics).expect("a file");

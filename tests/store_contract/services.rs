@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{AccessTokenRecord, Grant, Subject};
 use mcpgate::store::{
-    Account, AuditEvent, AuditRow, Change, Insertion, LoginPlace, Renaming, SetupLink, Store, StoreError, Update,
+    Account, AuditEvent, Change, Insertion, LoginPlace, Renaming, SetupLink, Store, StoreError, Update,
 };
 
 use crate::grants::operators;
@@ -14,10 +14,6 @@ crate::on_every_store! {
     a_service_is_kept_as_what_it_is,
     nobody_signs_in_as_a_service,
     the_grant_of_a_service_lives_and_ends_as_that_of_a_person,
-}
-
-fn audit(event: AuditEvent) -> AuditRow {
-    row(event, START)
 }
 
 /// Adds the service `robot` to the default records.

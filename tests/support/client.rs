@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::header::HeaderValue;
 use hyper::{Method, Request};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
@@ -256,14 +257,16 @@ pub(crate) fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>
     request(Method::POST, path, &headers, body.to_string())
 }
 
-/// Asks the operator listener, which speaks plain HTTP.
+/// Asks the operator listener, which speaks plain HTTP, as `localhost` unless `headers` names another host.
 ///
 /// # Errors
 /// Any error of the connection.
-pub(crate) async fn ask_operator(operator: SocketAddr, target: &str) -> Result<Reply, Fault> {
+pub(crate) async fn ask_operator(operator: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Result<Reply, Fault> {
+    let mut asked = request(Method::GET, target, headers, Bytes::new());
+    asked.headers_mut().entry("host").or_insert(HeaderValue::from_static("localhost"));
     let asking = async {
         let mut connection = open(TcpStream::connect(operator).await?).await?;
-        exchange(&mut connection, request(Method::GET, target, &[("host", "localhost")], Bytes::new())).await
+        exchange(&mut connection, asked).await
     };
     // Before it listens, another process may hold its port and never answer.
     tokio::time::timeout(Duration::from_secs(5), asking).await?
@@ -271,5 +274,5 @@ pub(crate) async fn ask_operator(operator: SocketAddr, target: &str) -> Result<R
 
 /// Whether the operator listener answers `/healthz` with 200.
 pub(crate) async fn is_healthy(operator: SocketAddr) -> bool {
-    ask_operator(operator, "/healthz").await.is_ok_and(|reply| reply.status == 200)
+    ask_operator(operator, "/healthz", &[]).await.is_ok_and(|reply| reply.status == 200)
 }

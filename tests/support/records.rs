@@ -134,6 +134,11 @@ pub(crate) fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
     }
 }
 
+/// A row of the moment at which every case begins.
+pub(crate) fn audit(event: AuditEvent) -> AuditRow {
+    row(event, START)
+}
+
 /// A row of another tenant.
 pub(crate) fn row_of(tenant: &TenantId, event: AuditEvent) -> AuditRow {
     AuditRow { tenant: tenant.clone(), ..row(event, START) }

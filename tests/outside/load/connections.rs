@@ -68,7 +68,7 @@ async fn silent_connections_from_many_sites_keep_nobody_out() {
     }
     assert!(known.is_alive().await, "the connection of a known user was closed");
     assert_eq!(known.call("/mcp", &token, "2").await.status, 200);
-    let metrics = ask_operator(gateway.home.operator, "/metrics").await.expect("metrics").text();
+    let metrics = ask_operator(gateway.home.operator, "/metrics", &[]).await.expect("metrics").text();
     let all = flood.end().await.into_iter();
     let (opened, alive) = all.fold((0, 0), |(opened, alive), one| (opened + one.0, alive + one.1));
     println!("{opened} connections opened, {alive} kept; {visits} visits, {slowest:?} at most");

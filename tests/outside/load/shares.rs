@@ -136,7 +136,7 @@ async fn one_persons_slow_calls_and_stopped_uploads_leave_an_upstream_to_the_oth
     }
     println!("{asked} calls beside {} that were held; {slowest:?} at most", held.len());
     assert!(slowest < PROMPT, "another user waited {slowest:?}");
-    let metrics = ask_operator(gateway.home.operator, "/metrics").await.expect("metrics").text();
+    let metrics = ask_operator(gateway.home.operator, "/metrics", &[]).await.expect("metrics").text();
     let refused = metrics.lines().any(|line| line.starts_with("mcpgate_") && line.contains("\"429\""));
     assert!(refused, "the greedy user was never refused:\n{metrics}");
 }

@@ -16,8 +16,7 @@ use mcpgate::oauth::{
     DocumentSource, Grant, Subject,
 };
 use mcpgate::store::{
-    AuditEvent, AuditRow, Ephemeral, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink, Source,
-    Store,
+    AuditEvent, Ephemeral, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink, Source, Store,
 };
 use rusqlite::Connection;
 
@@ -94,10 +93,6 @@ fn dump(db: &Connection) -> String {
         out.push_str(&format!("INSERT OR REPLACE INTO {table} ({names}) VALUES\n    ({rows});\n"));
     }
     out
-}
-
-fn audit(event: AuditEvent) -> AuditRow {
-    row(event, START)
 }
 
 /// At least one row in every table, and one of each kind where rows differ.

@@ -1,4 +1,5 @@
 //! `ScriptedFetch`: a network that answers from a script.
+#![allow(dead_code, reason = "each of the test programs that share it uses a part of it")]
 
 use std::collections::HashMap;
 use std::sync::Mutex;
