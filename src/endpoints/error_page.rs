@@ -1,192 +1,221 @@
 //! Error pages for people: what is wrong, what to do now, and a link onwards if there is one.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 
 use crate::issuer::AuthorizeRejection;
-use crate::oauth::{Blamed, Lifetime, OAuthError};
+use crate::oauth::{Blamed, ClientLocation, OAuthError, Rule};
 use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{Response, reply};
 
-use super::client_error::PAUSE_SECONDS;
+use super::client_error::{PAUSE_SECONDS, REFUSED_BY_ISSUER};
 use super::consent;
 use super::page::ErrorPage;
 use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
-impl PageRejection {
-    /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (RFC 6749 4.1.2.1).
-    pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
-        tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller().request_id, "page refused: {self}");
-        match self {
-            Self::NotFound => words(
-                "Page not found",
-                "There is nothing at this address.",
-                "Check the address, or start again from the application that sent you here.",
-            )
-            .respond(visit, StatusCode::NOT_FOUND),
-            Self::CrossSite => words(
-                "This request came from another site",
-                "For your safety, nothing was changed: this gateway accepts only forms on its own pages.",
-                "Go back to your application and start again from there.",
-            )
-            .respond(visit, StatusCode::FORBIDDEN),
-            Self::StaleForm => words(
-                "This form is out of date",
-                "It was opened before you signed in or out, or in another browser. Nothing was changed.",
-                "Go back, reload the page, and send the form again.",
-            )
-            .respond(visit, StatusCode::FORBIDDEN),
-            Self::RepeatedCookie => words(
-                "Your browser sent two cookies with the same name",
-                "This gateway cannot tell which of them it set, so it uses neither.",
-                "Delete the cookies for this site and start again from your application.",
-            )
-            .respond(visit, StatusCode::BAD_REQUEST),
-            Self::DeadLink => words(
-                "This link no longer works",
-                "It has already been used, has expired, or was replaced by a newer one.",
-                "Ask your administrator for a new one.",
-            )
-            .respond(visit, StatusCode::BAD_REQUEST),
-            Self::NoTransactionCookie => issuer_page(AuthorizeRejection::Gone, visit),
-            Self::Input(cause) => {
-                let status = cause.status();
-                words("This request could not be read", &sentence(&cause.to_string()), TRY_AGAIN).respond(visit, status)
-            }
-            Self::Issuer(cause) => issuer_page(cause, visit),
-        }
-    }
+/// One row of the table of [`PageRejection`].
+struct PageRow<'a> {
+    /// The reason for the debug log.
+    reason: Cow<'static, str>,
+    /// The rule that was broken, if no use case has recorded it.
+    rule: Option<Rule>,
+    answer: Answer<'a>,
 }
 
-fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
-    match cause {
-        AuthorizeRejection::Redirect(location) => redirect::to_client(&location),
-        AuthorizeRejection::Page(error) => oauth_page(&error, visit),
-        AuthorizeRejection::Unsolicited { error, location, target, is_scheme } => {
-            let text = sentence(error.description());
-            let label = if is_scheme {
-                format!("Open the application registered for {target}:")
-            } else {
-                format!("Go to {target}")
-            };
-            let remedy = "The application that sent you here is not verified. Go back to it only if you started this \
-                          yourself.";
-            let words = Words { remedy, link: Some((location.as_str(), &label)), ..of_client(&error, &text) };
-            words.respond(visit, StatusCode::BAD_REQUEST)
-        }
-        AuthorizeRejection::Expired { after, again } => expired(after, &again, visit),
-        AuthorizeRejection::Gone => words(
-            "This sign-in has ended",
-            "It was completed, expired too long ago, or was opened in another browser.",
-            "Go back to the application and try again.",
-        )
-        .respond(visit, StatusCode::BAD_REQUEST),
-        AuthorizeRejection::Finished => words(
-            "This sign-in is already complete",
-            "You already approved, denied or cancelled it; nothing was done twice.",
-            "Return to your application. If it is still waiting, start again from there.",
-        )
-        .respond(visit, StatusCode::BAD_REQUEST),
-        AuthorizeRejection::Throttled(pause) => {
-            let text = format!("Too many requests came from your address. Wait {}.", pages::in_words(pause));
-            let mut response = words("One moment, please", &text, "Then reload this page.")
-                .respond(visit, StatusCode::TOO_MANY_REQUESTS);
-            reply::retry_after(response.headers_mut(), pause.as_pause());
-            response
-        }
-        AuthorizeRejection::NothingApproved => {
-            words("Nothing was approved", consent::NOTHING_APPROVED, "Go back, reload the page, and decide again.")
-                .respond(visit, StatusCode::BAD_REQUEST)
-        }
-        AuthorizeRejection::NotStored => unavailable(
-            &words(
-                "Done, but not yet saved",
-                "The access that you ended has ended, but this could not be saved yet. If the gateway restarts \
-                 before it is saved, it is undone.",
-                "Come back in a few minutes and check again.",
-            ),
-            visit,
-        ),
-        AuthorizeRejection::Unavailable => unavailable(
-            &words(
-                "Temporarily unavailable",
-                "Part of this gateway is not responding. Nothing was changed.",
-                "Reload this page in a few seconds.",
-            ),
-            visit,
-        ),
-    }
+/// What the browser gets.
+enum Answer<'a> {
+    Page(Words<'a>),
+    /// The redirect that the issuer chose.
+    Redirect(&'a ClientLocation),
 }
 
-fn expired(after: Lifetime, again: &str, visit: &Visit<'_>) -> Response {
-    let text = format!("It was open for more than {}. Nothing was done.", pages::in_words(after));
-    let remedy = "You can start again here. If your application has stopped waiting, start again from there.";
-    let words = Words { link: Some((again, "Start again")), ..words("This sign-in has expired", &text, remedy) };
-    words.respond(visit, StatusCode::BAD_REQUEST)
-}
-
-fn oauth_page(error: &OAuthError, visit: &Visit<'_>) -> Response {
-    let text = sentence(error.description());
-    let words = of_client(error, &text);
-    match error.code().blames() {
-        Blamed::Server => unavailable(&words, visit),
-        // A page never asks a browser for credentials: `invalid_client` is a plain 400 here.
-        Blamed::Client | Blamed::Request => words.respond(visit, StatusCode::BAD_REQUEST),
-    }
-}
-
-/// Answers 503, with the time after which to retry.
-fn unavailable(words: &Words<'_>, visit: &Visit<'_>) -> Response {
-    let mut response = words.respond(visit, StatusCode::SERVICE_UNAVAILABLE);
-    reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
-    response
-}
-
-/// The words of an error page.
+/// Status and words of an error page.
 struct Words<'a> {
-    heading: &'a str,
-    text: &'a str,
-    remedy: &'a str,
-    code: Option<&'a str>,
-    /// Target and text of the link onwards.
-    link: Option<(&'a str, &'a str)>,
+    status: StatusCode,
+    heading: &'static str,
+    text: Cow<'static, str>,
+    remedy: &'static str,
+    code: Option<&'static str>,
+    link: Option<Link<'a>>,
+    /// `Retry-After` in seconds.
+    retry: Option<u64>,
+}
+
+/// The link onwards.
+struct Link<'a> {
+    target: &'a str,
+    label: Cow<'static, str>,
 }
 
 const TRY_AGAIN: &str =
     "Go back to the application and try again. If it happens again, report the text of this page to its developers.";
 
-const fn words<'a>(heading: &'a str, text: &'a str, remedy: &'a str) -> Words<'a> {
-    Words { heading, text, remedy, code: None, link: None }
+impl PageRejection {
+    /// Returns the reason's row in the table. A new reason needs a row here and one in `docs/errors.md`.
+    #[rustfmt::skip] // Few lines a row, so that the table can be read as one.
+    fn row(&self) -> PageRow<'_> {
+        match self {
+            // Not worth an audit row.
+            Self::NotFound => PageRow::new("no such page", None, Words::new(StatusCode::NOT_FOUND, "Page not found",
+                "There is nothing at this address.",
+                "Check the address, or start again from the application that sent you here.")),
+            Self::CrossSite => PageRow::new("posted from another site", Some(Rule::CrossSite),
+                Words::new(StatusCode::FORBIDDEN, "This request came from another site",
+                "For your safety, nothing was changed: this gateway accepts only forms on its own pages.",
+                "Go back to your application and start again from there.")),
+            Self::StaleForm => PageRow::new("the form token is missing or not this browser's", Some(Rule::FormToken),
+                Words::new(StatusCode::FORBIDDEN, "This form is out of date",
+                "It was opened before you signed in or out, or in another browser. Nothing was changed.",
+                "Go back, reload the page, and send the form again.")),
+            Self::NoTransactionCookie => PageRow::new("the transaction's cookie is missing", Some(Rule::NoTransactionCookie),
+                Words::gone()),
+            Self::RepeatedCookie => PageRow::new("a cookie occurs twice", Some(Rule::RepeatedCookie),
+                Words::new(StatusCode::BAD_REQUEST, "Your browser sent two cookies with the same name",
+                "This gateway cannot tell which of them it set, so it uses neither.",
+                "Delete the cookies for this site and start again from your application.")),
+            Self::DeadLink => PageRow::new("the set-password link is unknown, used or expired", Some(Rule::DeadLink),
+                Words::new(StatusCode::BAD_REQUEST, "This link no longer works",
+                "It has already been used, has expired, or was replaced by a newer one.",
+                "Ask your administrator for a new one.")),
+            Self::Input(cause) => PageRow { reason: cause.to_string().into(), ..PageRow::new("", Some(cause.rule()),
+                Words::new(cause.status(), "This request could not be read", "", TRY_AGAIN)
+                .text(sentence(&cause.to_string()))) },
+            Self::Issuer(cause) => PageRow { reason: Cow::Borrowed(REFUSED_BY_ISSUER), rule: None, answer: answer_of(cause) },
+        }
+    }
+
+    /// Returns the rule that was broken, if no use case has recorded it.
+    pub(super) fn unrecorded(&self) -> Option<Rule> {
+        self.row().rule
+    }
+
+    /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (RFC 6749 4.1.2.1).
+    pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
+        let PageRow { reason, answer, .. } = self.row();
+        tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller().request_id, "page refused: {reason}");
+        match answer {
+            Answer::Page(words) => words.respond(visit),
+            Answer::Redirect(location) => redirect::to_client(location),
+        }
+    }
 }
 
-/// Makes the words for a fault of the application that must not be answered by a redirect.
-fn of_client<'a>(error: &OAuthError, text: &'a str) -> Words<'a> {
-    let (heading, remedy) = match error.code().blames() {
-        Blamed::Client => (
-            "This application cannot connect",
-            "It may have been removed, or be registered with another server. In the application, remove this \
-             connection and add it again.",
-        ),
-        Blamed::Server => ("Temporarily unavailable", "Nothing was changed. Reload this page in a few seconds."),
-        Blamed::Request => ("The application’s request is not valid", TRY_AGAIN),
-    };
-    Words { heading, text, remedy, code: Some(error.code().as_str()), link: None }
+impl<'a> PageRow<'a> {
+    const fn new(reason: &'static str, rule: Option<Rule>, page: Words<'a>) -> Self {
+        Self { reason: Cow::Borrowed(reason), rule, answer: Answer::Page(page) }
+    }
 }
 
-impl Words<'_> {
-    fn respond(&self, visit: &Visit<'_>, status: StatusCode) -> Response {
+/// Returns what the browser gets when a use case refused. A new reason needs a row here and one in `docs/errors.md`.
+#[rustfmt::skip] // Few lines a row, so that the table can be read as one.
+fn answer_of(cause: &AuthorizeRejection) -> Answer<'_> {
+    Answer::Page(match cause {
+        AuthorizeRejection::Redirect(location) => return Answer::Redirect(location),
+        AuthorizeRejection::Page(error) => Words::of_client(error),
+        AuthorizeRejection::Unsolicited { error, location, target, is_scheme } => Words { status: StatusCode::BAD_REQUEST,
+            remedy: "The application that sent you here is not verified. Go back to it only if you started this yourself.",
+            retry: None, ..Words::of_client(error) }
+            .link(location.as_str(), onwards(target, *is_scheme)),
+        AuthorizeRejection::Throttled(pause) => Words::new(StatusCode::TOO_MANY_REQUESTS, "One moment, please",
+            "", "Then reload this page.").retry(pause.as_pause())
+            .text(format!("Too many requests came from your address. Wait {}.", pages::in_words(*pause))),
+        AuthorizeRejection::Expired { after, again } => Words::new(StatusCode::BAD_REQUEST, "This sign-in has expired",
+            "", "You can start again here. If your application has stopped waiting, start again from there.")
+            .text(format!("It was open for more than {}. Nothing was done.", pages::in_words(*after)))
+            .link(again, "Start again"),
+        AuthorizeRejection::Gone => Words::gone(),
+        AuthorizeRejection::Finished => Words::new(StatusCode::BAD_REQUEST, "This sign-in is already complete",
+            "You already approved, denied or cancelled it; nothing was done twice.",
+            "Return to your application. If it is still waiting, start again from there."),
+        AuthorizeRejection::NothingApproved => Words::new(StatusCode::BAD_REQUEST, "Nothing was approved",
+            consent::NOTHING_APPROVED, "Go back, reload the page, and decide again."),
+        AuthorizeRejection::Unavailable => Words::new(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable",
+            "Part of this gateway is not responding. Nothing was changed.",
+            "Reload this page in a few seconds.").retry(PAUSE_SECONDS),
+        AuthorizeRejection::NotStored => Words::new(StatusCode::SERVICE_UNAVAILABLE, "Done, but not yet saved",
+            "The access that you ended has ended, but this could not be saved yet. If the gateway restarts before it is \
+             saved, it is undone.",
+            "Come back in a few minutes and check again.").retry(PAUSE_SECONDS),
+    })
+}
+
+/// Returns the label of the link to an application.
+fn onwards(target: &str, is_scheme: bool) -> String {
+    if is_scheme { format!("Open the application registered for {target}:") } else { format!("Go to {target}") }
+}
+
+impl<'a> Words<'a> {
+    const fn new(status: StatusCode, heading: &'static str, text: &'static str, remedy: &'static str) -> Self {
+        Self { status, heading, text: Cow::Borrowed(text), remedy, code: None, link: None, retry: None }
+    }
+
+    /// Makes the page of a transaction that no longer exists, or is another browser's.
+    const fn gone() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "This sign-in has ended",
+            "It was completed, expired too long ago, or was opened in another browser.",
+            "Go back to the application and try again.",
+        )
+    }
+
+    /// Makes the words for a fault of the application that must not be answered by a redirect.
+    fn of_client(error: &OAuthError) -> Self {
+        let words = match error.code().blames() {
+            // A page never asks a browser for credentials: `invalid_client` is a plain 400 here.
+            Blamed::Client => Self::new(
+                StatusCode::BAD_REQUEST,
+                "This application cannot connect",
+                "",
+                "It may have been removed, or be registered with another server. In the application, remove this \
+                 connection and add it again.",
+            ),
+            Blamed::Server => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Temporarily unavailable",
+                "",
+                "Nothing was changed. Reload this page in a few seconds.",
+            )
+            .retry(PAUSE_SECONDS),
+            Blamed::Request => {
+                Self::new(StatusCode::BAD_REQUEST, "The application’s request is not valid", "", TRY_AGAIN)
+            }
+        };
+        Self { code: Some(error.code().as_str()), ..words }.text(sentence(error.description()))
+    }
+
+    fn text(self, text: String) -> Self {
+        Self { text: Cow::Owned(text), ..self }
+    }
+
+    fn link(self, target: &'a str, label: impl Into<Cow<'static, str>>) -> Self {
+        Self { link: Some(Link { target, label: label.into() }), ..self }
+    }
+
+    fn retry(self, seconds: u64) -> Self {
+        Self { retry: Some(seconds), ..self }
+    }
+
+    fn respond(&self, visit: &Visit<'_>) -> Response {
         let page = ErrorPage {
             frame: Frame::new(visit.config()),
             heading: self.heading,
-            text: self.text,
+            text: &self.text,
             remedy: self.remedy,
             code: self.code,
-            link: self.link,
+            link: self.link.as_ref().map(|link| (link.target, link.label.as_ref())),
             reference: visit.caller().request_id.as_deref(),
         };
         // A client that opened the page in a pop-up waits for the window to come back through the link.
-        pages::respond(status, &page, if self.link.is_some() { FormTarget::Elsewhere } else { FormTarget::Home })
+        let forms = if self.link.is_some() { FormTarget::Elsewhere } else { FormTarget::Home };
+        let mut response = pages::respond(self.status, &page, forms);
+        if let Some(seconds) = self.retry {
+            reply::retry_after(response.headers_mut(), seconds);
+        }
+        response
     }
 }
 

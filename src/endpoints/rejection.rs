@@ -1,5 +1,5 @@
-//! Why an endpoint refuses a request: unreadable input, a page, a client. The answers are made in `error_page` and
-//! `client_error`.
+//! Why an endpoint refuses a request: unreadable input, a page, a client. The tables of the last two, and the answers, are
+//! in `error_page` and `client_error`.
 
 use http::StatusCode;
 
@@ -31,43 +31,39 @@ pub(super) enum InputRejection {
 }
 
 /// Why a browser gets an error page.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(super) enum PageRejection {
     /// There is nothing at this path.
-    #[error("no such page")]
     NotFound,
     /// The post comes from a page that is not ours.
-    #[error("posted from another site")]
     CrossSite,
     /// The form's token is missing, or was made for other cookies.
-    #[error("the form token is missing or not this browser's")]
     StaleForm,
     /// The transaction's cookie was not sent: the transaction has ended, or is another browser's.
-    #[error("the transaction's cookie is missing")]
     NoTransactionCookie,
     /// A cookie was sent twice with different values.
-    #[error("a cookie occurs twice")]
     RepeatedCookie,
     /// The set-password link is unknown, used or expired.
-    #[error("the set-password link is unknown, used or expired")]
     DeadLink,
     /// The request could not be read.
-    #[error(transparent)]
-    Input(#[from] InputRejection),
+    Input(InputRejection),
     /// The use case refused.
-    #[error("refused by the authorization server")]
     Issuer(AuthorizeRejection),
 }
 
 /// Why a client gets an OAuth error.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(super) enum ClientRejection {
     /// The request could not be read; `ErrorCode` is what the endpoint answers then.
-    #[error("{0}")]
     Input(InputRejection, ErrorCode),
     /// The use case refused.
-    #[error("refused by the authorization server")]
     Issuer(TokenRejection),
+}
+
+impl From<InputRejection> for PageRejection {
+    fn from(rejection: InputRejection) -> Self {
+        Self::Input(rejection)
+    }
 }
 
 impl From<AuthorizeRejection> for PageRejection {
@@ -119,6 +115,11 @@ impl InputRejection {
         }
     }
 
+    /// Returns the rule that was broken.
+    pub(super) const fn rule(&self) -> Rule {
+        self.row().rule
+    }
+
     /// Returns the status of a page with this reason.
     pub(super) const fn status(&self) -> StatusCode {
         self.row().status
@@ -128,31 +129,5 @@ impl InputRejection {
     pub(super) fn status_with(&self, code: ErrorCode) -> StatusCode {
         let row = self.row();
         if code == ErrorCode::InvalidRequest { row.as_invalid_request } else { row.status }
-    }
-}
-
-impl ClientRejection {
-    /// Returns the rule that was broken, if no use case has recorded it.
-    pub(super) const fn unrecorded(&self) -> Option<Rule> {
-        match self {
-            Self::Input(cause, _) => Some(cause.row().rule),
-            Self::Issuer(_) => None,
-        }
-    }
-}
-
-impl PageRejection {
-    /// Returns the rule that was broken, if no use case has recorded it.
-    pub(super) const fn unrecorded(&self) -> Option<Rule> {
-        match self {
-            Self::CrossSite => Some(Rule::CrossSite),
-            Self::StaleForm => Some(Rule::FormToken),
-            Self::NoTransactionCookie => Some(Rule::NoTransactionCookie),
-            Self::RepeatedCookie => Some(Rule::RepeatedCookie),
-            Self::DeadLink => Some(Rule::DeadLink),
-            Self::Input(cause) => Some(cause.row().rule),
-            // Either not worth an audit row, or the use case has written it.
-            Self::NotFound | Self::Issuer(_) => None,
-        }
     }
 }
