@@ -138,16 +138,21 @@ async fn frame_by_frame(listener: TcpListener, config: rustls::ServerConfig, sen
     }
 }
 
-#[tokio::test]
-async fn answers_in_frames_of_one_byte_cost_no_more_memory_than_their_bytes() {
+/// Asks an upstream for eight endless answers that the client does not read, and checks the gateway's memory meanwhile.
+/// `serve` counts the bytes that it sends; fewer than `least` would prove nothing.
+async fn expect_no_more_than_was_sent<S, F>(serve: S, protocols: &[&[u8]], least: u64, what: &str)
+where
+    S: FnOnce(TcpListener, rustls::ServerConfig, Arc<AtomicU64>) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let (config, ca) = tls(&[b"h2"]);
+    let (config, ca) = tls(protocols);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, ca).expect("a file");
     let sent = Arc::new(AtomicU64::new(0));
-    tokio::spawn(frame_by_frame(listener, config, Arc::clone(&sent)));
+    tokio::spawn(serve(listener, config, Arc::clone(&sent)));
     let upstream = format!(
         "[[upstream]]\nname = \"mcp\"\npath = \"/mcp\"\nurl = \"https://localhost:{port}/mcp\"\nca_file = {file:?}\n"
     );
@@ -166,8 +171,13 @@ async fn answers_in_frames_of_one_byte_cost_no_more_memory_than_their_bytes() {
         watched.look();
     }
     let sent = sent.load(Relaxed);
-    assert!(sent > 4_000_000, "{sent} bytes of events are too few");
-    watched.expect_proportion(sent, "answers in frames");
+    assert!(sent > least, "{sent} bytes of {what} are too few");
+    watched.expect_proportion(sent, what);
+}
+
+#[tokio::test]
+async fn answers_in_frames_of_one_byte_cost_no_more_memory_than_their_bytes() {
+    expect_no_more_than_was_sent(frame_by_frame, &[b"h2"], 4_000_000, "answers in frames").await;
 }
 
 /// The length of an answer's head, in bytes.
@@ -203,32 +213,5 @@ async fn record_by_record(listener: TcpListener, config: rustls::ServerConfig, s
 
 #[tokio::test]
 async fn heads_and_answers_in_records_of_one_byte_cost_no_more_memory_than_their_bytes() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let (config, ca) = tls(&[]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("ca.pem");
-    std::fs::write(&file, ca).expect("a file");
-    let sent = Arc::new(AtomicU64::new(0));
-    tokio::spawn(record_by_record(listener, config, Arc::clone(&sent)));
-    let upstream = format!(
-        "[[upstream]]\nname = \"mcp\"\npath = \"/mcp\"\nurl = \"https://localhost:{port}/mcp\"\nca_file = {file:?}\n"
-    );
-    let gateway = Home::new(&upstream, None).start().await;
-    let token = token(&gateway.home, "mcp");
-    // Reads nothing: SETTINGS_INITIAL_WINDOW_SIZE is 0.
-    let mut peer = Peer::connect(&gateway.home, &[0, 4, 0, 0, 0, 0]).await;
-    let fields = asking(&peer, &token);
-    let mut watched = Watched::begin(&gateway);
-    for stream in 0..8 {
-        assert!(peer.send(&http2::frame(HEADERS, END_HEADERS | END_STREAM, 2 * stream + 1, &fields)).await);
-    }
-    let began = Instant::now();
-    while began.elapsed() < 3 * SENDING {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        watched.look();
-    }
-    let sent = sent.load(Relaxed);
-    assert!(sent > 1_000_000, "{sent} bytes of answers are too few");
-    watched.expect_proportion(sent, "answers in records");
+    expect_no_more_than_was_sent(record_by_record, &[], 1_000_000, "answers in records").await;
 }
