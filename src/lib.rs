@@ -19,7 +19,7 @@
 //! - `files`: reading files within bounds, and writing private ones.
 //! - `clock`: the time, and whether it can be trusted.
 //! - `entropy`: random bytes.
-//! - `data_dir`: the data folder: what is in it, whether it may be used, its keys.
+//! - `data_dir`: the data directory: what is in it, whether it may be used, its keys.
 //! - `config`: from `gateway.toml` and the command line to a checked configuration.
 //! - `trust`: root certificates and TLS towards others.
 //! - `telemetry`: events, counters, the log.
@@ -68,14 +68,14 @@
 //! - An identity header: `proxy/headers.rs`, its value in `proxy/cached_principal.rs`. If the token does not have that
 //!   yet, also `token_cache/entry.rs` and `AccessTokenRecord` in `oauth/token.rs`, which `store/issuance.rs` makes and
 //!   `store/embedded/rows/tokens.rs` reads. `docs/upstreams.md`.
-//! - A refusal: of a request to an upstream, `proxy/rejection.rs` (a fault of the upstream, `proxy/fault.rs`); of one to
-//!   the authorization server, `oauth/rule.rs` (unreadable input and pages, `endpoints/rejection.rs` and
+//! - A refusal: of a request to an upstream, `proxy/rejection.rs` (a fault of the upstream, `proxy/fault.rs`); of one
+//!   to the authorization server, `oauth/rule.rs` (unreadable input and pages, `endpoints/rejection.rs` and
 //!   `endpoints/error_page.rs`); before a route is known, `server/request_refusal.rs`. `docs/errors.md` explains all.
 //! - A page: a file in `endpoints`, its path in `endpoints/routes.rs`, chosen in `endpoints/mod.rs`, its template in
 //!   `endpoints/page.rs` and `endpoints/pages`, within the layout of `web/pages`, a new first segment in
 //!   `config/reserved_path.rs`. What it does: a method in `issuer`.
-//! - A table: `store/migrations` and its line in `store/migrate.rs`, its SQL in `store/embedded/rows`, methods of a trait
-//!   (as `store/grant_store.rs`), which `store/embedded/stores` and `store/memory` implement and
+//! - A table: `store/migrations` and its line in `store/migrate.rs`, its SQL in `store/embedded/rows`, methods of a
+//!   trait (as `store/grant_store.rs`), which `store/embedded/stores` and `store/memory` implement and
 //!   `tests/support/every_method.rs` lists. When its rows go: `store/embedded/file/sweep.rs`; what a restore ends:
 //!   `store/embedded/file/backup_mark.rs`; what `db check` reads: `store/embedded/file/check.rs`. A row of it in
 //!   `tests/store_contract/embedded/schemas.rs`, which writes the store of the new schema. `docs/storage-schema.md`.
@@ -86,9 +86,9 @@
 //!
 //! # Where a test goes
 //!
-//! A case of `docs/threat-model.md` is tested in the layer that owns its rule, and at most once more, in `tests/outside`
-//! or `tests/clients`. The names of these tests begin with the id of the case; `tests/threat_model.rs` checks that. A
-//! test that shows something else (an audit row, the words of a page) has no id.
+//! A case of `docs/threat-model.md` is tested in the layer that owns its rule, and at most once more, in
+//! `tests/outside` or `tests/clients`. The names of these tests begin with the id of the case; `tests/threat_model.rs`
+//! checks that. A test that shows something else (an audit row, the words of a page) has no id.
 //! - A rule of OAuth or MCP: beside it, or `tests/oauth`.
 //! - Order of steps, refusals and limits of the authorization server, audit rows: `tests/issuer`; actions of operators:
 //!   `tests/administration.rs`.

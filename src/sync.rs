@@ -1,5 +1,6 @@
-//! Locks that stay usable after a panic of their holder, and work that is repeated on a thread of its own. The values in
-//! the locks are still consistent after a panic, because every critical section of this program changes one value at a time.
+//! Locks that stay usable after a panic of their holder, and work that is repeated on a thread of its own. The values
+//! in the locks are still consistent after a panic, because every critical section of this program changes one value at
+//! a time.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -19,9 +20,9 @@ pub fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Calls `turn` repeatedly on a thread of its own, with `pause` in between, until the returned future is dropped. For work
-/// that polls: a pause costs one system call here but several on a runtime, and `turn` may read files. What `turn` owns may
-/// outlive the future by one call.
+/// Calls `turn` repeatedly on a thread of its own, with `pause` in between, until the returned future is dropped. For
+/// work that polls: a pause costs one system call here but several on a runtime, and `turn` may read files. What `turn`
+/// owns may outlive the future by one call.
 ///
 /// # Panics
 /// When `turn` panics.

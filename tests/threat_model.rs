@@ -231,7 +231,8 @@ fn a_case_has_one_layer_and_at_most_one_test_outside() {
     }
 }
 
-/// The words of a text that look like an id: one to three letters or a letter and a digit, perhaps a hyphen, and digits.
+/// The words of a text that look like an id: one to three letters or a letter and a digit, perhaps a hyphen, and
+/// digits.
 fn like_ids(text: &str) -> Vec<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.+/%".contains(c);
     let looks = |word: &&str| {

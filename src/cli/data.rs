@@ -21,8 +21,8 @@ use crate::store::{self, Store};
 /// The options of all commands about data.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DataArguments {
-    /// The configuration of `mcpgate serve` [default: that of MCPGATE_CONFIG, or /etc/mcpgate/gateway.toml]; with --data,
-    /// the file that `mcpgate up` was given
+    /// The configuration of `mcpgate serve` [default: that of MCPGATE_CONFIG, or /etc/mcpgate/gateway.toml]; with
+    /// --data, the file that `mcpgate up` was given
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The data directory of `mcpgate up` [default without a configuration: mcpgate in the user's data home]
@@ -148,7 +148,7 @@ impl DataArguments {
         Ok(())
     }
 
-    /// Returns the configuration file, whether it was named or not. The one used with a data folder is remembered
+    /// Returns the configuration file, whether it was named or not. The one used with a data directory is remembered
     /// there.
     fn file(&self) -> Result<Option<ConfigFile>, Failure> {
         let option = self.config.as_deref();
@@ -170,12 +170,12 @@ impl DataArguments {
         self.open(missing)
     }
 
-    /// Reads the configuration for a command that needs only the data folder, whatever else is wrong with it.
+    /// Reads the configuration for a command that needs only the data directory, whatever else is wrong with it.
     pub(super) fn load_folder(&self) -> Result<Config, Failure> {
         self.load().or_else(|failure| self.without_configuration(failure))
     }
 
-    /// Falls back to the data folder alone, as named by the options, the broken file or the default.
+    /// Falls back to the data directory alone, as named by the options, the broken file or the default.
     fn without_configuration(&self, failure: Failure) -> Result<Config, Failure> {
         let named = match (&self.data, self.file()) {
             (Some(data), _) => Some(Some(data.clone())),

@@ -1,4 +1,4 @@
-//! Remembers how `mcpgate up` was last started on a data folder, so that commands on that folder use the same public
+//! Remembers how `mcpgate up` was last started on a data directory, so that commands on that folder use the same public
 //! URL and upstreams.
 
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ struct NotedStart {
     config: Option<PathBuf>,
 }
 
-/// Records the start in the data folder.
+/// Records the start in the data directory.
 pub(super) fn note(
     data_dir: &Path,
     public_url: &str,

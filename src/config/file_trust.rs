@@ -11,8 +11,8 @@ const OTHERS_WRITE: u32 = 0o002;
 /// The sticky bit: only the owner of an entry may replace it (`/tmp`).
 const STICKY: u32 = 0o1000;
 
-/// Refuses anything but a regular file, a file or folder that is writable by everyone, and a symbolic link that leaves its
-/// folder (Kubernetes mounts a ConfigMap with links inside the folder).
+/// Refuses anything but a regular file, a file or folder that is writable by everyone, and a symbolic link that leaves
+/// its folder (Kubernetes mounts a ConfigMap with links inside the folder).
 ///
 /// # Errors
 /// Says what is wrong with it.

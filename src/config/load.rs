@@ -23,7 +23,7 @@ use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_s
 /// Maximum size of a configuration file in bytes: enough for a thousand upstreams.
 const LARGEST: u64 = 1 << 20;
 
-/// The default data folder of `mcpgate serve`.
+/// The default data directory of `mcpgate serve`.
 const SERVED: &str = "/var/lib/mcpgate";
 
 impl Config {
@@ -35,8 +35,8 @@ impl Config {
         load(file, overrides)
     }
 
-    /// Finds the data folder named in a broken file of `mcpgate serve`, given its `problems`; `None` when it cannot be
-    /// determined.
+    /// Finds the data directory named in a broken file of `mcpgate serve`, given its `problems`; `None` when it cannot
+    /// be determined.
     #[must_use]
     pub fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
         data_dir_of(file, problems)
@@ -67,7 +67,7 @@ fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Proble
     config.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
-/// Finds the data folder named in a file of `mcpgate serve`, however broken the rest of the file is; `None` when the
+/// Finds the data directory named in a file of `mcpgate serve`, however broken the rest of the file is; `None` when the
 /// file cannot be read, or may name the folder in a broken part.
 fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
     let text = read(file).ok()?;

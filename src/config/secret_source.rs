@@ -38,7 +38,7 @@ pub(super) fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// Returns the user's data home, where `up` puts its data folder by default.
+/// Returns the user's data home, where `up` puts its data directory by default.
 pub(super) fn data_home() -> Option<PathBuf> {
     let absolute = |name| environment(name).map(PathBuf::from).filter(|p| p.is_absolute());
     absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))

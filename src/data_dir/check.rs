@@ -1,4 +1,4 @@
-//! Checks whether a data folder may be used: only its user can change it, and others cannot read its secrets.
+//! Checks whether a data directory may be used: only its user can change it, and others cannot read its secrets.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ pub enum User {
     Command,
 }
 
-/// The contents of a data folder that must be closed to others. The development certificates are checked where they are
-/// used.
+/// The contents of a data directory that must be closed to others. The development certificates are checked where they
+/// are used.
 const CONTENT: [(&str, Closed); 5] = [
     (KEYS, Closed::ToReading),
     ("keys/token", Closed::ToReading),
@@ -28,7 +28,7 @@ const CONTENT: [(&str, Closed); 5] = [
 /// What only exists once the folder has had a store.
 const TRACES: [&str; 2] = [CERTIFICATES, UP];
 
-/// Why a data folder is not used.
+/// Why a data directory is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataFolderError {
     /// Other users may change it or read secrets in it; all faults.
@@ -48,7 +48,7 @@ fn lines(errors: &[PrivateFileError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nmcpgate: ")
 }
 
-/// Checks a data folder if it exists; a link to it is followed.
+/// Checks a data directory if it exists; a link to it is followed.
 ///
 /// # Errors
 /// All faults, each with the command that fixes it.

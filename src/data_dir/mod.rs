@@ -1,4 +1,4 @@
-//! The data folder: the names of its contents, whether it may be used, and its keys.
+//! The data directory: the names of its contents, whether it may be used, and its keys.
 //!
 //! For: what the server and the commands must agree on. Not for: the store's content (`store`, which also has the lock
 //! of a server), or files named in the configuration (`files`). Start with `check.rs`.

@@ -1,5 +1,5 @@
-//! The redirects that pages may answer with: to another page of ours, or to a verified location of a client. No other file
-//! writes a `Location` of ours.
+//! The redirects that pages may answer with: to another page of ours, or to a verified location of a client. No other
+//! file writes a `Location` of ours.
 
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
@@ -9,7 +9,8 @@ use crate::web::{Response, reply};
 
 use super::routes::{Endpoint, EndpointRoute};
 
-/// The path and query of a page of ours. Made only of a path in [`super::ROUTES`], so that it cannot lead to another host.
+/// The path and query of a page of ours. Made only of a path in [`super::ROUTES`], so that it cannot lead to another
+/// host.
 pub(super) struct LocalPath(String);
 
 impl LocalPath {
@@ -27,7 +28,8 @@ impl LocalPath {
     }
 }
 
-/// Redirects to a page of ours, named without a host, because the browser's cookies belong to the host name that it used.
+/// Redirects to a page of ours, named without a host, because the browser's cookies belong to the host name that it
+/// used.
 pub(super) fn to_page(path: &LocalPath) -> Response {
     see_other(&path.0)
 }

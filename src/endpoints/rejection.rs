@@ -1,5 +1,5 @@
-//! Why an endpoint refuses a request: unreadable input, a page, a client. The tables of the last two, and the answers, are
-//! in `error_page` and `client_error`.
+//! Why an endpoint refuses a request: unreadable input, a page, a client. The tables of the last two, and the answers,
+//! are in `error_page` and `client_error`.
 
 use http::StatusCode;
 

@@ -8,7 +8,8 @@
 //!
 //! | Noun | Type | Source |
 //! |---|---|---|
-//! | authorization request, response | [`AuthorizationRequest`], [`ValidatedRequest`], [`AuthorizationResponse`] | RFC 6749 4.1, RFC 9207 |
+//! | authorization request, response | [`AuthorizationRequest`], [`ValidatedRequest`], [`AuthorizationResponse`] | RFC
+//! 6749 4.1, RFC 9207 |
 //! | redirect URI | [`RedirectUri`], [`RegisteredRedirects`], [`VerifiedRedirect`] | RFC 6749 3.1.2, RFC 8252 7 |
 //! | code challenge, code verifier | [`CodeChallenge`], [`CodeVerifier`] | RFC 7636 |
 //! | resource | [`ResourceIndicator`] | RFC 8707 |
@@ -17,7 +18,8 @@
 //! | client metadata | [`ClientMetadata`], [`ReadMetadata`], [`RegistrationPolicy`] | RFC 7591 2 |
 //! | client metadata document | [`MetadataDocumentUrl`] | OAuth Client ID Metadata Document |
 //! | grant, authorization code | [`Grant`], [`GrantType`], [`CodeRecord`] | RFC 6749 1.3, 4.1.2 |
-//! | access token, refresh token | [`AccessToken`], [`RefreshToken`], [`TokenRequest`], [`TokenResponse`] | RFC 6749 1.4, 1.5, 5.1 |
+//! | access token, refresh token | [`AccessToken`], [`RefreshToken`], [`TokenRequest`], [`TokenResponse`] | RFC 6749
+//! 1.4, 1.5, 5.1 |
 //! | bearer challenge | [`BearerChallenge`] | RFC 6750 3, RFC 9728 5.1 |
 //! | metadata | [`AuthorizationServerMetadata`], [`ProtectedResourceMetadata`] | RFC 8414, RFC 9728 |
 

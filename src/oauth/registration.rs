@@ -31,7 +31,8 @@ impl ClientMetadata {
     /// Parses the body of an RFC 7591 registration request (JSON).
     ///
     /// # Errors
-    /// `invalid_redirect_uri`, `invalid_client_metadata`, `invalid_software_statement` or `unapproved_software_statement`.
+    /// `invalid_redirect_uri`, `invalid_client_metadata`, `invalid_software_statement` or
+    /// `unapproved_software_statement`.
     pub fn from_registration(body: &[u8], policy: &RegistrationPolicy) -> Result<ReadMetadata, OAuthError> {
         let reader = MetadataReader::new(body)?;
         if let Some(statement) = reader.text("software_statement")? {

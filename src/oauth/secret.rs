@@ -87,8 +87,8 @@ opaque!(
     AuthorizationCode, "code"
 );
 opaque!(
-    /// `mcp_session_…`: a secret that a browser holds: of a session, a transaction or a set-password link. `Of` is the type of
-    /// what is found by it, so that the secret of a link cannot be looked up as that of a session.
+    /// `mcp_session_…`: a secret that a browser holds: of a session, a transaction or a set-password link. `Of` is the
+    /// type of what is found by it, so that the secret of a link cannot be looked up as that of a session.
     BrowserSecret<Of>, "session"
 );
 

@@ -95,8 +95,8 @@ impl CachedPrincipal {
         &self.tenant
     }
 
-    /// Returns how many bytes it takes, including its entry in the cache, and its principal, of which it may be the last
-    /// holder.
+    /// Returns how many bytes it takes, including its entry in the cache, and its principal, of which it may be the
+    /// last holder.
     fn size(&self) -> usize {
         let own = [Some(&self.subject), self.user.as_ref(), Some(&self.client), Some(&self.scopes), Some(&self.tenant)];
         let text: usize = own.into_iter().flatten().map(HeaderValue::len).sum();
@@ -132,8 +132,8 @@ fn escaped(name: &str) -> String {
     text
 }
 
-/// The most bytes of callers that one worker caches: more than ten thousand callers. One that was evicted is made again at
-/// its next request.
+/// The most bytes of callers that one worker caches: more than ten thousand callers. One that was evicted is made again
+/// at its next request.
 const MOST_BYTES: usize = 8 << 20;
 /// How many callers an eviction looks at before it takes one that is in use.
 const LOOKED_AT: usize = 16;

@@ -1,5 +1,5 @@
-//! When grants were last used, as one worker saw it. Each request that is permitted marks its grant; a task of the server
-//! takes the marks and writes them to the store. The data path itself writes nothing and does not wait.
+//! When grants were last used, as one worker saw it. Each request that is permitted marks its grant; a task of the
+//! server takes the marks and writes them to the store. The data path itself writes nothing and does not wait.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -12,8 +12,8 @@ use crate::token_cache::PrefixHasher;
 /// When grants were last used.
 type Marks = HashMap<GrantId, (TenantId, Timestamp), BuildHasherDefault<PrefixHasher>>;
 
-/// The marks of one worker since they were last taken. Only this worker marks here, so a request does not wait for the lock,
-/// except while the marks are being taken.
+/// The marks of one worker since they were last taken. Only this worker marks here, so a request does not wait for the
+/// lock, except while the marks are being taken.
 #[derive(Debug, Default)]
 pub struct LastUses(Mutex<Marks>);
 

@@ -22,7 +22,8 @@ pub(super) fn forward(from: &HeaderMap, to: &mut HeaderMap, id: RequestId) {
     }
 }
 
-/// Returns the parent for a request without one. Its trace id is the request id, so that whoever has one finds the other.
+/// Returns the parent for a request without one. Its trace id is the request id, so that whoever has one finds the
+/// other.
 fn parent(id: RequestId) -> HeaderValue {
     let digits = id.digits();
     let (trace, span) = (digits.as_bytes(), digits.second_half());

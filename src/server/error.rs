@@ -23,7 +23,7 @@ pub enum RunError {
     /// An upstream's or the outbound CA file, or the system's roots, cannot be read.
     #[error("{0}")]
     Roots(String),
-    /// Other users may change the data folder or read secrets in it.
+    /// Other users may change the data directory or read secrets in it.
     #[error(transparent)]
     DataFolder(#[from] DataFolderError),
     /// The keys cannot be made or read.

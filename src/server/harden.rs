@@ -17,10 +17,7 @@ pub(super) fn harden() -> Vec<(&'static str, Errno)> {
     let files = getrlimit(Resource::Nofile);
     let done = [
         // A core dump would contain every key.
-        (
-            "core dumps could not be switched off",
-            setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }),
-        ),
+        ("core dumps could not be disabled", setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })),
         ("no_new_privs could not be set", rustix::thread::set_no_new_privs(true)),
         (
             "the number of open files could not be raised",

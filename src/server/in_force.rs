@@ -1,5 +1,5 @@
-//! `InForce`: the configuration in force, as a snapshot at each worker and on its own for work that is part of no request.
-//! Both are replaced together, at all workers at once.
+//! `InForce`: the configuration in force, as a snapshot at each worker and on its own for work that is part of no
+//! request. Both are replaced together, at all workers at once.
 
 use std::sync::{Arc, Mutex};
 
@@ -33,8 +33,8 @@ impl InForce {
         self.workers.first().map(|worker| worker.snapshot())
     }
 
-    /// Puts a snapshot in force, keeps the display names that upstreams gave themselves, and ends streams of upstreams that
-    /// the snapshot no longer has.
+    /// Puts a snapshot in force, keeps the display names that upstreams gave themselves, and ends streams of upstreams
+    /// that the snapshot no longer has.
     pub(super) fn adopt(&self, snapshot: Snapshot) {
         let _replacing = lock(&self.replacing);
         let mut config = Config::clone(&snapshot.config);
@@ -56,8 +56,8 @@ impl InForce {
         }
     }
 
-    /// Prepares the snapshot at every worker and then switches all of them at once: a client that one worker sends to a new
-    /// upstream must find it at every other.
+    /// Prepares the snapshot at every worker and then switches all of them at once: a client that one worker sends to a
+    /// new upstream must find it at every other.
     fn replace(&self, snapshot: &Snapshot) {
         self.config.store(Arc::clone(&snapshot.config));
         for worker in &self.workers {

@@ -1,4 +1,5 @@
-//! Writes to the store when grants were last used, as the workers have marked it: every 30 seconds, and once more at the end.
+//! Writes to the store when grants were last used, as the workers have marked it: every 30 seconds, and once more at
+//! the end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ pub(super) struct LastUseWriter {
     marked: Vec<Arc<LastUses>>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    /// Marks that were taken from the workers and are not written yet. Each stays here until it is, so that a task that is
-    /// cancelled while it writes loses none.
+    /// Marks that were taken from the workers and are not written yet. Each stays here until it is, so that a task that
+    /// is cancelled while it writes loses none.
     waiting: Mutex<HashMap<GrantId, (TenantId, Timestamp)>>,
 }
 

@@ -105,7 +105,8 @@ fn names_this_machine(request: &Request<Incoming>) -> bool {
 }
 
 impl Operator {
-    /// `loopback` says whether it listens on loopback only; `certificate_ends` is in seconds of the epoch, 0 without TLS.
+    /// `loopback` says whether it listens on loopback only; `certificate_ends` is in seconds of the epoch, 0 without
+    /// TLS.
     pub(super) fn new(
         process: &Arc<Process>,
         services: &Services,

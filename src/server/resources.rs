@@ -25,7 +25,7 @@ pub(super) struct Resources {
 }
 
 impl Resources {
-    /// Opens the resources, and returns them with the lock of the data folder.
+    /// Opens the resources, and returns them with the lock of the data directory.
     ///
     /// # Errors
     /// `RunError` when the folder, its keys or its store cannot be used.

@@ -17,7 +17,8 @@ const AUDIT_FIELD: usize = 256;
 /// Maximum length of the scopes in an audit row: more than any upstream has.
 const AUDIT_SCOPES: usize = 4096;
 
-/// The most grants whose last use is recorded in one operation, so that other operations do not wait long for the writer.
+/// The most grants whose last use is recorded in one operation, so that other operations do not wait long for the
+/// writer.
 pub const ACTIVITY_AT_ONCE: usize = 500;
 
 pub(super) fn activity(grants: usize) -> Result<()> {

@@ -94,7 +94,7 @@ pub trait Store:
 {
 }
 
-/// Opens the embedded store of a data folder; `held` is the lock if a server opens it.
+/// Opens the embedded store of a data directory; `held` is the lock if a server opens it.
 ///
 /// # Errors
 /// `StoreError` when it cannot be opened, is damaged or newer than this program, or is older and a server runs on it.

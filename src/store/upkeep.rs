@@ -1,5 +1,5 @@
-//! The part of a store for upkeep of the whole, and its figures. Restoring a backup is not part of it: `restore` replaces
-//! the file of a store that nobody has open and that may be too damaged to be opened.
+//! The part of a store for upkeep of the whole, and its figures. Restoring a backup is not part of it: `restore`
+//! replaces the file of a store that nobody has open and that may be too damaged to be opened.
 
 use std::path::Path;
 

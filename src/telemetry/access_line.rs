@@ -1,5 +1,5 @@
-//! `AccessLine`: what the log says of a request to an upstream. There is one for each request, so it takes a short way to the
-//! sink: the same bytes as by tracing, for a fraction of the instructions.
+//! `AccessLine`: what the log says of a request to an upstream. There is one for each request, so it takes a short way
+//! to the sink: the same bytes as by tracing, for a fraction of the instructions.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -117,7 +117,8 @@ impl AccessLine<'_> {
         }
     }
 
-    /// Returns whether there are such lines: there is no need to make one that the filter of the log does not let through.
+    /// Returns whether there are such lines: there is no need to make one that the filter of the log does not let
+    /// through.
     #[must_use]
     pub fn is_wanted() -> bool {
         logging::direct().is_none_or(|direct| direct.has_access_lines)

@@ -81,8 +81,8 @@ pub(super) fn is_plain(text: &[u8]) -> bool {
     all.iter().fold(harm(*last), |harm_so_far, eight| harm_so_far | harm(*eight)) == 0
 }
 
-/// Looks at eight bytes at once; not 0 where one of them is a control, beyond ASCII, a quote or a backslash. A subtraction
-/// sets the highest bit of a byte that was less, and borrows of another byte only then.
+/// Looks at eight bytes at once; not 0 where one of them is a control, beyond ASCII, a quote or a backslash. A
+/// subtraction sets the highest bit of a byte that was less, and borrows of another byte only then.
 fn harm(eight: [u8; 8]) -> u64 {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
     let bytes = u64::from_ne_bytes(eight);

@@ -146,8 +146,8 @@ impl Sink {
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Appends a line, which `write` writes without its end, to this thread's buffer. If `write` returns `None`, so does
-    /// this, and nothing is logged. `write` must not log anything itself.
+    /// Appends a line, which `write` writes without its end, to this thread's buffer. If `write` returns `None`, so
+    /// does this, and nothing is logged. `write` must not log anything itself.
     pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Option<()> {
         let own = OWN.with(|own| own.get().copied()).filter(|own| Arc::ptr_eq(&own.shared, &self.shared));
         let mut buffer = lock(&own.unwrap_or(self).buffer);

@@ -155,8 +155,8 @@ impl Entry {
     }
 }
 
-/// Hashes a SHA-256, or the id of a grant, by its first eight bytes: they are already uniform, and only our own tokens and
-/// grants are inserted, so nobody can choose colliding keys.
+/// Hashes a SHA-256, or the id of a grant, by its first eight bytes: they are already uniform, and only our own tokens
+/// and grants are inserted, so nobody can choose colliding keys.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct PrefixHasher(u64);
 

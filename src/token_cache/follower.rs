@@ -71,8 +71,8 @@ async fn follow(cache: &Arc<TokenCache>, followed: &Followed) {
 }
 
 impl TokenCache {
-    /// Marks the cache current if the store's mark still is `mark`; returns whether it is. A store that cannot say so at once
-    /// is left to [`Self::follow`].
+    /// Marks the cache current if the store's mark still is `mark`; returns whether it is. A store that cannot say so
+    /// at once is left to [`Self::follow`].
     fn stands_at(&self, mark: Option<u64>) -> bool {
         let begun = Instant::now();
         let seen = self.store.change_mark().now_or_never().and_then(Result::ok);

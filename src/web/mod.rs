@@ -1,5 +1,5 @@
-//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address, HTTP/2 frames; and
-//! what pages are made with (`pages`).
+//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address, HTTP/2 frames;
+//! and what pages are made with (`pages`).
 //!
 //! It makes no decisions: which path sets which cookie, and which limits apply, is up to the faces. It knows nothing of
 //! OAuth. Start with `reply.rs`.

@@ -1,4 +1,4 @@
-//! Which configuration and which data folder a command uses.
+//! Which configuration and which data directory a command uses.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -96,7 +96,7 @@ impl Drop for Up {
     }
 }
 
-/// A data folder as `mcpgate up` creates it, without a server.
+/// A data directory as `mcpgate up` creates it, without a server.
 pub(crate) struct Data {
     pub(crate) folder: TempDir,
 }

@@ -74,8 +74,8 @@ impl World {
         Self::assemble(store, Arc::new(ManualClock::new(START)), config, Arc::new(SeededEntropy::new(42))).await
     }
 
-    /// The next process over the same store. Anything this process has not written is lost. Both share their entropy, so
-    /// that no two mint the same secret.
+    /// The next process over the same store. Anything this process has not written is lost. Both share their entropy,
+    /// so that no two mint the same secret.
     pub(crate) async fn next_process(&self) -> Self {
         let config = Config::clone(&self.config.load());
         Self::assemble(self.store.clone(), self.hands.clone(), config, self.services.entropy.clone()).await

@@ -57,7 +57,8 @@ async fn li_02_guessing_is_slowed_down_for_the_guessers_account_only() {
             status => panic!("{status}: {}", reply.text()),
         }
     }
-    // The pause after the fifth is a second, which a slow machine may need for the sixth; `tests/issuer` counts exactly.
+    // The pause after the fifth is a second, which a slow machine may need for the sixth; `tests/issuer` counts
+    // exactly.
     assert!(slowed.is_some_and(|free| free >= 5), "only the first attempts are not throttled: {slowed:?}");
     let (mut browser, page) = login_page(&gateway.home).await;
     assert_eq!(browser.log_in(&page, "admin", PASSWORD).await.status, 200, "other accounts are not throttled");

@@ -25,7 +25,8 @@ async fn up_06_a_redirect_within_the_servers_own_path_is_followed_once_with_all_
         "/upstream/".to_owned(),
         "upstream/".to_owned(),
         format!("http://{here}/upstream/"),
-        // A server may take https from X-Forwarded-Proto, or know of a proxy in front of it. Host and port stay the same.
+        // A server may take https from X-Forwarded-Proto, or know of a proxy in front of it. Host and port stay the
+        // same.
         format!("https://{here}/upstream/"),
         format!("//{here}/upstream/"),
         "/upstream/v1?a=b#c".to_owned(),

@@ -1,7 +1,7 @@
 //! `Visit`: one request to an endpoint, and how its cookies, query and form are read.
 //!
-//! `without_form.rs` has the use cases that any request may call. All others act for a person and need a form of one of our
-//! own pages (`own_form.rs`): a handler cannot reach them without it.
+//! `without_form.rs` has the use cases that any request may call. All others act for a person and need a form of one of
+//! our own pages (`own_form.rs`): a handler cannot reach them without it.
 
 use std::sync::Arc;
 

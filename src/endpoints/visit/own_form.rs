@@ -1,5 +1,5 @@
-//! `OwnForm`: proof that a form was sent from one of our own pages, opened in this browser. Whatever a handler does for a
-//! person requires one, or the form of a one-time link.
+//! `OwnForm`: proof that a form was sent from one of our own pages, opened in this browser. Whatever a handler does for
+//! a person requires one, or the form of a one-time link.
 
 use super::{FORM, Visit};
 use crate::endpoints::rejection::{InputRejection, PageRejection};
@@ -7,8 +7,8 @@ use crate::issuer::{IssuerRequest, SetupOutcome};
 use crate::oauth::{Form, ScopeSet, ScopeToken};
 use crate::web::{FormKey, RequestBody, is_cross_site};
 
-/// A form that was not sent from another site. Its transaction and ticks can be read, so that the page can be shown again;
-/// everything else only after its token was checked. Made only by [`Visit::own_form`].
+/// A form that was not sent from another site. Its transaction and ticks can be read, so that the page can be shown
+/// again; everything else only after its token was checked. Made only by [`Visit::own_form`].
 pub(in crate::endpoints) struct UncheckedForm(Form);
 
 /// A form whose token was checked. Made only by [`UncheckedForm::check`].

@@ -1,5 +1,5 @@
-//! The use cases that any request may call without a form of ours: they show something, begin something, or authenticate a
-//! client.
+//! The use cases that any request may call without a form of ours: they show something, begin something, or
+//! authenticate a client.
 
 use super::Visit;
 use crate::issuer::{

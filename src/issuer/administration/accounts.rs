@@ -1,4 +1,4 @@
-//! Accounts: adding, listing, switching off, passwords and the links to set them.
+//! Accounts: adding, listing, disabling, passwords and the links to set them.
 
 use std::fmt;
 

@@ -31,7 +31,8 @@ impl Administration {
     /// is the only one. Scopes default to the upstream's default scopes, the lifetime to that of its other tokens.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NoSuchUpstream`, `WhichUpstream`, `NoSuchScope`, `AccountDisabled`, `ClientDisabled`, `BadLifetime`, `Store`.
+    /// `NoSuchAccount`, `NoSuchUpstream`, `WhichUpstream`, `NoSuchScope`, `AccountDisabled`, `ClientDisabled`,
+    /// `BadLifetime`, `Store`.
     pub async fn issue_token(
         &self,
         user: &str,

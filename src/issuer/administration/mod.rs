@@ -82,10 +82,10 @@ pub enum AdministrationError {
         /// The scopes that exist.
         known: ScopeSet,
     },
-    /// The account is switched off.
+    /// The account is disabled.
     #[error("the account {0:?} is disabled")]
     AccountDisabled(String),
-    /// The client of operators' tokens is switched off.
+    /// The client of operators' tokens is disabled.
     #[error(
         "the client {0}, to which all tokens issued here belong, is disabled; enable it with mcpgate client enable"
     )]

@@ -20,8 +20,8 @@ impl IssuerRequest<'_> {
     /// top-level navigation, not of a frame.
     ///
     /// # Errors
-    /// `Page` until the redirect URI is verified, from then on `Redirect`, or `Unsolicited` for a client that the user does
-    /// not know; `Throttled`, `Unavailable`.
+    /// `Page` until the redirect URI is verified, from then on `Redirect`, or `Unsolicited` for a client that the user
+    /// does not know; `Throttled`, `Unavailable`.
     pub async fn begin_authorization(
         &self,
         query: Form,

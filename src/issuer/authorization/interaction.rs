@@ -180,7 +180,7 @@ impl IssuerRequest<'_> {
             tracing::error!("a stored authorization request is damaged; its user must start again");
             return Err(self.gone(Rule::SignInDamaged).await);
         };
-        // AZ-27: the client may have been switched off, or its redirect URIs changed, since it asked.
+        // AZ-27: the client may have been disabled, or its redirect URIs changed, since it asked.
         let client = self.enabled_client(client).await?;
         let verified = client.and_then(|client| Some((request.verify(&client)?, client)));
         let Some((request, client)) = verified else {

@@ -33,7 +33,7 @@ pub(in crate::issuer) enum NotAdmitted {
     NoUrl,
     /// Its host is not a public DNS name.
     Internal,
-    /// Metadata documents are switched off.
+    /// Metadata documents are disabled.
     Off,
     /// Neither the URL nor its host is listed.
     NotListed,

@@ -17,7 +17,7 @@ impl IssuerRequest<'_> {
     /// Registers a client from the body of an RFC 7591 3.1 request.
     ///
     /// # Errors
-    /// `NotOpen` while registration is switched off, `Refused` in the words of RFC 7591 3.2.2, `Throttled` for too many
+    /// `NotOpen` while registration is disabled, `Refused` in the words of RFC 7591 3.2.2, `Throttled` for too many
     /// from one address or in total, `Unavailable`.
     pub async fn register(&self, body: &[u8]) -> Result<Registered, TokenRejection> {
         let policy = &self.policy;

@@ -1,5 +1,5 @@
-//! `Levels` and `FailureLevels`: a limit at three levels (host, site, everybody together), so that no address, no network
-//! and no group of them can use up what others need.
+//! `Levels` and `FailureLevels`: a limit at three levels (host, site, everybody together), so that no address, no
+//! network and no group of them can use up what others need.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

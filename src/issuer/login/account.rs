@@ -69,7 +69,8 @@ impl IssuerRequest<'_> {
         Ok(true)
     }
 
-    /// Returns the failed logins to show to the owner of a session, if they were enough to pause password login (LI-02).
+    /// Returns the failed logins to show to the owner of a session, if they were enough to pause password login
+    /// (LI-02).
     pub(in crate::issuer) fn failed_logins(&self, session: &LoginSession) -> Option<FailedLogins> {
         let enough = self.policy.config.rates.login_pause_failures;
         let failed = session.failed_before.map(|(count, last)| FailedLogins { count, last });

@@ -9,8 +9,8 @@ use crate::oauth::LoginNameHash;
 use crate::store::{Account, AuditEvent, AuditRow, NewPassword, PasswordChange, Update};
 
 impl IssuerRequest<'_> {
-    /// Changes the password of the person signed in by a session, if the current one is right. All browsers of the person
-    /// are signed out; this one gets a new session. The grants of applications end if requested.
+    /// Changes the password of the person signed in by a session, if the current one is right. All browsers of the
+    /// person are signed out; this one gets a new session. The grants of applications end if requested.
     ///
     /// Somebody at a browser that another person left signed in must not be able to guess the password: an attempt
     /// counts like one on the login page, for the same name (LI-02, LI-03).

@@ -113,8 +113,8 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// Decides the scopes of the new access token, `None` for all of the grant's; with the login name that goes with them.
-    /// `allowed`: what the policy still allows, and whose grant it is.
+    /// Decides the scopes of the new access token, `None` for all of the grant's; with the login name that goes with
+    /// them. `allowed`: what the policy still allows, and whose grant it is.
     fn scopes_of(
         &self,
         grant: &Grant,

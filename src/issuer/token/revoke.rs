@@ -14,8 +14,8 @@ impl IssuerRequest<'_> {
     /// other text has no effect and gets the same answer (RFC 7009 2.2), and so does another client's token (RV-02).
     ///
     /// # Errors
-    /// `Refused`: `invalid_client`, `invalid_request`; `Throttled`; `Unavailable` or `NotStored`, and never a false success
-    /// (RV-05).
+    /// `Refused`: `invalid_client`, `invalid_request`; `Throttled`; `Unavailable` or `NotStored`, and never a false
+    /// success (RV-05).
     pub async fn revoke(&self, authorization: Option<&[u8]>, form: &Form) -> Result<(), TokenRejection> {
         let client = self.authenticate(authorization, form).await?;
         let token = form.get("token").filter(|_| form.first_repeated().is_none());

@@ -68,7 +68,8 @@ pub(in crate::proxy) struct Held {
 }
 
 impl Relay {
-    /// Relays a body of which `read` was already read. `events` limits the size of an event, if it is a stream of events.
+    /// Relays a body of which `read` was already read. `events` limits the size of an event, if it is a stream of
+    /// events.
     pub(super) fn new(upstream: RelaySource, read: BufferedBody, events: Option<usize>, held: Held) -> Self {
         Self {
             is_open: read.len() == 0 && upstream.0.size_hint().exact().is_none(),

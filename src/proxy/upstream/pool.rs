@@ -133,7 +133,8 @@ impl Pool {
         async move {
             let sent = loop {
                 let Some(line) = (on == ConnectionChoice::Any).then(|| self.idle.take()).flatten() else {
-                    // Boxed, because this is large and rare, and a request on a kept connection does not need the space.
+                    // Boxed, because this is large and rare, and a request on a kept connection does not need the
+                    // space.
                     break Box::pin(self.exchange_elsewhere(&mut lease, on, request, wait)).await;
                 };
                 match self.exchange(&mut lease, line, request, wait).await {

@@ -34,7 +34,7 @@ pub enum CommandOutcome {
     Failed(String),
 }
 
-/// Asks the server that runs on a data folder to end access. Blocks for at most 12 seconds.
+/// Asks the server that runs on a data directory to end access. Blocks for at most 12 seconds.
 #[must_use]
 pub fn ask(data_dir: &Path, tenant: &TenantId, operation: &Withdrawal) -> CommandOutcome {
     match exchange(data_dir, tenant, operation, Instant::now() + LONGEST_WAIT) {

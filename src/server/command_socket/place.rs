@@ -33,7 +33,7 @@ pub(super) struct NoSocket {
 }
 
 impl CommandSocket {
-    /// Listens in a data folder, whose lock the caller holds. What a killed server left there is replaced.
+    /// Listens in a data directory, whose lock the caller holds. What a killed server left there is replaced.
     pub(super) fn bind(data_dir: &Path) -> Result<Self, NoSocket> {
         let (path, unnamed) = (data_dir.join(COMMAND_SOCKET), data_dir.join(UNNAMED));
         let failed = |path: &Path, source| NoSocket { path: path.to_owned(), source };

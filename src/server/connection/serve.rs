@@ -144,7 +144,8 @@ where
     let io = TokioIo::new(ObservedStream::text(stream, Arc::clone(&connection.activity)));
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
-        // Boxed, so that a connection whose answer is a stream, or that waits for its next request, does not keep the space.
+        // Boxed, so that a connection whose answer is a stream, or that waits for its next request, does not keep the
+        // space.
         Box::pin(dispatch::serve(Arc::clone(&serving), request, None))
     });
     let mut builder = http1::Builder::new();

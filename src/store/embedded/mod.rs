@@ -4,8 +4,8 @@
 //! the rules of `oauth` are applied inside the transaction. Several processes may open the file at once, such as a
 //! command while a server is running. Start with `rows/codes.rs`, then `file/writer.rs`.
 //!
-//! `stores` implements the traits on `rows` (the tables) and `file` (connections, transactions and the file as a whole);
-//! `rows` knows neither.
+//! `stores` implements the traits on `rows` (the tables) and `file` (connections, transactions and the file as a
+//! whole); `rows` knows neither.
 
 use std::path::{Path, PathBuf};
 
@@ -47,8 +47,8 @@ impl EmbeddedStore {
     /// `held` is the lock if a server opens it; without one the schema is only changed while no server runs.
     ///
     /// # Errors
-    /// `Unavailable` when the file cannot be opened, is locked, was written by a newer program, or by an older one and a
-    /// server runs on it; `Corrupt` when it is damaged or not ours.
+    /// `Unavailable` when the file cannot be opened, is locked, was written by a newer program, or by an older one and
+    /// a server runs on it; `Corrupt` when it is damaged or not ours.
     pub fn open(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<Self> {
         let file = &creation::prepare(file, held, now)?;
         let mut db = connection::open(file)?;

@@ -60,8 +60,8 @@ async fn a_registration_costs_as_much_beside_thousands_of_clients_as_alone() {
     assert!(beside < alone * 2 + Duration::from_millis(100), "{alone:?} grew to {beside:?}");
 }
 
-/// A gateway where one address may register twenty clients an hour, begin one sign-in a second, and send five times this
-/// many requests a second.
+/// A gateway where one address may register twenty clients an hour, begin one sign-in a second, and send five times
+/// this many requests a second.
 async fn strict(token_per_second: u32) -> Gateway {
     let home = Home::new("", None);
     let text = std::fs::read_to_string(home.config()).expect("the configuration");

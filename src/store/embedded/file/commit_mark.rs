@@ -14,7 +14,8 @@ use crate::sync::lock;
 /// them last, after the log itself is on the disk.
 const HEADERS: usize = 96;
 
-/// Reads the WAL index, a file that every process with an open store maps into memory. The read does not wait for the disk.
+/// Reads the WAL index, a file that every process with an open store maps into memory. The read does not wait for the
+/// disk.
 #[derive(Debug)]
 pub(crate) struct CommitMark {
     path: PathBuf,

@@ -31,8 +31,8 @@ pub enum RestoreError {
     Store(#[from] StoreError),
 }
 
-/// Installs a copy of the backup `from` in a data folder that no server is using, and keeps an existing store; returns
-/// the name under which it is kept, if there was one.
+/// Installs a copy of the backup `from` in a data directory that no server is using, and keeps an existing store;
+/// returns the name under which it is kept, if there was one.
 ///
 /// # Errors
 /// `RestoreError`. Nothing is replaced then.

@@ -1,4 +1,4 @@
-//! `ServerLock`: no two servers on one data folder.
+//! `ServerLock`: no two servers on one data directory.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -8,7 +8,7 @@ use super::paths::{make_folder, unavailable};
 use crate::files::private;
 use crate::store::{Result, StoreError};
 
-/// Held by the only server of a data folder for as long as it runs. Commands need it only to change the schema or to
+/// Held by the only server of a data directory for as long as it runs. Commands need it only to change the schema or to
 /// restore a backup: otherwise SQLite lets them write concurrently, and the server learns of it from the change log.
 #[derive(Debug)]
 pub struct ServerLock {
@@ -25,7 +25,7 @@ impl Drop for ServerLock {
 }
 
 impl ServerLock {
-    /// Takes the lock of a data folder, which is created if it is absent.
+    /// Takes the lock of a data directory, which is created if it is absent.
     ///
     /// # Errors
     /// `Unavailable` when another server runs on the folder (ST-05), or it cannot be written.

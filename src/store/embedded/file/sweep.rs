@@ -15,8 +15,8 @@ const BATCH: u32 = 1000;
 
 const NOTHING: Lifetime = Lifetime::from_millis(0);
 
-/// What is removed: the table, its key, a condition on the time ?1 that an index serves, and how long after that time. The
-/// order keeps cascades small: tokens are removed before their grants.
+/// What is removed: the table, its key, a condition on the time ?1 that an index serves, and how long after that time.
+/// The order keeps cascades small: tokens are removed before their grants.
 const STEPS: [(&str, &str, &str, Lifetime); 11] = [
     ("access_token", "no", "expires_at <= ?1 ORDER BY expires_at", NOTHING),
     ("void_token", "hash", "expires_at <= ?1 ORDER BY expires_at", NOTHING),
