@@ -1,4 +1,4 @@
-//! Doc comments say more than the name.
+//! Doc comments say more than the name, and comments are as wide as the code at most.
 
 use super::sources;
 
@@ -41,4 +41,18 @@ fn a_doc_comment_says_something() {
 fn a_short_doc_comment_is_found() {
     assert_eq!(short("/// Whose.\nfn a() {}\n/// The owner's id.\nfn b() {}\n/// PKCE\n").len(), 2);
     assert!(short("//// rule\n// Now.\n/// Begins on one line and\n/// ends.\n").is_empty());
+}
+
+/// `max_width` of `.rustfmt.toml`, which rustfmt does not apply to comments.
+const WIDTH: usize = 120;
+
+#[test]
+fn no_comment_is_wider_than_the_code() {
+    let mut wide = Vec::new();
+    for (path, text) in sources("src").into_iter().chain(sources("tests")).chain(sources("benches")) {
+        let lines = text.lines().enumerate();
+        let comments = lines.filter(|(_, line)| line.trim_start().starts_with("//") && line.chars().count() > WIDTH);
+        wide.extend(comments.map(|(number, _)| format!("{}:{}", path.display(), number + 1)));
+    }
+    assert!(wide.is_empty(), "wrap these comments at {WIDTH} characters:\n{}", wide.join("\n"));
 }
