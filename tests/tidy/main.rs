@@ -238,10 +238,15 @@ fn every_refusal_is_explained() {
     let is_code = |word: &&str| word.contains('_') && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let codes: Vec<_> = table.split('"').filter(is_code).collect();
     assert!(codes.len() > 12, "{codes:?}");
+    let pages = read("src/endpoints/error_page.rs");
+    let is_page = |row: &&str| row.trim_start().split([',', '"']).next().is_some_and(|word| word.contains("tatus"));
+    let headings: Vec<_> = pages.split("::new(").filter(is_page).filter_map(|row| row.split('"').nth(1)).collect();
+    assert!(headings.len() > 14, "{headings:?}");
     let missing: Vec<_> = rows
         .into_iter()
         .filter(|row| !page.contains(&format!("\n{row}")))
         .chain(codes.into_iter().map(str::to_owned).filter(|name| !page.contains(&format!("`{name}`"))))
+        .chain(headings.into_iter().map(str::to_owned).filter(|name| !page.contains(name)))
         .collect();
     assert!(missing.is_empty(), "docs/errors.md does not explain {missing:?}");
 }
