@@ -9,6 +9,9 @@
     reason = "a bench may stop at the first surprise, and criterion's macro documents nothing"
 )]
 
+#[path = "../tests/support/serve_proxy.rs"]
+mod serve_proxy;
+
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,7 +22,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -31,11 +34,11 @@ use mcpgate::oauth::{
     AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, GrantId, Lifetime, ScopeSet, Subject, TenantId,
     TokenKeys,
 };
-use mcpgate::proxy::{Destination, Peer, Proxy, RouteTable, Sessions};
+use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
-use mcpgate::web::{RequestBody, RequestId};
+use serve_proxy::serve_proxy;
 use tokio::net::TcpListener;
 
 /// The number of events in one stream.
@@ -124,22 +127,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
-            let (proxy, table, config) = (Arc::clone(&proxy), Arc::clone(&table), Arc::clone(&config));
-            let service = service_fn(move |request| {
-                let (proxy, table, config) = (Arc::clone(&proxy), Arc::clone(&table), Arc::clone(&config));
-                let mut peer = Peer {
-                    address: std::net::Ipv4Addr::LOCALHOST.into(),
-                    forwarded_for: HeaderValue::from_static("192.0.2.7"),
-                    request_id: RequestId::new([1; 16]),
-                    has_good_token: false,
-                };
-                async move {
-                    let to = Destination { table: &table, route: 0, config: &config };
-                    let (mut head, mut body) = RequestBody::of(request).into_parts();
-                    Ok::<_, Infallible>(proxy.serve(to, &mut head, &mut body, &mut peer).await)
-                }
-            });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            serve_proxy(stream, &proxy, &table, &config);
         }
     });
     (address, token.reveal().to_owned())

@@ -10,6 +10,8 @@
 
 #[path = "support/records.rs"]
 mod records;
+#[path = "support/serve_proxy.rs"]
+mod serve_proxy;
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -26,11 +28,11 @@ use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{AccessToken, Grant, Lifetime};
-use mcpgate::proxy::{Destination, Peer, Proxy, RouteTable, Sessions};
+use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
-use mcpgate::web::{RequestBody, RequestId};
+use serve_proxy::serve_proxy;
 use tokio::net::TcpListener;
 
 /// Allocations of one warm request beyond those of hyper's server and client, which a ten-line forwarder makes as well.
@@ -208,22 +210,7 @@ impl Gateway {
     async fn listen(self, listener: TcpListener) {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let (proxy, table, config) = (Arc::clone(&self.proxy), Arc::clone(&self.table), Arc::clone(&self.config));
-            let service = service_fn(move |request| {
-                let (proxy, table, config) = (Arc::clone(&proxy), Arc::clone(&table), Arc::clone(&config));
-                let mut peer = Peer {
-                    address: std::net::Ipv4Addr::LOCALHOST.into(),
-                    forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
-                    request_id: RequestId::new([1; 16]),
-                    has_good_token: false,
-                };
-                async move {
-                    let to = Destination { table: &table, route: 0, config: &config };
-                    let (mut head, mut body) = RequestBody::of(request).into_parts();
-                    Ok::<_, Infallible>(proxy.serve(to, &mut head, &mut body, &mut peer).await)
-                }
-            });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            serve_proxy(stream, &self.proxy, &self.table, &self.config);
         }
     }
 }
