@@ -35,8 +35,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     for (trouble, error) in troubles {
         tracing::warn!(%error, "{trouble}");
     }
-    // The control path of the process itself: accepting, signals, the change log, the operator listener. Requests are
-    // served by the workers' own runtimes.
+    // The control path of the process itself: signals, the change log, the operator listener, and with more than one
+    // worker, accepting. Requests are served by the workers' own runtimes.
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::system)?;
     let lock = control.block_on(live(config, options));
     // The tasks hold the store, which is closed with the last of them, so that another process may open it. A hanging
@@ -128,7 +128,7 @@ impl Gateway {
         *digest = now;
         let reloader = Arc::clone(&self.reloader);
         service_manager::reloading();
-        // It reads files, so it must not run on the runtime that accepts connections.
+        // It reads files, so it must not run on the runtime of signals and the watchdog.
         if let Err(error) = tokio::task::spawn_blocking(move || reloader.reload()).await {
             tracing::error!(%error, "reloading failed");
         }
@@ -136,7 +136,8 @@ impl Gateway {
         true
     }
 
-    /// Reads the files outside the runtime that accepts connections, since they may be on a disk that does not answer.
+    /// Reads the files outside the runtime of signals and the watchdog, since they may be on a disk that does not
+    /// answer.
     async fn digest(&self) -> Option<[u8; 32]> {
         let reloader = Arc::clone(&self.reloader);
         let read = tokio::task::spawn_blocking(move || reloader.digest()).await;
@@ -158,15 +159,19 @@ impl Gateway {
         service_manager::stopping(limit);
         self.process.draining.store(true, SeqCst);
         self.closing.cancel();
-        if let Err(error) = self.listening.await {
-            tracing::error!(%error, "the public listener failed");
-        }
         for handle in &self.workers {
             handle.worker.wind_down();
             handle.worker.proxy.drain();
         }
+        let (listening, admission) = (self.listening, &self.process.admission);
+        let ended = async {
+            if let Err(error) = listening.await {
+                tracing::error!(%error, "the public listener failed");
+            }
+            admission.empty().await;
+        };
         tokio::select! {
-            () = self.process.admission.empty() => tracing::info!("every connection has ended"),
+            () = ended => tracing::info!("every connection has ended"),
             () = tokio::time::sleep(limit) => {
                 tracing::warn!(connections = self.process.admission.open(), "timeouts.drain has expired: the \
                                                                              remaining connections are closed");

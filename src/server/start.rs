@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -149,7 +150,7 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
     ready.announce(options.on_ready);
     // Last, because their tasks run concurrently, and a client that gets an answer may rely on all of the above. Until
     // then connections wait in the sockets' queues.
-    let listening = start_listeners(&supervisor, sockets, &workers, operator, &closing);
+    let listening = start_listeners(&supervisor, sockets, &workers, operator, &closing)?;
     service_manager::ready();
     let gateway = Gateway {
         process,
@@ -194,7 +195,7 @@ fn start_listeners(
     workers: &[WorkerHandle],
     operator: Arc<Operator>,
     closing: &CancellationToken,
-) -> JoinHandle<()> {
+) -> Result<JoinHandle<()>, RunError> {
     let (process, ended) = (Arc::clone(&operator.process), supervisor.ended.clone());
     let for_operator = Arc::new(sockets.operator);
     drop(supervisor.spawn("operator listener", move || {
@@ -206,10 +207,14 @@ fn start_listeners(
             crate::demo::serve(Arc::clone(&demo), ended.clone().cancelled_owned())
         }));
     }
-    let (public, workers, stop) = (Arc::new(sockets.public), workers.to_vec(), closing.clone());
-    supervisor.spawn_until("public listener", closing.clone(), move || {
+    let public = Arc::new(sockets.public.into_std().map_err(RunError::system)?);
+    let (workers, stop) = (workers.to_vec(), closing.clone());
+    // A single worker accepts its connections itself, so that no other thread has to wake it up for each.
+    let accepting = if let [only] = workers.as_slice() { only.runtime.clone() } else { Handle::current() };
+    let _entered = accepting.enter();
+    Ok(supervisor.spawn_until("public listener", closing.clone(), move || {
         listener::run(Arc::clone(&public), workers.clone(), Arc::clone(&process), stop.clone())
-    })
+    }))
 }
 
 /// Starts serving the commands that end access. Without the socket they write to the store themselves.

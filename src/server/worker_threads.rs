@@ -33,7 +33,7 @@ pub(super) fn start(
     for number in 0..snapshot.config.workers {
         let worker = Arc::new(Worker::new(Arc::clone(process), snapshot.clone(), entropy));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::system)?;
-        let (handle, accepted) = WorkerHandle::new(worker);
+        let (handle, accepted) = WorkerHandle::new(worker, runtime.handle().clone());
         let name = format!("worker-{number}");
         let (alarm, beat) = (alarm.of_thread(name.clone()), watchdog.clone().map(|watchdog| watchdog.beat(number)));
         let body = move || {
@@ -48,8 +48,9 @@ pub(super) fn start(
     Ok((handles, threads))
 }
 
-/// Serves the connections that are handed over, until the channel closes; those still open are then cut. `beat` reports
-/// to the watchdog that the worker is running.
+/// Serves the connections that are handed over, until the channel closes; those still open are then cut. A single
+/// worker accepts its connections itself, and the channel only says how long. `beat` reports to the watchdog that the
+/// worker is running.
 async fn serve_connections(mut accepted: Receiver<Accepted>, beat: Option<impl Future<Output = ()> + Send + 'static>) {
     if let Some(beat) = beat {
         drop(tokio::spawn(beat));

@@ -3,6 +3,8 @@
 //! an upstream can do something that the model says they cannot.
 
 #[cfg(test)]
+mod accepting;
+#[cfg(test)]
 mod authorize;
 #[cfg(test)]
 mod bearer;

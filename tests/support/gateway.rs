@@ -42,6 +42,8 @@ pub(crate) struct Home {
     pub(crate) operator: SocketAddr,
     /// The upstream at `/mcp`; without it, those of the configuration or the demo.
     upstream: Option<String>,
+    /// How many threads serve.
+    pub(crate) workers: usize,
 }
 
 /// A running gateway; dropping it kills it.
@@ -67,7 +69,7 @@ impl Home {
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join("password"), PASSWORD).expect("the password file");
         std::fs::write(folder.path().join("gateway.toml"), format!("{QUICK}\n{config}")).expect("the configuration");
-        Self { folder, public: free_address(), operator: free_address(), upstream }
+        Self { folder, public: free_address(), operator: free_address(), upstream, workers: 1 }
     }
 
     /// Returns the issuer, with its port.
@@ -101,7 +103,7 @@ impl Home {
             ("--listen", self.public.to_string()),
             ("--operator-listen", self.operator.to_string()),
             ("--public-url", self.origin()),
-            ("--workers", "1".to_owned()),
+            ("--workers", self.workers.to_string()),
         ] {
             words.extend([name.to_owned(), value]);
         }
