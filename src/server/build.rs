@@ -67,7 +67,7 @@ impl Builder {
         };
         let certificate = certificate::load(&chain, &key, &self.tls.provider, self.clock.now())?;
         for warning in certificate.doubts(&config.public_url, self.clock.now()) {
-            tracing::warn!(warning, "clients may not connect");
+            tracing::warn!(warning, "the certificate should be replaced");
         }
         let certificate_ends = i64::try_from(certificate.not_after.as_millis() / 1000).unwrap_or(i64::MAX);
         let by_name = development.as_ref().map(|made| made.by_name.clone());

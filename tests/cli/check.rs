@@ -39,6 +39,29 @@ fn cf_05_check_warns_of_what_is_dangerous() {
 }
 
 #[test]
+fn check_warns_of_a_certificate_with_an_rsa_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        std::fs::write(dir.path().join(name), content).unwrap();
+        std::fs::set_permissions(dir.path().join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    // ring makes no RSA keys.
+    let key = include_str!("../support/rsa-key.pem");
+    let params = rcgen::CertificateParams::new(vec!["mcp.example.com".to_owned()]).unwrap();
+    write("chain.pem", &params.self_signed(&rcgen::KeyPair::from_pem(key).unwrap()).unwrap().pem());
+    write("key.pem", key);
+    write(
+        "gateway.toml",
+        "public_url = \"https://mcp.example.com\"\n\
+         listen = { address = \"0.0.0.0:443\", certificate = \"chain.pem\", key = \"key.pem\" }\n\
+         [[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n",
+    );
+    let output = run(&["check", "--config", dir.path().join("gateway.toml").to_str().unwrap()]);
+    let said = text(&output.stdout);
+    assert!(output.status.success() && said.starts_with("warning: the certificate has an RSA key"), "{said}");
+}
+
+#[test]
 fn check_reads_the_certificate_as_a_start_does() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
@@ -79,4 +102,5 @@ fn check_reads_the_certificate_as_a_start_does() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("warning: the certificate is not for mcp.example.com"), "{said}");
     assert!(said.contains("warning: the certificate expires in 2 days"), "{said}");
+    assert!(!said.contains("RSA"), "{said}");
 }

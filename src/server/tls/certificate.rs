@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::SignatureAlgorithm;
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -100,7 +101,7 @@ pub(in crate::server) fn load(
 }
 
 /// Reads the certificate files of a configuration, as a start does; returns warnings about what does not prevent the
-/// start but will make clients refuse it.
+/// start.
 ///
 /// # Errors
 /// `CertificateError`.
@@ -110,7 +111,7 @@ pub fn look_over(config: &Config, now: Timestamp) -> Result<Vec<String>, Certifi
 }
 
 impl Certificate {
-    /// Returns warnings about what clients will refuse, now or soon.
+    /// Returns warnings about what clients will refuse, now or soon, and about what makes handshakes slow.
     pub(in crate::server) fn doubts(&self, public_url: &str, now: Timestamp) -> Vec<String> {
         let mut doubts = Vec::new();
         let (_, authority) = public_url.split_once("://").unwrap_or(("", public_url));
@@ -124,6 +125,13 @@ impl Certificate {
         let left = self.not_after.since(now);
         if left < WARN_BEFORE {
             doubts.push(format!("the certificate expires in {} days", left.as_secs() / 86_400));
+        }
+        if self.key.key.algorithm() == SignatureAlgorithm::RSA {
+            doubts.push(
+                "the certificate has an RSA key, with which one signature costs as much CPU time as several handshakes \
+                 with ECDSA: use a certificate with an ECDSA P-256 key"
+                    .to_owned(),
+            );
         }
         doubts
     }
