@@ -21,6 +21,7 @@
 //! - `entropy`: random bytes.
 //! - `data_dir`: the data directory: what is in it, whether it may be used, its keys.
 //! - `config`: from `gateway.toml` and the command line to a checked configuration.
+//! - `cipher_suites`: the cipher suites of TLS, and their order.
 //! - `trust`: root certificates and TLS towards others.
 //! - `telemetry`: events, counters, the log.
 //! - `web`: HTTP as both faces use it: bodies, cookies, replies, the peer's address; the common parts of pages
@@ -111,6 +112,7 @@
 #[cfg(test)]
 extern crate self as mcpgate;
 
+pub mod cipher_suites;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -8,6 +8,8 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
+use crate::cipher_suites::{self, PreferredCipher};
+use crate::config::MinimumKeyBits;
 use crate::{config, files};
 
 /// The most entries read from a folder of roots. Debian's has some 450.
@@ -100,13 +102,14 @@ impl SystemRoots {
 }
 
 /// Makes a TLS configuration that trusts `roots` and the certificates in the file `extra`: TLS 1.2 and 1.3, no client
-/// certificate, and `protocols` in order of preference (RFC 7301).
+/// certificate, no cipher with a key shorter than `minimum`, and `protocols` in order of preference (RFC 7301).
 ///
 /// # Errors
 /// The file cannot be read, or contains no certificate.
 pub fn client_config(
     mut roots: RootCertStore,
     extra: Option<&Path>,
+    minimum: MinimumKeyBits,
     protocols: &[&[u8]],
 ) -> Result<Arc<ClientConfig>, String> {
     if let Some(file) = extra {
@@ -120,7 +123,8 @@ pub fn client_config(
             return Err(fault(&"it holds no certificate"));
         }
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let provider = cipher_suites::provider(minimum, PreferredCipher::Aes);
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .map_err(|cause| cause.to_string())?
         .with_root_certificates(roots)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mcpgate::config::{OutboundConfig, Rates};
+use mcpgate::config::{MinimumKeyBits, OutboundConfig, Rates};
 use mcpgate::outbound::{Dialer, Fetch as _, FetchError, Fetched};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -20,6 +20,8 @@ use tokio_rustls::TlsAcceptor;
 #[path = "support/refusing.rs"]
 mod refusing;
 use refusing::Refusing;
+#[path = "support/hello.rs"]
+mod hello;
 
 const MAX: usize = 5120;
 
@@ -134,10 +136,15 @@ fn rates(fetches_per_host_per_minute: u32) -> Rates {
     }
 }
 
+/// A dialer with this many fetches from a host in a minute.
+fn dialer_of(config: &OutboundConfig, per_minute: u32) -> Result<Dialer, String> {
+    Dialer::new(config, &rates(per_minute), MinimumKeyBits::Bits128)
+}
+
 impl Server {
     /// A dialer that allows loopback and trusts this server's authority.
     fn dialer(&self) -> Dialer {
-        Dialer::new(&self.opened(), &rates(10)).unwrap()
+        dialer_of(&self.opened(), 10).unwrap()
     }
 
     fn opened(&self) -> OutboundConfig {
@@ -179,9 +186,22 @@ async fn a_document_is_fetched_with_what_was_said_about_it() {
 }
 
 #[tokio::test]
+async fn a_fetch_names_aes_128_first_or_with_256_bits_not_at_all() {
+    let server = serve(ok(JSON, "{}")).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/x", listener.local_addr().unwrap().port());
+    for minimum in [MinimumKeyBits::Bits128, MinimumKeyBits::Bits256] {
+        let dialer = Dialer::new(&server.opened(), &rates(10), minimum).unwrap();
+        let (named, fetched) = tokio::join!(hello::suites_named(&listener), dialer.fetch_json(&url, MAX));
+        assert!(hello::are_in_our_order(&named, minimum == MinimumKeyBits::Bits128), "{minimum:?}: {named:?}");
+        assert!(fetched.is_err());
+    }
+}
+
+#[tokio::test]
 async fn ci_02_ci_03_an_address_that_is_not_public_sees_no_connection() {
     let server = serve(ok(JSON, "{}")).await;
-    let closed = Dialer::new(&OutboundConfig { allow_addresses: Vec::new(), ..server.opened() }, &rates(100)).unwrap();
+    let closed = dialer_of(&OutboundConfig { allow_addresses: Vec::new(), ..server.opened() }, 100).unwrap();
     let port = server.address.port();
     for host in ["localhost", "127.0.0.1", "[::ffff:7f00:1]", "0x7f.1", "0177.0.0.1", "2130706433", "127.1"] {
         let fetched = closed.fetch_json(&format!("https://{host}:{port}/x"), MAX).await;
@@ -314,7 +334,7 @@ async fn one_fetch_of_a_host_at_a_time_and_ten_a_minute() {
 #[tokio::test]
 async fn many_names_of_one_network_share_a_budget() {
     let server = serve(ok(JSON, "{}")).await;
-    let dialer = Dialer::new(&server.opened(), &rates(1)).unwrap();
+    let dialer = dialer_of(&server.opened(), 1).unwrap();
     let port = server.address.port();
     for host in 2..8 {
         let fetched = dialer.fetch_json(&format!("https://127.0.0.{host}:{port}/x"), MAX).await;
@@ -363,7 +383,7 @@ async fn ci_19_the_configured_proxy_is_used_for_everything() {
     let server = serve_as(certificates("c.example", false), ok(JSON, "{}")).await;
     let (url, asked) = proxy(200, server.address).await;
     let config = OutboundConfig { proxy: Some(url), allow_addresses: Vec::new(), ..server.opened() };
-    let dialer = Dialer::new(&config, &rates(10)).unwrap();
+    let dialer = dialer_of(&config, 10).unwrap();
     assert_eq!(dialer.fetch_json("https://c.example/x", MAX).await.unwrap().body, "{}");
     assert_eq!(dialer.refetch_json("https://c.example/x", MAX).await.unwrap().body, "{}");
     let heads = asked.lock().unwrap().clone();
@@ -386,12 +406,12 @@ async fn ci_19_what_the_proxy_refuses_is_not_fetched_past_it() {
         [(403, FetchError::Refused), (407, FetchError::Connect), (502, FetchError::Connect), (301, FetchError::Connect)]
     {
         let (url, _) = proxy(status, server.address).await;
-        let dialer = Dialer::new(&OutboundConfig { proxy: Some(url), ..server.opened() }, &rates(10)).unwrap();
+        let dialer = dialer_of(&OutboundConfig { proxy: Some(url), ..server.opened() }, 10).unwrap();
         assert_eq!(dialer.fetch_json(&server.url(), MAX).await.unwrap_err(), expected, "{status}");
     }
     let refusing = Refusing::new();
     let url = Some(format!("http://{}", refusing.address()).parse().unwrap());
-    let dialer = Dialer::new(&OutboundConfig { proxy: url, ..server.opened() }, &rates(10)).unwrap();
+    let dialer = dialer_of(&OutboundConfig { proxy: url, ..server.opened() }, 10).unwrap();
     assert_eq!(dialer.fetch_json(&server.url(), MAX).await.unwrap_err(), FetchError::Connect, "no proxy, no fetch");
     assert_eq!(server.connections(), 0);
 }
@@ -415,7 +435,7 @@ fn a_ca_file_that_cannot_be_used_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     let open = |file: PathBuf| {
-        Dialer::new(&OutboundConfig { extra_ca_file: Some(file), ..OutboundConfig::default() }, &rates(10)).unwrap_err()
+        dialer_of(&OutboundConfig { extra_ca_file: Some(file), ..OutboundConfig::default() }, 10).unwrap_err()
     };
     assert!(open(folder.path().join("none.pem")).contains("none.pem"));
     std::fs::write(&file, "no certificate").unwrap();

@@ -192,7 +192,7 @@ fn import(source: &str, data: &DataArguments) -> Result<(), Failure> {
     let imported = block_on(async {
         let fetched_from = source.starts_with("https://").then_some(source);
         let document = if source.starts_with("https://") {
-            let dialer = Dialer::new(&data.config.outbound, &data.config.rates);
+            let dialer = Dialer::new(&data.config.outbound, &data.config.rates, data.config.minimum_key_bits);
             let dialer = dialer.map_err(|why| Failure::other(anyhow::anyhow!(why)))?;
             let fetched = dialer.fetch_json(source, most).await;
             fetched.map(|f| f.body.to_vec()).map_err(|why| not_fetched(source, &why))?

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::policy_file::{Audit, Documents, Limits, Login, Rates, Registration, Timeouts, Tokens};
 use super::problem::Report;
+use super::settings::MinimumKeyBits;
 use super::table::{Section, TableDeclaration, table};
 use super::value::{Entries, words};
 use crate::oauth::Lifetime;
@@ -22,6 +23,7 @@ pub(super) struct File {
     /// Where the table of the public listener begins.
     pub(super) listen_line: Option<usize>,
     pub(super) operator: Operator,
+    pub(super) tls: Tls,
     pub(super) upstreams: Vec<(Upstream, Vec<Scope>)>,
     pub(super) well_known: Vec<WellKnown>,
     pub(super) tokens: Tokens,
@@ -42,6 +44,7 @@ pub(super) struct File {
 pub(super) const TABLES: &[TableDeclaration] = &[
     Top::DECLARATION,
     Listen::DECLARATION,
+    Tls::DECLARATION,
     Operator::DECLARATION,
     Upstream::DECLARATION,
     Scope::DECLARATION,
@@ -95,6 +98,7 @@ impl File {
             listen: read!(Listen),
             listen_line,
             operator: read!(Operator),
+            tls: read!(Tls),
             tokens: read!(Tokens),
             login: read!(Login),
             registration: read!(Registration),
@@ -167,6 +171,15 @@ table! {
         hsts: Hsts = "host";
         /// How long browsers remember `hsts`; `"0s"` makes them forget it.
         hsts_max_age: Lifetime = "730d", "0s" to "3650d";
+    }
+}
+
+table! {
+    /// TLS of every connection that the gateway accepts or makes: from clients, to upstreams, for fetches.
+    Tls at "tls" {
+        /// The least length of a cipher's key in bits. With `256`, AES-128 is refused, and a client or server that has
+        /// neither AES-256-GCM nor ChaCha20-Poly1305 cannot connect. With `128`, AES-128-GCM is preferred.
+        minimum_key_bits: MinimumKeyBits = 128;
     }
 }
 

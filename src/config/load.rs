@@ -141,6 +141,7 @@ impl Check<'_> {
             public_url,
             public,
             operator,
+            minimum_key_bits: file.tls.minimum_key_bits.value,
             workers: self.workers(&file),
             brand,
             upstreams,

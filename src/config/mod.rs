@@ -42,5 +42,7 @@ pub use policy::{
 };
 pub use problem::Problem;
 pub use reference::{keys, reference};
-pub use settings::{Config, Listener, ScopeConfig, StaticAnswer, TlsConfig, UpstreamConfig, UpstreamKind};
+pub use settings::{
+    Config, Listener, MinimumKeyBits, ScopeConfig, StaticAnswer, TlsConfig, UpstreamConfig, UpstreamKind,
+};
 pub use value::duration;

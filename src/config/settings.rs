@@ -29,6 +29,8 @@ pub struct Config {
     pub public: Listener,
     /// The operator listener; plain HTTP, loopback by default.
     pub operator: SocketAddr,
+    /// The least length of a cipher's key, for TLS of every connection: of clients, to upstreams, for fetches.
+    pub minimum_key_bits: MinimumKeyBits,
     /// Worker threads, one runtime each.
     pub workers: usize,
     /// The prefix of tokens and client ids.
@@ -98,6 +100,15 @@ pub enum TlsConfig {
     Development,
     /// A load balancer in front terminates TLS.
     Off,
+}
+
+/// The least length of the key of a TLS cipher, in bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MinimumKeyBits {
+    /// 128: AES-128 is allowed.
+    Bits128,
+    /// 256: AES-128 is refused.
+    Bits256,
 }
 
 /// One upstream MCP server (or plain HTTP service).

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
+use super::settings::MinimumKeyBits;
 use crate::oauth::Lifetime;
 
 /// A type of value that a key may have.
@@ -85,6 +86,19 @@ impl Readable for Bytes {
         let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
         let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
         digits(number)?.checked_mul(unit).and_then(|n| usize::try_from(n).ok()).map(Self)
+    }
+}
+
+impl Readable for MinimumKeyBits {
+    fn kind() -> String {
+        "`128` or `256`".into()
+    }
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        match u32::read(value)? {
+            128 => Some(Self::Bits128),
+            256 => Some(Self::Bits256),
+            _ => None,
+        }
     }
 }
 

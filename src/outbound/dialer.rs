@@ -23,6 +23,7 @@ use super::lookup::BoundedResolver;
 use super::target::Target;
 use super::transport::Transport;
 use super::{exchange, tunnel};
+use crate::config::{MinimumKeyBits, OutboundConfig, Rates};
 use crate::network;
 use crate::trust;
 
@@ -59,11 +60,11 @@ impl std::fmt::Debug for Dialer {
 }
 
 impl Dialer {
-    /// Makes the dialer.
+    /// Makes the dialer. Its TLS uses no cipher with a key shorter than `minimum`.
     ///
     /// # Errors
     /// The operator's CA file could not be read.
-    pub fn new(config: &crate::config::OutboundConfig, rates: &crate::config::Rates) -> Result<Self, String> {
+    pub fn new(config: &OutboundConfig, rates: &Rates, minimum: MinimumKeyBits) -> Result<Self, String> {
         let per_minute = rates.fetches_per_host_per_minute;
         let of_network = per_minute.saturating_mul(u32::try_from(HOSTS_PER_NETWORK).unwrap_or(u32::MAX));
         Ok(Self {
@@ -73,7 +74,7 @@ impl Dialer {
             by_network: FetchBudget::new(of_network, HOSTS_PER_NETWORK, IN_FLIGHT),
             known: FetchBudget::new(per_minute, 1, KNOWN_IN_FLIGHT),
             transport: Box::new(BoundedResolver::new()),
-            tls: TlsConnector::from(client_config(config.extra_ca_file.as_deref())?),
+            tls: TlsConnector::from(client_config(config.extra_ca_file.as_deref(), minimum)?),
         })
     }
 
@@ -160,12 +161,12 @@ async fn turn<'a>(budget: &'a FetchBudget, key: &str) -> Result<FetchPermit<'a>,
 
 /// Makes the TLS configuration for fetches. Missing system roots are no error: a small image can still serve everybody
 /// who needs no fetch.
-fn client_config(extra_ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+fn client_config(extra_ca_file: Option<&Path>, minimum: MinimumKeyBits) -> Result<Arc<ClientConfig>, String> {
     let roots = trust::system_roots().unwrap_or_else(|error| {
         tracing::warn!(error, "client metadata documents of public sites cannot be fetched");
         RootCertStore::empty()
     });
-    trust::client_config(roots, extra_ca_file, &[b"http/1.1"])
+    trust::client_config(roots, extra_ca_file, minimum, &[b"http/1.1"])
 }
 
 #[async_trait]
@@ -224,7 +225,7 @@ mod tests {
             by_network: FetchBudget::new(10, 1, 1),
             known: FetchBudget::new(10, 1, 1),
             transport: Box::new(Arc::clone(&hostile)),
-            tls: client_config(None).unwrap().into(),
+            tls: client_config(None, MinimumKeyBits::Bits128).unwrap().into(),
         };
         let url = "https://c.example/client.json";
         let fetched = if is_known { dialer.refetch_json(url, 9).await } else { dialer.fetch_json(url, 9).await };

@@ -79,7 +79,7 @@ impl RouteTable {
     /// # Errors
     /// An upstream's CA file or the system's roots could not be read.
     pub fn build(config: &Config) -> Result<Self, String> {
-        let mut roots = connect::Roots::default();
+        let mut roots = connect::Roots::new(config.minimum_key_bits);
         let mut routes = Vec::with_capacity(config.upstreams.len());
         let mut exact = HashMap::new();
         let mut prefixes = Vec::new();

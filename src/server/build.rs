@@ -51,7 +51,7 @@ impl Builder {
         let table = before.map_or_else(|| RouteTable::build(&config), |before| before.rebuild(&config));
         let table = Arc::new(table.map_err(RunError::Roots)?);
         let hosts = Arc::new(Hosts::new(&config));
-        let dialer = Dialer::new(&config.outbound, &config.rates).map_err(RunError::Roots)?;
+        let dialer = Dialer::new(&config.outbound, &config.rates, config.minimum_key_bits).map_err(RunError::Roots)?;
         let (chain, key, development) = match &config.public.tls {
             TlsConfig::Off => {
                 let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls: None };
@@ -72,7 +72,7 @@ impl Builder {
         let certificate_ends = i64::try_from(certificate.not_after.as_millis() / 1000).unwrap_or(i64::MAX);
         let by_name = development.as_ref().map(|made| made.by_name.clone());
         let by_name = by_name.map(|file| certificate::load(&file, &key, &self.tls.provider, self.clock.now()));
-        let tls = self.tls.config(&certificate, by_name.transpose()?.as_ref());
+        let tls = self.tls.listener(&certificate, by_name.transpose()?.as_ref(), config.minimum_key_bits);
         let tls = Some(tls.map_err(RunError::system)?);
         let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls };
         Ok(Built { snapshot, dialer, development, certificate_ends })

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use rustls::ServerConfig;
-
 use super::connection::activity::Activity;
 use super::connection::admission::Admission;
 use super::host::Hosts;
 use super::switch::{Slots, Switch};
+use super::tls::acceptor::ListenerTls;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
@@ -40,7 +39,7 @@ pub(super) struct Snapshot {
     pub(super) config: Arc<Config>,
     pub(super) table: Arc<RouteTable>,
     pub(super) hosts: Arc<Hosts>,
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<ListenerTls>,
 }
 
 /// A worker's state, used by its own thread only.

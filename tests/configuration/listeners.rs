@@ -1,6 +1,6 @@
 //! The public URL, listeners, browsers, and settings that are dangerous on an open network.
 
-use mcpgate::config::{Overrides, TlsConfig};
+use mcpgate::config::{MinimumKeyBits, Overrides, TlsConfig};
 
 use crate::{GOOD, lines, load, only_problem, problems_of, up};
 
@@ -213,4 +213,18 @@ fn cf_05_exact_origins_of_any_scheme_may_call() {
     ];
     let config = load(&format!("{GOOD}[cors]\nallowed_origins = {origins:?}\n"), &Overrides::default());
     assert_eq!(config.allowed_origins, origins);
+}
+
+#[test]
+fn keys_of_ciphers_have_128_or_256_bits() {
+    assert_eq!(load(GOOD, &Overrides::default()).minimum_key_bits, MinimumKeyBits::Bits128);
+    for (written, read) in [("128", MinimumKeyBits::Bits128), ("256", MinimumKeyBits::Bits256)] {
+        let config = load(&format!("{GOOD}[tls]\nminimum_key_bits = {written}\n"), &Overrides::default());
+        assert_eq!(config.minimum_key_bits, read);
+    }
+    for wrong in ["0", "192", "112", "-128", "\"256\"", "true"] {
+        let problem = only_problem(&format!("[tls]\nminimum_key_bits = {wrong}\n"));
+        assert!(problem.starts_with("gateway.toml:8: tls.minimum_key_bits: "), "{problem}");
+        assert!(problem.contains("128 or 256"), "{problem}");
+    }
 }

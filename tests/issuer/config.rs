@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mcpgate::config::{
     AuditPolicy, Config, Limits, Listener, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode,
-    OutboundConfig, PageLinks, Rates, RegistrationConfig, ScopeConfig, Timeouts, TlsConfig, TokenPolicy,
-    UpstreamConfig, UpstreamKind,
+    MinimumKeyBits, OutboundConfig, PageLinks, Rates, RegistrationConfig, ScopeConfig, Timeouts, TlsConfig,
+    TokenPolicy, UpstreamConfig, UpstreamKind,
 };
 use mcpgate::oauth::{Brand, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
@@ -23,6 +23,7 @@ pub(crate) fn config() -> Config {
         extra_hosts: Vec::new(),
         public: listener(),
         operator: ([127, 0, 0, 1], 0).into(),
+        minimum_key_bits: MinimumKeyBits::Bits128,
         workers: 1,
         brand: Brand::parse("mcp").unwrap(),
         upstreams: vec![

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, NamedGroup};
+use rustls::version::{TLS12, TLS13};
+use rustls::{CipherSuite, ClientConfig, ClientConnection, NamedGroup, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::shared;
-use crate::support::client::Client;
+use crate::support::client::{Client, authorities};
 use crate::support::gateway::Home;
 
 const ALERT: u8 = 21;
@@ -140,6 +142,56 @@ fn with_extension(hello: &[u8], kind: [u8; 2], content: &[u8]) -> Vec<u8> {
     }
     bytes.splice(at + 2..at + 2, added);
     bytes
+}
+
+/// Connects with these versions and cipher suites, in this order; returns the suite that the gateway chose.
+async fn chosen(
+    home: &Home,
+    versions: &[&'static SupportedProtocolVersion],
+    named: &[CipherSuite],
+) -> Option<CipherSuite> {
+    let all = rustls::crypto::ring::ALL_CIPHER_SUITES;
+    let provider = CryptoProvider {
+        cipher_suites: named.iter().map(|name| *all.iter().find(|suite| suite.suite() == *name).unwrap()).collect(),
+        ..rustls::crypto::ring::default_provider()
+    };
+    let config = ClientConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(versions).unwrap();
+    let config = config.with_root_certificates(authorities(home)).with_no_client_auth();
+    let tcp = TcpStream::connect(home.public).await.unwrap();
+    let tls = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await.ok()?;
+    stream.get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite())
+}
+
+const MODERN: [CipherSuite; 3] = [
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+];
+const OLD: [CipherSuite; 3] = [
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+
+#[tokio::test]
+async fn our_order_decides_on_the_cipher_unless_the_client_prefers_chacha20() {
+    let shared = shared::gateway().await;
+    let strict = Home::new("[tls]\nminimum_key_bits = 256\n", None).start().await;
+    for (version, [aes_128, aes_256, chacha20]) in [(&TLS13, MODERN), (&TLS12, OLD)] {
+        for (named, by_default, with_256) in [
+            (&[aes_256, chacha20, aes_128][..], Some(aes_128), Some(aes_256)),
+            (&[aes_128, aes_256, chacha20], Some(aes_128), Some(aes_256)),
+            (&[aes_256, chacha20], Some(aes_256), Some(aes_256)),
+            (&[chacha20, aes_256, aes_128], Some(chacha20), Some(chacha20)),
+            (&[chacha20], Some(chacha20), Some(chacha20)),
+            (&[aes_128, chacha20], Some(aes_128), Some(chacha20)),
+            (&[aes_128], Some(aes_128), None),
+        ] {
+            assert_eq!(chosen(&shared.home, &[version], named).await, by_default, "{named:?}");
+            assert_eq!(chosen(&strict.home, &[version], named).await, with_256, "{named:?} with 256 bits");
+        }
+    }
 }
 
 /// Stores sessions without regard to the server name.

@@ -23,6 +23,8 @@ mod fields;
 mod filling;
 #[path = "../support/free_address.rs"]
 mod free_address;
+#[path = "../support/hello.rs"]
+mod hello;
 mod http2;
 mod http2_upstreams;
 mod identity;

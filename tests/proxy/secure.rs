@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use mcpgate::config::MinimumKeyBits;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::RawRequest;
+use super::hello;
 use super::upstream::soon;
 use super::world::{MCP, PING, World};
 
@@ -274,5 +276,21 @@ async fn tl_09_a_certificate_of_another_name_or_time_is_refused_before_anything_
         let reply = world.ask(&RawRequest::post(PING).bearer(&world.token(MCP).text)).await;
         assert_eq!(reply.status, if good { 200 } else { 502 }, "{asked} with a certificate of {named}: {reply:?}");
         assert_eq!(*secure.connections.borrow(), usize::from(good), "no handshake ends, so nothing is sent");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_is_offered_aes_128_first_or_with_256_bits_not_at_all() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/tls", listener.local_addr().unwrap().port());
+    let world =
+        World::with(|config| config.upstreams.iter_mut().for_each(|upstream| upstream.url = url.parse().unwrap()))
+            .await;
+    let ask = RawRequest::post(PING).bearer(&world.token(MCP).text);
+    for minimum in [MinimumKeyBits::Bits128, MinimumKeyBits::Bits256] {
+        world.reload(|config| config.minimum_key_bits = minimum);
+        let (named, reply) = tokio::join!(hello::suites_named(&listener), world.ask(&ask));
+        assert!(hello::are_in_our_order(&named, minimum == MinimumKeyBits::Bits128), "{minimum:?}: {named:?}");
+        assert_eq!(reply.status, 502);
     }
 }

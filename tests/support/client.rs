@@ -1,7 +1,6 @@
 //! A small HTTP client that trusts the gateway's development CA and does nothing by itself: no redirects, no retries.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,11 +34,16 @@ pub(crate) struct Client {
     connection: Option<Connection>,
 }
 
-fn trusting(ca: &Path) -> TlsConnector {
+/// The gateway's development CA.
+pub(crate) fn authorities(home: &Home) -> rustls::RootCertStore {
     let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca).expect("the CA file") {
+    for certificate in CertificateDer::pem_file_iter(home.data().join("certs/ca.pem")).expect("the CA file") {
         roots.add(certificate.expect("a certificate")).expect("a CA certificate");
     }
+    roots
+}
+
+fn trusting(roots: rustls::RootCertStore) -> TlsConnector {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -54,7 +58,7 @@ impl Client {
         Self {
             address: home.public,
             authority: format!("localhost:{}", home.public.port()),
-            tls: trusting(&home.data().join("certs/ca.pem")),
+            tls: trusting(authorities(home)),
             from: None,
             connection: None,
         }

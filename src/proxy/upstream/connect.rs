@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::interim::Interim;
 use super::observed::Observed;
 use super::origin::UpstreamOrigin;
+use crate::config::MinimumKeyBits;
 use crate::proxy::fault;
 use crate::proxy::fault::{Cause, Fault};
 use crate::trust;
@@ -87,13 +88,18 @@ fn prepare(tcp: &TcpStream) -> std::io::Result<()> {
 }
 
 /// TLS configurations while a route table is built: the system's roots are read once, and only if needed.
-#[derive(Default)]
 pub(in crate::proxy) struct Roots {
+    minimum: MinimumKeyBits,
     system: Option<RootCertStore>,
     clients: Vec<(Option<PathBuf>, Arc<ClientConfig>)>,
 }
 
 impl Roots {
+    /// Makes a table whose configurations use no cipher with a shorter key.
+    pub(in crate::proxy) fn new(minimum: MinimumKeyBits) -> Self {
+        Self { minimum, system: None, clients: Vec::new() }
+    }
+
     /// Returns a configuration that trusts the system's roots and those in `extra`.
     pub(in crate::proxy) fn client(&mut self, extra: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
         if let Some((_, known)) = self.clients.iter().find(|(path, _)| path.as_deref() == extra) {
@@ -103,7 +109,7 @@ impl Roots {
             Some(roots) => roots.clone(),
             None => self.system.insert(trust::system_roots()?).clone(),
         };
-        let client = trust::client_config(roots, extra, &[b"h2", b"http/1.1"])?;
+        let client = trust::client_config(roots, extra, self.minimum, &[b"h2", b"http/1.1"])?;
         self.clients.push((extra.map(Path::to_owned), Arc::clone(&client)));
         Ok(client)
     }

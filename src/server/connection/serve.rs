@@ -76,10 +76,10 @@ pub(in crate::server) async fn serve(accepted: Accepted) {
     }
     let end = match &snapshot.tls {
         None => http1(stream, Arc::new(Connection::new(worker, permit, address, None)), &snapshot.config).await,
-        Some(config) => {
+        Some(tls) => {
             let limit = snapshot.config.timeouts.tls_handshake;
             // Boxed, and its stream as well: it is large, and over in some milliseconds.
-            let handshake = Box::pin(acceptor::accept(stream, Arc::clone(config), &snapshot.hosts, limit));
+            let handshake = Box::pin(acceptor::accept(stream, tls, &snapshot.hosts, limit));
             let Some(shaken) = unless_reclaimed(permit.activity(), handshake).await else { return };
             let stream = match shaken {
                 Ok(stream) => stream,

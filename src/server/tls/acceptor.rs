@@ -1,4 +1,4 @@
-//! TLS of the public listener: rustls with ring, stateless tickets, and the alert for names that are not ours.
+//! TLS of the public listener: rustls with ring, the choice of the cipher, and the alert for names that are not ours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,16 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
+use crate::cipher_suites::{self, PreferredCipher};
+use crate::config::MinimumKeyBits;
 use crate::server::host::Hosts;
 use crate::telemetry::ServerEvent;
 
 /// A fatal `unrecognized_name` alert (RFC 6066 3) in its own record. rustls would send `access_denied`.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-/// What stays the same across reloads: the provider, and the ticket keys, so that a reload does not force full
-/// handshakes.
+/// What stays the same across reloads: the provider for loading keys, and the ticket keys, so that a reload does not
+/// force full handshakes.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct TlsBase {
     pub(in crate::server) provider: Arc<CryptoProvider>,
@@ -40,24 +42,48 @@ impl TlsBase {
     ///
     /// # Errors
     /// The provider does not know TLS 1.2 and 1.3.
-    pub(in crate::server) fn config(
+    pub(in crate::server) fn listener(
         &self,
         certificate: &Certificate,
         by_name: Option<&Certificate>,
-    ) -> Result<Arc<ServerConfig>, rustls::Error> {
+        minimum: MinimumKeyBits,
+    ) -> Result<ListenerTls, rustls::Error> {
         let by_name = by_name.unwrap_or(certificate);
         let resolver = Resolver { by_name: Arc::clone(&by_name.key), otherwise: Arc::clone(&certificate.key) };
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+        let resolver = Arc::new(resolver);
+        let config = |preferred| self.config(cipher_suites::provider(minimum, preferred), Arc::clone(&resolver));
+        Ok(ListenerTls { aes: config(PreferredCipher::Aes)?, chacha20: config(PreferredCipher::ChaCha20)? })
+    }
+
+    fn config(&self, provider: CryptoProvider, resolver: Arc<Resolver>) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(resolver));
+            .with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ignore_client_order = true;
         // RFC 8446 4.6.1: a ticket contains the session, so the server stores none. Early data stays off, because it
         // can be replayed (RFC 8446 8).
         config.ticketer = Arc::clone(&self.ticketer);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.max_early_data_size = 0;
         Ok(Arc::new(config))
+    }
+}
+
+/// The configurations of the public listener. They differ in the order of cipher suites only.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct ListenerTls {
+    aes: Arc<ServerConfig>,
+    chacha20: Arc<ServerConfig>,
+}
+
+impl ListenerTls {
+    fn for_client(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        Arc::clone(match PreferredCipher::of_client(hello.cipher_suites()) {
+            PreferredCipher::Aes => &self.aes,
+            PreferredCipher::ChaCha20 => &self.chacha20,
+        })
     }
 }
 
@@ -106,16 +132,16 @@ impl HandshakeError {
 /// Performs the handshake, within `limit` in total.
 pub(in crate::server) async fn accept(
     stream: TcpStream,
-    config: Arc<ServerConfig>,
+    tls: &ListenerTls,
     hosts: &Hosts,
     limit: Duration,
 ) -> Result<Box<TlsStream<TcpStream>>, HandshakeError> {
-    tokio::time::timeout(limit, shake_hands(stream, config, hosts)).await.map_err(|_| HandshakeError::Slow)?
+    tokio::time::timeout(limit, shake_hands(stream, tls, hosts)).await.map_err(|_| HandshakeError::Slow)?
 }
 
 async fn shake_hands(
     stream: TcpStream,
-    config: Arc<ServerConfig>,
+    tls: &ListenerTls,
     hosts: &Hosts,
 ) -> Result<Box<TlsStream<TcpStream>>, HandshakeError> {
     // A handshake record begins with 22; a letter means that somebody used http:// instead of https://.
@@ -131,6 +157,7 @@ async fn shake_hands(
         start.io.shutdown().await?;
         return Err(HandshakeError::UnknownName);
     }
+    let config = tls.for_client(&start.client_hello());
     Ok(Box::new(start.into_stream(config).await?))
 }
 
