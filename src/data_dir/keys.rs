@@ -3,11 +3,13 @@
 //! `keys/token` makes and recognises tokens, `keys/session` binds the sessions of older MCP revisions to their user.
 //! Each contains lines with a number and 256 bits in hexadecimal. To rotate, add a line with a new number at the top:
 //! new tokens are made with it. Tokens of the other lines stay valid; those of a removed line are refused from the next
-//! load on. Sessions are only valid for the first line: clients whose session has ended start a new one by themselves.
-//! A running server rereads the files with its configuration.
+//! load on. The same holds for TLS session tickets, whose keys are derived from the token keys. Sessions are only valid
+//! for the first line: clients whose session has ended start a new one by themselves. A running server rereads the
+//! files with its configuration.
 
 use std::path::{Path, PathBuf};
 
+use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use zeroize::Zeroizing;
 
 use super::{KEYS, STORE};
@@ -21,6 +23,8 @@ pub struct Keys {
     pub token: TokenKeys,
     /// The key that binds sessions of older MCP revisions to user, client and upstream.
     pub session: [u8; 32],
+    /// What the keys of TLS session tickets are derived from: a secret for each token key, in the same order.
+    pub ticket_secrets: Vec<Prk>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -122,7 +126,13 @@ fn joined(
     Ok(Keys {
         token: TokenKeys::new(token.1.to_vec(), brand.clone()).ok_or(KeysError::Empty { path: token.0 })?,
         session: session.1.first().ok_or(KeysError::Empty { path: session.0 })?.1,
+        ticket_secrets: token.1.iter().map(|(_, key)| ticket_secret(key)).collect(),
     })
+}
+
+/// Extracts the secret for TLS session tickets (RFC 5869 2.2). The token key cannot be computed from it.
+fn ticket_secret(token_key: &[u8; 32]) -> Prk {
+    Salt::new(HKDF_SHA256, b"mcpgate TLS session tickets").extract(token_key)
 }
 
 fn load_or_make_file(path: &Path, begun: bool, entropy: &dyn Entropy) -> Result<NumberedKeys, KeysError> {

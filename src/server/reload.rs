@@ -65,7 +65,8 @@ impl Reloader {
     fn reload_keys(&self) {
         let config = self.in_force.config();
         match keys::load(&config.data_dir, &config.brand) {
-            Ok(Keys { token, session }) => {
+            Ok(Keys { token, session, ticket_secrets }) => {
+                self.builder.tls.tickets.exchange(&ticket_secrets);
                 let tokens = self.issuer.exchange_keys(&Arc::new(token));
                 let sessions = self.operator.process.sessions.exchange_key(&session);
                 if tokens || sessions {

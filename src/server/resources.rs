@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ring::hkdf::Prk;
+
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
 use crate::clock::{CheckedClock, Clock, SystemClock};
@@ -21,6 +23,7 @@ use crate::token_cache::TokenCache;
 pub(super) struct Resources {
     pub(super) services: Services,
     pub(super) session_key: [u8; 32],
+    pub(super) ticket_secrets: Vec<Prk>,
     pub(super) cache: Arc<TokenCache>,
 }
 
@@ -34,7 +37,8 @@ impl Resources {
         data_dir::check_store(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
-        let Keys { token, session } = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref())?;
+        let Keys { token, session, ticket_secrets } =
+            keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref())?;
         let keys = Arc::new(token);
         let store = store::open(&config.data_dir, Some(&lock), SystemClock.now())?;
         let noted = store.clock_note().await?.map(|note| note.seen_at);
@@ -43,7 +47,7 @@ impl Resources {
         // Before listening. The cache is filled in the background: a million tokens take seconds.
         cache.begin().await?;
         let services = Services::new(store, clock, entropy, keys, Arc::new(config.clone()));
-        Ok((lock, Self { services, session_key: session, cache }))
+        Ok((lock, Self { services, session_key: session, ticket_secrets, cache }))
     }
 
     /// Makes the authorization server.

@@ -109,8 +109,9 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
     let (lock, resources) = Resources::open(&config).await?;
     let sockets = Sockets::bind(&config).await?;
     let ended = CancellationToken::new();
-    let tls = TlsBase::new().map_err(RunError::system)?;
     let services = &resources.services;
+    let (clock, entropy) = (Arc::clone(&services.clock), Arc::clone(&services.entropy));
+    let tls = TlsBase::new(clock, entropy, resources.ticket_secrets.clone());
     let builder = Builder { tls, clock: Arc::clone(&services.clock), demo: sockets.demo_address()? };
     let built = builder.snapshot(config, None)?;
     let snapshot = built.snapshot;

@@ -63,6 +63,8 @@ mod operating;
 mod publishers;
 mod refresh;
 #[cfg(test)]
+mod resumption;
+#[cfg(test)]
 mod rmcp;
 #[cfg(test)]
 mod shared;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CipherSuite, ClientConfig, ClientConnection, NamedGroup, SupportedProtocolVersion};
+use rustls::{CipherSuite, ClientConfig, ClientConnection, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -191,83 +190,6 @@ async fn our_order_decides_on_the_cipher_unless_the_client_prefers_chacha20() {
             assert_eq!(chosen(&shared.home, &[version], named).await, by_default, "{named:?}");
             assert_eq!(chosen(&strict.home, &[version], named).await, with_256, "{named:?} with 256 bits");
         }
-    }
-}
-
-/// Stores sessions without regard to the server name.
-#[derive(Debug)]
-struct OneForAll(rustls::client::ClientSessionMemoryCache);
-
-impl OneForAll {
-    fn name() -> ServerName<'static> {
-        ServerName::try_from("one.example").unwrap()
-    }
-}
-
-impl ClientSessionStore for OneForAll {
-    fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
-        self.0.set_kx_hint(Self::name(), group);
-    }
-    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        self.0.kx_hint(&Self::name())
-    }
-    fn set_tls12_session(&self, _: ServerName<'static>, value: Tls12ClientSessionValue) {
-        self.0.set_tls12_session(Self::name(), value);
-    }
-    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.0.tls12_session(&Self::name())
-    }
-    fn remove_tls12_session(&self, _: &ServerName<'static>) {
-        self.0.remove_tls12_session(&Self::name());
-    }
-    fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
-        self.0.insert_tls13_ticket(Self::name(), value);
-    }
-    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.0.take_tls13_ticket(&Self::name())
-    }
-}
-
-#[tokio::test]
-async fn tl_05_a_ticket_of_one_name_opens_no_session_under_another() {
-    let home = Home::new("", None);
-    let config = std::fs::read_to_string(home.config()).unwrap();
-    std::fs::write(home.config(), format!("extra_hosts = [\"gw.example\"]\n{config}")).unwrap();
-    let gateway = home.start().await;
-    // The development certificate does not contain the second host; the name check is not what this test is about.
-    let mut config = ClientConfig::clone(&Client::trusting_anybody(&gateway.home).config());
-    config.resumption = Resumption::store(Arc::new(OneForAll(rustls::client::ClientSessionMemoryCache::new(8))));
-    let tls = tokio_rustls::TlsConnector::from(Arc::new(config));
-    for (name, resumed) in [("localhost", false), ("localhost", true), ("gw.example", false)] {
-        let tcp = TcpStream::connect(gateway.home.public).await.unwrap();
-        let mut stream = tls.connect(ServerName::try_from(name).unwrap(), tcp).await.unwrap();
-        let port = gateway.home.public.port();
-        let asked = format!("GET / HTTP/1.1\r\nhost: {name}:{port}\r\nconnection: close\r\n\r\n");
-        stream.write_all(asked.as_bytes()).await.unwrap();
-        stream.read_to_end(&mut Vec::new()).await.unwrap();
-        let wanted = if resumed { rustls::HandshakeKind::Resumed } else { rustls::HandshakeKind::Full };
-        assert_eq!(stream.get_ref().1.handshake_kind(), Some(wanted), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn tl_04_no_ticket_allows_early_data_and_sessions_are_resumed() {
-    let shared = shared::gateway().await;
-    let mut config = ClientConfig::clone(&Client::new(&shared.home).config());
-    config.enable_early_data = true;
-    let tls = tokio_rustls::TlsConnector::from(Arc::new(config));
-    for round in 0..2 {
-        let tcp = TcpStream::connect(shared.home.public).await.unwrap();
-        let mut stream = tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
-        let request =
-            format!("GET / HTTP/1.1\r\nhost: localhost:{}\r\nconnection: close\r\n\r\n", shared.home.public.port());
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let session = stream.get_ref().1;
-        assert!(!session.is_early_data_accepted());
-        let wanted = if round == 0 { rustls::HandshakeKind::Full } else { rustls::HandshakeKind::Resumed };
-        assert_eq!(session.handshake_kind(), Some(wanted), "round {round}");
     }
 }
 

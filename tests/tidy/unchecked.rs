@@ -44,6 +44,8 @@ const MAY: &[(&str, &str, &str)] = &[
     // Of the crate `rusqlite`: whether a transaction is open.
     ("src/store/embedded/file/connection.rs", "unchecked_transaction", "the first of a connection"),
     ("src/store/embedded/file/readers.rs", "unchecked_transaction", "autocommit shows that none is open"),
+    // Of the crate `ring`: that no other ticket of the key has this nonce.
+    ("src/server/tls/session_tickets.rs", "Nonce::assume_unique_for_key", "random, or of a ticket to be opened"),
     // Of the crate `time`: the zone of a time.
     ("src/server/tls/certificate.rs", "assume_utc", "RFC 5280 4.1.2.5: certificates write UTC"),
     ("src/cli/when.rs", "assume_offset", "a day without a time begins at midnight UTC"),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ring::hkdf::Prk;
 use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::crypto::CryptoProvider;
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,29 +14,29 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
+use super::session_tickets::SessionTickets;
 use crate::cipher_suites::{self, PreferredCipher};
+use crate::clock::Clock;
 use crate::config::MinimumKeyBits;
+use crate::entropy::Entropy;
 use crate::server::host::Hosts;
 use crate::telemetry::ServerEvent;
 
 /// A fatal `unrecognized_name` alert (RFC 6066 3) in its own record. rustls would send `access_denied`.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-/// What stays the same across reloads: the provider for loading keys, and the ticket keys, so that a reload does not
-/// force full handshakes.
-#[derive(Debug, Clone)]
+/// What stays the same across reloads: the provider for loading keys, and the session tickets, whose secrets only a
+/// reload of the keys changes.
 pub(in crate::server) struct TlsBase {
-    pub(in crate::server) provider: Arc<CryptoProvider>,
-    ticketer: Arc<dyn ProducesTickets>,
+    pub(in crate::server) provider: CryptoProvider,
+    pub(in crate::server) tickets: Arc<SessionTickets>,
 }
 
 impl TlsBase {
-    /// Makes new ticket keys.
-    ///
-    /// # Errors
-    /// No randomness for the ticket keys.
-    pub(in crate::server) fn new() -> Result<Self, rustls::Error> {
-        Ok(Self { provider: Arc::new(ring::default_provider()), ticketer: ring::Ticketer::new()? })
+    /// Takes what session tickets need: clock, nonces, and the secrets from the key files.
+    pub(in crate::server) fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, secrets: Vec<Prk>) -> Self {
+        let tickets = Arc::new(SessionTickets::new(clock, entropy, secrets));
+        Self { provider: rustls::crypto::ring::default_provider(), tickets }
     }
 
     /// Makes the configuration for a certificate, and optionally another one for clients that send a server name.
@@ -62,9 +63,11 @@ impl TlsBase {
             .with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.ignore_client_order = true;
-        // RFC 8446 4.6.1: a ticket contains the session, so the server stores none. Early data stays off, because it
-        // can be replayed (RFC 8446 8).
-        config.ticketer = Arc::clone(&self.ticketer);
+        // RFC 8446 4.6.1: a ticket contains the session, so the server stores none. One is enough, because a resumed
+        // connection brings the next. rustls resumes only under the same server name, and only with a new key exchange
+        // (`psk_dhe_ke`). Early data stays off, because it can be replayed (RFC 8446 8).
+        config.ticketer = Arc::<SessionTickets>::clone(&self.tickets);
+        config.send_tls13_tickets = 1;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.max_early_data_size = 0;
         Ok(Arc::new(config))
