@@ -233,10 +233,10 @@ impl Gateway {
         Duration::from_nanos(tasks.filter_map(spent).sum())
     }
 
-    /// The resident memory of the process.
+    /// The resident memory of the process, without mapped files.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is documented in proc(5)");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("see proc(5)");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 

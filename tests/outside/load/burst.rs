@@ -15,6 +15,9 @@ const FORM: usize = 60_000;
 /// The time within which the process must return the memory that it no longer needs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The most that an idle process may hold, in bytes.
+const IDLE: u64 = 16 << 20;
+
 async fn burst(gateway: &Gateway, forms: usize) -> u64 {
     let form = format!("grant_type=authorization_code&padding={}", "a".repeat(FORM));
     let head = format!(
@@ -50,8 +53,9 @@ async fn burst(gateway: &Gateway, forms: usize) -> u64 {
 async fn what_a_burst_took_goes_back_to_the_system() {
     let gateway = Gateway::start().await;
     burst(&gateway, 20).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(PATIENCE).await;
     let before = gateway.resident_bytes();
+    assert!(before <= IDLE, "{before} bytes are held by an idle process");
     let peak = burst(&gateway, FORMS).await;
     let taken = peak.saturating_sub(before);
     assert!(taken > u64::try_from(FORMS * FORM).expect("a size") / 2, "{taken} bytes are too few for a burst");
