@@ -1,5 +1,5 @@
-//! The allocation budget of a warm request. A failure means that the data path has a new copy or box, which would
-//! otherwise only show in a benchmark.
+//! The allocation budget of a warm request, and how often it asks the clock. A failure means that the data path has a
+//! new copy, box or reading, which would otherwise only show in a benchmark.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +17,7 @@ use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -27,7 +28,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
-use mcpgate::oauth::{AccessToken, Grant, Lifetime};
+use mcpgate::oauth::{AccessToken, Grant, Lifetime, Timestamp};
 use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
@@ -66,6 +67,15 @@ fn a_warm_request_of_eight_at_once_keeps_to_its_budget() {
     let through_gateway = measure(&asked, 8, move |listener| gateway.listen(listener));
     println!("a request of eight at once: {through_gateway} allocations");
     assert!(through_gateway <= BUDGET_OF_EIGHT, "{through_gateway} allocations, {BUDGET_OF_EIGHT} are allowed");
+}
+
+#[test]
+fn a_warm_request_asks_the_clock_once() {
+    let gateway = Gateway::new(start_upstream());
+    let (asked, clock) = (gateway.request(), Arc::clone(&gateway.clock));
+    let before = clock.asked.load(Relaxed);
+    measure(&asked, 1, move |listener| gateway.listen(listener));
+    assert_eq!(clock.asked.load(Relaxed) - before, WARM_UP + REQUESTS);
 }
 
 /// Returns how often a request allocates on the thread that serves it, with one request in progress on each connection.
@@ -151,8 +161,22 @@ async fn forward(listener: TcpListener, upstream: SocketAddr) {
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
+/// The system's clock; counts how often it is asked.
+#[derive(Default)]
+struct CountedClock {
+    asked: AtomicUsize,
+}
+
+impl Clock for CountedClock {
+    fn now(&self) -> Timestamp {
+        self.asked.fetch_add(1, Relaxed);
+        SystemClock.now()
+    }
+}
+
 /// The proxy with one upstream and one token in memory.
 struct Gateway {
+    clock: Arc<CountedClock>,
     proxy: Arc<Proxy>,
     table: Arc<RouteTable>,
     config: Arc<Config>,
@@ -173,7 +197,8 @@ impl Gateway {
         config.rates.mcp_burst = 1_000_000;
         // Nothing follows the change log here, and a busy machine may be slow.
         config.max_stale = Lifetime::from_secs(3600);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let counted = Arc::<CountedClock>::default();
+        let clock: Arc<dyn Clock> = Arc::<CountedClock>::clone(&counted);
         let keys = Arc::new(records::keys());
         let cache = TokenCache::new(Arc::new(MemoryStore::new()), Arc::clone(&keys), Arc::clone(&clock), &config);
         let token = AccessToken::mint([1; 32], &keys);
@@ -187,6 +212,7 @@ impl Gateway {
         let sessions = Arc::new(Sessions::new(&[9; 32], clock.now()));
         let metrics = Metrics::new(&["main".to_owned()]);
         Self {
+            clock: counted,
             proxy: Arc::new(Proxy::new(cache, clock, metrics.worker(), sessions)),
             table: Arc::new(RouteTable::build(&config).unwrap()),
             config: Arc::new(config),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Uri};
+use tokio::time::Instant;
 
 use super::rejection::Rejection;
 use crate::network::site;
@@ -63,9 +64,9 @@ impl<'a> Bearer<'a> {
         Ok(Self { token, hash: TokenHash::of(token), at })
     }
 
-    /// Looks the token up in the cache.
-    pub(super) fn look_up(self, cache: &TokenCache) -> LookedUp<'a> {
-        LookedUp { found: cache.lookup_presented(self.token, &self.hash, self.at), bearer: self }
+    /// Looks the token up in the cache. `now` is the current time by the monotonic clock.
+    pub(super) fn look_up(self, cache: &TokenCache, now: Instant) -> LookedUp<'a> {
+        LookedUp { found: cache.lookup_presented(self.token, &self.hash, self.at, now), bearer: self }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use http::HeaderMap;
 use http::request::Parts;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::addressed::Addressed;
@@ -141,15 +142,14 @@ impl Proxy {
         }
     }
 
-    /// Authenticates the bearer token of a request to this upstream.
+    /// Authenticates the bearer token of a request. `now` is the current time by the monotonic clock.
     pub(super) async fn authenticated<'r>(
         &self,
-        worker: &WorkerState,
-        route: &'r Arc<Route>,
-        parts: &Parts,
-        peer: &Peer,
+        exchange: &Exchange<'r>,
+        now: Instant,
     ) -> Result<Addressed<'r>, Rejection> {
-        let found = Bearer::read(&parts.headers, &parts.uri, self.clock.now())?.look_up(&self.cache);
+        let Exchange { worker, route, ref parts, peer, .. } = *exchange;
+        let found = Bearer::read(&parts.headers, &parts.uri, self.clock.now())?.look_up(&self.cache, now);
         worker.metrics.cache(found.is_hit());
         let token = found.authenticate(&self.cache, &route.tenant, peer.address).await?;
         Addressed::check(token, route)
@@ -168,9 +168,8 @@ impl Proxy {
         if self.cache.generation() != exchange.generation
             && self.cache.is_forgotten(token.token().hash(), self.clock.now())
         {
-            let Exchange { worker, route, ref parts, peer, .. } = *exchange;
             // Boxed because it is rare. The token may have been evicted, which is not a revocation.
-            Box::pin(self.authenticated(worker, route, parts, peer)).await?;
+            Box::pin(self.authenticated(exchange, Instant::now())).await?;
         }
         Ok(())
     }

@@ -4,11 +4,14 @@
 //! no more of a message than necessary and changes none. Start at [`Proxy::serve`], then `permit.rs`, `headers.rs` and
 //! `rejection.rs`.
 
+use std::pin::pin;
+
 use http::header::{ORIGIN, VIA};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
+use tokio::time::Instant;
 
 use crate::config::UpstreamKind;
 use crate::mcp::ProtocolVersion;
@@ -33,6 +36,7 @@ mod record;
 mod refuse;
 mod rejection;
 mod response;
+mod resumed;
 mod route;
 mod row;
 mod rpc;
@@ -58,6 +62,7 @@ use record::Record;
 use rejection::Rejection;
 use response::deliver::Asker;
 use response::ending::Ids;
+use resumed::Resumed;
 use upstream::lease::LeasedResponse;
 use upstream::pool::{ConnectionChoice, Permitted, UpstreamRequest};
 use upstream::resend::{KeptRequest, Next, ResendStep};
@@ -83,6 +88,8 @@ impl Proxy {
     ) -> Response {
         let Destination { table, route, config } = to;
         let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
+        // Read once for all that happens before the request first waits.
+        let begun = Instant::now();
         let worker = self.worker(table);
         // MCP transports, Security: before authentication, so that a page from a forbidden origin learns nothing.
         let origin = table.origins.check(&head.headers);
@@ -94,13 +101,13 @@ impl Proxy {
             has_good_token: false,
             generation: 0,
             version: ProtocolVersion::read(head.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
-            record: Some(Record::begin(&worker.metrics, route, &head.method, peer)),
+            record: Some(Record::begin(&worker.metrics, route, &head.method, peer, begun)),
             parts: head,
             user_slot: None,
             ids: Ids::None,
         };
         let answered = match &origin {
-            Ok(_) => self.answer(&mut exchange, body).await,
+            Ok(_) => self.answer(&mut exchange, body, Resumed::at(begun)).await,
             Err(_) => Err(Rejection::BadOrigin),
         };
         let (mut response, outcome) = answered.unwrap_or_else(|rejection| {
@@ -131,8 +138,9 @@ impl Proxy {
         &self,
         exchange: &mut Exchange<'_>,
         body: &mut RequestBody,
+        mut resumed: Resumed,
     ) -> Result<(Response, Outcome), Rejection> {
-        let Exchange { worker, route, config, ref parts, peer, version, .. } = *exchange;
+        let Exchange { worker, route, config, ref parts, version, .. } = *exchange;
         let (method, fields) = (&parts.method, &parts.headers);
         let target = route.target(&parts.uri).ok_or(Rejection::AmbiguousPath)?;
         if *method == Method::OPTIONS {
@@ -141,7 +149,7 @@ impl Proxy {
         // RFC 6750 3: before anything that depends on the request, so that all unauthenticated requests see the same
         // 401.
         let generation = self.cache.generation();
-        let token = self.authenticated(worker, route, parts, peer).await?;
+        let token = resumed.after(pin!(self.authenticated(exchange, resumed.time()))).await?;
         exchange.has_good_token = true;
         exchange.generation = generation;
         let caller = worker.caller(&token)?;
@@ -154,7 +162,7 @@ impl Proxy {
         let head = message::Head { route, method, headers: fields, version, config };
         message::check_headers(head, body)?;
         let large = message::LargeBodies { slots: &self.large_bodies, user: caller.budget() };
-        let message = message::read(head, body, large).await;
+        let message = resumed.after(pin!(message::read(head, body, large))).await;
         let message = message.map_err(|(rejection, ids)| {
             exchange.ids = ids;
             rejection
@@ -168,10 +176,10 @@ impl Proxy {
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }
-        let wait = exchange.patience(message.is_initialize);
         let pool = worker.pools.get(route.index).ok_or(Rejection::Internal)?.permit(permit)?;
-        let slot = pool.enter().await?;
+        let slot = resumed.after(pin!(pool.enter())).await?;
         let headers = self.head(exchange, pool.caller(), checked);
+        let wait = exchange.patience(message.is_initialize).since(resumed.time());
         let ask = UpstreamRequest { method: method.clone(), target: target.clone(), headers, body: message.body, wait };
         let sent = pool.send(&slot, ConnectionChoice::Any, ask).await;
         let (sent, asked) = match sent {
@@ -223,6 +231,7 @@ impl Proxy {
             let headers = self.head(exchange, pool.caller(), checked);
             let method = exchange.parts.method.clone();
             asked = target.clone();
+            let wait = wait.anew();
             sent = pool.send(slot, on, UpstreamRequest { method, target, headers, body, wait }).await;
         }
     }

@@ -52,12 +52,20 @@ pub(super) struct Record {
     is_stream: bool,
     why: Option<Box<RecordedRefusal>>,
     begun: Instant,
+    /// When its answer was complete; otherwise it ends when it is dropped.
+    ended: Option<Instant>,
     outcome: Outcome,
     status: StatusCode,
 }
 
 impl Record {
-    pub(super) fn begin(metrics: &WorkerMetrics, route: &Arc<Route>, method: &Method, peer: &Peer) -> Self {
+    pub(super) fn begin(
+        metrics: &WorkerMetrics,
+        route: &Arc<Route>,
+        method: &Method,
+        peer: &Peer,
+        begun: Instant,
+    ) -> Self {
         metrics.begin_request(route.index);
         Self {
             metrics: metrics.clone(),
@@ -71,7 +79,8 @@ impl Record {
             bytes: 0,
             is_stream: false,
             why: None,
-            begun: Instant::now(),
+            begun,
+            ended: None,
             outcome: Outcome::Forwarded,
             status: CLIENT_LEFT,
         }
@@ -81,6 +90,11 @@ impl Record {
     pub(super) fn answer(&mut self, outcome: Outcome, status: StatusCode) {
         self.outcome = outcome;
         self.status = status;
+    }
+
+    /// Records when the answer was complete.
+    pub(super) fn end_at(&mut self, moment: Instant) {
+        self.ended = Some(moment);
     }
 
     /// Records the caller.
@@ -160,7 +174,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let elapsed = self.begun.elapsed();
+        let elapsed = self.ended.unwrap_or_else(Instant::now).saturating_duration_since(self.begun);
         let why = self.why.as_deref();
         let caller = self.caller.as_deref().map(CachedPrincipal::principal);
         self.metrics.end_request(self.route.index, self.is_stream);

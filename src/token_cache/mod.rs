@@ -121,19 +121,19 @@ impl TokenCache {
     }
 
     /// Looks up a presented token with the given hash; never waits. One whose MAC matches no current key is reported as
-    /// absent, and `load` refuses it.
+    /// absent, and `load` refuses it. `at` is the same time as `now`, by the monotonic clock.
     #[must_use]
-    pub fn lookup_presented(&self, presented: &[u8], hash: &TokenHash, now: Timestamp) -> Lookup {
-        self.look(hash, now, Some(presented))
+    pub fn lookup_presented(&self, presented: &[u8], hash: &TokenHash, now: Timestamp, at: Instant) -> Lookup {
+        self.look(hash, now, at, Some(presented))
     }
 
     /// Looks up a token known to be genuine; never waits.
     #[must_use]
     pub fn lookup(&self, hash: &TokenHash, now: Timestamp) -> Lookup {
-        self.look(hash, now, None)
+        self.look(hash, now, Instant::now(), None)
     }
 
-    fn look(&self, hash: &TokenHash, now: Timestamp, presented: Option<&[u8]>) -> Lookup {
+    fn look(&self, hash: &TokenHash, now: Timestamp, at: Instant, presented: Option<&[u8]>) -> Lookup {
         let found = self.entries.get(hash);
         let Some(entry) = found.filter(|entry| presented.is_none_or(|text| self.is_proven(entry, text, hash))) else {
             return Lookup::Absent;
@@ -150,7 +150,7 @@ impl TokenCache {
         if now >= expires {
             return Lookup::Expired;
         }
-        if !self.is_current() {
+        if !self.is_current_at(at) {
             return Lookup::Stale;
         }
         Lookup::Hit(principal, grant, expires)
@@ -253,15 +253,23 @@ impl TokenCache {
     }
 
     fn mark_current(&self, at: Instant) {
-        self.current_at.store(millis(at.saturating_duration_since(self.made)), Ordering::Release);
+        self.current_at.store(self.since_made(at), Ordering::Release);
     }
 
     /// Returns whether the change log was read recently enough for the entries to be trusted.
     #[must_use]
     pub fn is_current(&self) -> bool {
+        self.is_current_at(Instant::now())
+    }
+
+    fn is_current_at(&self, now: Instant) -> bool {
         // Measured by the monotonic clock: a jump of the wall clock must neither stop traffic nor hide a dead follower.
-        let age = millis(self.made.elapsed()).saturating_sub(self.current_at.load(Ordering::Acquire));
+        let age = self.since_made(now).saturating_sub(self.current_at.load(Ordering::Acquire));
         age <= millis(self.max_stale)
+    }
+
+    fn since_made(&self, at: Instant) -> u64 {
+        millis(at.saturating_duration_since(self.made))
     }
 }
 

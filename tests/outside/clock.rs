@@ -1,5 +1,6 @@
-//! Changes of the machine's wall clock while mcpgate runs and between two runs. `clock.c` is preloaded into the process
-//! and shifts its wall clock; it is built with the compiler that built SQLite.
+//! Changes of the machine's wall clock while mcpgate runs and between two runs, and how often a request reads the
+//! clocks. `clock.c` is preloaded into the process; it shifts its wall clock and counts readings, and is built with the
+//! compiler that built SQLite.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -117,4 +118,40 @@ async fn a_clock_that_was_set_between_two_runs_is_noticed_and_can_be_accepted() 
     assert_eq!(client.call("/mcp", &second.access, "rt-02").await.status, 200);
     let trail = gateway.home.command_text(&["audit", "tail", "-n", "100"]);
     assert_eq!(trail.matches("clock.accepted").count(), 1, "{trail}");
+}
+
+/// How often the wall clock was read, how often the monotonic clock, and how many turns the runtimes have made, as
+/// `clock.c` counts it.
+fn readings(counts: &Path) -> [u64; 3] {
+    let bytes = std::fs::read(counts).unwrap();
+    [0, 8, 16].map(|at| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap()))
+}
+
+/// The wall clock is read for the token, and by hyper in each of three polls; the monotonic clock when the request
+/// comes, for the rate of its user, when its answer is complete, and when its connection is idle.
+#[tokio::test]
+async fn a_warm_request_reads_the_clocks_no_more_than_it_did() {
+    const REQUESTS: u32 = 1000;
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, upstream) = (WallClock::new(folder.path()), Upstream::start());
+    let counts = folder.path().join("counts");
+    std::fs::write(&counts, [0; 24]).unwrap();
+    let [shim, _] = clock.environment();
+    // The log's own thread reads the clock at its own pace.
+    let home = Home::new("[log]\nfilter = \"warn\"", Some(upstream.url));
+    let gateway = home.start_in(&[shim, ("CLOCK_COUNTS", counts.to_str().unwrap())]).await;
+    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    let token = issued["access_token"].as_str().unwrap();
+    let mut client = Client::new(&gateway.home);
+    assert_eq!(client.call("/mcp", token, "clock").await.status, 200);
+    let before = readings(&counts);
+    for _ in 0..REQUESTS {
+        assert_eq!(client.call("/mcp", token, "clock").await.status, 200);
+    }
+    let after = readings(&counts);
+    let each = |what: usize| f64::from(u32::try_from(after[what] - before[what]).unwrap()) / f64::from(REQUESTS);
+    // tokio reads the monotonic clock four times a turn: for its timers, and for its count of busy time.
+    let (wall, monotonic) = (each(0), each(1) - 4.0 * each(2));
+    println!("{wall} readings of the wall clock, {monotonic} of the monotonic clock in {} turns", each(2));
+    assert!(wall < 4.5 && monotonic < 4.5, "{wall} of the wall clock, {monotonic} of the monotonic clock");
 }

@@ -36,6 +36,22 @@ async fn up_01_a_slow_upstream_is_given_up() {
 }
 
 #[tokio::test]
+async fn the_time_that_a_client_takes_for_its_body_is_not_the_upstreams() {
+    let limit = Duration::from_secs(1);
+    let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.call_timeout = limit)).await;
+    let request = RawRequest::post(PING).bearer(&world.token(MCP).text);
+    // The second request goes on the connection of the first.
+    assert_eq!(world.ask(&request).await.status, 200);
+    let mut client = world.connect().await;
+    let bytes = request.bytes();
+    let (begin, rest) = bytes.split_at(bytes.len() - 5);
+    client.send(begin).await;
+    tokio::time::sleep(limit + Duration::from_millis(100)).await;
+    client.send(rest).await;
+    assert_eq!(client.reply().await.status, 200);
+}
+
+#[tokio::test]
 async fn up_03_a_part_never_looks_like_the_whole() {
     let world = World::new().await;
     let token = world.token(MCP).text;

@@ -2,6 +2,7 @@
 //! otherwise as a stream.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::gather::{BufferedBody, Stop};
 use super::head;
@@ -24,6 +25,7 @@ use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
 use crate::proxy::rejection::Rejection;
+use crate::proxy::resumed::Resumed;
 use crate::proxy::session;
 use crate::proxy::session::Sessions;
 use crate::proxy::upstream::content::Content;
@@ -94,9 +96,13 @@ impl Proxy {
             let body = match read_soon(&mut coming, shape.is_events).await {
                 Poll::Ready(Stop::Broken(error)) => return Err(Fault::of_exchange(&error).into()),
                 Poll::Ready(Stop::End) => {
+                    let mut resumed = Resumed::at(Instant::now());
                     // Before the slot is freed, so that the next request to get it finds this connection.
-                    coming.lease.finish();
-                    self.check_again(exchange, token).await?;
+                    coming.lease.finish(resumed.time());
+                    resumed.after(pin!(self.check_again(exchange, token))).await?;
+                    if let Some(record) = &mut exchange.record {
+                        record.end_at(resumed.time());
+                    }
                     whole(exchange, &shape, coming.read.take())
                 }
                 Poll::Ready(Stop::Full) | Poll::Pending => self.stream(exchange, &shape, coming, token)?,
@@ -211,6 +217,6 @@ pub(in crate::proxy) async fn discard(mut body: Content, lease: Lease) {
     let mut read = BufferedBody::default();
     let stop = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
     if let Ok(Stop::End) = stop {
-        lease.finish();
+        lease.finish(Instant::now());
     }
 }

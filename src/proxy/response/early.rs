@@ -21,7 +21,7 @@ use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::Fault;
 use crate::proxy::field::{MCP_METHOD, MCP_SESSION_ID};
 use crate::proxy::rejection::Rejection;
-use crate::proxy::upstream::waiting::{Wait, Waiting};
+use crate::proxy::upstream::waiting::{Patience, Waiting};
 use crate::telemetry::Outcome;
 use crate::web::{Body, Response};
 
@@ -47,15 +47,15 @@ impl Exchange<'_> {
     }
 
     /// Returns how long the upstream may take. `is_initialize` says that the answer's head may contain a session id.
-    pub(in crate::proxy) fn patience(&self, is_initialize: bool) -> Wait {
+    pub(in crate::proxy) fn patience(&self, is_initialize: bool) -> Patience {
         let route = self.route;
         if self.is_stream() || (self.ids.is_subscription() && accepts_events(&self.parts.headers)) {
-            return Wait::new(Some(STREAM_HEAD), route.max_stream);
+            return Patience::new(Some(STREAM_HEAD), route.max_stream);
         }
         let limit = if self.parts.method == Method::POST { route.call_timeout } else { route.first_byte_timeout };
         // Only if the client accepts a stream of events, as MCP requires of clients.
         let may_stream = !self.ids.is_empty() && !is_initialize && accepts_events(&self.parts.headers);
-        Wait::new(may_stream.then_some(self.config.timeouts.sse_keep_alive), limit)
+        Patience::new(may_stream.then_some(self.config.timeouts.sse_keep_alive), limit)
     }
 
     /// Returns a key for the stream that a GET opens: by its session, or without one by user and client.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
 use super::ending::Ids;
 use super::events::{Events, Wrap};
@@ -196,7 +197,7 @@ impl Relay {
             // At once and not at the next poll: a body of known length is not polled again after its last byte.
             Poll::Ready(Stop::End) => {
                 if let Some((_, (lease, slot))) = self.upstream.take() {
-                    lease.finish();
+                    lease.finish(Instant::now());
                     drop(slot);
                 }
                 self.last = self.wrap.as_ref().map(|_| Ok(Wrap::END));

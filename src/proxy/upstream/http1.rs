@@ -90,12 +90,12 @@ struct Idle {
 }
 
 impl IdleConnections {
-    /// Takes a connection that is ready.
-    pub(in crate::proxy) fn take(&self) -> Option<Http1Connection> {
+    /// Takes a connection that is ready and has not been idle for too long at `now`.
+    pub(in crate::proxy) fn take(&self, now: Instant) -> Option<Http1Connection> {
         let mut lines = lock(&self.lines);
         // The most recently used one first; the others stay idle until they are too old.
         while let Some(Idle { mut line, since }) = lines.pop() {
-            if line.is_sound() && since.elapsed() < IDLE {
+            if line.is_sound() && now.saturating_duration_since(since) < IDLE {
                 line.counted.set_idle(false);
                 return Some(line);
             }
@@ -104,14 +104,14 @@ impl IdleConnections {
         None
     }
 
-    /// Keeps a connection whose answer was read to the end.
-    pub(in crate::proxy) fn put_back(self: &Arc<Self>, mut line: Http1Connection) {
+    /// Keeps a connection whose answer was read to the end at `now`.
+    pub(in crate::proxy) fn put_back(self: &Arc<Self>, mut line: Http1Connection, now: Instant) {
         if line.sender.is_closed() {
             return;
         }
         line.counted.set_idle(true);
         let mut lines = lock(&self.lines);
-        lines.push(Idle { line, since: Instant::now() });
+        lines.push(Idle { line, since: now });
         let tended = self.tended.swap(true, Relaxed);
         drop(lines);
         if !tended {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::Response;
+use tokio::time::Instant;
 
 use super::content::Content;
 use super::http1::{Http1Connection, IdleConnections};
@@ -23,13 +24,13 @@ pub(in crate::proxy) struct Lease {
 }
 
 impl Lease {
-    /// Ends the lease after the answer was read to its end. The connection is reused, unless the upstream answered
-    /// before it had the whole request: it might take the rest for the next request (HS-19).
-    pub(in crate::proxy) fn finish(mut self) {
+    /// Ends the lease after the answer was read to its end, at `now`. The connection is reused, unless the upstream
+    /// answered before it had the whole request: it might take the rest for the next request (HS-19).
+    pub(in crate::proxy) fn finish(mut self, now: Instant) {
         if self.upload.is_none()
             && let Some(line) = self.line.take()
         {
-            self.idle.put_back(line);
+            self.idle.put_back(line, now);
         }
     }
 

@@ -128,18 +128,18 @@ impl Pool {
         ask: UpstreamRequest,
     ) -> impl Future<Output = Result<LeasedResponse, Unanswered>> + Send {
         let mut lease = Lease { idle: Arc::clone(&self.idle), line: None, share: None, upload: ask.body.progress() };
-        let wait = ask.wait;
+        let mut wait = ask.wait;
         let mut request = ask.into_request();
         async move {
             let sent = loop {
-                let Some(line) = (on == ConnectionChoice::Any).then(|| self.idle.take()).flatten() else {
+                let Some(line) = (on == ConnectionChoice::Any).then(|| self.idle.take(wait.begun)).flatten() else {
                     // Boxed, because this is large and rare, and a request on a kept connection does not need the
                     // space.
                     break Box::pin(self.exchange_elsewhere(&mut lease, on, request, wait)).await;
                 };
                 match self.exchange(&mut lease, line, request, wait).await {
                     // A connection that was closed while idle returns the request unsent.
-                    Err(ConnectionFailure::Unsent(again)) => request = *again,
+                    Err(ConnectionFailure::Unsent(again)) => (request, wait) = (*again, wait.anew()),
                     sent => break sent,
                 }
             };
@@ -184,7 +184,7 @@ impl Pool {
             Dialled::Tls(io) => Http1Connection::open(io, counted).await,
             Dialled::Http2(io) => {
                 let share = Box::pin(self.shared.open(io, counted)).await.map_err(|e| broken(e.into()))?;
-                return self.exchange_shared(lease, share, request, wait).await;
+                return self.exchange_shared(lease, share, request, wait.anew()).await;
             }
         };
         let line = opened.map_err(|e| broken(e.into()))?;
@@ -195,7 +195,7 @@ impl Pool {
             *request.version_mut() = Version::HTTP_11;
             request.headers_mut().insert(HOST, self.route.origin.host_header.clone());
         }
-        self.exchange(lease, line, request, wait).await
+        self.exchange(lease, line, request, wait.anew()).await
     }
 
     /// Sends a request on a connection of its own.
@@ -230,7 +230,7 @@ impl Pool {
         lease: &mut Lease,
         share: SharedConnection,
         mut request: Request<Outgoing>,
-        wait: Wait,
+        mut wait: Wait,
     ) -> SendResult {
         let origin = &self.route.origin;
         // RFC 9113 8.3.1: the authority is in a pseudo-header field.
@@ -246,13 +246,13 @@ impl Pool {
         let sent = share.send(request);
         let sent = sent.map(|sent| sent.map(|answer| answer.map(Content::Http2)).map_err(SendError::from));
         let mut sent: SentRequest = Box::pin(sent);
-        let (begun, mut timer) = (Instant::now(), Timer::default());
+        let mut timer = Timer::default();
         if let Some(mark) = mark {
-            let first = wait.early.map_or(origin.connect_timeout, |early| early.min(origin.connect_timeout));
-            let mut early = until(&self.closing, &mut timer, &mut sent, first).await?;
+            let first = wait.rest.early.map_or(origin.connect_timeout, |early| early.min(origin.connect_timeout));
+            let mut early = until(&self.closing, &mut timer, &mut sent, wait.begun, first).await?;
             if early.is_none() && !mark.has_begun() {
                 let rest = origin.connect_timeout.saturating_sub(first);
-                early = until(&self.closing, &mut timer, &mut sent, rest).await?;
+                early = until(&self.closing, &mut timer, &mut sent, Instant::now(), rest).await?;
             }
             if let Some(answer) = early {
                 return answer.map_err(|error| failure(error, None, is_reused));
@@ -266,8 +266,9 @@ impl Pool {
                 let fault = Fault::new(Cause::TooSlow, detail).by("upstream.connect_timeout");
                 return Err(Unanswered::Unprocessed(fault, Some(body)).into());
             }
+            wait = wait.after(wait.begun.elapsed());
         }
-        match wait_for(&self.closing, &mut timer, sent, wait.after(begun.elapsed())).await {
+        match wait_for(&self.closing, &mut timer, sent, wait).await {
             Ok(answer) => answer.map_err(|error| failure(error, lease.upload.as_deref(), is_reused)),
             Err(ConnectionFailure::Early(sent, rest)) => Err(ConnectionFailure::Early(read_meanwhile(sent), rest)),
             Err(failure) => {

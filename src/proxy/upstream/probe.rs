@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connect;
@@ -19,7 +19,7 @@ use super::lease::Lease;
 use super::pool::{Pool, UpstreamRequest};
 use super::redirect;
 use super::request_body::Outgoing;
-use super::waiting::{Unanswered, Wait};
+use super::waiting::{Patience, Unanswered};
 use crate::config::UpstreamKind;
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
@@ -35,7 +35,7 @@ use crate::telemetry::WorkerMetrics;
 const AGAIN: Duration = Duration::from_secs(15);
 /// How long to wait for an answer, and below how much of it is read.
 const PATIENCE: Duration = Duration::from_secs(5);
-const WAIT: Wait = Wait::new(None, PATIENCE);
+const WAIT: Patience = Patience::new(None, PATIENCE);
 const ENOUGH: usize = 16 * 1024;
 /// How long to wait for the events of an answer.
 const FIRST_EVENTS: Duration = Duration::from_secs(1);
@@ -192,7 +192,13 @@ impl Probe<'_> {
         let body = Outgoing::Whole(Some(Bytes::from_static(message.as_bytes()).into()));
         let mut headers = self.head(None);
         headers.extend(more.iter().cloned());
-        let ask = UpstreamRequest { method: Method::POST, target: target.clone(), headers, body, wait: WAIT };
+        let ask = UpstreamRequest {
+            method: Method::POST,
+            target: target.clone(),
+            headers,
+            body,
+            wait: WAIT.since(Instant::now()),
+        };
         let asked = async {
             let (response, lease) = self.pool.send_our_own(ask).await.map_err(words)?;
             let (head, body) = response.into_parts();
@@ -225,7 +231,7 @@ impl Probe<'_> {
             target: target.clone(),
             headers,
             body: Outgoing::Empty,
-            wait: WAIT,
+            wait: WAIT.since(Instant::now()),
         };
         if let Ok((response, lease)) = self.pool.send_our_own(ask).await {
             read(response.into_body(), lease, PATIENCE).await;
@@ -263,7 +269,7 @@ fn words(why: Unanswered) -> String {
 async fn read(mut body: Content, lease: Lease, limit: Duration) -> Bytes {
     let mut read = BufferedBody::default();
     if let Ok(Stop::End) = timeout(limit, poll_fn(|cx| read.poll_read(&mut body, ENOUGH, cx))).await {
-        lease.finish();
+        lease.finish(Instant::now());
     }
     read.take()
 }

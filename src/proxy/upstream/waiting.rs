@@ -63,25 +63,47 @@ pub(in crate::proxy) fn read_meanwhile(sent: SentRequest) -> SentRequest {
 
 /// How long to wait for the head of an answer.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::proxy) struct Wait {
+pub(in crate::proxy) struct Patience {
     /// After how long the wait becomes an [`Unanswered::Late`], if it may.
-    pub(in crate::proxy) early: Option<Duration>,
+    pub(super) early: Option<Duration>,
     /// After how long the request is given up.
     pub(in crate::proxy) limit: Duration,
-    /// The configured limit; `limit` is what is left of it.
+}
+
+/// A wait for the head of an answer, and since when.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::proxy) struct Wait {
+    pub(super) begun: Instant,
+    /// How long it lasts from then on.
+    pub(super) rest: Patience,
+    /// The configured limit.
     configured: Duration,
 }
 
-impl Wait {
-    /// Makes a wait of which no time is spent yet.
+impl Patience {
+    /// `early` and `limit` are those of the fields.
     pub(in crate::proxy) const fn new(early: Option<Duration>, limit: Duration) -> Self {
-        Self { early, limit, configured: limit }
+        Self { early, limit }
     }
 
-    /// Returns what is left of the wait.
-    pub(in crate::proxy) fn after(self, spent: Duration) -> Self {
-        let early = self.early.map(|early| early.saturating_sub(spent));
-        Self { early, limit: self.limit.saturating_sub(spent), ..self }
+    /// Makes a wait that began at `begun`.
+    pub(in crate::proxy) const fn since(self, begun: Instant) -> Wait {
+        Wait { begun, rest: self, configured: self.limit }
+    }
+}
+
+impl Wait {
+    /// Returns what is left of the wait after `spent`.
+    pub(super) fn after(self, spent: Duration) -> Self {
+        let Patience { early, limit } = self.rest;
+        let early = early.map(|early| early.saturating_sub(spent));
+        let rest = Patience { early, limit: limit.saturating_sub(spent) };
+        Self { begun: self.begun + spent, rest, ..self }
+    }
+
+    /// Returns a wait of the same length that begins now.
+    pub(in crate::proxy) fn anew(self) -> Self {
+        Self { begun: Instant::now(), ..self }
     }
 }
 
@@ -95,9 +117,9 @@ pub(in crate::proxy) struct Waiting {
 
 impl Waiting {
     /// Continues a request that may be answered later.
-    pub(in crate::proxy) fn go_on(sent: SentRequest, rest: Wait, lease: Lease) -> Unanswered {
-        let limit = Box::pin(tokio::time::sleep(rest.limit));
-        Unanswered::Late(Box::new(Self { sent, lease: Some(lease), limit, configured: rest.configured }))
+    pub(in crate::proxy) fn go_on(sent: SentRequest, wait: Wait, lease: Lease) -> Unanswered {
+        let limit = Box::pin(tokio::time::sleep(wait.rest.limit));
+        Unanswered::Late(Box::new(Self { sent, lease: Some(lease), limit, configured: wait.configured }))
     }
 
     pub(in crate::proxy) fn too_slow(&self) -> Fault {
@@ -138,22 +160,23 @@ pub(super) async fn wait_for(
     mut sent: SentRequest,
     wait: Wait,
 ) -> Result<SentResult, ConnectionFailure> {
-    let early = wait.early.filter(|early| *early < wait.limit);
-    match (until(closing, timer, &mut sent, early.unwrap_or(wait.limit)).await?, early) {
+    let Wait { begun, rest: Patience { early, limit }, .. } = wait;
+    let early = early.filter(|early| *early < limit);
+    match (until(closing, timer, &mut sent, begun, early.unwrap_or(limit)).await?, early) {
         (Some(answer), _) => Ok(answer),
         (None, Some(early)) => Err(ConnectionFailure::Early(sent, wait.after(early))),
         (None, None) => Err(too_slow(wait.configured).into()),
     }
 }
 
-/// Waits up to `limit`, or until the process ends.
+/// Waits up to `limit` after `begun`, or until the process ends.
 pub(super) async fn until(
     closing: &CancellationToken,
     timer: &mut Timer,
     sent: &mut SentRequest,
+    begun: Instant,
     limit: Duration,
 ) -> Result<Option<SentResult>, ConnectionFailure> {
-    let begun = Instant::now();
     if let Some(answer) = timer.wait(sent, begun + limit.min(SOON)).await {
         return Ok(Some(answer));
     }
