@@ -101,7 +101,7 @@
 //!   input: `tests/properties.rs`; rules for the code: `tests/tidy`. The demo upstream: `tests/demo.rs`; allocations of
 //!   a request: `tests/allocations.rs`.
 //! - The process: sockets, requests before a route is known, signals, files, load: `tests/outside`; commands:
-//!   `tests/cli`.
+//!   `tests/cli`; what a request, a connection and a stream cost: `tests/cost`.
 //! - Other people's clients, browsers and proxies: `tests/clients`.
 //! - What a golden file of `tests/golden` lists: `MCPGATE_BLESS=1` writes it anew.
 

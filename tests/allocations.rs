@@ -8,6 +8,9 @@
     reason = "a test may stop at the first surprise"
 )]
 
+#[cfg(test)]
+#[path = "support/costs.rs"]
+mod costs;
 #[path = "support/records.rs"]
 mod records;
 #[path = "support/serve_proxy.rs"]
@@ -20,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
+use costs::Costs;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -45,6 +49,9 @@ const BUDGET: f64 = 8.5;
 /// All allocations of one warm request while eight connections have one request each in progress.
 const BUDGET_OF_EIGHT: f64 = 18.0;
 
+/// The tolerance of the recorded counts in percent: less than one allocation.
+const TOLERANCE: f64 = 3.0;
+
 const WARM_UP: usize = 100;
 const REQUESTS: usize = 500;
 
@@ -58,6 +65,9 @@ fn a_warm_request_keeps_to_its_budget() {
     let difference = through_gateway - through_ten_lines;
     println!("a request: {through_gateway} allocations, of them hyper's {through_ten_lines}");
     assert!(difference <= BUDGET, "{difference} allocations, {BUDGET} are allowed");
+    let mut costs = Costs::new("test", "allocations", &[]);
+    costs.add("allocations_of_a_request", through_gateway, TOLERANCE);
+    costs.check();
 }
 
 #[test]
@@ -67,6 +77,9 @@ fn a_warm_request_of_eight_at_once_keeps_to_its_budget() {
     let through_gateway = measure(&asked, 8, move |listener| gateway.listen(listener));
     println!("a request of eight at once: {through_gateway} allocations");
     assert!(through_gateway <= BUDGET_OF_EIGHT, "{through_gateway} allocations, {BUDGET_OF_EIGHT} are allowed");
+    let mut costs = Costs::new("test", "allocations_of_eight", &[]);
+    costs.add("allocations_of_a_request_of_eight_at_once", through_gateway, TOLERANCE);
+    costs.check();
 }
 
 #[test]

@@ -140,12 +140,16 @@ impl Home {
         self.folder.path().join("gateway.log")
     }
 
-    /// Waits until the operator listener reports that it is healthy.
+    /// Waits up to 20 s until the operator listener reports that it is healthy.
     pub(crate) async fn wait_until_healthy(&self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        self.healthy_within(Duration::from_secs(20)).await;
+    }
+
+    async fn healthy_within(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
         while !super::client::is_healthy(self.operator).await {
             let said = std::fs::read_to_string(self.log()).unwrap_or_default();
-            assert!(Instant::now() < deadline, "mcpgate is not healthy after 20 s:\n{said}");
+            assert!(Instant::now() < deadline, "mcpgate is not healthy after {patience:?}:\n{said}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -165,6 +169,18 @@ impl Home {
     /// Starts with this as its standard output, and does not wait.
     pub(crate) fn start_printing(self, to: impl Into<Stdio>) -> Gateway {
         let process = Process(self.spawn_printing(&[], to.into(), self.open_log()));
+        Gateway { process, home: self }
+    }
+
+    /// Starts as the program of a tool, such as valgrind, which keeps the process id, and waits up to a minute.
+    #[allow(dead_code, reason = "`tests/cost` uses it")]
+    pub(crate) async fn start_under(self, tool: &[String]) -> Gateway {
+        let [program, options @ ..] = tool else { panic!("a tool has a name") };
+        let mut command = Command::new(program);
+        command.args(options).arg(binary()).args(self.arguments());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.open_log());
+        let process = Process(command.spawn().unwrap_or_else(|fault| panic!("{program}: {fault}")));
+        self.healthy_within(Duration::from_secs(60)).await;
         Gateway { process, home: self }
     }
 

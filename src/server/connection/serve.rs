@@ -243,7 +243,12 @@ where
 }
 
 #[cfg(test)]
+#[path = "../../../tests/support/costs.rs"]
+mod costs;
+
+#[cfg(test)]
 mod tests {
+    use super::costs::Costs;
     use super::serve;
     use crate::server::dispatch;
 
@@ -259,5 +264,10 @@ mod tests {
         println!("connection {connection}, handler {handler}");
         assert!(connection <= 1600, "{connection} bytes for a connection");
         assert!(handler <= 3600, "{handler} bytes for the handler of its requests");
+        let bytes = |size: usize| f64::from(u32::try_from(size).unwrap());
+        let mut costs = Costs::new("test", "futures", &[]);
+        costs.add("bytes_of_the_future_of_a_connection", bytes(connection), 2.0);
+        costs.add("bytes_of_the_future_of_a_handler", bytes(handler), 2.0);
+        costs.check();
     }
 }
