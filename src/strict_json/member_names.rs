@@ -28,13 +28,16 @@ impl<'a> MemberNames<'a> {
         if let Some((_, many)) = self.many.last_mut().filter(|(of, _)| *of == level) {
             return many.insert(&name);
         }
-        let seen = || self.few.iter().rev().take_while(|(of, _)| *of == level).map(|(_, name)| name);
-        if seen().any(|other| *other == name) {
-            return false;
+        let mut seen = 0;
+        for (_, other) in self.few.iter().rev().take_while(|(of, _)| *of == level) {
+            if *other == name {
+                return false;
+            }
+            seen += 1;
         }
-        if seen().count() == FEW {
+        if seen == FEW {
             let mut many = Many::default();
-            for name in seen().chain([&name]) {
+            for name in self.few.iter().rev().take(FEW).map(|(_, name)| name).chain([&name]) {
                 many.insert(name);
             }
             self.many.push((level, many));

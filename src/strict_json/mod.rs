@@ -3,6 +3,7 @@
 //! For JSON from outside that more than one program reads: MCP messages, client metadata. It does not interpret the
 //! content and names no other module. Start with `Walk`.
 
+mod json_number;
 mod json_string;
 mod member_names;
 mod walk;

@@ -3,6 +3,7 @@
 //! string may contain half a surrogate pair. It can be paused and resumed anywhere, and keeps only the names in open
 //! objects.
 
+use super::json_number::Number;
 use super::json_string::{plain, unescape};
 use super::member_names::MemberNames;
 
@@ -66,20 +67,6 @@ enum Long {
     Number(Number),
 }
 
-/// The position within a number (RFC 8259 6).
-#[derive(Debug, Clone, Copy)]
-enum Number {
-    Begin,
-    Minus,
-    Zero,
-    Whole,
-    Point,
-    Fraction,
-    E,
-    Sign,
-    Exponent,
-}
-
 /// The state of a walk over a text.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
@@ -128,6 +115,10 @@ impl<'a> Walk<'a> {
                     };
                 };
                 *work = work.saturating_sub(TOKEN);
+                let short = if byte == b'"' { self.short_string(work)? } else { None };
+                if let Some(token) = short {
+                    return Ok(WalkStep::Token(token));
+                }
                 if let Some(token) = self.begin(byte)? {
                     return Ok(WalkStep::Token(token));
                 }
@@ -151,12 +142,32 @@ impl<'a> Walk<'a> {
             self.expects = self.after_value();
             return Ok(Token::Scalar(raw));
         }
-        self.expects = Expects::Colon;
+        self.expects = if self.passes(b':') { Expects::Value } else { Expects::Colon };
         if raw.len() > MAX_NAME {
             return Err(JsonFault::Rule("a member name is longer than 65,536 bytes"));
         }
         let is_new = self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(JsonFault::NotJson)?);
         if is_new { Ok(Token::Name(raw, self.is_escaped)) } else { Err(JsonFault::Rule("a member name occurs twice")) }
+    }
+
+    /// Takes a whole string that begins here, has no escapes and ends within the work, as most do.
+    fn short_string(&mut self, work: &mut usize) -> Result<Option<Token<'a>>, JsonFault> {
+        let is_name = match self.expects {
+            Expects::Value | Expects::FirstValue => false,
+            Expects::Name | Expects::FirstName => true,
+            Expects::Colon | Expects::CommaOrClose | Expects::End => return Ok(None),
+        };
+        let begin = self.at;
+        let rest = self.text.as_bytes().get(begin + 1..).unwrap_or_default();
+        let plain = plain(rest.get(..*work).unwrap_or(rest));
+        if plain >= *work || rest.get(plain) != Some(&b'"') {
+            return Ok(None);
+        }
+        *work -= plain;
+        self.at = begin + plain + 2;
+        self.is_escaped = false;
+        let raw = self.text.get(begin..self.at).unwrap_or_default();
+        self.end_long(Long::String { is_name }, raw).map(Some)
     }
 
     /// Starts the token that this byte begins; returns it if it is already complete.
@@ -187,7 +198,7 @@ impl<'a> Walk<'a> {
             }
             (CommaOrClose, b',') => {
                 self.at += 1;
-                self.expects = if in_object { Name } else { Value };
+                self.expects = self.after_comma();
                 Ok(None)
             }
             (_, _) => Err(JsonFault::NotJson),
@@ -221,8 +232,25 @@ impl<'a> Walk<'a> {
         Token::Close
     }
 
-    fn after_value(&self) -> Expects {
-        if self.depth == 0 { Expects::End } else { Expects::CommaOrClose }
+    fn after_value(&mut self) -> Expects {
+        if self.depth == 0 {
+            Expects::End
+        } else if self.passes(b',') {
+            self.after_comma()
+        } else {
+            Expects::CommaOrClose
+        }
+    }
+
+    fn after_comma(&self) -> Expects {
+        if self.objects & 1 == 1 { Expects::Name } else { Expects::Value }
+    }
+
+    /// Passes a separator that follows at once, as it does where no white space is sent.
+    fn passes(&mut self, separator: u8) -> bool {
+        let follows = self.text.as_bytes().get(self.at) == Some(&separator);
+        self.at += usize::from(follows);
+        follows
     }
 
     /// Returns the next byte that is no white space; `None` at the end of the text, or of the work.
@@ -265,36 +293,23 @@ impl<'a> Walk<'a> {
 
     /// Continues a number. Returns whether it has ended.
     fn number(&mut self, mut place: Number, begin: usize, work: &mut usize) -> Result<bool, JsonFault> {
-        use Number::{Begin, E, Exponent, Fraction, Minus, Point, Sign, Whole, Zero};
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let rest = rest.get(..*work).unwrap_or(rest);
         let mut taken = 0;
-        for byte in rest {
-            place = match (place, byte) {
-                (Begin, b'-') => Minus,
-                (Begin | Minus, b'0') => Zero,
-                (Begin | Minus | Whole, b'0'..=b'9') => Whole,
-                (Zero | Whole, b'.') => Point,
-                (Point | Fraction, b'0'..=b'9') => Fraction,
-                (Zero | Whole | Fraction, b'e' | b'E') => E,
-                (E, b'+' | b'-') => Sign,
-                (E | Sign | Exponent, b'0'..=b'9') => Exponent,
-                (Zero | Whole | Fraction | Exponent, _) => {
-                    self.at += taken;
-                    *work -= taken;
-                    return Ok(true);
-                }
-                (Begin | Minus | Point | E | Sign, _) => return Err(JsonFault::NotJson),
-            };
+        for byte in rest.get(..*work).unwrap_or(rest) {
+            match place.then(*byte) {
+                Some(next) => place = next,
+                None if place.may_end() => break,
+                None => return Err(JsonFault::NotJson),
+            }
             taken += 1;
         }
         self.at += taken;
         *work -= taken;
         self.long = Some((Long::Number(place), begin));
-        match place {
-            _ if *work == 0 => Ok(false),
-            Zero | Whole | Fraction | Exponent => Ok(true),
-            Begin | Minus | Point | E | Sign => Err(JsonFault::NotJson),
+        match *work {
+            0 => Ok(false),
+            _ if place.may_end() => Ok(true),
+            _ => Err(JsonFault::NotJson),
         }
     }
 }
