@@ -65,8 +65,13 @@ impl<'a> Bearer<'a> {
     }
 
     /// Looks the token up in the cache. `now` is the current time by the monotonic clock.
-    pub(super) fn look_up(self, cache: &TokenCache, now: Instant) -> LookedUp<'a> {
-        LookedUp { found: cache.lookup_presented(self.token, &self.hash, self.at, now), bearer: self }
+    pub(super) fn look_up(self, cache: &TokenCache, now: Instant) -> Result<LookedUp<'a>, Rejection> {
+        let found = cache.lookup_presented(self.token, &self.hash, self.at, now);
+        // RFC 6750 2.1: what the cache knows is a token, so only the rest needs to be read.
+        if matches!(found, Lookup::Absent) && !is_token68(self.token) {
+            return Err(Rejection::MalformedCredentials);
+        }
+        Ok(LookedUp { found, bearer: self })
     }
 }
 
@@ -100,7 +105,7 @@ impl LookedUp<'_> {
     }
 }
 
-/// Returns the token that a request presents: in one Authorization field and nowhere else (OAuth 2.1 5.1).
+/// Returns what a request presents as its token: in one Authorization field and nowhere else (OAuth 2.1 5.1).
 fn presented<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<&'a [u8], Rejection> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let Some(field) = fields.next() else { return Err(Rejection::NoCredentials) };
@@ -126,28 +131,16 @@ fn presented<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<&'a [u8], Rejectio
     }
     // RFC 6750 2.1: `"Bearer" 1*SP b64token`.
     let spaces = rest.iter().take_while(|b| **b == b' ').count();
-    let token = rest.get(spaces..).filter(|token| spaces > 0 && is_token68(token));
-    token.ok_or(Rejection::MalformedCredentials)
+    rest.get(spaces..).filter(|_| spaces > 0).ok_or(Rejection::MalformedCredentials)
 }
-
-/// The letters of `token68`, a bit for each.
-const TOKEN68: u128 = {
-    let (mut letters, mut letter) = (0, 0_u8);
-    while letter < 128 {
-        if letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'.' | b'_' | b'~' | b'+' | b'/') {
-            letters |= 1 << letter;
-        }
-        letter += 1;
-    }
-    letters
-};
 
 /// RFC 9110 11.2: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
 fn is_token68(token: &[u8]) -> bool {
-    let letter = |b: &u8| b.is_ascii() && TOKEN68 >> *b & 1 == 1;
+    let is_letter =
+        |b: &u8| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
     let padding = token.iter().rev().take_while(|b| **b == b'=').count();
     let letters = token.get(..token.len() - padding).unwrap_or_default();
-    !letters.is_empty() && letters.iter().all(letter)
+    !letters.is_empty() && letters.iter().all(is_letter)
 }
 
 fn has_token_in_query(uri: &Uri) -> bool {
@@ -160,7 +153,8 @@ fn has_token_in_query(uri: &Uri) -> bool {
 mod tests {
     use http::{HeaderMap, HeaderValue, Uri};
 
-    use super::presented;
+    use super::{is_token68, presented};
+    use crate::proxy::rejection::Rejection;
     use crate::telemetry::Outcome;
 
     fn outcome(fields: &[&[u8]], uri: &'static str) -> Result<Vec<u8>, Outcome> {
@@ -168,7 +162,10 @@ mod tests {
         for field in fields {
             headers.append("authorization", HeaderValue::from_bytes(field).unwrap());
         }
-        presented(&headers, &Uri::from_static(uri)).map(<[u8]>::to_vec).map_err(|r| r.row().outcome)
+        let token = presented(&headers, &Uri::from_static(uri));
+        let token = token
+            .and_then(|token| Some(token).filter(|token| is_token68(token)).ok_or(Rejection::MalformedCredentials));
+        token.map(<[u8]>::to_vec).map_err(|r| r.row().outcome)
     }
 
     #[test]

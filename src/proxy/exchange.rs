@@ -149,7 +149,7 @@ impl Proxy {
         now: Instant,
     ) -> Result<Addressed<'r>, Rejection> {
         let Exchange { worker, route, ref parts, peer, .. } = *exchange;
-        let found = Bearer::read(&parts.headers, &parts.uri, self.clock.now())?.look_up(&self.cache, now);
+        let found = Bearer::read(&parts.headers, &parts.uri, self.clock.now())?.look_up(&self.cache, now)?;
         worker.metrics.cache(found.is_hit());
         let token = found.authenticate(&self.cache, &route.tenant, peer.address).await?;
         Addressed::check(token, route)

@@ -1,6 +1,7 @@
 //! `FairSlots`: a limited number of slots, shared fairly between users. No user holds more slots than are left for the
 //! others, and waiting users take turns.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -39,6 +40,12 @@ struct Tally {
     held: usize,
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
     _budget: Arc<UserBudget>,
+}
+
+impl Tally {
+    fn is_idle(&self) -> bool {
+        self.held == 0 && self.waiting.is_empty()
+    }
 }
 
 /// A waiting request. Dropping it leaves the queue, or returns the slot if it was granted meanwhile.
@@ -161,16 +168,21 @@ impl State {
         if tally.waiting.is_empty() {
             self.turns.retain(|waiting| *waiting != user);
         }
-        self.forget_if_idle(user);
+        if tally.is_idle() {
+            self.users.remove(&user);
+        }
         true
     }
 
     fn give_back(&mut self, user: usize) {
         self.free += 1;
-        if let Some(tally) = self.users.get_mut(&user) {
+        if let Entry::Occupied(mut entry) = self.users.entry(user) {
+            let tally = entry.get_mut();
             tally.held = tally.held.saturating_sub(1);
+            if tally.is_idle() {
+                entry.remove();
+            }
         }
-        self.forget_if_idle(user);
         while self.grant_next() {}
     }
 
@@ -190,12 +202,6 @@ impl State {
         // A request that is just leaving finds that it was granted the slot, and returns it.
         let _left = grant.send(());
         true
-    }
-
-    fn forget_if_idle(&mut self, user: usize) {
-        if self.users.get(&user).is_some_and(|tally| tally.held == 0 && tally.waiting.is_empty()) {
-            self.users.remove(&user);
-        }
     }
 
     fn refusal(&self) -> Rejection {

@@ -135,7 +135,8 @@ pub(super) fn check_headers(head: Head<'_>, body: &RequestBody) -> Result<(), Re
 
 /// Returns whether a Content-Type is JSON, whatever its parameters.
 pub(super) fn is_json(content_type: &[u8]) -> bool {
-    essence(content_type).eq_ignore_ascii_case(b"application/json")
+    // Nearly all have no parameters.
+    content_type == b"application/json" || essence(content_type).eq_ignore_ascii_case(b"application/json")
 }
 
 /// Returns a Content-Type without its parameters.

@@ -202,7 +202,7 @@ impl Drop for Record {
             bytes: self.bytes,
             duration: elapsed,
             address: self.address,
-            request_id: digits.as_str(),
+            request_id: digits.as_bytes(),
         };
         line.log();
     }

@@ -14,49 +14,70 @@ const LOOKED_AT: usize = 512;
 /// The method and tool of a request.
 #[derive(Default)]
 pub(super) struct RpcCall {
-    method: Bytes,
-    tool: Bytes,
+    method: LoggedWord,
+    tool: LoggedWord,
+}
+
+/// A word of a message.
+enum LoggedWord {
+    /// One of those that most messages have.
+    Known(&'static str),
+    /// Any other, in UTF-8.
+    Kept(Bytes),
+}
+
+impl Default for LoggedWord {
+    fn default() -> Self {
+        Self::Known("")
+    }
 }
 
 impl RpcCall {
     /// Reads method and tool from the messages of a body.
     pub(super) fn of(body: &Bytes, messages: &[Envelope<'_>]) -> Self {
         let [message] = messages else {
-            return Self { method: Bytes::from_static(b"batch"), tool: Bytes::new() };
+            return Self { method: LoggedWord::Known("batch"), tool: LoggedWord::default() };
         };
         let method = message.method.as_deref().unwrap_or_default();
         let tool = message.name.as_deref().filter(|_| method == "tools/call").unwrap_or_default();
-        Self { method: kept(body, method), tool: kept(body, tool) }
+        Self { method: LoggedWord::of(body, method), tool: LoggedWord::of(body, tool) }
     }
 
     /// Returns the method, if there was one.
     pub(super) fn method(&self) -> Option<&str> {
-        text(&self.method)
+        self.method.text()
     }
 
     /// Returns the tool that is called.
     pub(super) fn tool(&self) -> Option<&str> {
-        text(&self.tool)
+        self.tool.text()
     }
 }
 
-fn text(bytes: &Bytes) -> Option<&str> {
-    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
-}
+impl LoggedWord {
+    /// Keeps a word: as a slice of a small body, or as a copy, so that a large body is not kept until its answer
+    /// has ended.
+    fn of(body: &Bytes, word: &str) -> Self {
+        let word = word.get(..word.floor_char_boundary(LONGEST)).unwrap_or_default();
+        let (begin, end) = (body.as_ptr().addr(), body.as_ptr().addr().saturating_add(body.len()));
+        // A word that contained escapes is not a slice of the body.
+        let is_part = (begin..end).contains(&word.as_ptr().addr());
+        match word {
+            "" => Self::Known(""),
+            "tools/call" => Self::Known("tools/call"),
+            "tools/list" => Self::Known("tools/list"),
+            part if is_part && body.len() <= LARGEST_KEPT => Self::Kept(body.slice_ref(part.as_bytes())),
+            other => Self::Kept(Bytes::copy_from_slice(other.as_bytes())),
+        }
+    }
 
-/// Keeps a word of a message: as a slice of a small body, or as a copy, so that a large body is not kept until its
-/// answer has ended.
-fn kept(body: &Bytes, word: &str) -> Bytes {
-    let word = word.get(..word.floor_char_boundary(LONGEST)).unwrap_or_default();
-    let (begin, end) = (body.as_ptr().addr(), body.as_ptr().addr().saturating_add(body.len()));
-    // A word that contained escapes is not a slice of the body.
-    let is_part = (begin..end).contains(&word.as_ptr().addr());
-    match word {
-        "" => Bytes::new(),
-        "tools/call" => Bytes::from_static(b"tools/call"),
-        "tools/list" => Bytes::from_static(b"tools/list"),
-        part if is_part && body.len() <= LARGEST_KEPT => body.slice_ref(part.as_bytes()),
-        other => Bytes::copy_from_slice(other.as_bytes()),
+    /// Returns the word, if there was one.
+    fn text(&self) -> Option<&str> {
+        let text = match self {
+            Self::Known(word) => word,
+            Self::Kept(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+        };
+        Some(text).filter(|text| !text.is_empty())
     }
 }
 
@@ -70,21 +91,34 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
     struct ErrorObject {
         code: i64,
     }
-    const MARK: &str = "\"error\"";
     let code_of = |message: &[u8]| {
-        let beginning = message.get(..message.len().min(LOOKED_AT)).unwrap_or_default();
-        // Nearly all answers have none, and cost no more than this search, which covers 16 bytes at a time.
-        let text = std::str::from_utf8(beginning)
-            .or_else(|cut| std::str::from_utf8(beginning.get(..cut.valid_up_to()).unwrap_or_default()));
-        if !text.is_ok_and(|text| text.contains(MARK)) {
-            return None;
-        }
-        serde_json::from_slice::<ErrorAnswer>(message).ok()?.error.map(|fault| fault.code)
+        let is_error = first_outcome(message.get(..LOOKED_AT).unwrap_or(message))?;
+        // Nearly all answers are results.
+        is_error.then(|| serde_json::from_slice::<ErrorAnswer>(message).ok()?.error.map(|fault| fault.code))?
     };
     if !is_events {
         return code_of(answer);
     }
     answer.split(|b| *b == b'\n').filter_map(|line| line.strip_prefix(b"data:")).find_map(code_of)
+}
+
+/// Returns whether the first member of a message that is called `result` or `error` is an error (JSON-RPC 2.0 5);
+/// `None` where neither begins within these bytes.
+fn first_outcome(beginning: &[u8]) -> Option<bool> {
+    let mut rest = beginning;
+    loop {
+        let quote = rest.iter().position(|byte| *byte == b'"')?;
+        rest = rest.get(quote + 1..)?;
+        let (is_error, after) = match rest {
+            [b'r', b'e', b's', b'u', b'l', b't', b'"', after @ ..] => (false, after),
+            [b'e', b'r', b'r', b'o', b'r', b'"', after @ ..] => (true, after),
+            _ => continue,
+        };
+        // Not a value, such as an id.
+        if after.trim_ascii_start().first() == Some(&b':') {
+            return Some(is_error);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +165,8 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"result":{"error":{"code":7}}}"#.to_owned(), false, None),
             (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(), false, None),
             (r#"{"error":"code"}"#.to_owned(), false, None),
+            (error.replace("\"id\":1", r#""id" : "result", "x":"error""#), false, Some(-32602)),
+            (error.replace("\"error\"", r#""error" "#), false, Some(-32602)),
             (format!("{}{error}", " ".repeat(10_000)), false, None),
             (String::new(), true, None),
         ] {

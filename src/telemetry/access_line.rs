@@ -47,8 +47,8 @@ pub struct AccessLine<'a> {
     pub duration: Duration,
     /// Whence it came.
     pub address: IpAddr,
-    /// By which other lines are found, in hexadecimal.
-    pub request_id: &'a str,
+    /// By which other lines are found, in hexadecimal digits.
+    pub request_id: &'a [u8],
 }
 
 // Macros, so that the length of each name is known where it is copied.
@@ -152,7 +152,7 @@ impl AccessLine<'_> {
             bytes = self.bytes,
             duration_ms = (Duration::from_micros(micros(self.duration)).as_secs_f64() * 1e6).round() / 1e3,
             address = %self.address,
-            request_id = self.request_id,
+            request_id = std::str::from_utf8(self.request_id).unwrap_or_default(),
         );
     }
 
@@ -194,7 +194,9 @@ impl AccessLine<'_> {
         line.duration(self.duration);
         name!(line, "address", "", "\"");
         line.address(self.address);
-        ours!(line, "request_id", self.request_id);
+        name!(line, "request_id", "\"");
+        line.out.extend_from_slice(self.request_id);
+        line.out.push(b'"');
         if json {
             line.out.extend_from_slice(b",\"target\":\"mcpgate::access\"}");
         }
@@ -276,7 +278,7 @@ mod tests {
             bytes: *bytes,
             duration: *duration,
             address: *address,
-            request_id: &needed[2],
+            request_id: needed[2].as_bytes(),
         }
     }
 

@@ -27,17 +27,24 @@ impl LineWriter<'_> {
         self.decimal(number.unsigned_abs());
     }
 
+    #[inline]
     pub(super) fn decimal(&mut self, number: u64) {
+        if number >= 10 {
+            self.digits(number);
+        } else {
+            self.out.push(digit(number));
+        }
+    }
+
+    fn digits(&mut self, number: u64) {
         if number >= 1000 {
             // At most six calls deep.
             self.decimal(number / 1000);
+        }
+        if number >= 100 {
             self.out.extend_from_slice(&three(number));
-        } else if number >= 100 {
-            self.out.extend_from_slice(&three(number));
-        } else if number >= 10 {
-            self.out.extend_from_slice(&[digit(number / 10), digit(number)]);
         } else {
-            self.out.push(digit(number));
+            self.out.extend_from_slice(&[digit(number / 10), digit(number)]);
         }
     }
 

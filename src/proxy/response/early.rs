@@ -20,6 +20,8 @@ use crate::proxy::exchange::{Exchange, Proxy};
 use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::Fault;
 use crate::proxy::field::{MCP_METHOD, MCP_SESSION_ID};
+use crate::proxy::headers::BOTH_TYPES;
+use crate::proxy::message::essence;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::upstream::waiting::{Patience, Waiting};
 use crate::telemetry::Outcome;
@@ -96,10 +98,13 @@ impl Exchange<'_> {
     }
 }
 
+/// Returns whether a client accepts a stream of events (RFC 9110 12.5.1).
 fn accepts_events(headers: &HeaderMap) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    let names = |value: &HeaderValue| value.as_bytes().windows(EVENTS.len()).any(|w| w.eq_ignore_ascii_case(EVENTS));
-    headers.get_all(ACCEPT).iter().any(names)
+    let is_events = |range: &[u8]| essence(range).eq_ignore_ascii_case(b"text/event-stream");
+    // Most clients write it as the specification does.
+    let names_events =
+        |value: &HeaderValue| *value == BOTH_TYPES || value.as_bytes().split(|b| *b == b',').any(is_events);
+    headers.get_all(ACCEPT).iter().any(names_events)
 }
 
 impl Proxy {

@@ -89,6 +89,7 @@ pub(in crate::proxy) fn form(headers: &HeaderMap) -> BodyKind {
     let mut declared = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
     match (declared.next(), declared.next()) {
         // UP-11: of several types, in several fields or in one, browsers take the last (Fetch, extract a MIME type).
+        (Some(b"application/json"), None) => BodyKind::Json,
         (Some(one), None) if one.contains(&b',') => BodyKind::Other,
         (Some(one), None) if is_json(one) => BodyKind::Json,
         (Some(one), None) if essence(one).eq_ignore_ascii_case(b"text/event-stream") => BodyKind::Events,
