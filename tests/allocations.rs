@@ -32,7 +32,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
-use mcpgate::oauth::{AccessToken, Grant, Lifetime, Timestamp};
+use mcpgate::oauth::{AccessToken, Grant, Lifetime, ScopeToken, Timestamp};
+use mcpgate::policy::{Pattern, Rules, ScopeRule};
 use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
@@ -89,6 +90,23 @@ fn a_warm_request_asks_the_clock_once() {
     let before = clock.asked.load(Relaxed);
     measure(&asked, 1, move |listener| gateway.listen(listener));
     assert_eq!(clock.asked.load(Relaxed) - before, WARM_UP + REQUESTS);
+}
+
+#[test]
+fn what_scopes_allow_is_judged_without_an_allocation() {
+    let upstream = start_upstream();
+    let scope = |n: usize| ScopeRule {
+        name: ScopeToken::parse(&if n == 0 { "use".to_owned() } else { format!("s{n}") }).unwrap(),
+        sensitive: false,
+        allow: ["tools/list", "tools/call:ec*o", "tools/call:echo"].map(|text| Pattern::of_mcp(text).unwrap()).into(),
+        includes: Vec::new(),
+    };
+    let rules = Arc::new(Rules::compile(&(0..20).map(scope).collect::<Vec<_>>()));
+    let (plain, mapped) = (Gateway::new(upstream), Gateway::with(upstream, Some(rules)));
+    let (asked, asked_mapped) = (plain.request(), mapped.request());
+    let without = measure(&asked, 1, move |listener| plain.listen(listener));
+    let with = measure(&asked_mapped, 1, move |listener| mapped.listen(listener));
+    assert!((with - without).abs() < 0.1, "{with} allocations with a map, {without} without");
 }
 
 /// Returns how often a request allocates on the thread that serves it, with one request in progress on each connection.
@@ -198,6 +216,11 @@ struct Gateway {
 
 impl Gateway {
     fn new(upstream: SocketAddr) -> Self {
+        Self::with(upstream, None)
+    }
+
+    /// A gateway whose upstream has this map.
+    fn with(upstream: SocketAddr, rules: Option<Arc<Rules>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let overrides = Overrides {
             data_dir: Some(folder.path().to_owned()),
@@ -206,6 +229,7 @@ impl Gateway {
             ..Overrides::default()
         };
         let mut config = Config::load(None, &overrides).unwrap();
+        config.upstreams[0].rules = rules;
         config.rates.mcp_per_second = 1_000_000;
         config.rates.mcp_burst = 1_000_000;
         // Nothing follows the change log here, and a busy machine may be slow.

@@ -8,11 +8,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
+use super::file_words::{ContentKind, Hsts, Kind, LogFormat, ScopePreset, TlsMode};
 use super::policy_file::{Audit, Documents, Limits, Login, Rates, Registration, Timeouts, Tokens};
 use super::problem::Report;
 use super::settings::MinimumKeyBits;
 use super::table::{Section, TableDeclaration, table};
-use super::value::{Entries, words};
+use super::value::Entries;
 use crate::oauth::Lifetime;
 
 /// A whole file as written.
@@ -232,6 +233,12 @@ table! {
         default_scopes: Vec<String> = [];
         /// Scopes that every request to it requires.
         required_scopes: Vec<String> = [];
+        /// Ready-made scopes, beside those of the tables `[[upstream.scope]]`, which then need `allow` too. `mcp`:
+        /// `mcp:tools:read` lists tools, `mcp:tools:execute` calls them, `mcp:resources:read` lists and reads resources
+        /// and prompts, `mcp:server:read` is for the change notifications of 2026-07-28, `mcp:server:manage` sets the
+        /// level of log messages. `execute`: one scope for everything, with the upstream's name: `files:execute`. They
+        /// are also what a client gets that requests none, unless there is a `default_scopes`.
+        scopes: ScopePreset = none;
         /// Lifetime of its access tokens, if it differs from `tokens.access`.
         access_lifetime: Lifetime = none, "1m" to "24h";
         /// The most requests in progress at the upstream for each worker; event streams do not count once they have
@@ -264,6 +271,18 @@ table! {
         /// Whether it can do harm, such as deleting or paying: the consent page marks it and does not tick its box in
         /// advance, unless `required_scopes` has it.
         sensitive: bool = false;
+        /// The operations that it opens. As soon as one scope of an upstream has `allow` or `includes`, a token can do
+        /// only what its scopes open, apart from the handshake (`initialize`, `ping`, `server/discover`), which needs
+        /// any scope of the upstream. An entry for kind `mcp` is a method (`"tools/list"`, `"resources/*"`, or `"*"`
+        /// for all), or one of `tools/call:`, `prompts/get:` and `resources/read:` with a name or URI
+        /// (`"tools/call:search_*"`, `"resources/read:file:///public/**"`). For kind `http` it is an HTTP method, or
+        /// `*`, and perhaps a path below that of the upstream (`"GET /reports/**"`); GET includes HEAD. `*` is any
+        /// characters, in a path or URI those of one segment; `**` is any rest, as the last segment. A URI whose
+        /// segments could be read in two ways (`..`, `%2F`) is opened only by its exact text. Without any `allow` and
+        /// `includes`, every scope opens everything.
+        allow: Vec<String> = [];
+        /// Scopes of the same upstream whose operations it opens too, so that it is enough where they are needed.
+        includes: Vec<String> = [];
     }
 }
 
@@ -327,61 +346,5 @@ table! {
         /// How long tokens in memory are trusted while the store's change log cannot be read; after that, requests get
         /// 503. A change needs a restart.
         max_stale: Lifetime = "10s", "1s" to "300s";
-    }
-}
-
-words! {
-    /// Where TLS is terminated.
-    TlsMode {
-        /// We, with a certificate from files.
-        Files = "files",
-        /// We, with a certificate of the development CA.
-        Development = "development",
-        /// A load balancer in front.
-        Off = "off",
-    }
-}
-
-words! {
-    /// For what browsers are told to use https alone.
-    Hsts {
-        /// Only the host itself.
-        Host = "host",
-        /// The host and all below it.
-        Subdomains = "subdomains",
-        /// For no host.
-        Off = "off",
-    }
-}
-
-words! {
-    /// What speaks behind a path.
-    Kind {
-        /// MCP over Streamable HTTP.
-        Mcp = "mcp",
-        /// Any HTTP service.
-        Http = "http",
-    }
-}
-
-words! {
-    /// What a static answer is.
-    ContentKind {
-        /// Text in UTF-8.
-        Text = "text",
-        /// A JSON document.
-        Json = "json",
-        /// Any other bytes.
-        Octets = "octets",
-    }
-}
-
-words! {
-    /// How log lines look.
-    LogFormat {
-        /// Lines for people.
-        Text = "text",
-        /// Lines for machines.
-        Json = "json",
     }
 }

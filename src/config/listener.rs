@@ -7,7 +7,8 @@ use http::HeaderValue;
 use url::{Host, Url};
 
 use super::check::Check;
-use super::file::{File, Hsts, TlsMode};
+use super::file::File;
+use super::file_words::{Hsts, TlsMode};
 use super::problem::Setting;
 use super::reserved_path::path_fault;
 use super::settings::{Listener, TlsConfig};

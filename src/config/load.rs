@@ -6,7 +6,8 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::check::Check;
-use super::file::{File, LogFormat};
+use super::file::File;
+use super::file_words::LogFormat;
 use super::policy::{
     AuditPolicy, LogConfig, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig, Rates, RegistrationConfig,
     TokenPolicy,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,6 +12,7 @@ use super::policy::{
     Timeouts, TokenPolicy,
 };
 use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
+use crate::policy::Rules;
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
@@ -146,6 +148,8 @@ pub struct UpstreamConfig {
     pub default_scopes: ScopeSet,
     /// Scopes that every request to it needs.
     pub required_scopes: ScopeSet,
+    /// Which operations each scope opens; `None` if every scope opens all.
+    pub rules: Option<Arc<Rules>>,
     /// Lifetime of its access tokens, if it differs.
     pub access_lifetime: Option<Lifetime>,
     /// Maximum number of requests in progress, per worker.

@@ -3,10 +3,11 @@
 use url::Url;
 
 use super::check::Check;
-use super::file::{File, Kind, Scope, Upstream};
+use super::file::{File, Scope, Upstream};
 use super::listener::host_and_port;
 use super::problem::Setting;
 use super::reserved_path::path_fault;
+use super::scopes;
 use super::settings::{ScopeConfig, UpstreamConfig, UpstreamKind};
 use super::upstream_headers;
 use crate::network::is_loopback;
@@ -62,6 +63,7 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) 
         default_scopes: scopes.iter().map(|s| s.name.clone()).collect(),
         scopes,
         required_scopes: ScopeSet::default(),
+        rules: None,
         access_lifetime: None,
         max_connections: 512,
         connect_timeout: std::time::Duration::from_secs(5),
@@ -107,7 +109,7 @@ fn tenant(check: &Check<'_>, upstream: &Upstream) -> Option<TenantId> {
     tenant
 }
 
-fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -> Option<UpstreamConfig> {
+fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, written: &[Scope]) -> Option<UpstreamConfig> {
     let report = check.report;
     let name = upstream.name.as_ref();
     if let Some(name) = name.filter(|name| !is_label(&name.value)) {
@@ -119,14 +121,14 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
         report.wrong(path, fault, remedy);
     }
     let url = upstream.url.as_ref().and_then(|url| address(check, url, origin));
-    let catalogue = catalogue(check, scopes);
-    let default_scopes = subset(check, &upstream.default_scopes, &catalogue);
+    let scopes = scopes::all(check, upstream, written);
+    let default_scopes = scopes::defaults(check, upstream, &scopes);
     // Clients send back the scopes they were granted, for example in a refresh, so the set must fit into a parameter.
     if ScopeSet::parse(&default_scopes.to_string()).is_err() {
         let fault = "together these exceed the limits of a scope parameter (2048 bytes, 100 scopes)";
         report.wrong(&upstream.default_scopes, fault, "list fewer; clients may request the others");
     }
-    let required_scopes = subset(check, &upstream.required_scopes, &catalogue);
+    let required_scopes = scopes::subset(check, &upstream.required_scopes, &scopes.catalogue);
     if let Some(documentation) = upstream.documentation.as_ref().filter(|d| !is_web_url(&d.value)) {
         report.wrong(documentation, "this is not the URL of a page", "write an http or https URL");
     }
@@ -140,7 +142,7 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
         display_name: upstream.display_name.as_ref().map_or_else(|| name.clone(), |d| d.value.clone()),
         name,
         tenant: tenant?,
-        kind: kind(upstream),
+        kind: upstream.kind.value.into(),
         resource: ResourceIndicator::parse(&format!("{origin}{path}")).ok()?,
         path,
         url: url?,
@@ -149,9 +151,10 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
         headers,
         pass_headers,
         documentation: upstream.documentation.as_ref().map(|d| d.value.clone()),
-        scopes: catalogue,
+        scopes: scopes.catalogue,
         default_scopes,
         required_scopes,
+        rules: scopes.rules,
         access_lifetime: upstream.access_lifetime.as_ref().map(|s| s.value),
         max_connections: upstream.max_connections.value,
         connect_timeout: upstream.connect_timeout.value,
@@ -200,18 +203,11 @@ impl<'a> UniqueName<'a> {
         Self {
             name: written.name.as_ref().map(|name| name.value.as_str()),
             path: written.path.as_ref().map(|path| path.value.as_str()),
-            kind: kind(written),
+            kind: written.kind.value.into(),
             whose: NameOwner::Upstream(
                 written.path.as_ref().or(written.name.as_ref()).and_then(|written| written.line),
             ),
         }
-    }
-}
-
-fn kind(written: &Upstream) -> UpstreamKind {
-    match written.kind.value {
-        Kind::Mcp => UpstreamKind::Mcp,
-        Kind::Http => UpstreamKind::Http,
     }
 }
 
@@ -268,38 +264,4 @@ fn is_ourselves(check: &Check<'_>, url: &Url, origin: &str) -> bool {
 
 fn is_web_url(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-}
-
-fn catalogue(check: &Check<'_>, scopes: &[Scope]) -> Vec<ScopeConfig> {
-    let mut catalogue: Vec<ScopeConfig> = Vec::new();
-    for scope in scopes {
-        let (Some(name), Some(title)) = (&scope.name, &scope.title) else { continue };
-        let Ok(token) = ScopeToken::parse(&name.value) else {
-            check.report.wrong(name, "this cannot be a scope (RFC 6749 3.3)", "write printable ASCII without spaces");
-            continue;
-        };
-        if token.as_str() == "offline_access" || token.as_str().contains(',') {
-            let fault = "this scope has a predefined meaning, or contains a comma, which clients use as a separator";
-            check.report.wrong(name, fault, "choose another name");
-        }
-        if catalogue.iter().any(|other| other.name == token) {
-            check.report.wrong(name, "this scope is listed twice", "keep one");
-        }
-        let description = scope.description.value.clone();
-        let (title, sensitive) = (title.value.clone(), scope.sensitive.value);
-        catalogue.push(ScopeConfig { name: token, title, description, sensitive });
-    }
-    catalogue
-}
-
-fn subset(check: &Check<'_>, names: &Setting<Vec<String>>, catalogue: &[ScopeConfig]) -> ScopeSet {
-    let find = |(index, name): (usize, &String)| {
-        let found = catalogue.iter().find(|scope| scope.name.as_str() == name).map(|scope| scope.name.clone());
-        if found.is_none() {
-            let fault = "this is not among the upstream's scopes";
-            check.report.wrong_entry(names, index, fault, "add an [[upstream.scope]]");
-        }
-        found
-    };
-    names.value.iter().enumerate().filter_map(find).collect()
 }

@@ -2,7 +2,8 @@
 //! host.
 
 use super::check::Check;
-use super::file::{ContentKind, WellKnown};
+use super::file::WellKnown;
+use super::file_words::ContentKind;
 use super::problem::Setting;
 use super::settings::StaticAnswer;
 use super::{file_trust, reserved_path};

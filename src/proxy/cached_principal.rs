@@ -11,6 +11,7 @@ use super::budget::UserBudget;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use crate::oauth::Subject;
+use crate::policy::ScopeMask;
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
 
@@ -20,6 +21,8 @@ pub(super) struct CachedPrincipal {
     route: Arc<Route>,
     budget: Arc<UserBudget>,
     has_scopes: bool,
+    /// The scopes of the route's map that it has; none without a map.
+    held: ScopeMask,
     subject: HeaderValue,
     user: Option<HeaderValue>,
     client: HeaderValue,
@@ -34,9 +37,15 @@ impl CachedPrincipal {
         // HS-16: the types behind these only allow printable ASCII, so none can fail; if one did, the request would be
         // refused.
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
+        let rules = route.rules.as_deref();
+        let held = rules.map(|rules| rules.held_by(principal.scopes())).unwrap_or_default();
         Ok(Self {
             budget: table.budgets.of(principal),
-            has_scopes: route.required_scopes.is_subset(principal.scopes()),
+            has_scopes: match rules {
+                None => route.required_scopes.is_subset(principal.scopes()),
+                Some(rules) => rules.has_all(held, &route.required_scopes),
+            },
+            held,
             subject: value(principal.subject().as_str())?,
             user: user_of(principal).map(|user| value(&escaped(user))).transpose()?,
             client: value(principal.client().as_str())?,
@@ -72,6 +81,11 @@ impl CachedPrincipal {
     /// Returns whether it has the scopes that its route requires.
     pub(super) fn has_scopes(&self) -> bool {
         self.has_scopes
+    }
+
+    /// Returns the scopes of its route's map that it has, with those that they include.
+    pub(super) fn held(&self) -> ScopeMask {
+        self.held
     }
 
     pub(super) fn subject(&self) -> &HeaderValue {
@@ -207,6 +221,7 @@ mod tests {
     use super::{CachedPrincipal, LOOKED_AT, PrincipalCache, escaped};
     use crate::config::{Config, Overrides};
     use crate::oauth::{AccountId, ClientId, ScopeSet, TenantId};
+    use crate::policy::ScopeMask;
     use crate::proxy::budget::tests::principal;
     use crate::proxy::route::RouteTable;
     use http::HeaderValue;
@@ -268,6 +283,7 @@ mod tests {
                 route: Arc::clone(&table.routes[0]),
                 budget: table.budgets.of(&principal),
                 has_scopes: true,
+                held: ScopeMask::default(),
                 subject: value("user"),
                 user: None,
                 client: value("client"),

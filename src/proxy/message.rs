@@ -26,6 +26,7 @@ use crate::config::{Config, UpstreamKind};
 use crate::mcp::{
     Envelope, EnvelopeError, EnvelopeReader, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders,
 };
+use crate::policy::Demand;
 use crate::web::{Pace, Paced, RequestBody};
 
 /// The amount of work on a message after which other tasks get their turn, see [`EnvelopeReader::step`]: tens of
@@ -41,6 +42,7 @@ const SLOT_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Head<'a> {
     pub(super) route: &'a Route,
     pub(super) method: &'a Method,
+    pub(super) path: &'a str,
     pub(super) headers: &'a HeaderMap,
     pub(super) version: ProtocolVersion,
     pub(super) config: &'a Config,
@@ -70,6 +72,8 @@ pub(super) struct Message {
     pub(super) again: KeptRequest,
     /// What it asks for, for the access log.
     pub(super) asked: RpcCall,
+    /// The scopes that it needs; any where the route has no map.
+    pub(super) demand: Demand,
 }
 
 /// A large body, which keeps its slot until it is sent or dropped.
@@ -151,7 +155,7 @@ pub(super) async fn read(
     body: &mut RequestBody,
     large: LargeBodies<'_>,
 ) -> Result<Message, (Rejection, Ids)> {
-    let Head { route, method, headers, version, config } = head;
+    let Head { route, method, path, headers, version, config } = head;
     let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
     if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
         if route.kind == UpstreamKind::Mcp && route.check_envelope {
@@ -160,7 +164,11 @@ pub(super) async fn read(
         let body =
             if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(std::mem::take(body), limit, time) };
         let again = KeptRequest::of_request(method, &body);
-        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: RpcCall::default() });
+        let demand = route.rules.as_deref().filter(|_| route.kind == UpstreamKind::Http);
+        let demand = demand.map_or(Demand::Any, |rules| {
+            rules.of_http(method.as_str(), path.strip_prefix(&*route.path).unwrap_or(path))
+        });
+        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: RpcCall::default(), demand });
     }
     let read = read_whole(body, Limit { bytes: limit, time }, config.limits.inspect_body, large).await;
     // Nobody wants the rest, if there is one.
@@ -174,7 +182,8 @@ pub(super) async fn read(
             let again = KeptRequest::of_message(route, &bytes, messages.iter().all(Envelope::only_reads));
             let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
             let asked = RpcCall::of(&bytes, &messages);
-            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), ids, is_initialize, again, asked })
+            let demand = route.rules.as_deref().map_or(Demand::Any, |rules| rules.of_messages(&messages));
+            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), ids, is_initialize, again, asked, demand })
         }
         Err(rejection) => Err((rejection, ids)),
     }

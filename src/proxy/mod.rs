@@ -159,7 +159,7 @@ impl Proxy {
         worker.table.budgets.spend(caller.budget())?;
         exchange.user_slot = Some(caller.budget().enter(config.limits.streams_per_principal)?);
         message::check_method(route.kind, version, method)?;
-        let head = message::Head { route, method, headers: fields, version, config };
+        let head = message::Head { route, method, path: parts.uri.path(), headers: fields, version, config };
         message::check_headers(head, body)?;
         let large = message::LargeBodies { slots: &self.large_bodies, user: caller.budget() };
         let message = resumed.after(pin!(message::read(head, body, large))).await;
@@ -172,7 +172,7 @@ impl Proxy {
             record.asks(message.asked);
         }
         let checked = self.check_session(exchange, &caller)?;
-        let permit = Permit::grant(caller).inspect(|_| self.mark_use(&token))?;
+        let permit = Permit::grant(caller, &message.demand).inspect(|_| self.mark_use(&token))?;
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }

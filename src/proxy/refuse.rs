@@ -24,15 +24,16 @@ impl Rejection {
     /// Makes the answer. `id` is the raw JSON-RPC id of the request, if it was read.
     pub(super) fn respond(&self, to: &RefusalContext<'_>, id: Option<&str>) -> Response {
         let row = self.row();
+        let text = if let Self::LackingScopes(lacking) = self { &*lacking.text } else { row.text };
         let body = match (row.word, to.route.kind) {
             (Word::Rpc(code), UpstreamKind::Mcp) => {
                 let id = if let Self::Envelope(fault) = self { fault.id.as_deref() } else { id };
                 let data = if let Self::UnsupportedVersion(version) = self { Some(version) } else { None };
                 let data = data.map(|requested| UnsupportedVersion::of(requested));
-                ErrorResponse { code, message: row.text, id, data }.to_json()
+                ErrorResponse { code, message: text, id, data }.to_json()
             }
             (Word::OAuth(_), _) | (Word::Rpc(_), UpstreamKind::Http) => {
-                format!(r#"{{"error":"{}","error_description":"{}"}}"#, row.oauth_word(), row.text).into_bytes()
+                format!(r#"{{"error":"{}","error_description":"{}"}}"#, row.oauth_word(), text).into_bytes()
             }
         };
         let mut response = Response::new(Body::from(bytes::Bytes::from(body)));
@@ -41,6 +42,9 @@ impl Rejection {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(REQUEST_ID, to.request_id.header());
+        if let Self::LackingScopes(lacking) = self {
+            headers.extend(to.route.scope_challenge(lacking, to.slash).map(|value| (WWW_AUTHENTICATE, value)));
+        }
         let (name, value) = match row.field {
             Field::Challenge(which) => (WWW_AUTHENTICATE, to.route.challenge(which, to.slash)),
             Field::RetryAfter(seconds) => (RETRY_AFTER, seconds.into()),

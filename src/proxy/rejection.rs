@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::fault::Fault;
 use super::row::{Challenge, Field, Row, Word};
 use crate::mcp::{EnvelopeError, HeaderMismatch, UnsupportedVersion};
+use crate::oauth::ScopeSet;
 use crate::telemetry::Outcome;
 
 /// Why a request or its answer was not forwarded. [`Rejection::row`] has everything that is said about each.
@@ -51,6 +52,12 @@ pub(super) enum Rejection {
     UnknownSession,
     /// The token lacks a scope.
     InsufficientScope,
+    /// The token lacks a scope that would open what the request does.
+    LackingScopes(Box<LackingScopes>),
+    /// No scope of the upstream opens what the message does.
+    UnopenedMessage,
+    /// No scope of the upstream opens what a batch or an HTTP request does.
+    UnopenedRequest,
     /// No slot is free, and too many requests are waiting.
     Overloaded,
     /// The process is ending before the upstream has answered.
@@ -69,6 +76,11 @@ impl From<Fault> for Rejection {
 
 /// JSON-RPC code for a faulty message (JSON-RPC 2.0 5.1).
 const INVALID_REQUEST: i32 = -32600;
+/// A method that does not exist or is not available (JSON-RPC 2.0 5.1).
+const METHOD_NOT_FOUND: i32 = -32601;
+/// The code of a missing scope, which no specification gives; in the range without defined meanings of the 2026-07-28
+/// revision.
+const FORBIDDEN: i32 = -32003;
 /// The error code of RFC 8628 3.5.
 const SLOW_DOWN: Word = Word::OAuth("slow_down");
 /// The code that SDKs use for an ended session; in the range without defined meanings of the 2026-07-28 revision.
@@ -77,6 +89,16 @@ pub(super) const SESSION_NOT_FOUND: i32 = -32001;
 pub(super) const MALFORMED_CREDENTIALS: &str = "send one bearer token in one Authorization field";
 pub(super) const INVALID_TOKEN: &str = "the token is unknown, expired or revoked, or not for this resource";
 pub(super) const INSUFFICIENT_SCOPE: &str = "the token lacks a scope that this resource needs";
+const UNOPENED: &str = "no scope of this server allows this";
+
+/// What a token lacks for a request, by the map of its upstream.
+#[derive(Debug)]
+pub(super) struct LackingScopes {
+    /// The scopes to ask for: those that the token has, and the missing ones.
+    pub(super) wanted: ScopeSet,
+    /// What the caller is told: printable ASCII, without quotes and backslashes.
+    pub(super) text: String,
+}
 
 impl Rejection {
     /// Returns the reason's row in the table. A new reason needs a row here and one in `docs/errors.md`.
@@ -128,6 +150,13 @@ impl Rejection {
             Self::InsufficientScope => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "insufficient_scope",
                 INSUFFICIENT_SCOPE).word(Word::OAuth("insufficient_scope")).key("upstream.required_scopes")
                 .field(Field::Challenge(Challenge::InsufficientScope)),
+            Self::LackingScopes(_) => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "lacking_scopes",
+                INSUFFICIENT_SCOPE).word(Word::Rpc(FORBIDDEN)).key("upstream.scope.allow"),
+            // A client that got 403 would begin a login that cannot help.
+            Self::UnopenedMessage => Row::caller(StatusCode::OK, Outcome::InsufficientScope, "message_not_allowed",
+                UNOPENED).word(Word::Rpc(METHOD_NOT_FOUND)).key("upstream.scope.allow"),
+            Self::UnopenedRequest => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "request_not_allowed",
+                UNOPENED).word(Word::Rpc(METHOD_NOT_FOUND)).key("upstream.scope.allow"),
             Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded", "too many requests are in \
                                                                                      progress")
                 .key("upstream.max_connections"),

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use super::budget::UserBudgets;
 use super::origin::Origins;
-use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
+use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, LackingScopes, MALFORMED_CREDENTIALS};
 use super::response::refusals::StreamRefusals;
 use super::row::Challenge;
 use super::upstream::connect;
@@ -18,6 +18,7 @@ use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
+use crate::policy::Rules;
 
 /// The route table: built when the configuration is loaded, and replaced as a whole.
 pub struct RouteTable {
@@ -48,12 +49,16 @@ pub(super) struct Route {
     pub(super) tenant: TenantId,
     pub(super) resource: ResourceIndicator,
     pub(super) required_scopes: ScopeSet,
+    /// Which operations each scope opens; `None` if every scope opens all.
+    pub(super) rules: Option<Arc<Rules>>,
     pub(super) check_envelope: bool,
     /// Whether to adopt the name that it gives itself.
     pub(super) takes_title: bool,
     /// The public path.
     pub(super) path: String,
     challenges: [[HeaderValue; 2]; 4],
+    /// The URL of its protected resource metadata (RFC 9728 3.1).
+    metadata_url: String,
     pub(super) origin: UpstreamOrigin,
     /// The upstream's path and query, for a request to exactly the public path.
     target: PathAndQuery,
@@ -182,10 +187,12 @@ impl Route {
             tenant: upstream.tenant.clone(),
             resource: upstream.resource.clone(),
             required_scopes: upstream.required_scopes.clone(),
+            rules: upstream.rules.clone(),
             check_envelope: upstream.check_envelope,
             takes_title: upstream.takes_title,
             path: upstream.path.clone(),
-            challenges: challenges(upstream, &config.public_url).map_err(|e| fault(&e))?,
+            challenges: challenges(upstream, &metadata_url(upstream, config)).map_err(|e| fault(&e))?,
+            metadata_url: metadata_url(upstream, config),
             origin: UpstreamOrigin {
                 host,
                 port,
@@ -222,6 +229,18 @@ impl Route {
             Challenge::InsufficientScope => scope,
         };
         if slash { slashed.clone() } else { plain.clone() }
+    }
+
+    /// Returns the challenge for a token without the scopes that a request needs (RFC 6750 3.1; MCP authorization,
+    /// scope challenge handling).
+    pub(super) fn scope_challenge(&self, lacking: &LackingScopes, slash: bool) -> Option<HeaderValue> {
+        let challenge = BearerChallenge {
+            error: Some("insufficient_scope"),
+            error_description: Some(&lacking.text),
+            scope: Some(&lacking.wanted),
+            resource_metadata: &format!("{}{}", self.metadata_url, if slash { "/" } else { "" }),
+        };
+        HeaderValue::try_from(challenge.to_header()).ok()
     }
 
     /// Returns the path and query of the configured URL.
@@ -276,14 +295,17 @@ pub(super) fn is_plain(path: &str) -> bool {
     !path.contains('\\') && !hides(&decoded)
 }
 
-fn challenges(upstream: &UpstreamConfig, public_url: &str) -> Result<[[HeaderValue; 2]; 4], String> {
+fn metadata_url(upstream: &UpstreamConfig, config: &Config) -> String {
+    format!("{}/.well-known/oauth-protected-resource{}", config.public_url, upstream.path)
+}
+
+fn challenges(upstream: &UpstreamConfig, metadata_url: &str) -> Result<[[HeaderValue; 2]; 4], String> {
     let make = |error: Option<&'static str>,
                 description: Option<&str>,
                 scope: &ScopeSet|
      -> Result<[HeaderValue; 2], String> {
         let one = |slash: &str| {
-            let resource_metadata =
-                format!("{public_url}/.well-known/oauth-protected-resource{}{slash}", upstream.path);
+            let resource_metadata = format!("{metadata_url}{slash}");
             let scope = (!scope.is_empty()).then_some(scope);
             let challenge =
                 BearerChallenge { error, error_description: description, scope, resource_metadata: &resource_metadata };

@@ -16,6 +16,7 @@ pub(crate) mod never_forwarded;
 mod documents;
 mod listeners;
 mod problems;
+mod scopes;
 mod sources;
 mod static_answers;
 mod upstreams;

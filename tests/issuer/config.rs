@@ -102,6 +102,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
         scopes: scopes.iter().map(scope).collect(),
         default_scopes: ScopeSet::parse(default).unwrap(),
         required_scopes: ScopeSet::default(),
+        rules: None,
         access_lifetime: None,
         max_connections: 1,
         connect_timeout: Duration::from_secs(1),

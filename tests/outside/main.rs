@@ -67,6 +67,8 @@ mod resumption;
 #[cfg(test)]
 mod rmcp;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod slow;

@@ -42,6 +42,7 @@ mod records;
 mod redirects;
 #[path = "../support/refusing.rs"]
 mod refusing;
+mod scopes;
 mod secure;
 mod sessions;
 mod slow;

@@ -1,0 +1,79 @@
+//! The values of gateway.toml that are one of several words.
+
+use super::settings::UpstreamKind;
+use super::value::words;
+
+words! {
+    /// Where TLS is terminated.
+    TlsMode {
+        /// We, with a certificate from files.
+        Files = "files",
+        /// We, with a certificate of the development CA.
+        Development = "development",
+        /// A load balancer in front.
+        Off = "off",
+    }
+}
+
+words! {
+    /// For what browsers are told to use https alone.
+    Hsts {
+        /// Only the host itself.
+        Host = "host",
+        /// The host and all below it.
+        Subdomains = "subdomains",
+        /// For no host.
+        Off = "off",
+    }
+}
+
+words! {
+    /// What speaks behind a path.
+    Kind {
+        /// MCP over Streamable HTTP.
+        Mcp = "mcp",
+        /// Any HTTP service.
+        Http = "http",
+    }
+}
+
+words! {
+    /// The scopes that need not be written.
+    ScopePreset {
+        /// Five scopes for the operations of MCP.
+        Mcp = "mcp",
+        /// One scope for everything.
+        Execute = "execute",
+    }
+}
+
+words! {
+    /// What a static answer is.
+    ContentKind {
+        /// Text in UTF-8.
+        Text = "text",
+        /// A JSON document.
+        Json = "json",
+        /// Any other bytes.
+        Octets = "octets",
+    }
+}
+
+words! {
+    /// How log lines look.
+    LogFormat {
+        /// Lines for people.
+        Text = "text",
+        /// Lines for machines.
+        Json = "json",
+    }
+}
+
+impl From<Kind> for UpstreamKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Mcp => Self::Mcp,
+            Kind::Http => Self::Http,
+        }
+    }
+}

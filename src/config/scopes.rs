@@ -1,0 +1,173 @@
+//! The rules for the scopes of an upstream, and the map of what they open.
+
+use std::sync::Arc;
+
+use super::check::Check;
+use super::file::{Scope, Upstream};
+use super::file_words::ScopePreset;
+use super::problem::Setting;
+use super::settings::{ScopeConfig, UpstreamKind};
+use crate::oauth::{ScopeSet, ScopeToken};
+use crate::policy::{EVERYTHING, MCP_SCOPES, MOST_SCOPES, Pattern, Rules, ScopeRule};
+
+/// The scopes of an upstream.
+pub(super) struct UpstreamScopes {
+    pub(super) catalogue: Vec<ScopeConfig>,
+    /// Those of the catalogue that are ready-made.
+    ready_made: ScopeSet,
+    /// What each of them opens; `None` if each opens everything.
+    pub(super) rules: Option<Arc<Rules>>,
+}
+
+/// Checks the scopes of an upstream.
+pub(super) fn all(check: &Check<'_>, upstream: &Upstream, written: &[Scope]) -> UpstreamScopes {
+    let (mut catalogue, mut map) = preset(check, upstream);
+    let ready_made = catalogue.iter().map(|scope| scope.name.clone()).collect();
+    let has_map = upstream.scopes.is_some()
+        || written.iter().any(|scope| scope.allow.line.is_some() || !scope.includes.value.is_empty());
+    for scope in written {
+        let (Some(name), Some(title)) = (&scope.name, &scope.title) else { continue };
+        let Ok(token) = ScopeToken::parse(&name.value) else {
+            check.report.wrong(name, "this cannot be a scope (RFC 6749 3.3)", "write printable ASCII without spaces");
+            continue;
+        };
+        if token.as_str() == "offline_access" || token.as_str().contains(',') {
+            let fault = "this scope has a predefined meaning, or contains a comma, which clients use as a separator";
+            check.report.wrong(name, fault, "choose another name");
+        }
+        if catalogue.iter().any(|other| other.name == token) {
+            check.report.wrong(name, "this scope is listed twice", "keep one");
+        }
+        map.push(ScopeRule {
+            name: token.clone(),
+            sensitive: scope.sensitive.value,
+            allow: patterns(check, upstream, &scope.allow),
+            includes: scope.includes.value.iter().filter_map(|name| ScopeToken::parse(name).ok()).collect(),
+        });
+        let description = scope.description.value.clone();
+        let (title, sensitive) = (title.value.clone(), scope.sensitive.value);
+        catalogue.push(ScopeConfig { name: token, title, description, sensitive });
+    }
+    let rules = has_map.then(|| Rules::compile(&map));
+    if let Some(rules) = &rules {
+        inclusions(check, written, &map);
+        force(check, upstream, written, (&map, rules));
+    }
+    UpstreamScopes { catalogue, ready_made, rules: rules.map(Arc::new) }
+}
+
+/// Returns the ready-made scopes.
+fn preset(check: &Check<'_>, upstream: &Upstream) -> (Vec<ScopeConfig>, Vec<ScopeRule>) {
+    let Some(preset) = &upstream.scopes else { return (Vec::new(), Vec::new()) };
+    let kind = upstream.kind.value.into();
+    let scope = |name: &str, title: &str, description: &str, allow: &[&str]| {
+        let name = ScopeToken::parse(name).ok()?;
+        let config = ScopeConfig {
+            name: name.clone(),
+            title: title.to_owned(),
+            description: description.to_owned(),
+            sensitive: false,
+        };
+        let allow = allow.iter().filter_map(|text| pattern(kind, text).ok()).collect();
+        Some((config, ScopeRule { name, sensitive: false, allow, includes: Vec::new() }))
+    };
+    match preset.value {
+        ScopePreset::Mcp if kind == UpstreamKind::Http => {
+            let remedy = "write scopes = \"execute\", or an [[upstream.scope]] with allow = [\"GET\"]";
+            check.report.wrong(preset, "these scopes are for upstreams of kind \"mcp\"", remedy);
+            (Vec::new(), Vec::new())
+        }
+        ScopePreset::Mcp => {
+            MCP_SCOPES.iter().filter_map(|own| scope(own.name, own.title, own.description, own.allow)).unzip()
+        }
+        ScopePreset::Execute => {
+            let name = upstream.name.as_ref().map(|name| format!("{}:execute", name.value)).unwrap_or_default();
+            let about = "Use everything that it offers on your behalf, to read as well as to change.";
+            scope(&name, "Use everything that it offers", about, &[EVERYTHING]).into_iter().unzip()
+        }
+    }
+}
+
+fn pattern(kind: UpstreamKind, text: &str) -> Result<Pattern, (&'static str, &'static str)> {
+    match kind {
+        UpstreamKind::Mcp => Pattern::of_mcp(text),
+        UpstreamKind::Http => Pattern::of_http(text),
+    }
+}
+
+fn patterns(check: &Check<'_>, upstream: &Upstream, allow: &Setting<Vec<String>>) -> Vec<Pattern> {
+    let read = |(index, text): (usize, &String)| {
+        let fault = |(fault, remedy)| check.report.wrong_entry(allow, index, fault, remedy);
+        pattern(upstream.kind.value.into(), text).map_err(fault).ok()
+    };
+    allow.value.iter().enumerate().filter_map(read).collect()
+}
+
+/// Checks `includes`: each name is a scope of the upstream, and none includes itself, directly or not.
+fn inclusions(check: &Check<'_>, written: &[Scope], map: &[ScopeRule]) {
+    for scope in written {
+        let Some(own) = scope.name.as_ref() else { continue };
+        for (index, name) in scope.includes.value.iter().enumerate() {
+            let wrong = |fault, remedy| check.report.wrong_entry(&scope.includes, index, fault, remedy);
+            if !map.iter().any(|other| other.name.as_str() == name) {
+                wrong("this is not among the upstream's scopes", "add an [[upstream.scope]]");
+            } else if reaches(map, name, &own.value) {
+                wrong("this scope includes the one that includes it", "remove one of the two");
+            }
+        }
+    }
+}
+
+/// Returns whether a scope is another one or includes it, directly or not.
+fn reaches(map: &[ScopeRule], from: &str, to: &str) -> bool {
+    let mut seen = vec![from];
+    let mut next = 0;
+    while let Some(name) = seen.get(next) {
+        let included = map.iter().filter(|scope| scope.name.as_str() == *name).flat_map(|scope| &scope.includes);
+        let new: Vec<&str> = included.map(ScopeToken::as_str).filter(|name| !seen.contains(name)).collect();
+        seen.extend(new);
+        next += 1;
+    }
+    seen.contains(&to)
+}
+
+/// Checks that a map has force, and every scope in it.
+fn force(check: &Check<'_>, upstream: &Upstream, written: &[Scope], (map, rules): (&[ScopeRule], &Rules)) {
+    if !upstream.check_envelope.value && UpstreamKind::from(upstream.kind.value) == UpstreamKind::Mcp {
+        let fault = "without reading messages, the gateway cannot tell what the scopes of this upstream allow";
+        check.report.wrong(&upstream.check_envelope, fault, "remove the key, or allow and includes of its scopes");
+    }
+    for scope in written {
+        let Some(name) = &scope.name else { continue };
+        let Some(rule) = map.iter().find(|rule| rule.name.as_str() == name.value) else { continue };
+        let is_read = rule.allow.len() == scope.allow.value.len();
+        if is_read && !rules.opens_anything(&rule.name) {
+            let fault = "this scope allows nothing, while others of this upstream say what they allow";
+            check.report.wrong(name, fault, "write allow or includes, or remove it");
+        }
+    }
+    if let Some(name) = written.last().and_then(|scope| scope.name.as_ref()).filter(|_| map.len() > MOST_SCOPES) {
+        check.report.wrong(name, "an upstream whose scopes have allow or includes has at most 128", "remove some");
+    }
+}
+
+/// Returns the scopes of a client that requests none: by default the ready-made ones, if there are any.
+pub(super) fn defaults(check: &Check<'_>, upstream: &Upstream, scopes: &UpstreamScopes) -> ScopeSet {
+    match upstream.default_scopes.line {
+        None => scopes.ready_made.clone(),
+        Some(_) => subset(check, &upstream.default_scopes, &scopes.catalogue),
+    }
+}
+
+/// Returns the scopes of a list, each of which the catalogue must have.
+pub(super) fn subset(check: &Check<'_>, names: &Setting<Vec<String>>, catalogue: &[ScopeConfig]) -> ScopeSet {
+    let find = |(index, name): (usize, &String)| {
+        let found = catalogue.iter().find(|scope| scope.name.as_str() == name).map(|scope| scope.name.clone());
+        if found.is_none() {
+            let fault = "this is not among the upstream's scopes";
+            check.report.wrong_entry(names, index, fault, "add an [[upstream.scope]]");
+        }
+        found
+    };
+    names.value.iter().enumerate().filter_map(find).collect()
+}

@@ -1,0 +1,171 @@
+//! Which operations a scope opens: the map of an upstream (`allow` and `includes` of its scopes). Pure.
+//!
+//! An operation is a JSON-RPC method with the tool, prompt or resource that it names, or an HTTP method with a path.
+//! The map is compiled when the configuration is loaded; a request costs one look-up and one AND. It knows neither
+//! tokens nor upstreams, and does not say how a refusal is answered. Start at [`Rules`], then [`Pattern`].
+
+mod glob;
+mod pattern;
+mod preset;
+mod rules;
+
+pub use pattern::Pattern;
+pub use preset::{EVERYTHING, MCP_SCOPES, PresetScope};
+pub use rules::{Demand, Lacking, MOST_SCOPES, Rules, ScopeMask, ScopeRule};
+
+#[cfg(test)]
+mod tests {
+    use super::{Demand, Lacking, Pattern, Rules, ScopeRule};
+    use crate::mcp::Envelope;
+    use crate::oauth::{ScopeSet, ScopeToken};
+
+    fn scope(name: &str, allow: &[&str], includes: &[&str]) -> ScopeRule {
+        let read = |text: &&str| Pattern::of_http(text).or_else(|_| Pattern::of_mcp(text)).unwrap();
+        ScopeRule {
+            name: ScopeToken::parse(name).unwrap(),
+            sensitive: name == "harm",
+            allow: allow.iter().map(read).collect(),
+            includes: includes.iter().map(|name| ScopeToken::parse(name).unwrap()).collect(),
+        }
+    }
+
+    fn set(names: &str) -> ScopeSet {
+        ScopeSet::parse(names).unwrap()
+    }
+
+    fn demand(rules: &Rules, body: &str) -> Demand {
+        rules.of_messages(&Envelope::read(body.as_bytes(), true).unwrap())
+    }
+
+    fn message(method: &str, params: &str) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
+    }
+
+    fn passes(rules: &Rules, held: &str, body: &str) -> bool {
+        demand(rules, body).is_met_by(rules.held_by(&set(held)))
+    }
+
+    fn rules() -> Rules {
+        Rules::compile(&[
+            scope("list", &["tools/list", "prompts/*"], &[]),
+            scope("search", &["tools/call:search_*", "tools/call:add", "prompts/get:a"], &["list"]),
+            scope("public", &["resources/read:file:///public/**", "resources/read:file:///x/../y"], &[]),
+            scope("all", &["tools/call", "resources/read", "x/*"], &["search"]),
+        ])
+    }
+
+    #[test]
+    fn a_scope_opens_what_its_patterns_name_and_nothing_else() {
+        let rules = rules();
+        let call = |name: &str| message("tools/call", &format!(r#"{{"name":{name}}}"#));
+        let read = |uri: &str| message("resources/read", &format!(r#"{{"uri":"{uri}"}}"#));
+        for (held, body, expected) in [
+            ("list", message("tools/list", "{}"), true),
+            ("list", message("prompts/get", r#"{"name":"b"}"#), true),
+            ("list", call(r#""add""#), false),
+            ("search", call(r#""add""#), true),
+            ("search", call(r#""\u0061dd""#), true),
+            ("search", call(r#""search_web""#), true),
+            ("search", call(r#""delete""#), false),
+            ("search", call("7"), false),
+            ("search", message("tools/call", "[]"), false),
+            ("search", message("tools/call", r#"{"uri":"add"}"#), false),
+            ("search", message("Tools/call", r#"{"name":"add"}"#), false),
+            ("all", call("7"), true),
+            ("public", read("file:///public/a"), true),
+            ("public", read("file:///public/../etc/passwd"), false),
+            ("public", read("file:///x/../y"), true),
+            ("public", read("file:///secret"), false),
+            ("all", message("x/y", "{}"), true),
+            ("all", message("y/x", "{}"), false),
+            ("unknown", message("tools/list", "{}"), false),
+        ] {
+            assert_eq!(passes(&rules, held, &body), expected, "{held}: {body}");
+        }
+    }
+
+    #[test]
+    fn the_handshake_and_what_belongs_to_a_session_need_any_scope() {
+        let rules = rules();
+        let notice = |method: &str| format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"name":"add"}}}}"#);
+        let response = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned();
+        for (body, expected) in [
+            (message("initialize", "{}"), true),
+            (message("ping", "{}"), true),
+            (message("server/discover", "{}"), true),
+            (notice("notifications/initialized"), true),
+            (response, true),
+            // A call without an id is a call nevertheless.
+            (notice("tools/call"), false),
+            (message("notifications/x", "{}"), true),
+        ] {
+            assert_eq!(passes(&rules, "list", &body), expected, "{body}");
+            assert!(!passes(&rules, "", &body) && !passes(&rules, "unknown", &body), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_a_scope_includes_it_opens_too() {
+        let rules = rules();
+        for (held, expected) in [("list", true), ("search", true), ("all", true), ("public", false)] {
+            assert_eq!(passes(&rules, held, &message("tools/list", "{}")), expected, "{held}");
+        }
+        assert!(rules.has_all(rules.held_by(&set("all")), &set("list search")));
+        assert!(!rules.has_all(rules.held_by(&set("list")), &set("search")));
+    }
+
+    #[test]
+    fn each_message_of_a_batch_is_judged() {
+        let rules = rules();
+        let (list, ping) = (message("tools/list", "{}"), message("ping", "{}"));
+        let call = message("tools/call", r#"{"name":"add"}"#);
+        assert!(passes(&rules, "list", &format!("[{list},{ping}]")));
+        assert!(!passes(&rules, "list", &format!("[{list},{call}]")));
+        assert!(passes(&rules, "search", &format!("[{list},{call}]")));
+        assert!(passes(&rules, "public", &format!("[{ping},{ping}]")) && !passes(&rules, "", &format!("[{ping}]")));
+    }
+
+    #[test]
+    fn the_scopes_that_would_help_are_named() {
+        let rules = Rules::compile(&[
+            scope("harm", &["tools/call:add"], &[]),
+            scope("mild", &["tools/call:add"], &[]),
+            scope("harm2", &["tools/list"], &[]),
+        ]);
+        let call = |name: &str| message("tools/call", &format!(r#"{{"name":"{name}"}}"#));
+        let list = message("tools/list", "{}");
+        let lacking = |held: &str, body: &str, required: &str| {
+            rules.lacking(rules.held_by(&set(held)), &demand(&rules, body), &set(required))
+        };
+        assert_eq!(lacking("harm2", &call("add"), ""), Lacking::Scopes(set("mild")));
+        assert_eq!(lacking("harm2", &call("add"), "harm"), Lacking::Scopes(set("harm mild")));
+        assert_eq!(lacking("", &format!("[{list},{}]", call("add")), ""), Lacking::Scopes(set("harm2 mild")));
+        assert_eq!(lacking("mild", &call("sub"), ""), Lacking::Unopened);
+        assert_eq!(lacking("mild", &message("x/y", "{}"), ""), Lacking::Unopened);
+        assert_eq!(lacking("", &message("ping", "{}"), ""), Lacking::Scopes(set("mild")));
+    }
+
+    #[test]
+    fn http_requests_are_opened_by_method_and_path() {
+        let rules = Rules::compile(&[
+            scope("read", &["GET"], &[]),
+            scope("reports", &["* /reports/**", "POST /reports"], &[]),
+            scope("all", &["* /**"], &[]),
+        ]);
+        for (held, method, path, expected) in [
+            ("read", "GET", "/x", true),
+            ("read", "HEAD", "", true),
+            ("read", "POST", "/x", false),
+            ("read", "get", "/x", false),
+            ("reports", "DELETE", "/reports/1", true),
+            ("reports", "POST", "/reports", true),
+            ("reports", "GET", "/reports", false),
+            ("reports", "GET", "/reportsx/1", false),
+            ("reports", "GET", "/%72eports/1", false),
+            ("all", "BREW", "", true),
+        ] {
+            let demand = rules.of_http(method, path);
+            assert_eq!(demand.is_met_by(rules.held_by(&set(held))), expected, "{held}: {method} {path}");
+        }
+    }
+}

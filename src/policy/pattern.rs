@@ -1,0 +1,170 @@
+//! `Pattern`: the operations that one entry of `allow` opens.
+
+use super::glob::{NameGlob, PathGlob};
+
+/// Requests that need no particular scope (MCP, lifecycle and discovery): without them no client gets as far as being
+/// told which scope it lacks.
+const HANDSHAKE: [&str; 3] = ["initialize", "ping", "server/discover"];
+/// The beginning of every notification of MCP.
+const NOTIFICATIONS: &str = "notifications/";
+
+/// One entry of `allow`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(pub(super) Operations);
+
+/// The operations of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Operations {
+    /// JSON-RPC methods, whatever they name.
+    Methods(NameGlob),
+    /// Calls of tools.
+    Tools(NameGlob),
+    /// Prompts that are got.
+    Prompts(NameGlob),
+    /// Resources that are read.
+    Resources(PathGlob),
+    /// HTTP requests; `None` stands for any method, or any path.
+    Http { method: Option<Box<str>>, path: Option<PathGlob> },
+}
+
+/// Why a pattern cannot be read, and what to write instead.
+type PatternFault = (&'static str, &'static str);
+
+const NO_METHOD: PatternFault =
+    ("this is not the name of a method", "write for example \"tools/list\" or \"tools/call:search_*\"");
+const NO_ANNOTATION: PatternFault =
+    ("tools cannot be chosen by annotations in this version", "name them, for example \"tools/call:search_*\"");
+const NO_NAME: PatternFault =
+    ("names can follow tools/call:, prompts/get: and resources/read: only", "write the method alone");
+const NO_SCOPE_NEEDED: PatternFault =
+    ("the handshake and notifications need no particular scope, so this allows nothing", "remove it");
+const NOT_LAST: PatternFault =
+    ("** can be only the last segment of a path", "write for example \"file:///public/**\", or * within a segment");
+const NO_REQUEST: PatternFault =
+    ("this is not an HTTP method, or a method and a path", "write for example \"GET /reports/**\", \"GET\" or \"*\"");
+
+impl Pattern {
+    /// Reads an entry for an upstream of kind `mcp`: a method, or `tools/call:`, `prompts/get:` or `resources/read:`
+    /// and a name.
+    ///
+    /// # Errors
+    /// What is wrong, and what to write instead.
+    pub fn of_mcp(text: &str) -> Result<Self, (&'static str, &'static str)> {
+        let (method, name) = text.split_once(':').map_or((text, None), |(method, name)| (method, Some(name)));
+        if method.contains('@') {
+            return Err(NO_ANNOTATION);
+        }
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"/_-.$*".contains(&b);
+        if method.is_empty() || !method.bytes().all(fits) {
+            return Err(NO_METHOD);
+        }
+        let operations = match (method, name) {
+            (_, Some("")) => return Err(NO_METHOD),
+            ("tools/call", Some(name)) => Operations::Tools(NameGlob::new(name)),
+            ("prompts/get", Some(name)) => Operations::Prompts(NameGlob::new(name)),
+            ("resources/read", Some(uri)) => Operations::Resources(PathGlob::new(uri).ok_or(NOT_LAST)?),
+            (_, Some(_)) => return Err(NO_NAME),
+            (method, None) if needs_no_scope(method) => return Err(NO_SCOPE_NEEDED),
+            (method, None) => Operations::Methods(NameGlob::new(method)),
+        };
+        Ok(Self(operations))
+    }
+
+    /// Reads an entry for an upstream of kind `http`: a method or `*`, and perhaps a path below the upstream's own.
+    ///
+    /// # Errors
+    /// What is wrong, and what to write instead.
+    pub fn of_http(text: &str) -> Result<Self, (&'static str, &'static str)> {
+        let (method, path) = text.split_once(' ').map_or((text, None), |(method, path)| (method, Some(path)));
+        let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
+        let is_path = |path: &str| path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'?');
+        if (method != "*" && !is_method) || path.is_some_and(|path| !is_path(path)) {
+            return Err(NO_REQUEST);
+        }
+        let path = path.map(|path| PathGlob::new(path).ok_or(NOT_LAST)).transpose()?;
+        Ok(Self(Operations::Http { method: is_method.then(|| method.into()), path }))
+    }
+}
+
+/// Returns whether messages with this method need no scope in particular.
+pub(super) fn needs_no_scope(method: &str) -> bool {
+    HANDSHAKE.contains(&method) || method.starts_with(NOTIFICATIONS)
+}
+
+/// Returns whether a notification has a method of notifications, so that it belongs to its session and does nothing of
+/// its own. A server may act on any other method even without an id.
+pub(super) fn is_notice(method: &str) -> bool {
+    method.starts_with(NOTIFICATIONS)
+}
+
+/// Returns whether a URI means the same to every program: none can take it for one outside of the folder that a pattern
+/// with wildcards names, by decoding it (even twice), normalising it (RFC 3986 5.2.4) or leaving something out.
+pub(super) fn has_one_meaning(uri: &str) -> bool {
+    let is_hidden = |three: &[u8]| {
+        let encoded = [b"%25", b"%2e", b"%2f", b"%5c", b"%00", b"%c0"];
+        encoded.iter().any(|code| three.eq_ignore_ascii_case(*code))
+    };
+    let is_dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    // WHATWG URL: tabs and line ends are removed, and a backslash may be a slash.
+    !uri.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\')
+        && !uri.as_bytes().windows(3).any(is_hidden)
+        && !uri.split(['/', '?', '#', ':']).any(is_dots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pattern, has_one_meaning};
+
+    #[test]
+    fn an_entry_that_could_never_have_force_is_refused() {
+        for (text, fault) in [
+            ("", "not the name of a method"),
+            ("tools call", "not the name of a method"),
+            ("tools/call:", "not the name of a method"),
+            ("tools/call@readOnly", "annotations"),
+            ("@readOnly", "annotations"),
+            ("tools/list:x", "names can follow"),
+            ("resources/subscribe:file:///a", "names can follow"),
+            ("ping", "need no particular scope"),
+            ("initialize", "need no particular scope"),
+            ("notifications/initialized", "need no particular scope"),
+            ("resources/read:file:///**/a", "** can be only"),
+        ] {
+            let (found, _) = Pattern::of_mcp(text).expect_err(text);
+            assert!(found.contains(fault), "{text}: {found}");
+        }
+        for text in ["*", "tools/*", "tools/call:a@b", "resources/read:file:///a b", "x.y/z"] {
+            assert!(Pattern::of_mcp(text).is_ok(), "{text}");
+        }
+        for text in ["", "get /a", "GET a", "GET /a?b", "GET  /a", "/a", "GET /a b", "GET /**/a", "GET /a**"] {
+            assert!(Pattern::of_http(text).is_err(), "{text}");
+        }
+        for text in ["*", "GET", "* /a", "GET /a/**", "M-SEARCH /a"] {
+            assert!(Pattern::of_http(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_uri_that_leads_elsewhere_has_two_meanings() {
+        for uri in [
+            "file:///public/../etc/passwd",
+            "file:///public/..",
+            "file:///public/./a",
+            "file:///public/%2e%2e/a",
+            "file:///public/%2E./a",
+            "file:///public/a%2fb",
+            "file:///public/%252e%252e/a",
+            "file:///public/..;x/a",
+            "file:///public/..\\a",
+            "file:///public/.\t./a",
+            "file:///public/a?/../b",
+            "file:///public/%c0%ae%c0%ae/a",
+            "x:..",
+        ] {
+            assert!(!has_one_meaning(uri), "{uri}");
+        }
+        for uri in ["file:///public/a..b/c.txt", "https://h:1/a?b=c#d", "db://t/%20x", "file:///ä"] {
+            assert!(has_one_meaning(uri), "{uri}");
+        }
+    }
+}

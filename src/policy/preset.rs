@@ -1,0 +1,134 @@
+//! The maps that have a name: `scopes = "mcp"` and `scopes = "execute"`.
+
+/// A scope of a preset.
+#[derive(Debug, Clone, Copy)]
+pub struct PresetScope {
+    /// The scope's name.
+    pub name: &'static str,
+    /// Its title on the consent page.
+    pub title: &'static str,
+    /// What it allows, for the consent page.
+    pub description: &'static str,
+    /// The patterns of what it opens.
+    pub allow: &'static [&'static str],
+}
+
+/// The pattern that opens every operation, at an upstream of any kind.
+pub const EVERYTHING: &str = "*";
+
+/// The scopes of `scopes = "mcp"`. Each request method that a client of any revision sends (tests below) is in one row,
+/// or is part of the handshake, which needs no particular scope.
+pub const MCP_SCOPES: [PresetScope; 5] = [
+    PresetScope {
+        name: "mcp:tools:read",
+        title: "See its tools",
+        description: "List its tools, without using any.",
+        allow: &["tools/list"],
+    },
+    PresetScope {
+        name: "mcp:tools:execute",
+        title: "Use its tools",
+        description: "Call its tools on your behalf, and follow or stop calls that take long.",
+        allow: &["tools/call", "tasks/*"],
+    },
+    PresetScope {
+        name: "mcp:resources:read",
+        title: "Read its resources and prompts",
+        description: "List and read its resources and prompts, and complete their arguments.",
+        allow: &["resources/*", "prompts/*", "completion/complete"],
+    },
+    PresetScope {
+        name: "mcp:server:read",
+        title: "Follow its changes",
+        description: "Be told when its tools, prompts or resources change.",
+        allow: &["subscriptions/listen"],
+    },
+    PresetScope {
+        name: "mcp:server:manage",
+        title: "Set how much it reports",
+        description: "Set the level of the log messages that it sends.",
+        allow: &["logging/setLevel"],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{EVERYTHING, MCP_SCOPES};
+    use crate::mcp::Envelope;
+    use crate::oauth::{ScopeSet, ScopeToken};
+    use crate::policy::{Demand, Pattern, Rules, ScopeRule};
+
+    /// The requests that a client may send, by the schema of each revision (ClientRequest) and the extension for tasks.
+    const REQUESTS: &[(&str, &str)] = &[
+        (
+            "2024-11-05 2025-03-26 2025-06-18",
+            "initialize ping resources/list resources/templates/list resources/read resources/subscribe \
+             resources/unsubscribe prompts/list prompts/get tools/list tools/call logging/setLevel completion/complete",
+        ),
+        (
+            "2025-11-25",
+            "initialize ping resources/list resources/templates/list resources/read resources/subscribe \
+             resources/unsubscribe prompts/list prompts/get tools/list tools/call logging/setLevel completion/complete \
+             tasks/get tasks/list tasks/result tasks/cancel",
+        ),
+        (
+            "2026-07-28",
+            "server/discover subscriptions/listen resources/list resources/templates/list resources/read prompts/list \
+             prompts/get tools/list tools/call completion/complete tasks/get tasks/update tasks/cancel",
+        ),
+    ];
+    /// What each scope opens of them.
+    const ROWS: [(&str, &str); 5] = [
+        ("mcp:tools:read", "tools/list"),
+        ("mcp:tools:execute", "tools/call tasks/get tasks/list tasks/result tasks/cancel tasks/update"),
+        (
+            "mcp:resources:read",
+            "resources/list resources/templates/list resources/read resources/subscribe resources/unsubscribe \
+             prompts/list prompts/get completion/complete",
+        ),
+        ("mcp:server:read", "subscriptions/listen"),
+        ("mcp:server:manage", "logging/setLevel"),
+    ];
+    const HANDSHAKE: [&str; 3] = ["initialize", "ping", "server/discover"];
+
+    fn rules(scopes: &[(&str, &[&str])]) -> Rules {
+        let rule = |(name, allow): &(&str, &[&str])| ScopeRule {
+            name: ScopeToken::parse(name).unwrap(),
+            sensitive: false,
+            allow: allow.iter().map(|text| Pattern::of_mcp(text).unwrap()).collect(),
+            includes: Vec::new(),
+        };
+        Rules::compile(&scopes.iter().map(rule).collect::<Vec<_>>())
+    }
+
+    fn demand(rules: &Rules, method: &str) -> Demand {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"name":"a","uri":"b:c"}}}}"#);
+        rules.of_messages(&Envelope::read(body.as_bytes(), false).unwrap())
+    }
+
+    #[test]
+    fn every_request_of_every_revision_is_in_one_row_of_the_mcp_preset() {
+        let table: Vec<_> = MCP_SCOPES.iter().map(|scope| (scope.name, scope.allow)).collect();
+        let rules = rules(&table);
+        for method in REQUESTS.iter().flat_map(|(_, methods)| methods.split_whitespace()) {
+            let demand = demand(&rules, method);
+            let opens = |name: &&str| demand.is_met_by(rules.held_by(&ScopeSet::parse(name).unwrap()));
+            let opening: Vec<&str> = table.iter().map(|(name, _)| *name).filter(opens).collect();
+            let row = ROWS.iter().find(|(_, methods)| methods.split_whitespace().any(|own| own == method));
+            match row {
+                Some((name, _)) => assert_eq!(opening, [*name], "{method}"),
+                None => assert!(HANDSHAKE.contains(&method) && opening.len() == table.len(), "{method}: {opening:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_one_scope_of_the_execute_preset_opens_every_request() {
+        let rules = rules(&[("files:execute", &[EVERYTHING]), ("other", &["x/y"])]);
+        let held = |name: &str| rules.held_by(&ScopeSet::parse(name).unwrap());
+        for method in REQUESTS.iter().flat_map(|(_, methods)| methods.split_whitespace()) {
+            assert!(demand(&rules, method).is_met_by(held("files:execute")), "{method}");
+            assert_eq!(demand(&rules, method).is_met_by(held("other")), HANDSHAKE.contains(&method), "{method}");
+        }
+    }
+}
