@@ -44,7 +44,7 @@ impl LineWriter<'_> {
         if number >= 100 {
             self.out.extend_from_slice(&three(number));
         } else {
-            self.out.extend_from_slice(&[digit(number / 10), digit(number)]);
+            self.out.extend_from_slice(&pair(number));
         }
     }
 
@@ -109,9 +109,20 @@ fn digit(number: u64) -> u8 {
     u8::try_from(number % 10).unwrap_or_default() + b'0'
 }
 
+/// Returns the last two digits of a number.
+fn pair(number: u64) -> [u8; 2] {
+    /// The numbers below 100.
+    static PAIRS: &[u8; 200] = b"\
+    0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+    5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    let place = usize::try_from(number % 100).unwrap_or_default();
+    PAIRS.as_chunks().0.get(place).copied().unwrap_or([b'0'; 2])
+}
+
 /// Returns the last three digits of a number.
 fn three(number: u64) -> [u8; 3] {
-    [digit(number / 100), digit(number / 10), digit(number)]
+    let [tens, ones] = pair(number);
+    [digit(number / 100), tens, ones]
 }
 
 /// A second, and how it is written: `2026-11-29T18:05:00.`
@@ -129,7 +140,7 @@ impl Second {
         let parts = [year / 100, year, u8::from(at.month()).into(), at.day().into()];
         let parts = parts.into_iter().chain([at.hour().into(), at.minute().into(), at.second().into()]);
         for (place, part) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(parts) {
-            text.get_mut(place..place + 2)?.copy_from_slice(&[digit(part / 10), digit(part)]);
+            text.get_mut(place..place + 2)?.copy_from_slice(&pair(part));
         }
         Some(Self { number, text })
     }
