@@ -8,13 +8,13 @@ use super::file_words::ScopePreset;
 use super::problem::Setting;
 use super::settings::{ScopeConfig, UpstreamKind};
 use crate::oauth::{ScopeSet, ScopeToken};
-use crate::policy::{EVERYTHING, MCP_SCOPES, MOST_SCOPES, Pattern, Rules, ScopeRule};
+use crate::policy::{EVERYTHING, MCP_SCOPES, MOST_SCOPES, Pattern, PresetScope, Rules, ScopeRule};
 
 /// The scopes of an upstream.
 pub(super) struct UpstreamScopes {
     pub(super) catalogue: Vec<ScopeConfig>,
     /// Those of the catalogue that are ready-made.
-    ready_made: ScopeSet,
+    pub(super) ready_made: ScopeSet,
     /// What each of them opens; `None` if each opens everything.
     pub(super) rules: Option<Arc<Rules>>,
 }
@@ -60,32 +60,66 @@ pub(super) fn all(check: &Check<'_>, upstream: &Upstream, written: &[Scope]) -> 
 fn preset(check: &Check<'_>, upstream: &Upstream) -> (Vec<ScopeConfig>, Vec<ScopeRule>) {
     let Some(preset) = &upstream.scopes else { return (Vec::new(), Vec::new()) };
     let kind = upstream.kind.value.into();
-    let scope = |name: &str, title: &str, description: &str, allow: &[&str]| {
-        let name = ScopeToken::parse(name).ok()?;
-        let config = ScopeConfig {
-            name: name.clone(),
-            title: title.to_owned(),
-            description: description.to_owned(),
-            sensitive: false,
-        };
-        let allow = allow.iter().filter_map(|text| pattern(kind, text).ok()).collect();
-        Some((config, ScopeRule { name, sensitive: false, allow, includes: Vec::new() }))
-    };
     match preset.value {
         ScopePreset::Mcp if kind == UpstreamKind::Http => {
             let remedy = "write scopes = \"execute\", or an [[upstream.scope]] with allow = [\"GET\"]";
             check.report.wrong(preset, "these scopes are for upstreams of kind \"mcp\"", remedy);
             (Vec::new(), Vec::new())
         }
-        ScopePreset::Mcp => {
-            MCP_SCOPES.iter().filter_map(|own| scope(own.name, own.title, own.description, own.allow)).unzip()
-        }
+        ScopePreset::Mcp => MCP_SCOPES.iter().filter_map(|own| ready_made(kind, own)).unzip(),
         ScopePreset::Execute => {
             let name = upstream.name.as_ref().map(|name| format!("{}:execute", name.value)).unwrap_or_default();
-            let about = "Use everything that it offers on your behalf, to read as well as to change.";
-            scope(&name, "Use everything that it offers", about, &[EVERYTHING]).into_iter().unzip()
+            let own = PresetScope {
+                name: &name,
+                title: "Use everything that it offers",
+                description: "Use everything that it offers on your behalf, to read as well as to change.",
+                allow: &[EVERYTHING],
+            };
+            ready_made(kind, &own).into_iter().unzip()
         }
     }
+}
+
+/// Returns the scopes of the demo server.
+pub(super) fn of_demo() -> UpstreamScopes {
+    let tools = PresetScope {
+        name: "mcp:tools",
+        title: "Use its tools",
+        description: "Call echo, add, count and whoami on your behalf.",
+        allow: &["tools/*"],
+    };
+    let read = PresetScope {
+        name: "mcp:read",
+        title: "Read from it",
+        description: "Read its resource and its prompt.",
+        allow: &["resources/*", "prompts/*"],
+    };
+    let scopes = [tools, read].into_iter().filter_map(|own| ready_made(UpstreamKind::Mcp, &own));
+    let (catalogue, map): (Vec<_>, Vec<_>) = scopes.unzip();
+    let ready_made = catalogue.iter().map(|scope| scope.name.clone()).collect();
+    UpstreamScopes { catalogue, ready_made, rules: Some(Arc::new(Rules::compile(&map))) }
+}
+
+/// Returns the only scope of a server of which nothing but the URL is known.
+pub(super) fn of_unknown_server() -> UpstreamScopes {
+    let own = PresetScope {
+        name: "mcp:use",
+        title: "Use everything that it offers",
+        description: "Call all of its tools, and read all of its resources and prompts, on your behalf.",
+        allow: &[EVERYTHING],
+    };
+    let catalogue: Vec<_> = ready_made(UpstreamKind::Mcp, &own).into_iter().map(|(scope, _)| scope).collect();
+    let ready_made = catalogue.iter().map(|scope| scope.name.clone()).collect();
+    UpstreamScopes { catalogue, ready_made, rules: None }
+}
+
+/// Returns a ready-made scope, and what it opens.
+fn ready_made(kind: UpstreamKind, own: &PresetScope<'_>) -> Option<(ScopeConfig, ScopeRule)> {
+    let name = ScopeToken::parse(own.name).ok()?;
+    let (title, description) = (own.title.to_owned(), own.description.to_owned());
+    let allow = own.allow.iter().filter_map(|text| pattern(kind, text).ok()).collect();
+    let rule = ScopeRule { name: name.clone(), sensitive: false, allow, includes: Vec::new() };
+    Some((ScopeConfig { name, title, description, sensitive: false }, rule))
 }
 
 fn pattern(kind: UpstreamKind, text: &str) -> Result<Pattern, (&'static str, &'static str)> {

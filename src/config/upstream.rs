@@ -7,11 +7,11 @@ use super::file::{File, Scope, Upstream};
 use super::listener::host_and_port;
 use super::problem::Setting;
 use super::reserved_path::path_fault;
-use super::scopes;
-use super::settings::{ScopeConfig, UpstreamConfig, UpstreamKind};
+use super::scopes::{self, UpstreamScopes};
+use super::settings::{UpstreamConfig, UpstreamKind};
 use super::upstream_headers;
 use crate::network::is_loopback;
-use crate::oauth::{ResourceIndicator, ScopeSet, ScopeToken, TenantId};
+use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
 
 /// Checks all upstreams and returns them longest path first, and whether the demo upstream replaces a missing one.
 pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<UpstreamConfig>, bool) {
@@ -20,7 +20,8 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
     if let Some(url) = &check.overrides.upstream {
         let url = Setting::unwritten(url.clone(), "UPSTREAM_URL");
         // Used until the server's own title is known. Its address must not be shown to users.
-        let named = address(check, &url, origin).and_then(|url| simple(origin, url, "MCP server", whole_scope()));
+        let named =
+            address(check, &url, origin).and_then(|url| simple(origin, url, "MCP server", scopes::of_unknown_server()));
         found.extend(named.map(|upstream| UpstreamConfig { takes_title: true, ..upstream }));
     }
     let mut places: Vec<UniqueName<'_>> = found.iter().map(|_| UniqueName::OF_COMMAND_LINE).collect();
@@ -35,7 +36,7 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
     let demo = check.overrides.up && check.overrides.upstream.is_none() && written.is_empty();
     if demo {
         let url = Url::parse("http://127.0.0.1:0/mcp").ok();
-        found.extend(url.and_then(|url| simple(origin, url, "mcpgate demo", demo_scopes())));
+        found.extend(url.and_then(|url| simple(origin, url, "mcpgate demo", scopes::of_demo())));
     }
     if !demo && written.is_empty() && check.overrides.upstream.is_none() {
         check.report.add(None, "upstream", "there is no upstream", "write at least one [[upstream]]");
@@ -45,7 +46,7 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
 }
 
 /// Makes the one upstream of `up`.
-fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) -> Option<UpstreamConfig> {
+fn simple(origin: &str, url: Url, display_name: &str, scopes: UpstreamScopes) -> Option<UpstreamConfig> {
     Some(UpstreamConfig {
         name: "mcp".to_owned(),
         tenant: TenantId::default(),
@@ -60,10 +61,10 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) 
         headers: Vec::new(),
         pass_headers: Vec::new(),
         documentation: None,
-        default_scopes: scopes.iter().map(|s| s.name.clone()).collect(),
-        scopes,
+        default_scopes: scopes.ready_made,
+        scopes: scopes.catalogue,
         required_scopes: ScopeSet::default(),
-        rules: None,
+        rules: scopes.rules,
         access_lifetime: None,
         max_connections: 512,
         connect_timeout: std::time::Duration::from_secs(5),
@@ -72,23 +73,6 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) 
         max_stream: std::time::Duration::from_secs(86_400),
         check_envelope: true,
     })
-}
-
-fn demo_scopes() -> Vec<ScopeConfig> {
-    let tools = scope("mcp:tools", "Use its tools", "Call echo, add, count and whoami on your behalf.");
-    let read = scope("mcp:read", "Read from it", "Read its resource and its prompt.");
-    tools.into_iter().chain(read).collect()
-}
-
-/// Returns the only scope of a server of which nothing but the URL is known.
-fn whole_scope() -> Vec<ScopeConfig> {
-    let about = "Call all of its tools, and read all of its resources and prompts, on your behalf.";
-    scope("mcp:use", "Use everything that it offers", about).into_iter().collect()
-}
-
-fn scope(name: &str, title: &str, description: &str) -> Option<ScopeConfig> {
-    let name = ScopeToken::parse(name).ok()?;
-    Some(ScopeConfig { name, title: title.to_owned(), description: description.to_owned(), sensitive: false })
 }
 
 fn is_label(text: &str) -> bool {

@@ -2,9 +2,9 @@
 
 /// A scope of a preset.
 #[derive(Debug, Clone, Copy)]
-pub struct PresetScope {
+pub struct PresetScope<'a> {
     /// The scope's name.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Its title on the consent page.
     pub title: &'static str,
     /// What it allows, for the consent page.
@@ -18,7 +18,7 @@ pub const EVERYTHING: &str = "*";
 
 /// The scopes of `scopes = "mcp"`. Each request method that a client of any revision sends (tests below) is in one row,
 /// or is part of the handshake, which needs no particular scope.
-pub const MCP_SCOPES: [PresetScope; 5] = [
+pub const MCP_SCOPES: [PresetScope<'static>; 5] = [
     PresetScope {
         name: "mcp:tools:read",
         title: "See its tools",

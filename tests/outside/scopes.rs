@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::shared::Shared;
 use crate::support::client::{Client, Reply, request};
-use crate::support::gateway;
+use crate::support::gateway::{self, Gateway};
 use crate::support::upstream::Upstream;
 
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
@@ -69,6 +69,20 @@ async fn ask(token: &str, headers: &[(&str, &str)], body: String) -> Reply {
 
 fn call(tool: &str, marker: &str) -> String {
     json!({"jsonrpc": "2.0", "id": marker, "method": "tools/call", "params": {"name": tool}}).to_string()
+}
+
+#[tokio::test]
+async fn an_unticked_scope_of_the_demo_has_no_force() {
+    let gateway = Gateway::start().await;
+    let words = ["token", "issue", "--user", "admin", "--scope", "mcp:read"];
+    let authorization = format!("Bearer {}", gateway.home.command(&words)["access_token"].as_str().expect("a token"));
+    let headers = [
+        ("authorization", &*authorization),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+    ];
+    let asked = request(Method::POST, "/mcp", &headers, call("echo", "demo"));
+    challenged(&Client::new(&gateway.home).send(asked).await, "mcp:read mcp:tools");
 }
 
 fn challenged(reply: &Reply, scope: &str) {
