@@ -92,9 +92,11 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
         code: i64,
     }
     let code_of = |message: &[u8]| {
-        let is_error = first_outcome(message.get(..LOOKED_AT).unwrap_or(message))?;
         // Nearly all answers are results.
-        is_error.then(|| serde_json::from_slice::<ErrorAnswer>(message).ok()?.error.map(|fault| fault.code))?
+        if !may_be_error(message.get(..LOOKED_AT).unwrap_or(message)) {
+            return None;
+        }
+        serde_json::from_slice::<ErrorAnswer>(message).ok()?.error.map(|fault| fault.code)
     };
     if !is_events {
         return code_of(answer);
@@ -102,23 +104,25 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
     answer.split(|b| *b == b'\n').filter_map(|line| line.strip_prefix(b"data:")).find_map(code_of)
 }
 
-/// Returns whether the first member of a message that is called `result` or `error` is an error (JSON-RPC 2.0 5);
-/// `None` where neither begins within these bytes.
-fn first_outcome(beginning: &[u8]) -> Option<bool> {
+/// Returns whether a message that begins with these bytes may be an error: a member `error` begins in them, and no
+/// `result` with a value before it (JSON-RPC 2.0 5: there is one of the two).
+fn may_be_error(beginning: &[u8]) -> bool {
     let mut rest = beginning;
-    loop {
-        let quote = rest.iter().position(|byte| *byte == b'"')?;
-        rest = rest.get(quote + 1..)?;
+    while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
+        rest = rest.get(quote + 1..).unwrap_or_default();
         let (is_error, after) = match rest {
             [b'r', b'e', b's', b'u', b'l', b't', b'"', after @ ..] => (false, after),
             [b'e', b'r', b'r', b'o', b'r', b'"', after @ ..] => (true, after),
             _ => continue,
         };
-        // Not a value, such as an id.
-        if after.trim_ascii_start().first() == Some(&b':') {
-            return Some(is_error);
+        // What is not followed by a value is a value itself, such as an id.
+        if let Some(value) = after.trim_ascii_start().strip_prefix(b":")
+            && (is_error || !value.trim_ascii_start().starts_with(b"null"))
+        {
+            return is_error;
         }
     }
+    false
 }
 
 #[cfg(test)]
@@ -167,6 +171,7 @@ mod tests {
             (r#"{"error":"code"}"#.to_owned(), false, None),
             (error.replace("\"id\":1", r#""id" : "result", "x":"error""#), false, Some(-32602)),
             (error.replace("\"error\"", r#""error" "#), false, Some(-32602)),
+            (error.replace("\"error\"", r#""result": null, "error""#), false, Some(-32602)),
             (format!("{}{error}", " ".repeat(10_000)), false, None),
             (String::new(), true, None),
         ] {

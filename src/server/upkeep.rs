@@ -11,10 +11,11 @@ use crate::issuer::Issuer;
 use crate::sync::repeat;
 use crate::token_cache::Follower;
 
-/// How often the threads of the store are checked, and memory that is no longer used goes back to the system.
+/// How often the threads of the store are checked, and memory that is no longer used is returned to the system.
 const TURN: Duration = Duration::from_secs(3);
 
-/// Bytes of a block that the allocator gives a page of its own, but does not take from the system each time.
+/// Bytes of a block that the allocator gives a page of its own (mimalloc 3: above 512 KiB), but does not take from the
+/// system each time (`.cargo/config.toml`: above one MiB).
 const OWN_PAGE: usize = 768 << 10;
 
 /// Starts all background tasks.

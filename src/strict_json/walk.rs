@@ -150,7 +150,8 @@ impl<'a> Walk<'a> {
         if is_new { Ok(Token::Name(raw, self.is_escaped)) } else { Err(JsonFault::Rule("a member name occurs twice")) }
     }
 
-    /// Takes a whole string that begins here, has no escapes and ends within the work, as most do.
+    /// Takes a whole string that begins here, has no escapes and ends within the work, as most do. Of any other, the
+    /// plain beginning is read twice.
     fn short_string(&mut self, work: &mut usize) -> Result<Option<Token<'a>>, JsonFault> {
         let is_name = match self.expects {
             Expects::Value | Expects::FirstValue => false,

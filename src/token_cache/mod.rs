@@ -121,7 +121,7 @@ impl TokenCache {
     }
 
     /// Looks up a presented token with the given hash; never waits. One whose MAC matches no current key is reported as
-    /// absent, and `load` refuses it. `at` is the same time as `now`, by the monotonic clock.
+    /// absent, and `load` refuses it. `now` is the time, and `at` the same moment by the monotonic clock.
     #[must_use]
     pub fn lookup_presented(&self, presented: &[u8], hash: &TokenHash, now: Timestamp, at: Instant) -> Lookup {
         self.look(hash, now, at, Some(presented))
