@@ -92,7 +92,7 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
         code: i64,
     }
     let code_of = |message: &[u8]| {
-        // Nearly all answers are results.
+        // Nearly all answers are results, and nearly all events in between are notifications.
         if !may_be_error(message.get(..LOOKED_AT).unwrap_or(message)) {
             return None;
         }
@@ -104,14 +104,15 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
     answer.split(|b| *b == b'\n').filter_map(|line| line.strip_prefix(b"data:")).find_map(code_of)
 }
 
-/// Returns whether a message that begins with these bytes may be an error: a member `error` begins in them, and no
-/// `result` with a value before it (JSON-RPC 2.0 5: there is one of the two).
+/// Returns whether a message that begins with these bytes may be an error: a member `error` begins in them, and before
+/// it neither a `method` nor a `result` with a value (JSON-RPC 2.0 4 and 5: a message has one of the three).
 fn may_be_error(beginning: &[u8]) -> bool {
     let mut rest = beginning;
     while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
         rest = rest.get(quote + 1..).unwrap_or_default();
         let (is_error, after) = match rest {
             [b'r', b'e', b's', b'u', b'l', b't', b'"', after @ ..] => (false, after),
+            [b'm', b'e', b't', b'h', b'o', b'd', b'"', after @ ..] => (false, after),
             [b'e', b'r', b'r', b'o', b'r', b'"', after @ ..] => (true, after),
             _ => continue,
         };
