@@ -9,6 +9,8 @@
     reason = "a bench may stop at the first surprise, and criterion's macro documents nothing"
 )]
 
+#[path = "../tests/support/own_thread.rs"]
+mod own_thread;
 #[path = "../tests/support/serve_proxy.rs"]
 mod serve_proxy;
 
@@ -25,9 +27,6 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
@@ -38,8 +37,8 @@ use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
+use own_thread::{listen_on_own_thread, serve_on_own_thread};
 use serve_proxy::serve_proxy;
-use tokio::net::TcpListener;
 
 /// The number of events in one stream.
 const EVENTS: usize = 100;
@@ -64,27 +63,6 @@ fn answer(request: &Request<Incoming>) -> Response<Frames> {
         _ => ("application/json", 1, Bytes::from(vec![b'x'; 300])),
     };
     Response::builder().header("content-type", content_type).body(Frames(frames, data)).unwrap()
-}
-
-/// Runs `serve` on its own thread and runtime.
-fn on_a_thread<F: Future<Output = ()>>(serve: impl FnOnce(TcpListener) -> F + Send + 'static) -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { serve(TcpListener::from_std(listener).unwrap()).await });
-    });
-    address
-}
-
-async fn serve_upstream(listener: TcpListener) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let service = service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(answer(&request)));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-    }
 }
 
 /// Starts the gateway; returns its address and a valid token.
@@ -120,7 +98,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
     });
     let table = Arc::new(RouteTable::build(&config).unwrap());
     let config = Arc::new(config);
-    let address = on_a_thread(move |listener| async move {
+    let address = listen_on_own_thread(move |listener| async move {
         let metrics = Metrics::new(&["main".to_owned()]);
         let sessions = Arc::new(Sessions::new(&[9; 32], clock.now()));
         let proxy = Arc::new(Proxy::new(cache, clock, metrics.worker(), sessions));
@@ -167,7 +145,7 @@ fn ask(stream: &mut TcpStream, asked: &[u8], content: usize) {
 }
 
 fn forward(c: &mut Criterion) {
-    let upstream = on_a_thread(serve_upstream);
+    let upstream = serve_on_own_thread(|request| async move { Ok(answer(&request)) });
     let (gateway, token) = start_gateway(upstream);
     let mut group = c.benchmark_group("forward");
     for (name, content) in [("small", 300), ("large", 16 * 1024), ("events", EVENTS * 240)] {

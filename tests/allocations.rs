@@ -11,12 +11,13 @@
 #[cfg(test)]
 #[path = "support/costs.rs"]
 mod costs;
+#[path = "support/own_thread.rs"]
+mod own_thread;
 #[path = "support/records.rs"]
 mod records;
 #[path = "support/serve_proxy.rs"]
 mod serve_proxy;
 
-use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
+use own_thread::serve_on_own_thread;
 use serve_proxy::serve_proxy;
 use tokio::net::TcpListener;
 
@@ -156,26 +158,12 @@ fn take_answer(stream: &mut TcpStream) {
 
 const ANSWER: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"ok"}]}}"#;
 
-/// An upstream on its own thread, whose allocations are not counted.
+/// An upstream whose allocations are not counted.
 fn start_upstream() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let service = service_fn(async |_: Request<Incoming>| {
-                let answer = Response::builder().header("content-type", "application/json");
-                Ok::<_, Infallible>(answer.body(Full::new(Bytes::from_static(ANSWER.as_bytes()))).unwrap())
-            });
-            let listener = TcpListener::from_std(listener).unwrap();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
-    });
-    address
+    serve_on_own_thread(|_| async {
+        let answer = Response::builder().header("content-type", "application/json");
+        Ok(answer.body(Full::new(Bytes::from_static(ANSWER.as_bytes()))).unwrap())
+    })
 }
 
 /// A forwarder of ten lines over one connection.

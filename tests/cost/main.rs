@@ -14,6 +14,8 @@ mod callgrind;
 #[path = "../support/costs.rs"]
 mod costs;
 mod lines;
+#[path = "../support/own_thread.rs"]
+mod own_thread;
 #[allow(dead_code, reason = "it is shared with the other tests")]
 #[path = "../support/mod.rs"]
 mod support;
