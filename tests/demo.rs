@@ -216,6 +216,51 @@ async fn whoami_tells_what_the_gateway_passed_on() {
 }
 
 #[tokio::test]
+async fn everybody_has_notes_of_their_own() {
+    let demo = demo().await;
+    let (_, session) = initialize(demo, "2025-11-25").await;
+    let tool = async |owner: &str, tool: &str, arguments: Value| {
+        let headers = [("mcp-session-id", session.as_str()), ("x-mcpgate-subject", owner)];
+        let reply = post(demo, &headers, &call(1, tool, &arguments)).await.json();
+        reply["result"]["content"][0]["text"].as_str().expect("a text").to_owned()
+    };
+    assert_eq!(tool("ada", "add_note", json!({ "text": "milk" })).await, "Added as number 1.");
+    assert_eq!(tool("ada", "add_note", json!({ "text": "eggs" })).await, "Added as number 2.");
+    assert_eq!(tool("bob", "delete_note", json!({ "number": 1 })).await, "there is no note with this number");
+    assert_eq!(tool("ada", "delete_note", json!({ "number": 1 })).await, "Deleted.");
+    assert_eq!(tool("ada", "list_notes", json!({})).await, "2. eggs");
+    assert_eq!(tool("bob", "list_notes", json!({})).await, "There are no notes.");
+    assert_eq!(
+        tool("ada", "add_note", json!({ "text": "x".repeat(1025) })).await,
+        "add_note needs a text of up to 1024 bytes"
+    );
+    for _ in 1..100 {
+        assert!(tool("ada", "add_note", json!({ "text": "more" })).await.starts_with("Added"));
+    }
+    assert_eq!(tool("ada", "add_note", json!({ "text": "full" })).await, "there are too many notes; delete one first");
+}
+
+#[tokio::test]
+async fn each_tool_says_what_it_does_to_the_world() {
+    let demo = demo().await;
+    let (_, session) = initialize(demo, "2025-11-25").await;
+    let headers = [("mcp-session-id", session.as_str())];
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    let listed = post(demo, &headers, &list).await.json();
+    let kinds: Vec<_> = listed["result"]["tools"]
+        .as_array()
+        .expect("tools")
+        .iter()
+        .map(|tool| {
+            let hint = |name: &str| tool["annotations"][name].as_bool().expect("a hint");
+            (tool["name"].as_str().expect("a name"), hint("readOnlyHint"), hint("destructiveHint"))
+        })
+        .collect();
+    let reads = ["echo", "add", "count", "whoami", "list_notes"].map(|name| (name, true, false));
+    assert_eq!(kinds, [&reads[..], &[("add_note", false, false), ("delete_note", false, true)]].concat());
+}
+
+#[tokio::test]
 async fn a_page_of_another_machine_is_refused() {
     let demo = demo().await;
     let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {} });
@@ -237,7 +282,12 @@ async fn unsound_arguments_are_the_tools_own_error() {
     let demo = demo().await;
     let (_, session) = initialize(demo, "2025-11-25").await;
     let headers = [("mcp-session-id", session.as_str())];
-    for (tool, arguments) in [("echo", json!({})), ("add", json!({ "a": "x" })), ("count", json!({ "to": 0 }))] {
+    for (tool, arguments) in [
+        ("echo", json!({})),
+        ("add", json!({ "a": "x" })),
+        ("delete_note", json!({ "number": "1" })),
+        ("count", json!({ "to": 0 })),
+    ] {
         let reply = post(demo, &headers, &call(1, tool, &arguments)).await;
         assert_eq!(reply.json()["result"]["isError"], true, "{tool}");
         let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", tool)];

@@ -80,21 +80,39 @@ fn preset(check: &Check<'_>, upstream: &Upstream) -> (Vec<ScopeConfig>, Vec<Scop
     }
 }
 
-/// Returns the scopes of the demo server.
+/// Returns the scopes of the demo server, by what its tools do. Deleting is sensitive.
 pub(super) fn of_demo() -> UpstreamScopes {
-    let tools = PresetScope {
-        name: "mcp:tools",
-        title: "Use its tools",
-        description: "Call echo, add, count and whoami on your behalf.",
-        allow: &["tools/*"],
-    };
     let read = PresetScope {
         name: "mcp:read",
         title: "Read from it",
-        description: "Read its resource and its prompt.",
-        allow: &["resources/*", "prompts/*"],
+        description: "See your notes, its resource and its prompt, and use tools that change nothing.",
+        allow: &[
+            "tools/list",
+            "tools/call:echo",
+            "tools/call:add",
+            "tools/call:count",
+            "tools/call:whoami",
+            "tools/call:list_notes",
+            "resources/*",
+            "prompts/*",
+        ],
     };
-    let scopes = [tools, read].into_iter().filter_map(|own| ready_made(UpstreamKind::Mcp, &own));
+    let write = PresetScope {
+        name: "mcp:write",
+        title: "Add notes",
+        description: "Add notes to yours, without changing or deleting any.",
+        allow: &["tools/call:add_note"],
+    };
+    let delete = PresetScope {
+        name: "mcp:delete",
+        title: "Delete notes",
+        description: "Delete your notes.",
+        allow: &["tools/call:delete_note"],
+    };
+    let scopes = [(read, false), (write, false), (delete, true)].into_iter().filter_map(|(own, sensitive)| {
+        let (scope, rule) = ready_made(UpstreamKind::Mcp, &own)?;
+        Some((ScopeConfig { sensitive, ..scope }, ScopeRule { sensitive, ..rule }))
+    });
     let (catalogue, map): (Vec<_>, Vec<_>) = scopes.unzip();
     let ready_made = catalogue.iter().map(|scope| scope.name.clone()).collect();
     UpstreamScopes { catalogue, ready_made, rules: Some(Arc::new(Rules::compile(&map))) }

@@ -8,6 +8,7 @@ mod count;
 mod features;
 mod message;
 mod modern;
+mod notes;
 mod sessions;
 mod transport;
 

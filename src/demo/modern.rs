@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::features;
 use super::message::{DemoMessage, LEGACY, MODERN, RpcError};
+use super::notes::Notes;
 
 const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_META: &str = "io.modelcontextprotocol/clientCapabilities";
@@ -25,7 +26,7 @@ pub(super) fn is_modern(headers: &HeaderMap, body: &Value) -> bool {
 }
 
 /// Answers a request whose method is not the tool `count`.
-pub(super) fn answer(message: &DemoMessage, headers: &HeaderMap) -> Result<Value, RpcError> {
+pub(super) fn answer(message: &DemoMessage, headers: &HeaderMap, notes: &Notes) -> Result<Value, RpcError> {
     if message.method == "server/discover" {
         let mut versions = LEGACY.to_vec();
         versions.push(MODERN);
@@ -36,7 +37,7 @@ pub(super) fn answer(message: &DemoMessage, headers: &HeaderMap) -> Result<Value
         });
         return Ok(complete(&message.method, result));
     }
-    match features::answer(message, headers) {
+    match features::answer(message, headers, notes) {
         Some(result) => result.map(|r| complete(&message.method, r)),
         None => Err(RpcError::new(-32601, "method not found").with_status(StatusCode::NOT_FOUND)),
     }

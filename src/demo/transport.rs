@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::count::{Count, DemoBody, event_response, idle_stream, json_response};
 use super::message::{DemoMessage, LEGACY, RpcError, success};
+use super::notes::Notes;
 use super::sessions::DemoSessions;
 use super::{features, modern};
 use crate::web::{BodyError, Pace, read_bounded};
@@ -22,6 +23,7 @@ const SESSION_ID: &str = "mcp-session-id";
 #[derive(Debug)]
 pub(super) struct DemoTransport {
     sessions: DemoSessions,
+    notes: Notes,
     stopped: watch::Receiver<bool>,
 }
 
@@ -59,7 +61,7 @@ fn origin_is_local(headers: &HeaderMap) -> bool {
 impl DemoTransport {
     /// Makes the state; `stopped` ends standalone streams.
     pub(super) fn new(stopped: watch::Receiver<bool>) -> Self {
-        Self { sessions: DemoSessions::default(), stopped }
+        Self { sessions: DemoSessions::default(), notes: Notes::default(), stopped }
     }
 
     /// Answers any request.
@@ -100,13 +102,13 @@ impl DemoTransport {
             return refusal(&error, None);
         };
         if modern::is_modern(&head.headers, &body) {
-            Self::modern(&body, &head.headers)
+            self.modern(&body, &head.headers)
         } else {
             self.legacy(&body, &head.headers)
         }
     }
 
-    fn modern(body: &Value, headers: &HeaderMap) -> DemoAnswer {
+    fn modern(&self, body: &Value, headers: &HeaderMap) -> DemoAnswer {
         let message = match DemoMessage::read(body) {
             Ok(Some(message)) => message,
             // 2026-07-28: a client posts requests and notifications, never responses.
@@ -130,7 +132,7 @@ impl DemoTransport {
             }
             None => {}
         }
-        match modern::answer(&message, headers) {
+        match modern::answer(&message, headers, &self.notes) {
             Ok(result) => json_response(StatusCode::OK, &success(id, result)),
             Err(error) => refusal(&error, Some(id)),
         }
@@ -153,9 +155,9 @@ impl DemoTransport {
         };
         match body.as_array() {
             // JSON-RPC batches exist in 2025-03-26 only.
-            Some(batch) if version == LEGACY[0] && !batch.is_empty() => Self::batch(batch, headers),
+            Some(batch) if version == LEGACY[0] && !batch.is_empty() => self.batch(batch, headers),
             Some(_) => refusal(&RpcError::new(-32600, "no batches here").with_status(StatusCode::BAD_REQUEST), None),
-            None => Self::single(body, headers),
+            None => self.single(body, headers),
         }
     }
 
@@ -202,7 +204,7 @@ impl DemoTransport {
         event_response(idle_stream(self.stopped.clone(), ended))
     }
 
-    fn single(body: &Value, headers: &HeaderMap) -> DemoAnswer {
+    fn single(&self, body: &Value, headers: &HeaderMap) -> DemoAnswer {
         let message = match DemoMessage::read(body) {
             Ok(Some(message)) => message,
             Ok(None) => return empty(StatusCode::ACCEPTED),
@@ -215,13 +217,13 @@ impl DemoTransport {
             Some(Err(result)) => return json_response(StatusCode::OK, &success(id, result)),
             None => {}
         }
-        json_response(StatusCode::OK, &Self::legacy_reply(&message, id, headers))
+        json_response(StatusCode::OK, &self.legacy_reply(&message, id, headers))
     }
 
-    fn legacy_reply(message: &DemoMessage, id: &Value, headers: &HeaderMap) -> Value {
+    fn legacy_reply(&self, message: &DemoMessage, id: &Value, headers: &HeaderMap) -> Value {
         let result = match message.method.as_str() {
             "ping" => Some(Ok(json!({}))),
-            _ => features::answer(message, headers),
+            _ => features::answer(message, headers, &self.notes),
         };
         match result {
             Some(Ok(result)) => success(id, result),
@@ -230,7 +232,7 @@ impl DemoTransport {
         }
     }
 
-    fn batch(batch: &[Value], headers: &HeaderMap) -> DemoAnswer {
+    fn batch(&self, batch: &[Value], headers: &HeaderMap) -> DemoAnswer {
         let mut replies = Vec::new();
         for member in batch {
             match DemoMessage::read(member) {
@@ -240,7 +242,7 @@ impl DemoTransport {
                         Some(_) => {
                             RpcError::new(-32602, "count streams: call it alone, not in a batch").to_json(Some(id))
                         }
-                        None => Self::legacy_reply(&message, id, headers),
+                        None => self.legacy_reply(&message, id, headers),
                     });
                 }
                 Ok(None) => {}

@@ -123,24 +123,27 @@ fn tokens_are_issued_for_scripts() {
     let data = Data::new();
     let issued = data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp", "--lifetime", "10m"]);
     assert!(issued["access_token"].as_str().unwrap().starts_with("mcp_access_"));
-    assert_eq!((&issued["expires_in"], &issued["scope"]), (&600.into(), &"mcp:read mcp:tools".into()));
+    assert_eq!((&issued["expires_in"], &issued["scope"]), (&600.into(), &"mcp:delete mcp:read mcp:write".into()));
     assert_eq!(issued["resource"], "https://localhost:8443/mcp");
     let one = data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp", "--scope", "mcp:read"]);
     assert_eq!(one["scope"], "mcp:read");
-    for list in ["mcp:tools mcp:read", "mcp:tools,mcp:read"] {
+    for list in ["mcp:write mcp:read", "mcp:write,mcp:read"] {
         let both = data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp", "--scope", list]);
-        assert_eq!(both["scope"], "mcp:read mcp:tools", "{list}");
+        assert_eq!(both["scope"], "mcp:read mcp:write", "{list}");
     }
     let bare = data.text(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
     assert!(bare.starts_with("mcp_access_") && bare.lines().count() == 1);
     let told = data.command(&["token", "issue", "--user", "ada", "--upstream", "mcp"]).output().unwrap();
     let told = data.beside_the_store(&told);
     assert!(told.starts_with("Good for https://localhost:8443/mcp until 20"), "{told}");
-    assert!(told.ends_with("Z, with: mcp:read mcp:tools\n"), "{told}");
+    assert!(told.ends_with("Z, with: mcp:delete mcp:read mcp:write\n"), "{told}");
     for (more, reason) in [
         (&["--user", "nobody", "--upstream", "mcp"][..], "no account"),
         (&["--user", "ada", "--upstream", "nothing"], "no upstream \"nothing\" here, only: mcp"),
-        (&["--user", "ada", "--upstream", "mcp", "--scope", "admin"], "no scope admin here, only: mcp:read mcp:tools"),
+        (
+            &["--user", "ada", "--upstream", "mcp", "--scope", "admin"],
+            "no scope admin here, only: mcp:delete mcp:read mcp:write",
+        ),
         (&["--user", "ada", "--upstream", "mcp", "--lifetime", "30d"], "24 hours"),
     ] {
         let (code, said) = data.refused(&[&["token", "issue"], more].concat());

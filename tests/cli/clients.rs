@@ -46,8 +46,8 @@ fn a_client_is_kept_to_scopes() {
     let limited = data.add_client(&["--scope", "mcp:read"]);
     assert_eq!(limited["scope"], "mcp:read");
     assert_eq!(data.add_client(&[])["scope"], Value::Null);
-    let refused = data.refused(&["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--scope", "mcp:write"]);
-    assert!(refused.1.contains("no scope mcp:write here, only: mcp:read mcp:tools"), "{}", refused.1);
+    let refused = data.refused(&["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--scope", "mcp:admin"]);
+    assert!(refused.1.contains("no scope mcp:admin here, only: mcp:delete mcp:read mcp:write"), "{}", refused.1);
 }
 
 #[test]

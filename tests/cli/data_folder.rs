@@ -183,7 +183,7 @@ fn what_is_not_there_is_named() {
         (&["session", "revoke", "--id", "4a9d"], "no session \"4a9d\""),
         (&["token", "issue", "--user", "ada", "--upstream", "x"], "no upstream \"x\" here, only: mcp"),
         (&[&add[..], &["--upstream", "x"]].concat(), "no upstream \"x\" here, only: mcp"),
-        (&[&add[..], &["--scope", "x"]].concat(), "there is no scope x here, only: mcp:read mcp:tools"),
+        (&[&add[..], &["--scope", "x"]].concat(), "there is no scope x here, only: mcp:delete mcp:read mcp:write"),
         (&["db", "restore", "absent.db"], "cannot restore absent.db: No such file"),
         (&["user", "add", "bob", "--password-file", "absent"], "absent: No such file"),
         (&["user", "add", "ada"], "there is an account \"ada\" already"),

@@ -51,7 +51,7 @@ test('Inspector logs in by itself', async () => {
     // Without a terminal the program asks for this before it opens a browser.
     env: { ...fresh('inspector login'), MCP_AUTO_OPEN_ENABLED: 'true' },
   });
-  for (const tool of ['add', 'count', 'echo', 'whoami']) assert.match(output, new RegExp(tool));
+  for (const tool of ['add', 'add_note', 'count', 'echo', 'whoami']) assert.match(output, new RegExp(tool));
 });
 
 /** A client of a local mcp-remote in front of an upstream. */
@@ -78,7 +78,7 @@ async function throughMcpRemote(upstream, use) {
 test('mcp-remote stands between a local client and the gateway', async () => {
   await throughMcpRemote('demo', async (client) => {
     const { tools } = await client.listTools();
-    assert.deepEqual(tools.map(({ name }) => name).sort(), ['add', 'count', 'echo', 'whoami']);
+    assert.deepEqual(tools.map(({ name }) => name).sort(), ['add', 'add_note', 'count', 'delete_note', 'echo', 'list_notes', 'whoami']);
     const seen = [];
     const count = { name: 'count', arguments: { to: 4 } };
     await client.callTool(count, { onprogress: () => seen.push(Date.now()) });

@@ -36,7 +36,7 @@ describe('SDK clients before the demo upstream', { concurrency: true }, () => {
       const tokens = one('tokens');
       assert.ok(tokens.refresh, 'a refresh token comes with the access token');
       assert.ok(tokens.expires_in === 60 || tokens.expires_in === 59, `${tokens.expires_in} s of a minute are left`);
-      assert.deepEqual(one('connected').tools, ['add', 'count', 'echo', 'whoami']);
+      assert.deepEqual(one('connected').tools, ['add', 'add_note', 'count', 'delete_note', 'echo', 'list_notes', 'whoami']);
       assert.equal(one('echo').text, 'Grüße ✓');
       assert.match(one('add').text, /42/);
       const identity = one('whoami').text.toLowerCase();

@@ -81,8 +81,8 @@ async fn an_unticked_scope_of_the_demo_has_no_force() {
         ("content-type", "application/json"),
         ("accept", "application/json, text/event-stream"),
     ];
-    let asked = request(Method::POST, "/mcp", &headers, call("echo", "demo"));
-    challenged(&Client::new(&gateway.home).send(asked).await, "mcp:read mcp:tools");
+    let asked = request(Method::POST, "/mcp", &headers, call("add_note", "demo"));
+    challenged(&Client::new(&gateway.home).send(asked).await, "mcp:read mcp:write");
 }
 
 fn challenged(reply: &Reply, scope: &str) {
