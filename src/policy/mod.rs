@@ -11,11 +11,11 @@ mod rules;
 
 pub use pattern::Pattern;
 pub use preset::{EVERYTHING, MCP_SCOPES, PresetScope};
-pub use rules::{Demand, Lacking, MOST_SCOPES, Rules, ScopeMask, ScopeRule};
+pub use rules::{Demand, Item, Lacking, MOST_SCOPES, Rules, ScopeRule, Standing};
 
 #[cfg(test)]
 mod tests {
-    use super::{Demand, Lacking, Pattern, Rules, ScopeRule};
+    use super::{Demand, Item, Lacking, Pattern, Rules, ScopeRule};
     use crate::mcp::Envelope;
     use crate::oauth::{ScopeSet, ScopeToken};
 
@@ -42,7 +42,7 @@ mod tests {
     }
 
     fn passes(rules: &Rules, held: &str, body: &str) -> bool {
-        demand(rules, body).is_met_by(rules.held_by(&set(held)))
+        demand(rules, body).is_met_by(&rules.standing(&set(held)))
     }
 
     fn rules() -> Rules {
@@ -105,13 +105,31 @@ mod tests {
     }
 
     #[test]
+    fn a_list_shows_what_may_be_called() {
+        let rules = rules();
+        for (held, item, expected) in [
+            ("search", Item::Tool("search_web"), true),
+            ("search", Item::Tool("delete"), false),
+            ("all", Item::Tool("delete"), true),
+            ("list", Item::Prompt("x"), true),
+            ("public", Item::Prompt("x"), false),
+            ("public", Item::Resource("file:///public/a"), true),
+            ("public", Item::Resource("file:///public/../a"), false),
+            ("public", Item::Template("file:///public/{path}"), true),
+            ("public", Item::Template("file:///{path}"), false),
+        ] {
+            assert_eq!(rules.shows(&rules.standing(&set(held)), item), expected, "{held}: {item:?}");
+        }
+    }
+
+    #[test]
     fn what_a_scope_includes_it_opens_too() {
         let rules = rules();
         for (held, expected) in [("list", true), ("search", true), ("all", true), ("public", false)] {
             assert_eq!(passes(&rules, held, &message("tools/list", "{}")), expected, "{held}");
         }
-        assert!(rules.has_all(rules.held_by(&set("all")), &set("list search")));
-        assert!(!rules.has_all(rules.held_by(&set("list")), &set("search")));
+        assert!(rules.has_all(&rules.standing(&set("all")), &set("list search")));
+        assert!(!rules.has_all(&rules.standing(&set("list")), &set("search")));
     }
 
     #[test]
@@ -135,7 +153,7 @@ mod tests {
         let call = |name: &str| message("tools/call", &format!(r#"{{"name":"{name}"}}"#));
         let list = message("tools/list", "{}");
         let lacking = |held: &str, body: &str, required: &str| {
-            rules.lacking(rules.held_by(&set(held)), &demand(&rules, body), &set(required))
+            rules.lacking(&rules.standing(&set(held)), &demand(&rules, body), &set(required))
         };
         assert_eq!(lacking("harm2", &call("add"), ""), Lacking::Scopes(set("mild")));
         assert_eq!(lacking("harm2", &call("add"), "harm"), Lacking::Scopes(set("harm mild")));
@@ -165,7 +183,7 @@ mod tests {
             ("all", "BREW", "", true),
         ] {
             let demand = rules.of_http(method, path);
-            assert_eq!(demand.is_met_by(rules.held_by(&set(held))), expected, "{held}: {method} {path}");
+            assert_eq!(demand.is_met_by(&rules.standing(&set(held))), expected, "{held}: {method} {path}");
         }
     }
 }

@@ -10,6 +10,11 @@ use crate::oauth::{ScopeSet, ScopeToken};
 /// The most scopes of an upstream with a map: the bits of a `ScopeMask`.
 pub const MOST_SCOPES: usize = 128;
 
+/// The requests of MCP that name a tool, a prompt or a resource that they use.
+const TOOL_CALL: &str = "tools/call";
+const PROMPT_GET: &str = "prompts/get";
+const RESOURCE_READ: &str = "resources/read";
+
 /// A set of an upstream's scopes, one bit each, in the order of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScopeMask(u128);
@@ -60,6 +65,26 @@ struct HttpEntry {
     by: ScopeMask,
 }
 
+/// What the rules know of a caller, by its token alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// The scopes of the upstream that it has, with those that they include.
+    held: ScopeMask,
+}
+
+/// An entry of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A tool, by its name.
+    Tool(&'a str),
+    /// A prompt, by its name.
+    Prompt(&'a str),
+    /// A resource, by its URI.
+    Resource(&'a str),
+    /// A template of resources, by its URI template (RFC 6570).
+    Template(&'a str),
+}
+
 /// What a request needs: one scope of each mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Demand {
@@ -103,9 +128,10 @@ impl ScopeMask {
 }
 
 impl Demand {
-    /// Returns whether a token that holds these scopes may make the request.
+    /// Returns whether a caller may make the request.
     #[must_use]
-    pub fn is_met_by(&self, held: ScopeMask) -> bool {
+    pub fn is_met_by(&self, caller: &Standing) -> bool {
+        let held = caller.held;
         match self {
             Self::Any => !held.is_empty(),
             Self::One(opening) => held.has_any_of(*opening),
@@ -209,16 +235,29 @@ impl Rules {
         held.fold(ScopeMask::default(), |all, scope| all.with(scope.holds))
     }
 
-    /// Returns the scopes that a token with `held` has: those that are this upstream's, and those that they include.
+    /// Returns what the rules know of a token with these scopes.
     #[must_use]
-    pub fn held_by(&self, held: &ScopeSet) -> ScopeMask {
-        self.holds(|name| held.contains(name.as_str()))
+    pub fn standing(&self, scopes: &ScopeSet) -> Standing {
+        Standing { held: self.holds(|name| scopes.contains(name.as_str())) }
     }
 
-    /// Returns whether a token that holds these has each of `required`.
+    /// Returns whether a caller has each of `required`, itself or by inclusion.
     #[must_use]
-    pub fn has_all(&self, held: ScopeMask, required: &ScopeSet) -> bool {
-        required.iter().all(|name| self.bit_of(name).has_any_of(held))
+    pub fn has_all(&self, caller: &Standing, required: &ScopeSet) -> bool {
+        required.iter().all(|name| self.bit_of(name).has_any_of(caller.held))
+    }
+
+    /// Returns whether a list shows an entry to a caller: whether it may be called, got or read.
+    #[must_use]
+    pub fn shows(&self, caller: &Standing, item: Item<'_>) -> bool {
+        let (method, named) = match item {
+            Item::Tool(name) => (TOOL_CALL, self.tools.of(name)),
+            Item::Prompt(name) => (PROMPT_GET, self.prompts.of(name)),
+            Item::Resource(uri) => (RESOURCE_READ, self.resources.of(uri)),
+            // What a template stands for is judged when it is read; here its text is taken for a URI.
+            Item::Template(uri) => (RESOURCE_READ, self.resources.of(uri)),
+        };
+        self.methods.of(method).with(named).has_any_of(caller.held)
     }
 
     /// Returns whether a scope opens anything.
@@ -263,9 +302,9 @@ impl Rules {
         // Without a name, or with one that is not a string, only what opens the whole method counts.
         let Some(name) = message.name.as_deref() else { return Some(whole) };
         Some(whole.with(match method {
-            "tools/call" => self.tools.of(name),
-            "prompts/get" => self.prompts.of(name),
-            "resources/read" => self.resources.of(name),
+            TOOL_CALL => self.tools.of(name),
+            PROMPT_GET => self.prompts.of(name),
+            RESOURCE_READ => self.resources.of(name),
             _ => ScopeMask::default(),
         }))
     }
@@ -286,8 +325,8 @@ impl Rules {
     /// Returns what a token lacks for a request, where `required` is needed for every request. Of several scopes that
     /// would help, the first in the configuration that is not sensitive is named.
     #[must_use]
-    pub fn lacking(&self, held: ScopeMask, demand: &Demand, required: &ScopeSet) -> Lacking {
-        let any = ScopeMask(u128::MAX);
+    pub fn lacking(&self, caller: &Standing, demand: &Demand, required: &ScopeSet) -> Lacking {
+        let (held, any) = (caller.held, ScopeMask(u128::MAX));
         let opening = match demand {
             Demand::Any => std::slice::from_ref(&any),
             Demand::One(opening) => std::slice::from_ref(opening),

@@ -11,7 +11,7 @@ use super::budget::UserBudget;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use crate::oauth::Subject;
-use crate::policy::ScopeMask;
+use crate::policy::Standing;
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
 
@@ -21,8 +21,8 @@ pub(super) struct CachedPrincipal {
     route: Arc<Route>,
     budget: Arc<UserBudget>,
     has_scopes: bool,
-    /// The scopes of the route's map that it has; none without a map.
-    held: ScopeMask,
+    /// What the route's map knows of it; nothing without a map.
+    standing: Standing,
     subject: HeaderValue,
     user: Option<HeaderValue>,
     client: HeaderValue,
@@ -38,14 +38,14 @@ impl CachedPrincipal {
         // refused.
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
         let rules = route.rules.as_deref();
-        let held = rules.map(|rules| rules.held_by(principal.scopes())).unwrap_or_default();
+        let standing = rules.map(|rules| rules.standing(principal.scopes())).unwrap_or_default();
         Ok(Self {
             budget: table.budgets.of(principal),
             has_scopes: match rules {
                 None => route.required_scopes.is_subset(principal.scopes()),
-                Some(rules) => rules.has_all(held, &route.required_scopes),
+                Some(rules) => rules.has_all(&standing, &route.required_scopes),
             },
-            held,
+            standing,
             subject: value(principal.subject().as_str())?,
             user: user_of(principal).map(|user| value(&escaped(user))).transpose()?,
             client: value(principal.client().as_str())?,
@@ -83,9 +83,9 @@ impl CachedPrincipal {
         self.has_scopes
     }
 
-    /// Returns the scopes of its route's map that it has, with those that they include.
-    pub(super) fn held(&self) -> ScopeMask {
-        self.held
+    /// Returns what its route's map knows of it.
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     pub(super) fn subject(&self) -> &HeaderValue {
@@ -221,7 +221,7 @@ mod tests {
     use super::{CachedPrincipal, LOOKED_AT, PrincipalCache, escaped};
     use crate::config::{Config, Overrides};
     use crate::oauth::{AccountId, ClientId, ScopeSet, TenantId};
-    use crate::policy::ScopeMask;
+    use crate::policy::Standing;
     use crate::proxy::budget::tests::principal;
     use crate::proxy::route::RouteTable;
     use http::HeaderValue;
@@ -283,7 +283,7 @@ mod tests {
                 route: Arc::clone(&table.routes[0]),
                 budget: table.budgets.of(&principal),
                 has_scopes: true,
-                held: ScopeMask::default(),
+                standing: Standing::default(),
                 subject: value("user"),
                 user: None,
                 client: value("client"),

@@ -18,7 +18,7 @@ impl Permit {
     pub(super) fn grant(caller: Arc<CachedPrincipal>, demand: &Demand) -> Result<Self, Rejection> {
         match &caller.route().rules {
             None if !caller.has_scopes() => Err(Rejection::InsufficientScope),
-            Some(rules) if !caller.has_scopes() || !demand.is_met_by(caller.held()) => {
+            Some(rules) if !caller.has_scopes() || !demand.is_met_by(caller.standing()) => {
                 Err(refusal(&caller, rules, demand))
             }
             None | Some(_) => Ok(Self(caller)),
@@ -37,7 +37,7 @@ impl Permit {
 /// Returns the refusal of a request by the route's map.
 fn refusal(caller: &CachedPrincipal, rules: &Rules, demand: &Demand) -> Rejection {
     let route = caller.route();
-    match rules.lacking(caller.held(), demand, &route.required_scopes) {
+    match rules.lacking(caller.standing(), demand, &route.required_scopes) {
         Lacking::Scopes(lacking) => {
             let names: Vec<&str> = lacking.iter().map(ScopeToken::as_str).collect();
             let what = if names.len() == 1 { "scope" } else { "scopes" };
