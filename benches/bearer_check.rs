@@ -16,8 +16,8 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, GrantId, Lifetime, ResourceIndicator, ScopeSet,
-    Subject, TenantId, TokenHash, TokenKeys,
+    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, GrantId, GroupSet, Lifetime, ResourceIndicator,
+    ScopeSet, Subject, TenantId, TokenHash, TokenKeys,
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::token_cache::{Lookup, TokenCache};
@@ -49,6 +49,7 @@ fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {
             client: ClientId::parse("mcp_client_a").unwrap(),
             subject: Subject::Person(AccountId::parse(&format!("user-{}", n % 1000)).unwrap()),
             user: "ada".into(),
+            groups: GroupSet::default(),
             resource: ResourceIndicator::parse("https://localhost:8443/mcp").unwrap(),
             scopes: ScopeSet::parse("read write").unwrap(),
             generation: 0,

@@ -30,8 +30,8 @@ use hyper::body::Incoming;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, GrantId, Lifetime, ScopeSet, Subject, TenantId,
-    TokenKeys,
+    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, GrantId, GroupSet, Lifetime, ScopeSet, Subject,
+    TenantId, TokenKeys,
 };
 use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
@@ -89,6 +89,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         client: ClientId::parse("mcp_client_a").unwrap(),
         subject: Subject::Person(AccountId::parse("ada").unwrap()),
         user: "ada".into(),
+        groups: GroupSet::default(),
         resource: config.upstreams[0].resource.clone(),
         scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
         generation: 0,

@@ -15,6 +15,7 @@ mod data;
 mod db;
 mod demo_upstream;
 mod failure;
+mod group;
 mod output;
 mod password;
 mod remember;
@@ -62,6 +63,9 @@ enum Command {
     /// Add people who may sign in, and manage their accounts
     #[command(subcommand)]
     User(user::Command),
+    /// Put accounts into groups, which rules and upstreams name
+    #[command(subcommand)]
+    Group(group::Command),
     /// Issue tokens for scripts and probes
     #[command(subcommand)]
     Token(token::Command),
@@ -110,6 +114,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::DemoUpstream(arguments) => demo_upstream::run(&arguments),
         Command::Certs(command) => certs::run(command),
         Command::User(command) => user::run(command),
+        Command::Group(command) => group::run(command),
         Command::Token(command) => token::run(command),
         Command::Client(command) => client::run(command),
         Command::Session(command) => session::run(command),

@@ -23,6 +23,8 @@ pub struct AccessTokenRecord {
     pub subject: Subject,
     /// The account's login name when this record was made or read; for display only.
     pub user: Arc<str>,
+    /// The groups of the account in the store when this record was made or read; not stored with the token.
+    pub groups: super::GroupSet,
     /// The token's only audience.
     pub resource: ResourceIndicator,
     /// The scopes that it carries.

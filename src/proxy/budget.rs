@@ -100,8 +100,8 @@ pub(super) mod tests {
     use super::{SWEEP_AT, UserBudgets};
     use crate::config::{Config, Overrides, Rates};
     use crate::oauth::{
-        AccessTokenRecord, AccountId, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
-        TokenHash,
+        AccessTokenRecord, AccountId, ClientId, GrantId, GroupSet, ResourceIndicator, ScopeSet, Subject, TenantId,
+        Timestamp, TokenHash,
     };
     use crate::token_cache::Principal;
     use std::sync::Arc;
@@ -129,6 +129,7 @@ pub(super) mod tests {
             client: ClientId::parse(client).unwrap(),
             subject: Subject::Person(AccountId::parse(&format!("user-{n}")).unwrap()),
             user: "ada".into(),
+            groups: GroupSet::default(),
             resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
             scopes: ScopeSet::default(),
             generation: 0,

@@ -192,6 +192,10 @@ events! {
     /// A user or an operator revoked grants. There is one row for everything that one command revoked, and none if
     /// there was nothing to revoke.
     GrantRevoked = "grant.revoked", Deed, [Actor] [Subject Client Resource Target] [], "the number of grants, if there can be several";
+    /// An operator made an account a member of a group.
+    GroupMemberAdded = "group.member_added", Deed, [Actor Subject] [] [], "the group";
+    /// An operator ended the membership of an account.
+    GroupMemberRemoved = "group.member_removed", Deed, [Actor Subject] [] [], "the group";
     /// A login failed, or a signed-in user entered a wrong current password. The entered text is not recorded.
     LoginFailed = "login.failed", Open, [] [Subject] ["wrong_password" "unknown_account" "account_disabled"
         "password_replaced"];

@@ -48,6 +48,8 @@ pub enum Change {
     AccountDisabled(TenantId, AccountId),
     /// An account was renamed: read its tokens again.
     AccountRenamed(TenantId, AccountId),
+    /// An account was added to or removed from a group: read its tokens again.
+    AccountGroupsChanged(TenantId, AccountId),
 }
 
 impl Change {
@@ -59,7 +61,8 @@ impl Change {
             | Self::ClientDisabled(tenant, _)
             | Self::ClientDeleted(tenant, _)
             | Self::AccountDisabled(tenant, _)
-            | Self::AccountRenamed(tenant, _) => tenant,
+            | Self::AccountRenamed(tenant, _)
+            | Self::AccountGroupsChanged(tenant, _) => tenant,
         }
     }
 
@@ -72,6 +75,7 @@ impl Change {
             Self::ClientDeleted(..) => "client_deleted",
             Self::AccountDisabled(..) => "account_disabled",
             Self::AccountRenamed(..) => "account_renamed",
+            Self::AccountGroupsChanged(..) => "account_groups_changed",
         }
     }
 
@@ -81,7 +85,9 @@ impl Change {
             Self::GrantRevoked(_, grant) => grant.to_string(),
             Self::AccessTokenRevoked(_, hash) => hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect(),
             Self::ClientDisabled(_, client) | Self::ClientDeleted(_, client) => client.as_str().to_owned(),
-            Self::AccountDisabled(_, subject) | Self::AccountRenamed(_, subject) => subject.as_str().to_owned(),
+            Self::AccountDisabled(_, subject)
+            | Self::AccountRenamed(_, subject)
+            | Self::AccountGroupsChanged(_, subject) => subject.as_str().to_owned(),
         }
     }
 
@@ -94,6 +100,7 @@ impl Change {
             "client_deleted" => Self::ClientDeleted(tenant, ClientId::parse(key)?),
             "account_disabled" => Self::AccountDisabled(tenant, AccountId::parse(key)?),
             "account_renamed" => Self::AccountRenamed(tenant, AccountId::parse(key)?),
+            "account_groups_changed" => Self::AccountGroupsChanged(tenant, AccountId::parse(key)?),
             _ => return None,
         })
     }
@@ -148,6 +155,7 @@ mod tests {
             Change::ClientDeleted(tenant.clone(), client),
             Change::AccountDisabled(tenant.clone(), AccountId::parse("u1").unwrap()),
             Change::AccountRenamed(tenant.clone(), AccountId::parse("u1").unwrap()),
+            Change::AccountGroupsChanged(tenant.clone(), AccountId::parse("u1").unwrap()),
         ] {
             assert_eq!(Change::parse(tenant.clone(), change.kind(), &change.key()), Some(change));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::AuditRow;
-use crate::oauth::{AccessTokenRecord, FirstUse, Grant, Lifetime, ScopeSet, Timestamp, TokenHash};
+use crate::oauth::{AccessTokenRecord, FirstUse, Grant, GroupSet, Lifetime, ScopeSet, Timestamp, TokenHash};
 
 /// How many of the newest access tokens a grant keeps when it is refreshed: more than the processes of one installation
 /// use at a time, and few enough that refreshing in a loop cannot fill everybody's cache. Tokens issued in the grace
@@ -56,6 +56,8 @@ impl NewAccessToken {
             client: grant.client.clone(),
             subject: grant.subject.clone(),
             user: Arc::clone(&self.user),
+            // The store adds them, in the transaction that stores the token.
+            groups: GroupSet::default(),
             resource: grant.resource.clone(),
             scopes: self.scopes.as_ref().map_or_else(|| grant.scopes.clone(), |s| s.intersection(&grant.scopes)),
             generation: grant.generation,

@@ -31,6 +31,7 @@ mod clock;
 mod embedded;
 mod ephemeral;
 mod grant_store;
+mod group_store;
 mod issuance;
 mod limits;
 pub mod memory;
@@ -60,6 +61,7 @@ pub use ephemeral::{
     EphemeralStore, Source, TransactionCookie, TransactionSecret,
 };
 pub use grant_store::{GrantFilter, GrantStore};
+pub use group_store::GroupStore;
 pub use issuance::{Issued, NewAccessToken};
 pub use limits::ACTIVITY_AT_ONCE;
 pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
@@ -83,6 +85,7 @@ pub trait Store:
     + SessionStore
     + EphemeralStore
     + AccountStore
+    + GroupStore
     + LoginStore
     + AuditStore
     + ChangeLog

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
-    TokenHash,
+    AccessTokenRecord, AccountId, ClientId, GrantId, GroupSet, ResourceIndicator, ScopeSet, Subject, TenantId,
+    Timestamp, TokenHash,
 };
 
 /// The key of an entry: a tenant and a token's hash.
@@ -25,6 +25,8 @@ pub struct Principal {
     subject: Subject,
     /// The account's login name, for display only.
     user: Arc<str>,
+    /// The groups of the account in the store.
+    groups: GroupSet,
     /// The token's only audience.
     resource: ResourceIndicator,
     /// The scopes of the token.
@@ -38,6 +40,7 @@ impl Principal {
             client: token.client.clone(),
             subject: token.subject.clone(),
             user: Arc::clone(&token.user),
+            groups: token.groups.clone(),
             resource: token.resource.clone(),
             scopes: token.scopes.clone(),
         }
@@ -65,6 +68,12 @@ impl Principal {
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Returns the groups of the account in the store.
+    #[must_use]
+    pub fn groups(&self) -> &GroupSet {
+        &self.groups
     }
 
     /// Returns the token's only audience.

@@ -187,7 +187,7 @@ impl TokenCache {
         self.add_revoked(|revoked| revoked.add_principals(theirs));
     }
 
-    /// Removes all tokens of a subject.
+    /// Removes all tokens of a subject; those that are still valid in the store are read again.
     pub fn forget_subject(&self, tenant: &TenantId, subject: &AccountId) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         lock(&self.tombstones).subjects.insert((tenant.clone(), subject.clone()), self.clock.now());
@@ -223,7 +223,11 @@ impl TokenCache {
             Change::ClientDisabled(tenant, client) | Change::ClientDeleted(tenant, client) => {
                 self.forget_client(tenant, client);
             }
-            Change::AccountDisabled(tenant, subject) => self.forget_subject(tenant, subject),
+            // A token that was stored before the change must not enter the cache with the groups of that time, so its
+            // subject is forgotten like a disabled one. Its tokens stay valid in the store.
+            Change::AccountDisabled(tenant, subject) | Change::AccountGroupsChanged(tenant, subject) => {
+                self.forget_subject(tenant, subject);
+            }
             Change::AccountRenamed(tenant, subject) => self.forget_name(tenant, subject),
         }
     }

@@ -203,3 +203,32 @@ fn a_revocation_needs_no_secret_of_the_server() {
     );
     assert_eq!(with(&["session", "revoke", "--all"]).status.code(), Some(0), "but not for a command that ends access");
 }
+
+#[test]
+fn groups_have_members_in_the_store() {
+    let data = Data::new();
+    data.json(&["user", "add", "grace"]);
+    assert_eq!(data.json(&["group", "list"]), serde_json::json!([]));
+    // With one unknown name, nobody is added.
+    let unknown = data.refused(&["group", "add", "staff", "ada", "nobody"]);
+    assert_eq!(unknown, (1, "mcpgate: no account \"nobody\"\n".into()));
+    assert_eq!(data.refused(&["group", "show", "staff"]), (1, "mcpgate: no group \"staff\"\n".into()));
+    let bad = data.refused(&["group", "add", "the staff", "ada"]);
+    assert!(bad.0 == 1 && bad.1.contains("cannot be a group"), "{bad:?}");
+    let added = data.json(&["group", "add", "Staff", "ada", "grace"]);
+    assert_eq!(added["added"], serde_json::json!(["ada", "grace"]));
+    assert_eq!(data.text(&["group", "add", "on-call", "grace"]), "grace is now in on-call\n");
+    assert_eq!(data.text(&["group", "list"]), "NAME     MEMBERS\non-call  grace\nstaff    ada grace\n");
+    assert_eq!(data.text(&["group", "remove", "staff", "ada"]), "ada is no longer in staff\n");
+    let gone = data.refused(&["group", "remove", "staff", "ada"]);
+    assert!(gone.0 == 1 && gone.1.contains("ada is not in the group staff"), "{gone:?}");
+    data.json(&["user", "rename", "grace", "hopper"]);
+    assert_eq!(data.json(&["group", "show", "staff"]), serde_json::json!({ "name": "staff", "members": ["hopper"] }));
+    data.json(&["user", "delete", "hopper"]);
+    assert_eq!(data.json(&["group", "list"]), serde_json::json!([]));
+    let rows = data.text(&["audit", "tail", "--user", "ada", "--json"]);
+    let rows: Vec<Value> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    let told: Vec<_> = rows.iter().map(|row| (row["event"].as_str().unwrap(), row["reason"].as_str())).collect();
+    let expected = [("group.member_added", Some("staff")), ("group.member_removed", Some("staff"))];
+    assert_eq!(told[told.len() - 2..], expected);
+}

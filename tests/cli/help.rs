@@ -9,7 +9,7 @@ use crate::{Data, REDIRECT, golden, golden_file, run, text};
 
 #[test]
 fn help_is_as_agreed() {
-    let commands: [&[&str]; 33] = [
+    let commands: [&[&str]; 37] = [
         &[],
         &["up"],
         &["serve"],
@@ -27,6 +27,10 @@ fn help_is_as_agreed() {
         &["user", "delete"],
         &["user", "disable"],
         &["user", "set-password"],
+        &["group"],
+        &["group", "add"],
+        &["group", "remove"],
+        &["group", "list"],
         &["token"],
         &["token", "issue"],
         &["client"],

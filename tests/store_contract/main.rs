@@ -28,6 +28,7 @@ mod ephemeral;
 #[macro_use]
 mod every_method;
 mod grants;
+mod groups;
 mod logins;
 mod lost_answers;
 mod processes;

@@ -4,15 +4,15 @@ pub(crate) use std::path::Path;
 
 pub(crate) use mcpgate::oauth::{
     AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, CodeHash, CodeRecord, DocumentAge, Grant, GrantId,
-    Lifetime, LoginName, TenantId, Timestamp, TokenHash,
+    GroupName, GroupSet, Lifetime, LoginName, TenantId, Timestamp, TokenHash,
 };
 pub(crate) use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog,
     ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, ConsentKey, Ephemeral, EphemeralHash,
-    EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, Insertion, LinkHash, LoginHistory,
-    LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange, Pruned, Recorded, RedeemCode, Redemption,
-    Renaming, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore, SetupLink, SignIn, StoreError,
-    StoreStats, Update, Upkeep, UseReport,
+    EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, GroupStore, Insertion, LinkHash,
+    LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange, Pruned, Recorded, RedeemCode,
+    Redemption, Renaming, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore, SetupLink, SignIn,
+    StoreError, StoreStats, Update, Upkeep, UseReport,
 };
 
 /// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
@@ -82,6 +82,12 @@ macro_rules! every_method {
                 fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
                 fn find_setup_link(tenant: &TenantId, hash: &LinkHash, now: Timestamp) -> Option<SetupLink>;
                 fn redeem_setup_link(hash: &LinkHash, new: NewPassword, audit: AuditRow) -> Update;
+            }
+            GroupStore {
+                fn add_member(group: &GroupName, subject: &AccountId, audit: AuditRow) -> Update;
+                fn remove_member(group: &GroupName, subject: &AccountId, audit: AuditRow) -> Update;
+                fn groups_of(tenant: &TenantId, subject: &AccountId) -> GroupSet;
+                fn list_members(tenant: &TenantId) -> Vec<(GroupName, AccountId)>;
             }
             LoginStore {
                 fn find_login(attempt: SignIn, name: Option<LoginName>) -> LoginHistory;

@@ -5,9 +5,9 @@
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
     AccessTokenRecord, AccountId, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
-    CodeRecord, CodeVerifier, Digest, FirstUse, Grant, GrantId, GrantType, Lifetime, LoginName, LoginNameHash,
-    PresentedCode, PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId,
-    Timestamp, TokenHash, TokenKeys,
+    CodeRecord, CodeVerifier, Digest, FirstUse, Grant, GrantId, GrantType, GroupName, GroupSet, Lifetime, LoginName,
+    LoginNameHash, PresentedCode, PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet,
+    Subject, TenantId, Timestamp, TokenHash, TokenKeys,
 };
 use mcpgate::store::{
     Account, AccountStatus, AuditEvent, AuditRow, Consent, ConsentKey, Ephemeral, EphemeralKey, EphemeralKind,
@@ -108,6 +108,10 @@ pub(crate) fn service(name: &str) -> Account {
 
 pub(crate) fn login_name(name: &str) -> LoginName {
     LoginName::parse(name).unwrap()
+}
+
+pub(crate) fn group(name: &str) -> GroupName {
+    GroupName::parse(name).unwrap()
 }
 
 /// An attempt to sign in as `name`.
@@ -309,6 +313,7 @@ pub(crate) fn token_of(grant: &Grant, hash: TokenHash) -> AccessTokenRecord {
         client: grant.client.clone(),
         subject: grant.subject.clone(),
         user: "alice".into(),
+        groups: GroupSet::default(),
         resource: grant.resource.clone(),
         scopes: grant.scopes.clone(),
         generation: grant.generation,

@@ -4,7 +4,7 @@
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::oauth::{
     AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, FirstUse, Grant,
-    GrantId, Lifetime, RegisteredRedirects, ScopeSet,
+    GrantId, GroupSet, Lifetime, RegisteredRedirects, ScopeSet,
 };
 use crate::store::{AccountStatus, AuditEvent, AuditRow, GrantFilter};
 
@@ -24,6 +24,29 @@ pub struct OperatorToken {
 fn operator_lifetime(lifetime: Lifetime) -> Result<Lifetime, AdministrationError> {
     let (least, most) = OPERATOR_TOKEN;
     if lifetime < least || lifetime > most { Err(AdministrationError::BadLifetime) } else { Ok(lifetime) }
+}
+
+/// Returns the grant of a token that cannot be refreshed.
+fn grant_of(token: &AccessTokenRecord) -> Grant {
+    Grant {
+        id: token.grant,
+        tenant: token.tenant.clone(),
+        client: token.client.clone(),
+        subject: token.subject.clone(),
+        resource: token.resource.clone(),
+        scopes: token.scopes.clone(),
+        authenticated_at: token.issued_at,
+        created_at: token.issued_at,
+        expires_at: token.expires_at,
+        idle_until: token.expires_at,
+        may_refresh: false,
+        generation: 0,
+        rotated_at: token.issued_at,
+        first_use: FirstUse::Unknown,
+        retried_at: None,
+        revoked_at: None,
+        last_used_at: None,
+    }
 }
 
 impl Administration {
@@ -54,49 +77,30 @@ impl Administration {
         let lifetime = operator_lifetime(lifetime)?;
         let client = self.operator_client().await?;
         let now = self.services.clock.now();
-        let expires_at = now.plus(lifetime);
-        let grant = Grant {
-            id: GrantId(self.services.entropy.random_16()),
-            tenant: self.tenant.clone(),
-            client: client.clone(),
-            subject: account.subject.clone(),
-            resource: upstream.resource.clone(),
-            scopes: scopes.clone(),
-            authenticated_at: now,
-            created_at: now,
-            expires_at,
-            idle_until: expires_at,
-            may_refresh: false,
-            generation: 0,
-            rotated_at: now,
-            first_use: FirstUse::Unknown,
-            retried_at: None,
-            revoked_at: None,
-            last_used_at: None,
-        };
         let token = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let record = AccessTokenRecord {
             hash: token.hash(),
             tenant: self.tenant.clone(),
-            grant: grant.id,
+            grant: GrantId(self.services.entropy.random_16()),
             client: client.clone(),
             subject: account.subject,
             user: account.name.as_str().into(),
+            groups: GroupSet::default(),
             resource: upstream.resource.clone(),
             scopes,
             generation: 0,
             reports_use: false,
             issued_at: now,
-            expires_at,
+            expires_at: now.plus(lifetime),
         };
         let row = AuditRow {
             client: Some(client),
             resource: Some(record.resource.clone()),
             scopes: Some(record.scopes.clone()),
-            target: Some(grant.id.to_string()),
+            target: Some(record.grant.to_string()),
             ..self.audit_of(AuditEvent::OperatorTokenIssued, record.subject.id())
         };
-        self.services.store.insert_operator_token(grant, record.clone(), row).await?;
+        self.services.store.insert_operator_token(grant_of(&record), record.clone(), row).await?;
         Ok(OperatorToken { token, record })
     }
 

@@ -11,6 +11,7 @@ mod audit_trail;
 mod clients;
 mod documents;
 mod grants;
+mod groups;
 mod withdrawal;
 
 pub use accepted_time::AcceptedTime;
@@ -71,6 +72,17 @@ pub enum AdministrationError {
     /// Another account had the name before.
     #[error("{0:?} was the login name of another account and is never reused: choose another one")]
     NameOnceGiven(String),
+    /// The name is not valid for a group.
+    #[error("{0:?} cannot be a group: write 1 to 64 of a-z, 0-9 and .-_")]
+    BadGroup(String),
+    /// The account is not a member of the group in the store.
+    #[error("{name} is not in the group {group}, or only by the configuration file")]
+    NotAMember {
+        /// The login name.
+        name: String,
+        /// The name of the group.
+        group: String,
+    },
     /// The password is not acceptable.
     #[error("{}", refusal(*.0))]
     Password(PasswordRefused),

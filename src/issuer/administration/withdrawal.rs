@@ -34,6 +34,13 @@ pub enum Withdrawal {
         /// The login name or subject.
         name: String,
     },
+    /// Ends the membership of an account in a group.
+    LeaveGroup {
+        /// The name of the group.
+        group: String,
+        /// The login name or subject.
+        user: String,
+    },
     /// Switches a client off.
     DisableClient {
         /// The client id.
@@ -79,6 +86,7 @@ impl Administration {
                 let account = self.delete_account(name).await;
                 account.map(|a| Withdrawn::User { name: a.name.to_string(), subject: a.subject.as_str().to_owned() })
             }
+            Withdrawal::LeaveGroup { group, user } => self.remove_member(group, user).await.map(|()| Withdrawn::Done),
             Withdrawal::DisableClient { id } => self.set_client_disabled(id, true).await.map(|()| Withdrawn::Done),
             Withdrawal::DeleteClient { id } => self.delete_client(id).await.map(|()| Withdrawn::Done),
         }?;

@@ -44,6 +44,7 @@ async fn add(store: &Arc<dyn Store>, n: u32) {
         store.insert_client(unused, u64::MAX, registered.clone()).await.unwrap();
     }
     store.insert_account(account(&name), audit(AuditEvent::AccountAdded)).await.unwrap();
+    store.add_member(&group("staff"), &subject(&name), audit(AuditEvent::GroupMemberAdded)).await.unwrap();
     let login = session(&name, &name, START);
     store.insert_session(login, None, Some(START), audit(AuditEvent::LoginSucceeded)).await.unwrap();
     store
@@ -147,6 +148,7 @@ async fn people(m: &mut Measured) {
         "find an account": store.find_account_by_name(&of, &login_name("alice"));
         "find no account": store.find_account_by_name(&of, &login_name("nobody"));
         "find an account by subject": store.find_account(&of, &alice);
+        "one's groups": store.groups_of(&of, &subject("old6"));
         "what is known of a name": store.find_login(sign_in("alice", places, START), Some(login_name("alice")));
         "what is known of no name": store.find_login(sign_in("nobody", places, START), Some(login_name("nobody")));
         "a wrong password": store.record_login_failure(sign_in("alice", places, START), Some(alice.clone()));
@@ -183,6 +185,7 @@ async fn codes_and_tokens(m: &mut Measured) {
         "find a grant": store.find_grant(&of, grant_id("code"));
         "find no grant": store.find_grant(&of, grant_id("none"));
         "find a token": store.find_access_token(&of, &hash("token"), START);
+        "find a token of a member": store.find_access_token(&of, &hash("old5 token"), START);
         "find no token": store.find_access_token(&of, &hash("nothing"), START);
         "refresh": store.rotate_refresh_token(rotate("code", 0, "t1", START));
         "retry": store.rotate_refresh_token(rotate("code", 0, "t2", START));

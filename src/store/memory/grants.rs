@@ -81,7 +81,12 @@ impl State {
         let is_unused = grant.is_some_and(|g| g.takes_mark(token.generation, FirstUse::Used));
         let named = self.account(&token.tenant, token.subject.id());
         let user = named.map_or_else(|| Arc::clone(&token.user), |account| account.name.as_str().into());
-        AccessTokenRecord { reports_use: is_unused, user, ..token.clone() }
+        self.with_groups(AccessTokenRecord { reports_use: is_unused, user, ..token.clone() })
+    }
+
+    /// Adds the groups of its account to a token.
+    fn with_groups(&self, token: AccessTokenRecord) -> AccessTokenRecord {
+        AccessTokenRecord { groups: self.groups_of(&token.tenant, token.subject.id()), ..token }
     }
 
     fn put_code(&mut self, code: &CodeRecord) {
@@ -163,7 +168,7 @@ impl GrantStore for MemoryStore {
                 state.grants.push(Grant::clone(&issued.grant));
                 state.add_issued(&issued);
                 state.used(&code.tenant, &code.client, request.now);
-                Redemption::Redeemed(issued.grant, issued.token)
+                Redemption::Redeemed(issued.grant, Box::new(state.with_groups(*issued.token)))
             }
             CodeEffect::Replay(ending) => {
                 ending.iter().for_each(|ending| state.end_by(ending));
@@ -195,17 +200,17 @@ impl GrantStore for MemoryStore {
                 state.put_grant(&issued.grant);
                 state.add_refreshed(&request, &issued);
                 state.used(&grant.tenant, &grant.client, request.now);
-                Rotation::Rotated(issued.grant, issued.token)
+                Rotation::Rotated(issued.grant, Box::new(state.with_groups(*issued.token)))
             }
             RefreshEffect::Retry(issued) => {
                 state.add_refreshed(&request, &issued);
-                Rotation::Retried(issued.grant, issued.token)
+                Rotation::Retried(issued.grant, Box::new(state.with_groups(*issued.token)))
             }
             RefreshEffect::RetryLate(issued) => {
                 let void = state.make_void(&grant, request.now);
                 state.put_grant(&issued.grant);
                 state.add_refreshed(&request, &issued);
-                Rotation::RetriedLate(issued.grant, issued.token, void)
+                Rotation::RetriedLate(issued.grant, Box::new(state.with_groups(*issued.token)), void)
             }
             RefreshEffect::Reuse(ending) => {
                 state.end_by(&ending);

@@ -13,8 +13,8 @@ use super::{
     LoginPlace, LoginSession, Result, SetupLink, Store, StoreError, Update, limits,
 };
 use crate::oauth::{
-    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, LoginName, LoginNameHash, Subject,
-    TenantId, Timestamp,
+    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, GroupName, LoginName, LoginNameHash,
+    Subject, TenantId, Timestamp,
 };
 use crate::sync::lock;
 
@@ -25,6 +25,7 @@ mod clients;
 mod clock;
 mod ephemeral;
 mod grants;
+mod groups;
 mod logins;
 mod sessions;
 mod upkeep;
@@ -50,6 +51,8 @@ struct State {
     accounts: Vec<Account>,
     /// Former login names, each with the account that had it.
     former_names: Vec<(TenantId, LoginName, AccountId)>,
+    /// Tenant, group and member of each membership.
+    members: Vec<(TenantId, GroupName, AccountId)>,
     codes: Vec<CodeRecord>,
     grants: Vec<Grant>,
     /// Each with its number, from 1.

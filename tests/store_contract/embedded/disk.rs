@@ -147,6 +147,13 @@ fn is_not_stored<T>(answer: &Result<T, StoreError>) -> bool {
     matches!(answer, Err(StoreError::NotStored))
 }
 
+/// Removes a member while nothing can be written.
+async fn leaves_the_staff(store: &Arc<dyn Store>, of: &str) {
+    let left = store.remove_member(&group("staff"), &subject(of), row(AuditEvent::GroupMemberRemoved, START)).await;
+    assert!(is_not_stored(&left), "{left:?}");
+    assert!(store.groups_of(&tenant(), &subject(of)).await.unwrap().is_empty());
+}
+
 #[test]
 fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored_later() {
     on_a_failing_disk("rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored_later", |disk| {
@@ -157,6 +164,7 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
                 grant(&store, name, START).await;
             }
             issue(&store, code("code", START)).await;
+            store.add_member(&group("staff"), &subject("bob"), audit(AuditEvent::GroupMemberAdded)).await.unwrap();
             let before = store.newest_change().await.unwrap();
             disk.start("enospc", 0);
             let revoked = || row(AuditEvent::GrantRevoked, START);
@@ -176,8 +184,9 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             let account = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
             assert_eq!(account.status, AccountStatus::Disabled);
             assert!(store.find_code(&tenant(), &hash("code")).await.unwrap().is_none());
+            leaves_the_staff(&store, "bob").await;
             assert!(store.append_audit(revoked()).await.is_err(), "all other writes fail");
-            assert_eq!(store.stats().unstored, 3);
+            assert_eq!(store.stats().unstored, 4);
             assert_eq!(changes(&store, &before).await, [], "the change log holds stored changes only");
 
             // Other readers of the file see the stored state, and do not wait.
@@ -207,7 +216,8 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             assert_eq!(account.status, AccountStatus::Disabled);
             assert_eq!(again.check().await.unwrap(), Vec::<String>::new());
             let rows = events(&again, 0).await;
-            assert!(rows.ends_with(&[AuditEvent::GrantRevoked, AuditEvent::GrantRevoked, AuditEvent::AccountDisabled]));
+            let [revoked, off] = [AuditEvent::GrantRevoked, AuditEvent::AccountDisabled];
+            assert!(rows.ends_with(&[revoked, revoked, off, AuditEvent::GroupMemberRemoved]));
         });
     });
 }

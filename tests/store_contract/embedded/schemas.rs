@@ -160,6 +160,7 @@ async fn fill_accounts(store: &Arc<dyn Store>) {
     store.record_login_success(sign_in("alice", places, START), subject("alice")).await.unwrap();
     store.record_login_failure(sign_in("bob", places, START), Some(subject("bob"))).await.unwrap();
     store.record_login_failure(sign_in("nobody", places, START), None).await.unwrap();
+    store.add_member(&group("staff"), &subject("alice"), audit(AuditEvent::GroupMemberAdded)).await.unwrap();
     let renamed = store.rename_account(&subject("bob"), &login_name("robert"), audit(AuditEvent::AccountRenamed)).await;
     assert!(matches!(renamed.unwrap(), Renaming::Done), "bob is renamed");
     store.insert_account(service("robot"), audit(AuditEvent::AccountAdded)).await.unwrap();

@@ -12,11 +12,13 @@ use tokio::sync::oneshot;
 use super::operation::Work;
 use super::{backup_mark, connection, paths};
 use crate::files::private::take_owner;
-use crate::store::embedded::rows::{accounts, clients, codes, ephemeral, grants, retention, row, sessions, tokens};
+use crate::store::embedded::rows::{
+    accounts, clients, codes, ephemeral, grants, groups, retention, row, sessions, tokens,
+};
 use crate::store::{Result, StoreError};
 
 /// Queries that count violations of invariants, each with its message.
-const INVARIANTS: [(&str, &str); 9] = [
+const INVARIANTS: [(&str, &str); 10] = [
     (
         "SELECT count(*) FROM access_token t LEFT JOIN grants g ON g.no = t.grant_no WHERE g.no IS NULL",
         "access tokens have no grant",
@@ -39,6 +41,10 @@ const INVARIANTS: [(&str, &str); 9] = [
         "SELECT count(*) FROM account a JOIN former_name f ON f.tenant = a.tenant AND f.name = a.name
             WHERE f.subject <> a.subject",
         "accounts have a former login name of another account",
+    ),
+    (
+        "SELECT count(*) FROM group_member m JOIN account a ON a.no = m.account_no WHERE m.tenant <> a.tenant",
+        "members of groups belong to another tenant than their account",
     ),
     ("SELECT count(*) FROM grants WHERE idle_until > expires_at", "grants idle beyond their end"),
     ("SELECT count(*) FROM code WHERE used_at IS NOT NULL AND grant_no IS NULL", "used codes have no grant"),
@@ -69,6 +75,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     for table in [
         clients::check,
         accounts::check,
+        groups::check,
         sessions::check,
         ephemeral::check,
         grants::check,

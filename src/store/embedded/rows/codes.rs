@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
-use super::{accounts, audit, clients, ephemeral, grants, sessions, tokens};
+use super::{accounts, audit, clients, ephemeral, grants, groups, sessions, tokens};
 use crate::oauth::{CodeChallenge, CodeHash, CodeRecord, RedirectUri, Subject, TenantId};
 use crate::store::{
     Advance, AuditRow, CodeEffect, Consent, Ending, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralStep,
@@ -143,7 +143,7 @@ pub(crate) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption
             put(db, &found, &code, Some(grant_no))?;
             tokens::add(db, grant_no, &issued)?;
             clients::used(db, found.client_no, request.now)?;
-            Redemption::Redeemed(issued.grant, issued.token)
+            Redemption::Redeemed(issued.grant, groups::with_groups(db, issued.token)?)
         }
         CodeEffect::Replay(ending) => {
             ending.iter().try_for_each(|ending| grants::end_by(db, ending))?;

@@ -10,6 +10,7 @@ pub(super) mod clock;
 pub(super) mod codes;
 pub(super) mod ephemeral;
 pub(super) mod grants;
+pub(super) mod groups;
 pub(super) mod logins;
 pub(super) mod names;
 pub(super) mod refresh;

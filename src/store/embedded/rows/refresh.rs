@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::{clients, grants, tokens};
+use super::{clients, grants, groups, tokens};
 use crate::store::{Ending, RefreshEffect, Result, RotateRefresh, Rotation};
 
 /// Carries out the decision on a refresh token.
@@ -14,17 +14,17 @@ pub(crate) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
             grants::put(db, &found, &issued.grant)?;
             tokens::add_refreshed(db, found.no, request, &issued)?;
             clients::used(db, found.client_no, request.now)?;
-            Rotation::Rotated(issued.grant, issued.token)
+            Rotation::Rotated(issued.grant, groups::with_groups(db, issued.token)?)
         }
         RefreshEffect::Retry(issued) => {
             tokens::add_refreshed(db, found.no, request, &issued)?;
-            Rotation::Retried(issued.grant, issued.token)
+            Rotation::Retried(issued.grant, groups::with_groups(db, issued.token)?)
         }
         RefreshEffect::RetryLate(issued) => {
             let void = tokens::make_void(db, found.no, &found.grant, request.now)?;
             grants::put(db, &found, &issued.grant)?;
             tokens::add_refreshed(db, found.no, request, &issued)?;
-            Rotation::RetriedLate(issued.grant, issued.token, void)
+            Rotation::RetriedLate(issued.grant, groups::with_groups(db, issued.token)?, void)
         }
         RefreshEffect::Reuse(ending) => {
             grants::end_by(db, &ending)?;

@@ -77,7 +77,7 @@ impl<'r> Columns<'r> {
         Ok(value)
     }
 
-    fn damaged(&self, wanted: &str) -> StoreError {
+    pub(super) fn damaged(&self, wanted: &str) -> StoreError {
         let column = self.next.saturating_sub(1);
         let name = self.row.as_ref().column_name(column).unwrap_or("?");
         StoreError::Corrupt(format!("the column `{name}` does not hold {wanted}"))

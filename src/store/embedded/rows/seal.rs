@@ -5,8 +5,8 @@
 use super::row::storable;
 use super::words::{origin_word, step_word};
 use crate::oauth::{
-    AccessTokenRecord, Client, CodeRecord, DocumentSource, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp,
-    TokenHash,
+    AccessTokenRecord, AccountId, Client, CodeRecord, DocumentSource, FirstUse, Grant, GrantId, GroupName, Subject,
+    TenantId, Timestamp, TokenHash,
 };
 use crate::store::{Account, AccountStatus, Consent, Ephemeral, LoginSession, Result, SetupLink, Source, StoreError};
 
@@ -256,6 +256,20 @@ impl Sealed for AccessTokenRecord {
             .at(self.expires_at)
             .generation(self.generation)
             .finish()
+    }
+}
+
+/// An account's membership of a group.
+pub(super) struct GroupMember {
+    pub(super) tenant: TenantId,
+    pub(super) subject: AccountId,
+    pub(super) group: GroupName,
+}
+
+impl Sealed for GroupMember {
+    fn seal(&self) -> u32 {
+        let fields = Fields::of("group_member").text(self.tenant.as_str());
+        fields.text(self.subject.as_str()).text(self.group.as_str()).finish()
     }
 }
 

@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, VoidToken, opened};
-use super::{accounts, audit, clients, grants};
-use crate::oauth::{AccessTokenRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
+use super::{accounts, audit, clients, grants, groups};
+use crate::oauth::{AccessTokenRecord, Grant, GrantId, GroupSet, TenantId, Timestamp, TokenHash};
 use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
 use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, limits};
 
@@ -13,7 +13,8 @@ use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, limits};
 const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.kind, a.name, g.resource,
         coalesce(t.scopes, g.scopes), t.generation,
         t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
-        t.issued_at, t.expires_at, t.seal
+        t.issued_at, t.expires_at, t.seal,
+        (SELECT group_concat(m.name || ' ' || m.seal) FROM group_member m WHERE m.account_no = a.no)
     FROM access_token t CROSS JOIN grants g ON g.no = t.grant_no
         CROSS JOIN client c ON c.no = g.client_no CROSS JOIN account a ON a.no = g.account_no";
 
@@ -29,6 +30,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
         client: c.client()?,
         subject: c.subject()?,
         user: c.text()?.into(),
+        groups: GroupSet::default(),
         resource: c.resource()?,
         scopes: c.scopes()?,
         generation: c.small()?,
@@ -36,7 +38,9 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
         issued_at: c.moment()?,
         expires_at: c.moment()?,
     };
-    opened(token, c.number()?, "an access token")
+    let token = opened(token, c.number()?, "an access token")?;
+    let groups = groups::joined(c, &token.tenant, token.subject.id())?;
+    Ok(AccessTokenRecord { groups, ..token })
 }
 
 fn insert(db: &Connection, grant_no: i64, grant: &Grant, token: &AccessTokenRecord) -> Result<()> {

@@ -32,6 +32,7 @@ mod clients;
 mod clock;
 mod ephemeral;
 mod grants;
+mod groups;
 mod logins;
 mod reuse;
 mod sessions;
