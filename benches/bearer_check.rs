@@ -16,8 +16,8 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, GrantId, GroupSet, Lifetime, ResourceIndicator,
-    ScopeSet, Subject, TenantId, TokenHash, TokenKeys,
+    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, Exclusions, GrantId, GroupSet, Lifetime,
+    ResourceIndicator, ScopeSet, Subject, TenantId, TokenHash, TokenKeys,
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::token_cache::{Lookup, TokenCache};
@@ -52,6 +52,7 @@ fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {
             groups: GroupSet::default(),
             resource: ResourceIndicator::parse("https://localhost:8443/mcp").unwrap(),
             scopes: ScopeSet::parse("read write").unwrap(),
+            exclusions: Exclusions::default(),
             generation: 0,
             reports_use: false,
             issued_at: now,

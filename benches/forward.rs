@@ -30,8 +30,8 @@ use hyper::body::Incoming;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, GrantId, GroupSet, Lifetime, ScopeSet, Subject,
-    TenantId, TokenKeys,
+    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, Exclusions, GrantId, GroupSet, Lifetime, ScopeSet,
+    Subject, TenantId, TokenKeys,
 };
 use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
@@ -92,6 +92,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         groups: GroupSet::default(),
         resource: config.upstreams[0].resource.clone(),
         scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
+        exclusions: Exclusions::default(),
         generation: 0,
         reports_use: false,
         issued_at: clock.now(),

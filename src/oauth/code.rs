@@ -2,8 +2,8 @@
 //! (`store/redemption.rs`), so that check and write are atomic.
 
 use super::{
-    AccountId, ClientId, CodeChallenge, CodeHash, CodeVerifier, GrantId, RedirectUri, ResourceIndicator, ScopeSet,
-    TenantId, Timestamp,
+    AccountId, ClientId, CodeChallenge, CodeHash, CodeVerifier, Exclusions, GrantId, RedirectUri, ResourceIndicator,
+    ScopeSet, TenantId, Timestamp,
 };
 
 /// An authorization code as stored.
@@ -29,6 +29,8 @@ pub struct CodeRecord {
     pub resource: ResourceIndicator,
     /// The scopes that the user approved.
     pub scopes: ScopeSet,
+    /// What the user left out of them.
+    pub exclusions: Exclusions,
     /// When the user logged in.
     pub authenticated_at: Timestamp,
     /// When it was issued.

@@ -1,7 +1,7 @@
 //! `Grant`: what one client may do at one resource, for a user who consented or for itself, with its refresh token
 //! family.
 
-use super::{ClientId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
+use super::{ClientId, Exclusions, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
 
 /// 128 random bits naming a grant, which is also the family of its refresh tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,6 +58,8 @@ pub struct Grant {
     pub resource: ResourceIndicator,
     /// The scopes that were granted.
     pub scopes: ScopeSet,
+    /// What the user left out of them.
+    pub exclusions: Exclusions,
     /// When the user logged in; for a service, when the grant was made.
     pub authenticated_at: Timestamp,
     /// When the grant was made, by redeeming a code or by an operator who issued a token.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::authorization::repeated;
 use super::{
-    AuthorizationCode, ClientId, CodeHash, CodeVerifier, Form, GrantId, GrantType, OAuthError, RefreshToken,
-    ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+    AuthorizationCode, ClientId, CodeHash, CodeVerifier, Exclusions, Form, GrantId, GrantType, OAuthError,
+    RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
 
 /// An access token as stored.
@@ -29,6 +29,8 @@ pub struct AccessTokenRecord {
     pub resource: ResourceIndicator,
     /// The scopes that it carries.
     pub scopes: ScopeSet,
+    /// What its grant leaves out of them; not stored with the token.
+    pub exclusions: Exclusions,
     /// The generation of the refresh token it was issued with; 0 without one.
     pub generation: u32,
     /// Whether the first use must be reported to the store, which knows of no use of this generation yet. Computed when

@@ -100,8 +100,8 @@ pub(super) mod tests {
     use super::{SWEEP_AT, UserBudgets};
     use crate::config::{Config, Overrides, Rates};
     use crate::oauth::{
-        AccessTokenRecord, AccountId, ClientId, GrantId, GroupSet, ResourceIndicator, ScopeSet, Subject, TenantId,
-        Timestamp, TokenHash,
+        AccessTokenRecord, AccountId, ClientId, Exclusions, GrantId, GroupSet, ResourceIndicator, ScopeSet, Subject,
+        TenantId, Timestamp, TokenHash,
     };
     use crate::token_cache::Principal;
     use std::sync::Arc;
@@ -132,6 +132,7 @@ pub(super) mod tests {
             groups: GroupSet::default(),
             resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
             scopes: ScopeSet::default(),
+            exclusions: Exclusions::default(),
             generation: 0,
             reports_use: false,
             issued_at: Timestamp::from_secs(0),

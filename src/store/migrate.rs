@@ -39,6 +39,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 17, name: "ephemeral", sql: include_str!("migrations/0017_ephemeral.sql") },
     Migration { number: 18, name: "last_use", sql: include_str!("migrations/0018_last_use.sql") },
     Migration { number: 19, name: "group_member", sql: include_str!("migrations/0019_group_member.sql") },
+    Migration { number: 20, name: "exclusions", sql: include_str!("migrations/0020_exclusions.sql") },
 ];
 
 /// A step that was applied to a store.

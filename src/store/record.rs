@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::oauth::{
-    AccountId, BrowserSecret, Client, ClientId, Digest, Lifetime, LoginName, LoginNameHash, ResourceIndicator,
-    ScopeSet, Subject, TenantId, Timestamp,
+    AccountId, BrowserSecret, Client, ClientId, Digest, Exclusions, Lifetime, LoginName, LoginNameHash,
+    ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
 };
 
 /// The value of a session cookie.
@@ -215,6 +215,8 @@ pub struct Consent {
     pub key: ConsentKey,
     /// The scopes that it covers.
     pub scopes: ScopeSet,
+    /// What the user left out of them.
+    pub exclusions: Exclusions,
     /// SHA-256 over the client's redirect URIs and name at that time: if either changes, the user is asked again.
     pub client_fingerprint: Digest<Client>,
     /// When it was given.

@@ -102,6 +102,7 @@ impl RedeemCode {
             subject: Subject::Person(code.subject.clone()),
             resource: code.resource.clone(),
             scopes: code.scopes.clone(),
+            exclusions: code.exclusions.clone(),
             authenticated_at: code.authenticated_at,
             created_at: self.now,
             expires_at: self.now.plus(alive),

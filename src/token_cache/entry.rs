@@ -1,14 +1,14 @@
-//! `Principal`: what a cache hit returns. Interned: all tokens with the same tenant, client, subject, resource and
-//! scopes share it.
+//! `Principal`: what a cache hit returns. Interned: all tokens with the same tenant, client, subject, resource,
+//! scopes and exclusions share it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, GrantId, GroupSet, ResourceIndicator, ScopeSet, Subject, TenantId,
-    Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, ClientId, Exclusions, GrantId, GroupSet, ResourceIndicator, ScopeSet, Subject,
+    TenantId, Timestamp, TokenHash,
 };
 
 /// The key of an entry: a tenant and a token's hash.
@@ -31,6 +31,8 @@ pub struct Principal {
     resource: ResourceIndicator,
     /// The scopes of the token.
     scopes: ScopeSet,
+    /// What its grant leaves out of them.
+    exclusions: Exclusions,
 }
 
 impl Principal {
@@ -43,6 +45,7 @@ impl Principal {
             groups: token.groups.clone(),
             resource: token.resource.clone(),
             scopes: token.scopes.clone(),
+            exclusions: token.exclusions.clone(),
         }
     }
 
@@ -86,6 +89,12 @@ impl Principal {
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.scopes
+    }
+
+    /// Returns what the token's grant leaves out of its scopes.
+    #[must_use]
+    pub fn exclusions(&self) -> &Exclusions {
+        &self.exclusions
     }
 }
 
@@ -187,16 +196,19 @@ impl Hasher for PrefixHasher {
 pub(super) struct Principals {
     by_subject: HashMap<(TenantId, AccountId), Vec<Arc<Principal>>>,
     by_client: HashMap<(TenantId, ClientId), Vec<Arc<Principal>>>,
+    /// What principals exclude, shared by those that exclude the same.
+    exclusions: BTreeSet<Exclusions>,
 }
 
 impl Principals {
     /// Returns the shared value that equals `wanted`.
-    pub(super) fn intern(&mut self, wanted: Principal) -> Arc<Principal> {
+    pub(super) fn intern(&mut self, mut wanted: Principal) -> Arc<Principal> {
         let of_subject = self.by_subject.entry((wanted.tenant.clone(), wanted.subject.id().clone())).or_default();
         if let Some(known) = of_subject.iter().find(|p| ***p == wanted) {
             return Arc::clone(known);
         }
         let of_client = self.by_client.entry((wanted.tenant.clone(), wanted.client.clone())).or_default();
+        wanted.exclusions.share(&mut self.exclusions);
         let new = Arc::new(wanted);
         of_subject.push(Arc::clone(&new));
         of_client.push(Arc::clone(&new));
@@ -236,5 +248,6 @@ impl Principals {
             list.retain(|p| Arc::strong_count(p) > 1);
             !list.is_empty()
         });
+        self.exclusions.retain(|exclusions| !exclusions.is_unshared());
     }
 }

@@ -15,8 +15,8 @@ use mcpgate::issuer::{
 };
 use mcpgate::oauth::{
     AccountId, AuthMethod, AuthorizationCode, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
-    CodeRecord, ErrorCode, Form, Lifetime, RedirectUri, RegistrationPolicy, ResourceIndicator, ScopeSet, Subject,
-    TenantId, Timestamp, TokenKeys,
+    CodeRecord, ErrorCode, Exclusions, Form, Lifetime, RedirectUri, RegistrationPolicy, ResourceIndicator, ScopeSet,
+    Subject, TenantId, Timestamp, TokenKeys,
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AuditEvent, AuditFilter, AuditRow, Ephemeral, LinkSecret, SetupLink, Store, Update};
@@ -299,6 +299,7 @@ impl World {
             challenge: CodeChallenge::parse(Some(&challenge()), Some("S256")).ok(),
             resource: ResourceIndicator::parse(SALES).unwrap(),
             scopes: ScopeSet::parse("sales:read").unwrap(),
+            exclusions: Exclusions::default(),
             ..records::code("code", now)
         };
         let issued = self.inner().insert_code(record, page.key.hash, None, self.row()).await.unwrap();

@@ -4,9 +4,9 @@
 use super::records::{self, keys};
 use mcpgate::oauth::{
     AccessToken, AuthorizationCode, ClientId, CodeChallenge, CodeRecord, CodeRefusal, CodeRequest, CodeVerdict,
-    CodeVerifier, ErrorCode, FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh,
-    RedirectUri, RefreshClaims, RefreshRefusal, RefreshRequest, RefreshToken, RefreshVerdict, ResourceIndicator,
-    ScopeSet, Timestamp, TokenRequest, TokenResponse,
+    CodeVerifier, ErrorCode, Exclusions, FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode,
+    PresentedRefresh, RedirectUri, RefreshClaims, RefreshRefusal, RefreshRequest, RefreshToken, RefreshVerdict,
+    ResourceIndicator, ScopeSet, Timestamp, TokenRequest, TokenResponse,
 };
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -32,6 +32,7 @@ fn code() -> CodeRecord {
         challenge: CodeChallenge::from_stored(CHALLENGE),
         resource: resource("https://gw/mcp"),
         scopes: ScopeSet::parse("read").unwrap(),
+        exclusions: Exclusions::default(),
         ..records::code("code", MADE)
     }
 }

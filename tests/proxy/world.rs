@@ -236,6 +236,7 @@ impl World {
             subject: record.subject.clone(),
             resource: record.resource.clone(),
             scopes: record.scopes.clone(),
+            exclusions: record.exclusions.clone(),
             ..records::grant_of("ada", record.issued_at)
         };
         self.store

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{ClientOrigin, CodeRefusal, CodeVerifier, ResourceIndicator, TenantId};
+use mcpgate::oauth::{ClientOrigin, CodeRecord, CodeRefusal, CodeVerifier, ResourceIndicator, TenantId};
 use mcpgate::store::{AuditEvent, Change, Consent, Redemption, Store, Update};
 
 use crate::world::*;
@@ -21,6 +21,7 @@ crate::on_every_store! {
     a_double_click_makes_one_code,
     an_approval_needs_its_login_session,
     consent_is_remembered_with_the_code,
+    what_was_left_out_stays_left_out,
     revoking_a_user_takes_back_codes_not_yet_redeemed,
 }
 
@@ -97,7 +98,7 @@ async fn pk_06_the_third_wrong_verifier_kills_the_code(store: Arc<dyn Store>) {
 
 async fn a_code_without_challenge_is_never_honoured(store: Arc<dyn Store>) {
     settle(&store).await;
-    issue(&store, mcpgate::oauth::CodeRecord { challenge: None, ..code("c", START) }).await;
+    issue(&store, CodeRecord { challenge: None, ..code("c", START) }).await;
     let before = store.newest_audit().await.unwrap();
     assert_eq!(verdict(&store, redeem("c", "t", START)).await, CodeRefusal::Damaged);
     assert_eq!(store.newest_audit().await.unwrap(), before);
@@ -250,6 +251,32 @@ async fn consent_is_remembered_with_the_code(store: Arc<dyn Store>) {
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     store.insert_code(code("c", START), page.key.hash, Some(wider.clone()), issued()).await.unwrap();
     assert_eq!(find().await, Some(wider));
+}
+
+/// The code, the grant, every token of it, and the consent say what the user left out.
+async fn what_was_left_out_stays_left_out(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let left_out = exclusions();
+    let page = interaction("page", START);
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
+    let code = CodeRecord { exclusions: left_out.clone(), ..code("g", START) };
+    let consent = Consent { exclusions: left_out.clone(), ..consent(START) };
+    let issued = row(AuditEvent::CodeIssued, START);
+    store.insert_code(code, page.key.hash, Some(consent), issued).await.unwrap();
+    let remembered = store.find_consent(&consent_key()).await.unwrap().unwrap();
+    let found = store.find_code(&tenant(), &hash("g")).await.unwrap().unwrap();
+    assert_eq!((&remembered.exclusions, &found.exclusions), (&left_out, &left_out));
+
+    let Redemption::Redeemed(grant, token) = store.redeem_code(redeem("g", "t", START)).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((&grant.exclusions, &token.exclusions), (&left_out, &left_out));
+    rotated(store.rotate_refresh_token(rotate("g", 0, "t2", START.plus(HOUR))).await.unwrap());
+    let (tokens, _) = store.live_access_tokens(0, 10, START).await.unwrap();
+    assert_eq!(tokens.iter().map(|token| &token.exclusions).collect::<Vec<_>>(), [&left_out, &left_out]);
+    let token = store.find_access_token(&tenant(), &hash("t2"), START.plus(HOUR)).await.unwrap().unwrap();
+    let grant = store.find_grant(&tenant(), grant_id("g")).await.unwrap().unwrap();
+    assert_eq!((&token.exclusions, &grant.exclusions), (&left_out, &left_out));
 }
 
 async fn revoking_a_user_takes_back_codes_not_yet_redeemed(store: Arc<dyn Store>) {

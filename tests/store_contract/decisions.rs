@@ -2,7 +2,8 @@
 //! so a failure affects all of them.
 
 use mcpgate::oauth::{
-    CodeRecord, CodeRefusal, CodeVerifier, FirstUse, Grant, Lifetime, RefreshRefusal, ResourceIndicator, Subject,
+    CodeRecord, CodeRefusal, CodeVerifier, Exclusions, FirstUse, Grant, Lifetime, RefreshRefusal, ResourceIndicator,
+    Subject,
 };
 use mcpgate::store::{AuditEvent, CodeEffect, FoundCode, Issued, RedeemCode, RefreshEffect, RotateRefresh};
 use proptest::prelude::*;
@@ -19,6 +20,7 @@ fn is_within_its_grant(issued: &Issued) -> bool {
     token.grant == grant.id
         && token.generation == grant.generation
         && token.scopes.is_subset(&grant.scopes)
+        && token.exclusions == grant.exclusions
         && token.expires_at <= grant.idle_until
         && grant.idle_until <= grant.expires_at
 }
@@ -90,6 +92,7 @@ proptest! {
             subject: Subject::Person(subject("alice")),
             resource: resource(),
             scopes: scopes("read write"),
+            exclusions: Exclusions::default(),
             authenticated_at: START,
             created_at: START,
             expires_at: START.plus(Lifetime::from_secs(190_000)),

@@ -5,9 +5,9 @@
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
     AccessTokenRecord, AccountId, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
-    CodeRecord, CodeVerifier, Digest, FirstUse, Grant, GrantId, GrantType, GroupName, GroupSet, Lifetime, LoginName,
-    LoginNameHash, PresentedCode, PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet,
-    Subject, TenantId, Timestamp, TokenHash, TokenKeys,
+    CodeRecord, CodeVerifier, Digest, Exclusions, FirstUse, Grant, GrantId, GrantType, GroupName, GroupSet, Lifetime,
+    LoginName, LoginNameHash, PresentedCode, PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator,
+    ScopeSet, ScopeToken, Subject, TenantId, Timestamp, TokenHash, TokenKeys, ToolKind,
 };
 use mcpgate::store::{
     Account, AccountStatus, AuditEvent, AuditRow, Consent, ConsentKey, Ephemeral, EphemeralKey, EphemeralKind,
@@ -193,10 +193,17 @@ pub(crate) fn consent(at: Timestamp) -> Consent {
     Consent {
         key: consent_key(),
         scopes: scopes("read"),
+        exclusions: Exclusions::default(),
         client_fingerprint: hash("fingerprint"),
         given_at: at,
         expires_at: at.plus(DAY),
     }
+}
+
+/// A tool and a group of tools that a user left unticked.
+pub(crate) fn exclusions() -> Exclusions {
+    let group = (ScopeToken::parse("read").unwrap(), ToolKind::Reading);
+    Exclusions::new([group].into(), ["delete_note".into()].into()).unwrap()
 }
 
 pub(crate) fn code(name: &str, at: Timestamp) -> CodeRecord {
@@ -212,6 +219,7 @@ pub(crate) fn code(name: &str, at: Timestamp) -> CodeRecord {
         challenge: Some(challenge),
         resource: resource(),
         scopes: scopes("read write"),
+        exclusions: Exclusions::default(),
         authenticated_at: at,
         issued_at: at,
         expires_at: at.plus(MINUTE),
@@ -290,6 +298,7 @@ pub(crate) fn grant_of(name: &str, at: Timestamp) -> Grant {
         subject: Subject::Person(subject("alice")),
         resource: resource(),
         scopes: scopes("read"),
+        exclusions: Exclusions::default(),
         authenticated_at: at,
         created_at: at,
         expires_at: at.plus(HOUR),
@@ -316,6 +325,7 @@ pub(crate) fn token_of(grant: &Grant, hash: TokenHash) -> AccessTokenRecord {
         groups: GroupSet::default(),
         resource: grant.resource.clone(),
         scopes: grant.scopes.clone(),
+        exclusions: grant.exclusions.clone(),
         generation: grant.generation,
         reports_use: false,
         issued_at: grant.created_at,

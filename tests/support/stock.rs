@@ -34,6 +34,7 @@ pub(crate) async fn stocked(home: Home, count: u64) -> Home {
                 subject: like.subject.clone(),
                 resource: like.resource.clone(),
                 scopes: like.scopes.clone(),
+                exclusions: like.exclusions.clone(),
                 ..records::grant_of(name, now)
             };
             let token = records::token_of(&grant, records::hash(name));

@@ -3,8 +3,8 @@
 
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, FirstUse, Grant,
-    GrantId, GroupSet, Lifetime, RegisteredRedirects, ScopeSet,
+    AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, Exclusions, FirstUse,
+    Grant, GrantId, GroupSet, Lifetime, RegisteredRedirects, ScopeSet,
 };
 use crate::store::{AccountStatus, AuditEvent, AuditRow, GrantFilter};
 
@@ -35,6 +35,7 @@ fn grant_of(token: &AccessTokenRecord) -> Grant {
         subject: token.subject.clone(),
         resource: token.resource.clone(),
         scopes: token.scopes.clone(),
+        exclusions: token.exclusions.clone(),
         authenticated_at: token.issued_at,
         created_at: token.issued_at,
         expires_at: token.expires_at,
@@ -88,6 +89,7 @@ impl Administration {
             groups: GroupSet::default(),
             resource: upstream.resource.clone(),
             scopes,
+            exclusions: Exclusions::default(),
             generation: 0,
             reports_use: false,
             issued_at: now,

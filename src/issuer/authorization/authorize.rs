@@ -67,13 +67,13 @@ impl IssuerRequest<'_> {
             return Ok(Started { step: Step::LogIn, transaction: Some(transaction) });
         };
         let granted = self.consent_is_remembered(&asked, &session, referer).await?;
-        if prompt.none && !granted {
+        if prompt.none && granted.is_none() {
             let (rule, words) = (Rule::ConsentNeeded, "consent is needed");
             return Err(self.refuse_silently(asked, rule, words, Some(&session)).await);
         }
         let (interaction, transaction) = self.begin_transaction(Some(&asked), Some(&session)).await?;
-        if granted {
-            let location = self.issue_code_silently(&interaction, &asked, &session).await?;
+        if let Some(exclusions) = granted {
+            let location = self.issue_code_silently(&interaction, &asked, &session, exclusions).await?;
             return Ok(Started { step: Step::Redirect(location), transaction: None });
         }
         Ok(Started { step: Step::Consent, transaction: Some(transaction) })

@@ -8,8 +8,8 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::client::identity::display_name;
 use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, IssuerRequest, LoginView, View};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, Digest, DocumentSource, GrantId, GrantType,
-    OAuthError, RefusedRequest, Rule, ScopeSet, ValidatedRequest,
+    AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, Digest, DocumentSource, Exclusions, GrantId,
+    GrantType, OAuthError, RefusedRequest, Rule, ScopeSet, ValidatedRequest,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Ephemeral, EphemeralStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
@@ -18,6 +18,7 @@ use crate::telemetry::ControlEvent;
 struct Approval {
     code: AuthorizationCode,
     scopes: ScopeSet,
+    exclusions: Exclusions,
     remember: Option<Consent>,
     event: AuditEvent,
 }
@@ -53,8 +54,10 @@ impl IssuerRequest<'_> {
             }
         };
         let Some(scopes) = granted else { return self.deny(&pending.interaction, *asked, &session).await };
-        let remember = self.to_remember(&asked, &session, scopes.clone());
-        let approval = Approval { code: self.code_of(handles), scopes, remember, event: AuditEvent::ConsentGiven };
+        let exclusions = Exclusions::default();
+        let remember = self.to_remember(&asked, &session, (scopes.clone(), exclusions.clone()));
+        let code = self.code_of(handles);
+        let approval = Approval { code, scopes, exclusions, remember, event: AuditEvent::ConsentGiven };
         match self.issue_code(&pending.interaction, &asked, &session, approval).await? {
             Some(location) => Ok(location),
             None => self.decided_before(handles, &asked, &session, &decision).await,
@@ -126,16 +129,18 @@ impl IssuerRequest<'_> {
         Ok(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
     }
 
-    /// Issues a code on remembered consent.
+    /// Issues a code on remembered consent, which left `exclusions` out.
     pub(in crate::issuer) async fn issue_code_silently(
         &self,
         interaction: &Ephemeral,
         asked: &AccessRequest,
         session: &LoginSession,
+        exclusions: Exclusions,
     ) -> Result<ClientLocation, AuthorizeRejection> {
         let approval = Approval {
             code: AuthorizationCode::mint(self.services.entropy.random_32(), &self.services.keys.load()),
             scopes: asked.request.scopes().clone(),
+            exclusions,
             remember: None,
             event: AuditEvent::CodeIssued,
         };
@@ -168,6 +173,7 @@ impl IssuerRequest<'_> {
             challenge: Some(request.challenge().clone()),
             resource: request.resource().clone(),
             scopes: approval.scopes,
+            exclusions: approval.exclusions,
             authenticated_at: session.authenticated_at,
             issued_at: now,
             expires_at: now.plus(self.policy.config.tokens.code),

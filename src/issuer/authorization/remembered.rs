@@ -4,7 +4,7 @@ use super::interaction::AccessRequest;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::policy::Policy;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
-use crate::oauth::{Client, ClientOrigin, Digest, MetadataDocumentUrl, RedirectUri, ScopeSet};
+use crate::oauth::{Client, ClientOrigin, Digest, Exclusions, MetadataDocumentUrl, RedirectUri, ScopeSet};
 use crate::store::{Consent, ConsentKey, LoginSession};
 
 /// Whether consent to a request is remembered.
@@ -35,13 +35,14 @@ impl Policy {
 }
 
 impl IssuerRequest<'_> {
-    /// Returns whether this user's remembered consent covers this request. `referer` is the browser's `Referer`.
+    /// Returns what the user left out, if their remembered consent covers this request. `referer` is the browser's
+    /// `Referer`.
     pub(in crate::issuer) async fn consent_is_remembered(
         &self,
         asked: &AccessRequest,
         session: &LoginSession,
         referer: Option<&str>,
-    ) -> Result<bool, AuthorizeRejection> {
+    ) -> Result<Option<Exclusions>, AuthorizeRejection> {
         let request = &asked.request;
         let memory = self.policy.memory(asked);
         let comes_from_there = match &memory {
@@ -53,10 +54,10 @@ impl IssuerRequest<'_> {
             Memory::FromPublisher(url) => referer.is_some_and(|referer| url.is_origin_of(referer)),
         };
         if !comes_from_there || request.prompt().consent || request.prompt().login {
-            return Ok(false);
+            return Ok(None);
         }
         let found = self.services.store.find_consent(&self.consent_key(asked, session)).await;
-        let covers = |c: Consent| {
+        let covers = |c: &Consent| {
             let scopes_are_covered = if memory == Memory::Anywhere {
                 request.scopes().is_subset(&c.scopes)
             } else {
@@ -65,7 +66,7 @@ impl IssuerRequest<'_> {
             // CN-09: another name or another set of redirect URIs is another application to the user.
             scopes_are_covered && self.now() < c.expires_at && c.client_fingerprint == fingerprint(asked, &memory)
         };
-        Ok(found.or_unavailable(self).await?.is_some_and(covers))
+        Ok(found.or_unavailable(self).await?.filter(covers).map(|consent| consent.exclusions))
     }
 
     /// Returns what a user is asked to consent to.
@@ -83,7 +84,7 @@ impl IssuerRequest<'_> {
         &self,
         asked: &AccessRequest,
         session: &LoginSession,
-        scopes: ScopeSet,
+        (scopes, exclusions): (ScopeSet, Exclusions),
     ) -> Option<Consent> {
         let memory = self.policy.memory(asked);
         if memory == Memory::Never {
@@ -93,6 +94,7 @@ impl IssuerRequest<'_> {
         Some(Consent {
             key: self.consent_key(asked, session),
             scopes,
+            exclusions,
             client_fingerprint: fingerprint(asked, &memory),
             given_at: now,
             // For as long as the grant itself can live, so that the user is asked at least as often as the access ends.

@@ -162,8 +162,8 @@ impl IssuerRequest<'_> {
         self.bind(&pending.interaction, session).await?;
         // The `Referer` is not known at this step, which may cost the user, who has just entered a password, one more
         // page.
-        if self.consent_is_remembered(asked, session, None).await? {
-            let location = self.issue_code_silently(&pending.interaction, asked, session).await?;
+        if let Some(exclusions) = self.consent_is_remembered(asked, session, None).await? {
+            let location = self.issue_code_silently(&pending.interaction, asked, session, exclusions).await?;
             return Ok(Step::Redirect(location));
         }
         Ok(Step::Consent)

@@ -12,11 +12,12 @@ use std::process::Command;
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge,
-    DocumentSource, Grant, Subject,
+    AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, CodeRecord,
+    DocumentAge, DocumentSource, Grant, Subject,
 };
 use mcpgate::store::{
-    AuditEvent, Ephemeral, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink, Source, Store,
+    AuditEvent, Consent, Ephemeral, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink, Source,
+    Store,
 };
 use rusqlite::Connection;
 
@@ -140,6 +141,12 @@ async fn fill_grants(store: &Arc<dyn Store>) {
         .insert_code(code("c", START), page.key.hash, Some(consent(START)), audit(AuditEvent::CodeIssued))
         .await
         .unwrap();
+    let page = interaction("consented in part", START);
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
+    let in_part = CodeRecord { exclusions: exclusions(), ..code("in part", START) };
+    let remembered = Consent { exclusions: exclusions(), ..consent(START) };
+    store.insert_code(in_part, page.key.hash, Some(remembered), audit(AuditEvent::CodeIssued)).await.unwrap();
+    store.redeem_code(redeem("in part", "in part token", START)).await.unwrap();
     store.put_ephemeral(interaction("waiting", START), PENDING).await.unwrap();
     let source = Source { host: [198, 51, 100, 7].into(), site: [198, 51, 100, 0].into() };
     store.put_ephemeral(Ephemeral { source, ..interaction("from somewhere", START) }, PENDING).await.unwrap();

@@ -16,7 +16,7 @@ const METHOD: &str = "S256";
 
 const SELECT: &str = "SELECT k.no, k.client_no, k.account_no, c.status = 'enabled' AND a.status = 'enabled',
         g.no IS NOT NULL AND g.revoked_at IS NULL, k.challenge_method, k.hash, k.tenant, k.grant_id, c.client_id, a.subject, k.redirect_uri, k.redirect_was_sent,
-        k.challenge, k.resource, k.scopes, k.authenticated_at, k.issued_at, k.expires_at, k.used_at, k.failures, k.seal
+        k.challenge, k.resource, k.scopes, k.exclusions, k.authenticated_at, k.issued_at, k.expires_at, k.used_at, k.failures, k.seal
     FROM code k JOIN client c ON c.no = k.client_no JOIN account a ON a.no = k.account_no
         LEFT JOIN grants g ON g.no = k.grant_no";
 
@@ -43,6 +43,7 @@ fn read(c: &mut Columns<'_>) -> Result<CodeRow> {
         challenge: c.optional_text()?.and_then(CodeChallenge::from_stored).filter(|_| method_is_known),
         resource: c.resource()?,
         scopes: c.scopes()?,
+        exclusions: c.exclusions()?,
         authenticated_at: c.moment()?,
         issued_at: c.moment()?,
         expires_at: c.moment()?,
@@ -109,8 +110,9 @@ pub(crate) fn insert(
     execute_once(
         db,
         "INSERT INTO code (tenant, hash, grant_id, client_no, account_no, redirect_uri, redirect_was_sent, challenge,
-             challenge_method, resource, scopes, authenticated_at, issued_at, expires_at, used_at, failures, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             challenge_method, resource, scopes, exclusions, authenticated_at, issued_at, expires_at, used_at, failures,
+             seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             code.tenant,
             code.hash,
@@ -123,6 +125,7 @@ pub(crate) fn insert(
             METHOD,
             code.resource,
             code.scopes,
+            code.exclusions.to_stored(),
             code.authenticated_at,
             code.issued_at,
             code.expires_at,

@@ -10,7 +10,7 @@ use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
-        g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
+        g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.exclusions, g.authenticated_at, g.created_at, g.expires_at,
         g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
         g.last_used_at, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
@@ -33,6 +33,7 @@ fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
         subject: c.subject()?,
         resource: c.resource()?,
         scopes: c.scopes()?,
+        exclusions: c.exclusions()?,
         authenticated_at: c.moment()?,
         created_at: c.moment()?,
         expires_at: c.moment()?,
@@ -84,9 +85,9 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
 pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no: i64) -> Result<i64> {
     execute_once(
         db,
-        "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, authenticated_at, created_at,
+        "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, exclusions, authenticated_at, created_at,
              expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             grant.tenant,
             grant.id,
@@ -94,6 +95,7 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
             account_no,
             grant.resource,
             grant.scopes,
+            grant.exclusions.to_stored(),
             grant.authenticated_at,
             grant.created_at,
             grant.expires_at,

@@ -4,8 +4,8 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Params, Row, ToSql};
 
 use crate::oauth::{
-    AccountId, ClientId, Digest, GrantId, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet, Subject,
-    TenantId, Timestamp,
+    AccountId, ClientId, Digest, Exclusions, GrantId, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet,
+    Subject, TenantId, Timestamp,
 };
 use crate::store::{Result, StoreError};
 
@@ -190,6 +190,11 @@ impl<'r> Columns<'r> {
 
     pub(crate) fn scopes(&mut self) -> Result<ScopeSet> {
         self.word(ScopeSet::from_stored)
+    }
+
+    pub(crate) fn exclusions(&mut self) -> Result<Exclusions> {
+        let Some(text) = self.optional_text()? else { return Ok(Exclusions::default()) };
+        Exclusions::parse(text).ok_or_else(|| self.damaged("exclusions"))
     }
 }
 

@@ -5,8 +5,8 @@
 use super::row::storable;
 use super::words::{origin_word, step_word};
 use crate::oauth::{
-    AccessTokenRecord, AccountId, Client, CodeRecord, DocumentSource, FirstUse, Grant, GrantId, GroupName, Subject,
-    TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, Client, CodeRecord, DocumentSource, Exclusions, FirstUse, Grant, GrantId, GroupName,
+    Subject, TenantId, Timestamp, TokenHash,
 };
 use crate::store::{Account, AccountStatus, Consent, Ephemeral, LoginSession, Result, SetupLink, Source, StoreError};
 
@@ -91,6 +91,13 @@ impl Fields {
     fn subject(self, subject: &Subject) -> Self {
         let account = self.text(subject.as_str());
         if subject.is_person() { account } else { account.text(subject.kind()) }
+    }
+    /// Adds exclusions. None add nothing, so that rows sealed before they were stored keep their seal.
+    fn exclusions(self, exclusions: &Exclusions) -> Self {
+        match exclusions.to_stored() {
+            Some(text) => self.text("exclusions").text(&text),
+            None => self,
+        }
     }
     fn finish(self) -> u32 {
         self.0.finalize()
@@ -193,6 +200,7 @@ impl Sealed for Consent {
             .bytes(self.client_fingerprint.as_bytes())
             .at(self.given_at)
             .at(self.expires_at)
+            .exclusions(&self.exclusions)
             .finish()
     }
 }
@@ -216,6 +224,7 @@ impl Sealed for Grant {
             .optional_at(self.revoked_at)
             .first_use(self.first_use)
             .at_if(self.retried_at)
+            .exclusions(&self.exclusions)
             .finish()
     }
 }
@@ -238,6 +247,7 @@ impl Sealed for CodeRecord {
             .at(self.expires_at)
             .optional_at(self.used_at)
             .number(self.failures.into())
+            .exclusions(&self.exclusions)
             .finish()
     }
 }
@@ -255,6 +265,7 @@ impl Sealed for AccessTokenRecord {
             .at(self.issued_at)
             .at(self.expires_at)
             .generation(self.generation)
+            .exclusions(&self.exclusions)
             .finish()
     }
 }

@@ -12,7 +12,8 @@ const SELECT: &str = "SELECT s.hash, s.tenant, a.subject, s.authenticated_at, s.
         a.status = 'enabled'
     FROM login_session s JOIN account a ON a.no = s.account_no";
 
-const SELECT_CONSENT: &str = "SELECT o.tenant, a.subject, c.client_id, o.resource, o.scopes, o.client_fingerprint,
+const SELECT_CONSENT: &str =
+    "SELECT o.tenant, a.subject, c.client_id, o.resource, o.scopes, o.exclusions, o.client_fingerprint,
         o.given_at, o.expires_at, o.seal
     FROM consent o JOIN account a ON a.no = o.account_no JOIN client c ON c.no = o.client_no";
 
@@ -38,6 +39,7 @@ fn read_consent(c: &mut Columns<'_>) -> Result<Consent> {
     let consent = Consent {
         key: ConsentKey { tenant: c.tenant()?, subject: c.account()?, client: c.client()?, resource: c.resource()? },
         scopes: c.scopes()?,
+        exclusions: c.exclusions()?,
         client_fingerprint: c.hash()?,
         given_at: c.moment()?,
         expires_at: c.moment()?,
@@ -121,15 +123,16 @@ pub(super) fn move_uses_back(db: &Connection, latest: Timestamp, now: Timestamp)
 pub(super) fn put_consent(db: &Connection, consent: &Consent, client_no: i64, account_no: i64) -> Result<()> {
     execute_once(
         db,
-        "INSERT OR REPLACE INTO consent (account_no, client_no, resource, tenant, scopes, client_fingerprint, given_at,
-             expires_at, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT OR REPLACE INTO consent (account_no, client_no, resource, tenant, scopes, exclusions, client_fingerprint,
+             given_at, expires_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             account_no,
             client_no,
             consent.key.resource,
             consent.key.tenant,
             consent.scopes,
+            consent.exclusions.to_stored(),
             consent.client_fingerprint,
             consent.given_at,
             consent.expires_at,

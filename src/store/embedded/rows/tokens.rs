@@ -11,7 +11,7 @@ use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, limits};
 
 /// The columns of a token. `CROSS JOIN` fixes the join order: from the token to its grant, client and account.
 const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.kind, a.name, g.resource,
-        coalesce(t.scopes, g.scopes), t.generation,
+        coalesce(t.scopes, g.scopes), g.exclusions, t.generation,
         t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
         t.issued_at, t.expires_at, t.seal,
         (SELECT group_concat(m.name || ' ' || m.seal) FROM group_member m WHERE m.account_no = a.no)
@@ -33,6 +33,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
         groups: GroupSet::default(),
         resource: c.resource()?,
         scopes: c.scopes()?,
+        exclusions: c.exclusions()?,
         generation: c.small()?,
         reports_use: c.flag()?,
         issued_at: c.moment()?,
