@@ -4,6 +4,7 @@
 //! not know tools, results or sessions, and never translates between revisions: that is up to the upstream. It uses
 //! only `strict_json`. Start at [`ProtocolVersion`], then [`Envelope::read`].
 
+mod answer;
 mod envelope;
 mod envelope_reader;
 mod headers;
@@ -11,6 +12,7 @@ mod reads;
 mod refusal;
 mod version;
 
+pub use answer::{AnswerFault, AnswerReader, LONGEST_SIGN, Offer, Rewritten, may_change, may_list};
 pub use envelope::{Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, Visitor};
 
 /// Returns how many leading bytes are plain string content: no quote, escape or control character.
-pub(super) fn plain(bytes: &[u8]) -> usize {
+pub(crate) fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = ONES << 7;
     // The highest bit of each byte says whether the byte is below `limit`; bits after the first such byte may be wrong.

@@ -8,7 +8,7 @@ mod json_string;
 mod member_names;
 mod walk;
 
-pub(crate) use json_string::{text, unescape};
+pub(crate) use json_string::{plain, text, unescape};
 pub(crate) use walk::{JsonFault, Token, Walk, WalkStep};
 
 /// Checks that a text is one JSON value without repeated names, with at most `depth` levels.

@@ -137,6 +137,13 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Returns where the last token ends.
+    pub(crate) fn end_of_token(&self) -> usize {
+        // The separator after a token may have been passed already, and no token ends with one.
+        let last = self.at.checked_sub(1).and_then(|last| self.text.as_bytes().get(last));
+        if matches!(last, Some(b',' | b':')) { self.at - 1 } else { self.at }
+    }
+
     fn end_long(&mut self, long: Long, raw: &'a str) -> Result<Token<'a>, JsonFault> {
         if !matches!(long, Long::String { is_name: true }) {
             self.expects = self.after_value();

@@ -1,0 +1,32 @@
+//! Answers of a server, rewritten for one caller: lists without the entries that it may not use, capabilities without
+//! those of which it may use no method, `Unknown tool` in one form.
+//!
+//! Decided by the shape of an answer and not by what was asked: a resumed stream carries answers to earlier requests,
+//! and a server may mix up two requests with the same id. Everything else stays byte for byte. Start at
+//! [`AnswerReader`].
+
+mod cut;
+mod reader;
+mod scan;
+mod unknown_tool;
+
+pub use reader::{AnswerFault, AnswerReader, Rewritten};
+pub use scan::{LONGEST_SIGN, may_change, may_list};
+
+/// What an answer offers to the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer<'a> {
+    /// A tool, by its name.
+    Tool(&'a str),
+    /// A prompt, by its name.
+    Prompt(&'a str),
+    /// A resource, by its URI.
+    Resource(&'a str),
+    /// A template of resources, by its URI template.
+    Template(&'a str),
+    /// A capability of the server, by its name.
+    Capability(&'a str),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,371 @@
+//! `AnswerReader`: reads the messages of an answer, and decides what is left out.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::Offer;
+use super::cut::Cut;
+use super::unknown_tool;
+use crate::strict_json::{JsonFault, Token, Walk, WalkStep, text, unescape};
+
+/// Why an answer cannot be read.
+pub type AnswerFault = &'static str;
+
+/// What became of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rewritten {
+    /// It stays as it is.
+    Unchanged,
+    /// It changes to this.
+    Changed(Vec<u8>),
+    /// It is one message, which said that a tool is unknown, and now does so in the gateway's words.
+    UnknownTool(Vec<u8>),
+}
+
+/// Reads an answer (a message or a batch) in pieces, so that a large one does not keep others waiting.
+#[derive(Debug)]
+pub struct AnswerReader<'a, F> {
+    text: &'a str,
+    walk: Walk<'a>,
+    shows: F,
+    within: Within,
+    /// How many open objects and arrays are irrelevant.
+    below: u32,
+    member: Member,
+    /// The elements of the current list, or the members of the current capabilities.
+    cut: Cut,
+    /// Where the current one of them began.
+    element: usize,
+    in_batch: bool,
+    message: Message<'a>,
+    edits: Vec<Edit>,
+    unknown_tools: usize,
+}
+
+/// Bytes that are replaced, and by what.
+type Edit = (Range<usize>, Cow<'static, str>);
+
+/// The innermost open object or array that is relevant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Outside,
+    Batch,
+    Message,
+    Error,
+    Result,
+    Capabilities,
+    List(List),
+    Entry(List),
+    Content,
+    Block,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum List {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+/// The member whose value comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Result,
+    Error,
+    List(List),
+    Capabilities,
+    /// Which only the answers to `initialize` and `server/discover` have.
+    Versions,
+    CacheScope,
+    IsError,
+    Content,
+    /// What an entry is called by.
+    Name,
+    /// The words of an error or of a block of content.
+    Words,
+    /// An irrelevant member, or none.
+    Other,
+}
+
+/// What is known of the current message.
+#[derive(Debug, Default)]
+struct Message<'a> {
+    /// How many edits there were before it.
+    edits_before: usize,
+    /// Where its `result` or `error` begins, with the name.
+    outcome: usize,
+    /// The raw name of the current entry or capability.
+    name: Option<&'a str>,
+    has_versions: bool,
+    /// The edits of its capabilities, which only count for answers with versions.
+    capabilities: Vec<Edit>,
+    is_error: bool,
+    blocks: usize,
+    words: Option<&'a str>,
+}
+
+impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
+    /// Begins to read an answer. `shows` says whether the caller may use what it offers.
+    ///
+    /// # Errors
+    /// It is not UTF-8.
+    pub fn new(answer: &'a [u8], shows: F) -> Result<Self, AnswerFault> {
+        let text = std::str::from_utf8(answer).map_err(|_| "it is not UTF-8")?;
+        Ok(Self {
+            text,
+            walk: Walk::new(text),
+            shows,
+            within: Within::Outside,
+            below: 0,
+            member: Member::Other,
+            cut: Cut::default(),
+            element: 0,
+            in_batch: false,
+            message: Message::default(),
+            edits: Vec::new(),
+            unknown_tools: 0,
+        })
+    }
+
+    /// Reads all of an answer.
+    ///
+    /// # Errors
+    /// As [`AnswerReader::step`].
+    pub fn read(mut self) -> Result<Rewritten, AnswerFault> {
+        loop {
+            if let Some(read) = self.step(usize::MAX) {
+                return read;
+            }
+        }
+    }
+
+    /// Continues for an amount of `work`, measured in bytes of a plain string. Returns what became of the answer when
+    /// it has ended; must not be called again after that.
+    ///
+    /// # Errors
+    /// Two programs might read the answer differently: it is not JSON, or a member occurs twice in it.
+    pub fn step(&mut self, mut work: usize) -> Option<Result<Rewritten, AnswerFault>> {
+        loop {
+            match self.walk.next(&mut work) {
+                Ok(WalkStep::Token(token)) => self.take(&token),
+                Ok(WalkStep::Paused) => return None,
+                Ok(WalkStep::End) => return Some(Ok(self.finish())),
+                Err(JsonFault::NotJson) => return Some(Err("it is not JSON")),
+                Err(JsonFault::Rule(rule)) => return Some(Err(rule)),
+            }
+        }
+    }
+
+    fn take(&mut self, token: &Token<'a>) {
+        match (token, self.below) {
+            (Token::Object | Token::Array, 0) => self.open(*token == Token::Object),
+            (Token::Object | Token::Array, _) => self.below += 1,
+            (Token::Close, 0) => self.close(),
+            (Token::Close, 1) => {
+                self.below = 0;
+                self.end_value(None);
+            }
+            (Token::Close, _) => self.below -= 1,
+            (Token::Name(raw, is_escaped), 0) => {
+                self.member = self.within.member(&unescape(raw, *is_escaped).unwrap_or_default());
+                let begin = self.walk.end_of_token() - raw.len();
+                match self.within {
+                    Within::Message => self.message.outcome = begin,
+                    Within::Capabilities => (self.element, self.message.name) = (begin, Some(*raw)),
+                    Within::Outside
+                    | Within::Batch
+                    | Within::Error
+                    | Within::Result
+                    | Within::List(_)
+                    | Within::Entry(_)
+                    | Within::Content
+                    | Within::Block => {}
+                }
+            }
+            (Token::Scalar(raw), 0) => {
+                if matches!(self.within, Within::List(_)) {
+                    self.element = self.walk.end_of_token() - raw.len();
+                }
+                self.end_value(Some(raw));
+            }
+            (Token::Name(..) | Token::Scalar(_), _) => {}
+        }
+    }
+
+    /// An object or array begins.
+    fn open(&mut self, is_object: bool) {
+        if matches!(self.within, Within::List(_)) {
+            self.element = self.walk.end_of_token() - 1;
+        }
+        self.within = match (self.within, self.member, is_object) {
+            (Within::Outside | Within::Batch, _, true) => {
+                self.message = Message { edits_before: self.edits.len(), ..Message::default() };
+                Within::Message
+            }
+            (Within::Outside, _, false) => {
+                self.in_batch = true;
+                Within::Batch
+            }
+            (Within::Message, Member::Result, true) => Within::Result,
+            (Within::Message, Member::Error, true) => Within::Error,
+            (Within::Result, Member::List(list), false) => {
+                self.cut = Cut::default();
+                Within::List(list)
+            }
+            (Within::Result, Member::Capabilities, true) => {
+                self.cut = Cut::default();
+                Within::Capabilities
+            }
+            (Within::Result, Member::Content, false) => Within::Content,
+            (Within::List(list), _, true) => {
+                self.message.name = None;
+                Within::Entry(list)
+            }
+            (Within::Content, _, true) => {
+                self.message.blocks += 1;
+                Within::Block
+            }
+            (within, ..) => {
+                self.below = 1;
+                within
+            }
+        };
+    }
+
+    /// A relevant object or array ends.
+    fn close(&mut self) {
+        self.within = match self.within {
+            Within::Entry(list) => {
+                let name = self.message.name.and_then(text);
+                let stays = name.is_some_and(|name| (self.shows)(list.offer(&name)));
+                self.end_element(stays);
+                Within::List(list)
+            }
+            Within::List(_) => {
+                let gone = std::mem::take(&mut self.cut).end();
+                self.edits.extend(gone.map(|range| (range, Cow::Borrowed(""))));
+                Within::Result
+            }
+            Within::Capabilities => {
+                let gone = std::mem::take(&mut self.cut).end();
+                self.message.capabilities.extend(gone.map(|range| (range, Cow::Borrowed(""))));
+                Within::Result
+            }
+            Within::Block => Within::Content,
+            Within::Content => Within::Result,
+            Within::Result => {
+                if self.message.has_versions {
+                    self.edits.append(&mut self.message.capabilities);
+                }
+                if self.message.is_error && self.message.blocks == 1 {
+                    self.note_unknown_tool();
+                }
+                Within::Message
+            }
+            Within::Error => {
+                self.note_unknown_tool();
+                Within::Message
+            }
+            Within::Message if self.in_batch => Within::Batch,
+            Within::Message | Within::Batch | Within::Outside => Within::Outside,
+        };
+    }
+
+    /// A value ends that is a scalar, or irrelevant itself.
+    fn end_value(&mut self, scalar: Option<&'a str>) {
+        match (self.within, self.member) {
+            (Within::List(_), _) => self.end_element(false),
+            (Within::Capabilities, _) => {
+                let name = self.message.name.and_then(text);
+                let stays = name.is_none_or(|name| (self.shows)(Offer::Capability(&name)));
+                self.end_element(stays);
+            }
+            (Within::Content, _) => self.message.blocks += 1,
+            (Within::Entry(_), Member::Name) => self.message.name = scalar.filter(|raw| raw.starts_with('"')),
+            (Within::Error | Within::Block, Member::Words) => self.message.words = scalar,
+            (Within::Result, Member::Versions) => self.message.has_versions = true,
+            (Within::Result, Member::IsError) => self.message.is_error = scalar == Some("true"),
+            (Within::Result, Member::CacheScope) => {
+                let end = self.walk.end_of_token();
+                if let Some(raw) = scalar.filter(|raw| text(raw).as_deref() != Some("private")) {
+                    self.edits.push((end - raw.len()..end, Cow::Borrowed("\"private\"")));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end_element(&mut self, stays: bool) {
+        let gone = self.cut.next(self.element..self.walk.end_of_token(), stays);
+        let of_capabilities = self.within == Within::Capabilities;
+        let edits = if of_capabilities { &mut self.message.capabilities } else { &mut self.edits };
+        edits.extend(gone.map(|range| (range, Cow::Borrowed(""))));
+    }
+
+    /// Replaces the result or error that ends, if it says that a tool is unknown.
+    fn note_unknown_tool(&mut self) {
+        let words = self.message.words.filter(|raw| raw.starts_with('"')).and_then(text);
+        if let Some(name) = words.as_deref().and_then(unknown_tool::named) {
+            self.edits.truncate(self.message.edits_before);
+            let outcome = format!("\"error\":{}", unknown_tool::error(name));
+            self.edits.push((self.message.outcome..self.walk.end_of_token(), outcome.into()));
+            self.unknown_tools += 1;
+        }
+    }
+
+    fn finish(&mut self) -> Rewritten {
+        let mut edits = std::mem::take(&mut self.edits);
+        if edits.is_empty() {
+            return Rewritten::Unchanged;
+        }
+        // The members of a result come in any order.
+        edits.sort_by_key(|(range, _)| range.start);
+        let (mut answer, mut at) = (Vec::with_capacity(self.text.len()), 0);
+        for (range, text) in &edits {
+            answer.extend_from_slice(self.text.get(at..range.start).unwrap_or_default().as_bytes());
+            answer.extend_from_slice(text.as_bytes());
+            at = range.end;
+        }
+        answer.extend_from_slice(self.text.get(at..).unwrap_or_default().as_bytes());
+        if self.unknown_tools == 1 && !self.in_batch {
+            Rewritten::UnknownTool(answer)
+        } else {
+            Rewritten::Changed(answer)
+        }
+    }
+}
+
+impl List {
+    fn offer(self, name: &str) -> Offer<'_> {
+        match self {
+            Self::Tools => Offer::Tool(name),
+            Self::Prompts => Offer::Prompt(name),
+            Self::Resources => Offer::Resource(name),
+            Self::Templates => Offer::Template(name),
+        }
+    }
+}
+
+impl Within {
+    fn member(self, name: &[u8]) -> Member {
+        match (self, name) {
+            (Self::Message, b"result") => Member::Result,
+            (Self::Message, b"error") => Member::Error,
+            (Self::Result, b"tools") => Member::List(List::Tools),
+            (Self::Result, b"prompts") => Member::List(List::Prompts),
+            (Self::Result, b"resources") => Member::List(List::Resources),
+            (Self::Result, b"resourceTemplates") => Member::List(List::Templates),
+            (Self::Result, b"capabilities") => Member::Capabilities,
+            (Self::Result, b"protocolVersion" | b"supportedVersions") => Member::Versions,
+            (Self::Result, b"cacheScope") => Member::CacheScope,
+            (Self::Result, b"isError") => Member::IsError,
+            (Self::Result, b"content") => Member::Content,
+            (Self::Entry(List::Tools | List::Prompts), b"name")
+            | (Self::Entry(List::Resources), b"uri")
+            | (Self::Entry(List::Templates), b"uriTemplate") => Member::Name,
+            (Self::Error, b"message") | (Self::Block, b"text") => Member::Words,
+            _ => Member::Other,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What is left out of answers, and what stays.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{AnswerReader, Offer, Rewritten, may_change, may_list};
+
+/// What the caller of these tests may not use begins with `no`.
+fn shows(offer: Offer<'_>) -> bool {
+    let (Offer::Tool(name)
+    | Offer::Prompt(name)
+    | Offer::Resource(name)
+    | Offer::Template(name)
+    | Offer::Capability(name)) = offer;
+    !name.starts_with("no")
+}
+
+/// Rewrites an answer, in pieces too.
+fn rewrite(answer: &str) -> Result<Rewritten, &'static str> {
+    let whole = AnswerReader::new(answer.as_bytes(), shows).and_then(AnswerReader::read);
+    for work in [1, 7, 100] {
+        let mut reader = AnswerReader::new(answer.as_bytes(), shows).unwrap();
+        let read = std::iter::repeat_with(|| reader.step(work)).flatten().next().unwrap();
+        assert_eq!(read, whole, "{answer}");
+    }
+    // What the search passes over must be what reading does not change.
+    assert!(may_change(answer.as_bytes()) || whole == Ok(Rewritten::Unchanged) || whole.is_err(), "{answer}");
+    whole
+}
+
+fn changed(answer: &str) -> String {
+    match rewrite(answer).unwrap() {
+        Rewritten::Unchanged => answer.to_owned(),
+        Rewritten::Changed(text) | Rewritten::UnknownTool(text) => String::from_utf8(text).unwrap(),
+    }
+}
+
+fn result(result: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#)
+}
+
+#[test]
+fn entries_go_with_one_comma_each_and_the_rest_stays() {
+    for (list, left) in [
+        (r#"[{"name":"a"},{"name":"no"},{"name":"b"}]"#, r#"[{"name":"a"},{"name":"b"}]"#),
+        (r#"[ {"name":"no"} , {"name":"b"} ]"#, r#"[ {"name":"b"} ]"#),
+        (r#"[ {"name":"a"} , {"name":"no"} , {"name":"no2"} ]"#, r#"[ {"name":"a"} ]"#),
+        (r#"[ {"name":"no"} , {"name":"no"} ]"#, "[  ]"),
+        (r#"[{"x":{"name":"a"}},1,["name"],"a",{"name":7},{"name":"\ud800"}]"#, "[]"),
+        (r#"[{"\u006eame":"\u006eo"},{"n\u0061me":"\u0061"}]"#, r#"[{"n\u0061me":"\u0061"}]"#),
+        (r#"[{"name":"a","x":[{"name":"no"}],"uri":"no"}]"#, r#"[{"name":"a","x":[{"name":"no"}],"uri":"no"}]"#),
+        ("[]", "[]"),
+    ] {
+        for name in ["tools", "prompts", "t\\u006fols"] {
+            let around = |list: &str| result(&format!("{{\"x\" : 1.50, \"{name}\": {list},\n \"nextCursor\":\"c\"}}"));
+            assert_eq!(changed(&around(list)), around(left));
+        }
+    }
+    for (name, key) in [("resources", "uri"), ("resourceTemplates", "uriTemplate")] {
+        let list = |entries: &str| result(&format!(r#"{{"{name}":[{entries}]}}"#));
+        let (good, bad) = (format!(r#"{{"name":"no","{key}":"a"}}"#), format!(r#"{{"{key}":"no:","name":"a"}}"#));
+        assert_eq!(changed(&list(&format!("{bad},{good},{bad}"))), list(&good));
+    }
+}
+
+#[test]
+fn only_what_is_directly_in_a_result_is_a_list() {
+    for answer in [
+        r#"{"jsonrpc":"2.0","method":"x","params":{"tools":[{"name":"no"}]}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"tools":[{"name":"no"}],"result":{}}"#,
+        r#"[{"tools":[{"name":"no"}]},5]"#,
+        r#""tools""#,
+    ] {
+        assert_eq!(rewrite(answer), Ok(Rewritten::Unchanged), "{answer}");
+    }
+    for inner in [
+        r#"{"structuredContent":{"tools":[{"name":"no"}]}}"#,
+        r#"{"content":[{"type":"text","text":"{\"tools\":[{\"name\":\"no\"}]}","tools":[{"name":"no"}]}]}"#,
+        r#"{"tools":{"name":"no"}}"#,
+        r#"[{"tools":[{"name":"no"}]}]"#,
+        r#"{"capabilities":{"no":{}}}"#,
+    ] {
+        assert_eq!(rewrite(&result(inner)), Ok(Rewritten::Unchanged), "{inner}");
+    }
+}
+
+#[test]
+fn every_message_of_a_batch_is_rewritten() {
+    let one = |list: &str| result(&format!(r#"{{"tools":{list}}}"#));
+    let batch = |list: &str| format!("[{}, {} ,{}]", one(list), result("{}"), one(list));
+    assert_eq!(changed(&batch(r#"[{"name":"no"},{"name":"a"}]"#)), batch(r#"[{"name":"a"}]"#));
+}
+
+#[test]
+fn capabilities_go_where_versions_are_and_a_cache_is_private() {
+    let begin = |capabilities: &str, scope: &str| {
+        result(&format!(
+            r#"{{"cacheScope":{scope},"capabilities":{{{capabilities}}},"supportedVersions":["2026-07-28"],"ttlMs":1}}"#
+        ))
+    };
+    assert_eq!(
+        changed(&begin(r#""nothing": {"listChanged":true}, "tools":{}, "no": 1"#, "\"public\"")),
+        begin(r#""tools":{}"#, "\"private\"")
+    );
+    let initialize = |capabilities: &str| {
+        result(&format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"serverInfo":{{}}}}"#))
+    };
+    assert_eq!(changed(&initialize(r#"{"no":{}}"#)), initialize("{}"));
+    assert_eq!(rewrite(&begin(r#""tools":{}"#, "\"private\"")), Ok(Rewritten::Unchanged));
+}
+
+#[test]
+fn an_unknown_tool_is_told_in_one_form() {
+    let ours = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Unknown tool: add"}}"#;
+    for answer in [
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Tool add not found","data":{"cacheScope":1}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"isError":true,"content":[{"type":"text","text":"Unknown tool: add"}]}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"text":"Unknown tool: add"}],"cacheScope":"public","isError":true}}"#,
+    ] {
+        assert_eq!(rewrite(answer), Ok(Rewritten::UnknownTool(ours.into())), "{answer}");
+    }
+    assert_eq!(
+        changed(&format!("[{ours},{}]", ours.replace("Unknown tool: add", "Tool add not found"))),
+        format!("[{ours},{ours}]")
+    );
+    for answer in [
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Tool add failed"}}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":7}}"#.to_owned(),
+        result(r#"{"isError":false,"content":[{"type":"text","text":"Unknown tool: add"}]}"#),
+        result(r#"{"isError":true,"content":[{"type":"text","text":"Unknown tool: add"},{"type":"text","text":""}]}"#),
+    ] {
+        assert_eq!(rewrite(&answer), Ok(Rewritten::Unchanged), "{answer}");
+    }
+}
+
+#[test]
+fn what_two_programs_might_read_differently_is_not_read() {
+    for answer in [
+        result(r#"{"tools":[],"tools":[{"name":"no"}]}"#),
+        result(r#"{"tools":[],"\u0074ools":[{"name":"no"}]}"#),
+        result(r#"{"tools":[{"name":"a","name":"no"}]}"#),
+        result(r#"{"tools":[{"name":"a"}"#),
+        format!("\u{feff}{}", result(r#"{"tools":[]}"#)),
+        format!("{} {{}}", result(r#"{"tools":[]}"#)),
+    ] {
+        assert!(rewrite(&answer).is_err() && may_list(answer.as_bytes()), "{answer}");
+    }
+    let utf16: Vec<u8> = result(r#"{"tools":[]}"#).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(may_list(&utf16) && AnswerReader::new(&utf16, shows).and_then(AnswerReader::read).is_err());
+    assert!(AnswerReader::new(b"\xff", shows).is_err());
+}
+
+#[test]
+fn the_search_passes_over_ordinary_answers() {
+    for inner in [
+        r#"{"content":[{"type":"text","text":"the \"tools\" \\u0074ools \n"}],"isError":false}"#,
+        r#"{"contents":[{"uri":"file:///a","text":"caf\u00e9 \u0060 tools"}]}"#,
+        "{}",
+    ] {
+        assert!(!may_change(result(inner).as_bytes()), "{inner}");
+    }
+    assert!(may_change(br#"{"result":{"isError" : true}}"#) && may_change(br#"{"error":{}}"#));
+    assert!(!may_list(br#"{"error":{"capabilities":{}}}"#));
+}
+
+#[test]
+fn reading_takes_linear_time() {
+    let entry = format!(r#"{{"name":"no","x":"{}"}}"#, "y".repeat(200));
+    let list = result(&format!(r#"{{"tools":[{}]}}"#, vec![entry; 20_000].join(",")));
+    let begun = std::time::Instant::now();
+    assert_eq!(
+        AnswerReader::new(list.as_bytes(), shows).unwrap().read(),
+        Ok(Rewritten::Changed(result(r#"{"tools":[]}"#).into()))
+    );
+    // Tens of milliseconds; in quadratic time, many minutes.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+/// An entry, and whether it stays.
+fn any_entry() -> impl Strategy<Value = (Value, bool)> {
+    let name = prop_oneof!["[a-m]{1,3}", "no[a-z]{0,2}", "é\"\\\\[a-c]"];
+    (name, any::<u8>(), any::<bool>()).prop_map(|(name, more, named)| {
+        let stays = named && !name.starts_with("no");
+        let key = if named { "name" } else { "title" };
+        (json!({"a": more, key: name, "inputSchema": {"tools": [{"name": "no"}], "x": [more, null]}}), stays)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+    #[test]
+    fn a_list_is_left_with_what_the_caller_may_use(
+        entries in prop::collection::vec(any_entry(), 0..8),
+        pretty in any::<bool>(),
+        cursor in any::<bool>(),
+    ) {
+        let answer = |entries: Vec<Value>| {
+            let mut answer = json!({"jsonrpc": "2.0", "id": "x", "result": {"_meta": {"y": 1}, "tools": entries}});
+            if cursor {
+                answer["result"]["nextCursor"] = "c".into();
+            }
+            answer
+        };
+        let text = |value: &Value| if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+        let all = text(&answer(entries.iter().map(|(entry, _)| entry.clone()).collect())).unwrap();
+        let left = answer(entries.iter().filter(|(_, stays)| *stays).map(|(entry, _)| entry.clone()).collect());
+        let read: Value = serde_json::from_str(&changed(&all)).unwrap();
+        prop_assert_eq!(&read, &left);
+        let is_empty = left["result"]["tools"].as_array().unwrap().is_empty();
+        if !is_empty || entries.is_empty() {
+            prop_assert_eq!(changed(&all), text(&left).unwrap());
+        }
+    }
+}
