@@ -278,8 +278,8 @@ table! {
         /// (`"tools/call:search_*"`, `"resources/read:file:///public/**"`). For kind `http` it is an HTTP method, or
         /// `*`, and perhaps a path below that of the upstream (`"GET /reports/**"`); GET includes HEAD. `*` is any
         /// characters, in a path or URI those of one segment; `**` is any rest, as the last segment. A URI whose
-        /// segments could be read in two ways (`..`, `%2F`) is opened only by its exact text. Without any `allow` and
-        /// `includes`, every scope opens everything.
+        /// segments could be read in two ways (`..`, `%2F`) is opened only by its exact text. Lists show what
+        /// the token may use (docs/upstreams.md). Without any `allow` and `includes`, every scope opens everything.
         allow: Vec<String> = [];
         /// Scopes of the same upstream whose operations it opens too, so that it is enough where they are needed.
         includes: Vec<String> = [];

@@ -4,6 +4,7 @@
 //! The map is compiled when the configuration is loaded; a request costs one look-up and one AND. It knows neither
 //! tokens nor upstreams, and does not say how a refusal is answered. Start at [`Rules`], then [`Pattern`].
 
+mod capability;
 mod glob;
 mod pattern;
 mod preset;

@@ -171,6 +171,14 @@ impl<G> Opened<G> {
     }
 }
 
+impl<G> Opened<G> {
+    /// Returns the scopes that open any name.
+    fn any(&self) -> ScopeMask {
+        let masks = self.exact.values().chain(self.globs.iter().map(|(_, mask)| mask));
+        masks.fold(ScopeMask::default(), |all, mask| all.with(*mask))
+    }
+}
+
 impl Opened<NameGlob> {
     fn of(&self, name: &str) -> ScopeMask {
         self.exactly(name).with(self.by_globs(|glob| glob.matches(name)))
@@ -256,6 +264,17 @@ impl Rules {
             Item::Resource(uri) => (RESOURCE_READ, self.resources.of(uri)),
             // What a template stands for is judged when it is read; here its text is taken for a URI.
             Item::Template(uri) => (RESOURCE_READ, self.resources.of(uri)),
+        };
+        self.methods.of(method).with(named).has_any_of(caller.held)
+    }
+
+    /// Returns whether a caller may use a method at all, with whatever name.
+    pub(super) fn opens(&self, caller: &Standing, method: &str) -> bool {
+        let named = match method {
+            TOOL_CALL => self.tools.any(),
+            PROMPT_GET => self.prompts.any(),
+            RESOURCE_READ => self.resources.any(),
+            _ => ScopeMask::default(),
         };
         self.methods.of(method).with(named).has_any_of(caller.held)
     }

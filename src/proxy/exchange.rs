@@ -35,6 +35,12 @@ const LARGE_BODIES: usize = 16;
 /// How many more may wait for a slot, each with the part that was already read; by default as many bytes again.
 const LARGE_BODIES_WAITING: usize = 256;
 
+/// The most answers beyond 64 KiB that one worker holds until it knows what its caller may see of them: 64 MiB at 4 MiB
+/// each.
+const LONG_ANSWERS: usize = 16;
+/// How many more may wait for a slot, each with the part that was already read.
+const LONG_ANSWERS_WAITING: usize = 256;
+
 /// The most spare header maps, of some 3 KB each: one for each request that is being answered at the same time.
 const SPARE_MAPS: usize = 64;
 
@@ -46,6 +52,7 @@ pub struct Proxy {
     pub(super) sessions: Arc<Sessions>,
     pub(super) open_streams: Arc<OpenStreams>,
     pub(super) large_bodies: Arc<FairSlots>,
+    pub(super) long_answers: Arc<FairSlots>,
     last_uses: Arc<LastUses>,
     pub(super) worker: Mutex<Option<Arc<WorkerState>>>,
     pub(super) closing: CancellationToken,
@@ -102,6 +109,7 @@ impl Proxy {
             metrics,
             sessions,
             large_bodies: FairSlots::new(LARGE_BODIES, LARGE_BODIES_WAITING),
+            long_answers: FairSlots::new(LONG_ANSWERS, LONG_ANSWERS_WAITING),
             last_uses: Arc::default(),
             worker: Mutex::default(),
             closing: CancellationToken::new(),

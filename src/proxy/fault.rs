@@ -44,6 +44,8 @@ pub(super) enum Cause {
     CredentialRefused,
     /// A session id that cannot be forwarded.
     SessionId,
+    /// An answer that may be a list for the caller, and cannot be read.
+    Unreadable,
 }
 
 impl Cause {
@@ -80,6 +82,8 @@ impl Cause {
                 "the upstream refuses the gateway's credential"),
             Self::SessionId => Row::upstream(Outcome::UpstreamProtocol, "session_id",
                 "the upstream's session id cannot be passed on"),
+            Self::Unreadable => Row::upstream(Outcome::UpstreamProtocol, "unreadable",
+                "the upstream's answer cannot be read"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The data path: one function with named stages. It knows neither issuer nor store.
 //!
 //! Each stage returns a value that a later one needs, or a `Rejection`, which one table turns into an answer. It parses
-//! no more of a message than necessary and changes none. Start at [`Proxy::serve`], then `permit.rs`, `headers.rs` and
-//! `rejection.rs`.
+//! no more of a message than necessary, and changes none but lists (`response/rewrite`). Start at [`Proxy::serve`],
+//! then `permit.rs`, `headers.rs` and `rejection.rs`.
 
 use std::pin::pin;
 

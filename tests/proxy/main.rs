@@ -29,6 +29,7 @@ mod http2;
 mod http2_upstreams;
 mod identity;
 mod keys;
+mod lists;
 #[path = "../support/log.rs"]
 mod log;
 mod messages;

@@ -28,16 +28,16 @@ pub struct AnswerReader<'a, F> {
     text: &'a str,
     walk: Walk<'a>,
     shows: F,
-    within: Within,
+    within: AnswerPlace,
     /// How many open objects and arrays are irrelevant.
     below: u32,
-    member: Member,
+    member: AnswerMember,
     /// The elements of the current list, or the members of the current capabilities.
     cut: Cut,
     /// Where the current one of them began.
     element: usize,
     in_batch: bool,
-    message: Message<'a>,
+    message: MessageFacts<'a>,
     edits: Vec<Edit>,
     unknown_tools: usize,
 }
@@ -47,7 +47,7 @@ type Edit = (Range<usize>, Cow<'static, str>);
 
 /// The innermost open object or array that is relevant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Within {
+enum AnswerPlace {
     Outside,
     Batch,
     Message,
@@ -70,7 +70,7 @@ enum List {
 
 /// The member whose value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
+enum AnswerMember {
     Result,
     Error,
     List(List),
@@ -90,7 +90,7 @@ enum Member {
 
 /// What is known of the current message.
 #[derive(Debug, Default)]
-struct Message<'a> {
+struct MessageFacts<'a> {
     /// How many edits there were before it.
     edits_before: usize,
     /// Where its `result` or `error` begins, with the name.
@@ -116,13 +116,13 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
             text,
             walk: Walk::new(text),
             shows,
-            within: Within::Outside,
+            within: AnswerPlace::Outside,
             below: 0,
-            member: Member::Other,
+            member: AnswerMember::Other,
             cut: Cut::default(),
             element: 0,
             in_batch: false,
-            message: Message::default(),
+            message: MessageFacts::default(),
             edits: Vec::new(),
             unknown_tools: 0,
         })
@@ -171,20 +171,20 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
                 self.member = self.within.member(&unescape(raw, *is_escaped).unwrap_or_default());
                 let begin = self.walk.end_of_token() - raw.len();
                 match self.within {
-                    Within::Message => self.message.outcome = begin,
-                    Within::Capabilities => (self.element, self.message.name) = (begin, Some(*raw)),
-                    Within::Outside
-                    | Within::Batch
-                    | Within::Error
-                    | Within::Result
-                    | Within::List(_)
-                    | Within::Entry(_)
-                    | Within::Content
-                    | Within::Block => {}
+                    AnswerPlace::Message => self.message.outcome = begin,
+                    AnswerPlace::Capabilities => (self.element, self.message.name) = (begin, Some(*raw)),
+                    AnswerPlace::Outside
+                    | AnswerPlace::Batch
+                    | AnswerPlace::Error
+                    | AnswerPlace::Result
+                    | AnswerPlace::List(_)
+                    | AnswerPlace::Entry(_)
+                    | AnswerPlace::Content
+                    | AnswerPlace::Block => {}
                 }
             }
             (Token::Scalar(raw), 0) => {
-                if matches!(self.within, Within::List(_)) {
+                if matches!(self.within, AnswerPlace::List(_)) {
                     self.element = self.walk.end_of_token() - raw.len();
                 }
                 self.end_value(Some(raw));
@@ -195,36 +195,36 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
 
     /// An object or array begins.
     fn open(&mut self, is_object: bool) {
-        if matches!(self.within, Within::List(_)) {
+        if matches!(self.within, AnswerPlace::List(_)) {
             self.element = self.walk.end_of_token() - 1;
         }
         self.within = match (self.within, self.member, is_object) {
-            (Within::Outside | Within::Batch, _, true) => {
-                self.message = Message { edits_before: self.edits.len(), ..Message::default() };
-                Within::Message
+            (AnswerPlace::Outside | AnswerPlace::Batch, _, true) => {
+                self.message = MessageFacts { edits_before: self.edits.len(), ..MessageFacts::default() };
+                AnswerPlace::Message
             }
-            (Within::Outside, _, false) => {
+            (AnswerPlace::Outside, _, false) => {
                 self.in_batch = true;
-                Within::Batch
+                AnswerPlace::Batch
             }
-            (Within::Message, Member::Result, true) => Within::Result,
-            (Within::Message, Member::Error, true) => Within::Error,
-            (Within::Result, Member::List(list), false) => {
+            (AnswerPlace::Message, AnswerMember::Result, true) => AnswerPlace::Result,
+            (AnswerPlace::Message, AnswerMember::Error, true) => AnswerPlace::Error,
+            (AnswerPlace::Result, AnswerMember::List(list), false) => {
                 self.cut = Cut::default();
-                Within::List(list)
+                AnswerPlace::List(list)
             }
-            (Within::Result, Member::Capabilities, true) => {
+            (AnswerPlace::Result, AnswerMember::Capabilities, true) => {
                 self.cut = Cut::default();
-                Within::Capabilities
+                AnswerPlace::Capabilities
             }
-            (Within::Result, Member::Content, false) => Within::Content,
-            (Within::List(list), _, true) => {
+            (AnswerPlace::Result, AnswerMember::Content, false) => AnswerPlace::Content,
+            (AnswerPlace::List(list), _, true) => {
                 self.message.name = None;
-                Within::Entry(list)
+                AnswerPlace::Entry(list)
             }
-            (Within::Content, _, true) => {
+            (AnswerPlace::Content, _, true) => {
                 self.message.blocks += 1;
-                Within::Block
+                AnswerPlace::Block
             }
             (within, ..) => {
                 self.below = 1;
@@ -236,57 +236,59 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
     /// A relevant object or array ends.
     fn close(&mut self) {
         self.within = match self.within {
-            Within::Entry(list) => {
+            AnswerPlace::Entry(list) => {
                 let name = self.message.name.and_then(text);
                 let stays = name.is_some_and(|name| (self.shows)(list.offer(&name)));
                 self.end_element(stays);
-                Within::List(list)
+                AnswerPlace::List(list)
             }
-            Within::List(_) => {
+            AnswerPlace::List(_) => {
                 let gone = std::mem::take(&mut self.cut).end();
                 self.edits.extend(gone.map(|range| (range, Cow::Borrowed(""))));
-                Within::Result
+                AnswerPlace::Result
             }
-            Within::Capabilities => {
+            AnswerPlace::Capabilities => {
                 let gone = std::mem::take(&mut self.cut).end();
                 self.message.capabilities.extend(gone.map(|range| (range, Cow::Borrowed(""))));
-                Within::Result
+                AnswerPlace::Result
             }
-            Within::Block => Within::Content,
-            Within::Content => Within::Result,
-            Within::Result => {
+            AnswerPlace::Block => AnswerPlace::Content,
+            AnswerPlace::Content => AnswerPlace::Result,
+            AnswerPlace::Result => {
                 if self.message.has_versions {
                     self.edits.append(&mut self.message.capabilities);
                 }
                 if self.message.is_error && self.message.blocks == 1 {
                     self.note_unknown_tool();
                 }
-                Within::Message
+                AnswerPlace::Message
             }
-            Within::Error => {
+            AnswerPlace::Error => {
                 self.note_unknown_tool();
-                Within::Message
+                AnswerPlace::Message
             }
-            Within::Message if self.in_batch => Within::Batch,
-            Within::Message | Within::Batch | Within::Outside => Within::Outside,
+            AnswerPlace::Message if self.in_batch => AnswerPlace::Batch,
+            AnswerPlace::Message | AnswerPlace::Batch | AnswerPlace::Outside => AnswerPlace::Outside,
         };
     }
 
     /// A value ends that is a scalar, or irrelevant itself.
     fn end_value(&mut self, scalar: Option<&'a str>) {
         match (self.within, self.member) {
-            (Within::List(_), _) => self.end_element(false),
-            (Within::Capabilities, _) => {
+            (AnswerPlace::List(_), _) => self.end_element(false),
+            (AnswerPlace::Capabilities, _) => {
                 let name = self.message.name.and_then(text);
                 let stays = name.is_none_or(|name| (self.shows)(Offer::Capability(&name)));
                 self.end_element(stays);
             }
-            (Within::Content, _) => self.message.blocks += 1,
-            (Within::Entry(_), Member::Name) => self.message.name = scalar.filter(|raw| raw.starts_with('"')),
-            (Within::Error | Within::Block, Member::Words) => self.message.words = scalar,
-            (Within::Result, Member::Versions) => self.message.has_versions = true,
-            (Within::Result, Member::IsError) => self.message.is_error = scalar == Some("true"),
-            (Within::Result, Member::CacheScope) => {
+            (AnswerPlace::Content, _) => self.message.blocks += 1,
+            (AnswerPlace::Entry(_), AnswerMember::Name) => {
+                self.message.name = scalar.filter(|raw| raw.starts_with('"'))
+            }
+            (AnswerPlace::Error | AnswerPlace::Block, AnswerMember::Words) => self.message.words = scalar,
+            (AnswerPlace::Result, AnswerMember::Versions) => self.message.has_versions = true,
+            (AnswerPlace::Result, AnswerMember::IsError) => self.message.is_error = scalar == Some("true"),
+            (AnswerPlace::Result, AnswerMember::CacheScope) => {
                 let end = self.walk.end_of_token();
                 if let Some(raw) = scalar.filter(|raw| text(raw).as_deref() != Some("private")) {
                     self.edits.push((end - raw.len()..end, Cow::Borrowed("\"private\"")));
@@ -298,7 +300,7 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
 
     fn end_element(&mut self, stays: bool) {
         let gone = self.cut.next(self.element..self.walk.end_of_token(), stays);
-        let of_capabilities = self.within == Within::Capabilities;
+        let of_capabilities = self.within == AnswerPlace::Capabilities;
         let edits = if of_capabilities { &mut self.message.capabilities } else { &mut self.edits };
         edits.extend(gone.map(|range| (range, Cow::Borrowed(""))));
     }
@@ -347,25 +349,25 @@ impl List {
     }
 }
 
-impl Within {
-    fn member(self, name: &[u8]) -> Member {
+impl AnswerPlace {
+    fn member(self, name: &[u8]) -> AnswerMember {
         match (self, name) {
-            (Self::Message, b"result") => Member::Result,
-            (Self::Message, b"error") => Member::Error,
-            (Self::Result, b"tools") => Member::List(List::Tools),
-            (Self::Result, b"prompts") => Member::List(List::Prompts),
-            (Self::Result, b"resources") => Member::List(List::Resources),
-            (Self::Result, b"resourceTemplates") => Member::List(List::Templates),
-            (Self::Result, b"capabilities") => Member::Capabilities,
-            (Self::Result, b"protocolVersion" | b"supportedVersions") => Member::Versions,
-            (Self::Result, b"cacheScope") => Member::CacheScope,
-            (Self::Result, b"isError") => Member::IsError,
-            (Self::Result, b"content") => Member::Content,
+            (Self::Message, b"result") => AnswerMember::Result,
+            (Self::Message, b"error") => AnswerMember::Error,
+            (Self::Result, b"tools") => AnswerMember::List(List::Tools),
+            (Self::Result, b"prompts") => AnswerMember::List(List::Prompts),
+            (Self::Result, b"resources") => AnswerMember::List(List::Resources),
+            (Self::Result, b"resourceTemplates") => AnswerMember::List(List::Templates),
+            (Self::Result, b"capabilities") => AnswerMember::Capabilities,
+            (Self::Result, b"protocolVersion" | b"supportedVersions") => AnswerMember::Versions,
+            (Self::Result, b"cacheScope") => AnswerMember::CacheScope,
+            (Self::Result, b"isError") => AnswerMember::IsError,
+            (Self::Result, b"content") => AnswerMember::Content,
             (Self::Entry(List::Tools | List::Prompts), b"name")
             | (Self::Entry(List::Resources), b"uri")
-            | (Self::Entry(List::Templates), b"uriTemplate") => Member::Name,
-            (Self::Error, b"message") | (Self::Block, b"text") => Member::Words,
-            _ => Member::Other,
+            | (Self::Entry(List::Templates), b"uriTemplate") => AnswerMember::Name,
+            (Self::Error, b"message") | (Self::Block, b"text") => AnswerMember::Words,
+            _ => AnswerMember::Other,
         }
     }
 }

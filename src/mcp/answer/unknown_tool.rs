@@ -30,12 +30,12 @@ pub(super) fn named(message: &str) -> Option<&str> {
 /// Returns the error object for a tool that does not exist, or that the caller may not know of.
 pub(super) fn error(name: &str) -> String {
     #[derive(Serialize)]
-    struct Object {
+    struct ToolError {
         code: i32,
         message: String,
     }
     // An integer and a string always serialise.
-    serde_json::to_string(&Object { code: INVALID_PARAMS, message: format!("Unknown tool: {name}") })
+    serde_json::to_string(&ToolError { code: INVALID_PARAMS, message: format!("Unknown tool: {name}") })
         .unwrap_or_default()
 }
 

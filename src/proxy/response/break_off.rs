@@ -9,6 +9,7 @@ use super::gather::BufferedBody;
 use super::open_streams::StreamSignal;
 use super::relay::{KEEP_ALIVE, Relay};
 use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::rejection::Rejection;
 use crate::proxy::row::INTERNAL_ERROR;
 use crate::proxy::upstream::waiting::ANSWER_TIMES;
 
@@ -73,6 +74,19 @@ impl Relay {
         self.stop();
         self.record.fail(fault);
         self.last_frame(INTERNAL_ERROR, fault.cause.row().text)
+    }
+
+    /// Ends the answer because the gateway has no room for it, and tells the client.
+    pub(super) fn turn_away(&mut self, rejection: &Rejection) -> io::Result<Bytes> {
+        self.stop();
+        let row = rejection.row();
+        self.record.break_off(row.outcome);
+        self.last_frame(INTERNAL_ERROR, row.text)
+    }
+
+    /// Returns whether the answer is one message, which is forwarded only when all of it was read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.stage.is_some() && self.events.is_none() && self.is_open
     }
 
     /// Returns the last bytes of an incomplete answer: an error for each request that it answers.

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,7 +18,10 @@ use super::head;
 use super::head::{BodyKind, HeadContext};
 use super::open_streams::{StreamLimits, StreamSignal};
 use super::relay::{Held, Relay};
+use super::rewrite::rewriter::{Rewriter, rewrite};
+use super::rewrite::stage::{LongAnswers, Stage};
 use crate::config::UpstreamKind;
+use crate::mcp::{Rewritten, may_change};
 use crate::proxy::addressed::Addressed;
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::exchange::{Exchange, Proxy};
@@ -45,7 +49,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 pub(in crate::proxy) struct Asker<'a> {
     pub(in crate::proxy) asked: &'a PathAndQuery,
     pub(in crate::proxy) token: &'a Addressed<'a>,
-    pub(in crate::proxy) caller: &'a CachedPrincipal,
+    pub(in crate::proxy) caller: &'a Arc<CachedPrincipal>,
 }
 
 /// A body, what was read of it, its connection and its slot.
@@ -70,9 +74,10 @@ impl Proxy {
         exchange: &'a mut Exchange<'_>,
         response: http::Response<Content>,
         (lease, slot): (Lease, FairSlot),
-        Asker { asked, token, caller }: Asker<'a>,
+        asker: Asker<'a>,
     ) -> Result<impl Future<Output = Result<Response, Rejection>> + Send, Rejection> {
-        let route = exchange.route;
+        let (route, asked, caller) = (exchange.route, asker.asked, asker.caller);
+        let rewriter = Rewriter::of(caller, exchange.version.is_modern());
         let (mut head, body) = response.into_parts();
         let is_awaited = !exchange.ids.is_empty() || exchange.parts.method == Method::GET;
         if !head.status.is_success() {
@@ -88,9 +93,12 @@ impl Proxy {
         if route.kind == UpstreamKind::Mcp && form == BodyKind::Events && is_encoded {
             return Err(Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity").into());
         }
+        if rewriter.is_some() && is_encoded && !body.is_end_stream() {
+            return Err(Fault::new(Cause::Unreadable, "it has a Content-Encoding other than identity").into());
+        }
         // Before the body is read, because the connection of a rejected answer is closed.
         let session = self.session(exchange, &head, caller)?;
-        let shape = Shape { status: head.status, is_events: form == BodyKind::Events, is_encoded };
+        let mut shape = Shape { status: head.status, is_events: form == BodyKind::Events, is_encoded };
         let mut coming = Coming { body, read: BufferedBody::default(), lease, slot };
         Ok(async move {
             let body = match read_soon(&mut coming, shape.is_events).await {
@@ -99,13 +107,18 @@ impl Proxy {
                     let mut resumed = Resumed::at(Instant::now());
                     // Before the slot is freed, so that the next request to get it finds this connection.
                     coming.lease.finish(resumed.time());
-                    resumed.after(pin!(self.check_again(exchange, token))).await?;
+                    resumed.after(pin!(self.check_again(exchange, asker.token))).await?;
                     if let Some(record) = &mut exchange.record {
                         record.end_at(resumed.time());
                     }
-                    whole(exchange, &shape, coming.read.take())
+                    let read = coming.read.take();
+                    let read = match rewriter {
+                        Some(rewriter) if may_change(&read) => Box::pin(rewritten(rewriter, &mut shape, read)).await?,
+                        Some(_) | None => read,
+                    };
+                    whole(exchange, &shape, read)
                 }
-                Poll::Ready(Stop::Full) | Poll::Pending => self.stream(exchange, &shape, coming, token)?,
+                Poll::Ready(Stop::Full) | Poll::Pending => self.stream(exchange, &shape, coming, asker)?,
             };
             let is_head = exchange.parts.method == Method::HEAD;
             // The memory of the request's header map is reused.
@@ -145,7 +158,7 @@ impl Proxy {
         exchange: &mut Exchange<'_>,
         shape: &Shape,
         Coming { body, read, lease, slot }: Coming,
-        token: &Addressed<'_>,
+        asker: Asker<'_>,
     ) -> Result<Body, Rejection> {
         let &Shape { status, is_events, is_encoded } = shape;
         let config = exchange.config;
@@ -166,13 +179,27 @@ impl Proxy {
             grace: config.timeouts.expired_stream,
             is_standing: is_events && exchange.is_standing(),
         };
-        let mut held = self.hold(exchange, token, limits)?;
+        let mut held = self.hold(exchange, asker.token, limits)?;
         held.record.answer(Outcome::Forwarded, status);
         if is_events {
             held.record.open_stream();
         }
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
-        Ok(Body::Relayed(Box::pin(Relay::new((body.read_ahead(), (lease, slot)), read, event_limit, held))))
+        let stage = self.stage(exchange, asker.caller, is_events);
+        let relay = Relay::new((body.read_ahead(), (lease, slot)), read, event_limit, held).rewritten(stage);
+        Ok(Body::Relayed(Box::pin(relay)))
+    }
+
+    /// Returns what rewrites an answer while it is relayed, where the upstream has a map.
+    pub(super) fn stage(
+        &self,
+        exchange: &Exchange<'_>,
+        caller: &Arc<CachedPrincipal>,
+        is_events: bool,
+    ) -> Option<Stage<Rewriter>> {
+        let rewriter = Rewriter::of(caller, exchange.version.is_modern())?;
+        let long = LongAnswers { slots: Arc::clone(&self.long_answers), user: Arc::clone(caller.budget()) };
+        Some(Stage::new(rewriter, long, is_events, exchange.config.limits.sse_event))
     }
 
     /// Moves what an answer holds until it ends out of the exchange.
@@ -199,6 +226,19 @@ async fn read_soon(Coming { body, read, .. }: &mut Coming, is_events: bool) -> P
         return rest.map_or(Poll::Pending, Poll::Ready);
     }
     stop
+}
+
+/// Rewrites an answer that has arrived.
+async fn rewritten(rewriter: Rewriter, shape: &mut Shape, answer: Bytes) -> Result<Bytes, Fault> {
+    Ok(match rewrite(answer.clone(), shape.is_events, &rewriter).await? {
+        Rewritten::Unchanged => answer,
+        Rewritten::Changed(text) => text.into(),
+        Rewritten::UnknownTool(text) => {
+            // As for a tool that the caller may not know of.
+            shape.status = StatusCode::OK;
+            text.into()
+        }
+    })
 }
 
 /// Makes the body of an answer that has arrived.

@@ -132,7 +132,8 @@ impl Proxy {
         let mut held = self.hold(exchange, token, limits)?;
         held.record.answer(Outcome::Forwarded, StatusCode::OK);
         held.record.open_stream();
-        let relay = Relay::early(late, config.limits.sse_event, held);
+        let stage = self.stage(exchange, caller, true);
+        let relay = Relay::early(late, config.limits.sse_event, held).rewritten(stage);
         let emptied = std::mem::take(&mut exchange.parts.headers);
         let mut response = Response::new(Body::Relayed(Box::pin(relay)));
         *response.headers_mut() = head::of_events(emptied);

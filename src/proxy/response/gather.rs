@@ -25,6 +25,17 @@ pub(in crate::proxy) enum Stop<E> {
     Broken(E),
 }
 
+impl<E> Stop<E> {
+    /// Changes the error.
+    pub(in crate::proxy) fn map_broken<T>(self, change: impl FnOnce(E) -> T) -> Stop<T> {
+        match self {
+            Self::End => Stop::End,
+            Self::Full => Stop::Full,
+            Self::Broken(error) => Stop::Broken(change(error)),
+        }
+    }
+}
+
 impl BufferedBody {
     pub(in crate::proxy) fn len(&self) -> usize {
         self.first.as_ref().map_or(0, Bytes::len).saturating_add(self.more.len())

@@ -15,6 +15,8 @@ use super::events::{Events, Wrap};
 use super::gather::{BufferedBody, Stop};
 use super::open_streams::{StreamHandle, StreamSignal};
 use super::pending_answer::{Flow, NoAnswer, PendingAnswer, PendingOutcome};
+use super::rewrite::rewriter::Rewriter;
+use super::rewrite::stage::{Stage, StageEnd};
 use crate::proxy::budget::UserSlot;
 use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, Fault};
@@ -45,6 +47,8 @@ pub(in crate::proxy) struct Relay {
     pub(super) last: Option<io::Result<Bytes>>,
     pub(super) wrap: Option<Wrap>,
     pub(super) read: BufferedBody,
+    /// What rewrites the body before it is read, where the upstream has a map.
+    pub(super) stage: Option<Box<Stage<Rewriter>>>,
     /// Whether the upstream's body broke off; its last bytes may still have to be forwarded.
     broken: bool,
     /// How many polls found nothing new since the upstream's task last had a chance to run.
@@ -81,6 +85,17 @@ impl Relay {
         }
     }
 
+    /// Rewrites the body before it is relayed.
+    pub(super) fn rewritten(mut self, stage: Option<Stage<Rewriter>>) -> Self {
+        if let Some(mut stage) = stage {
+            stage.begin_with(self.read.take());
+            self.stage = Some(Box::new(stage));
+            // Nothing is forwarded yet, and the length is not known before all of it was read.
+            self.is_open = true;
+        }
+        self
+    }
+
     /// Relays a pending answer as a stream of events. `limit` is the maximum size of an event.
     pub(super) fn early(late: PendingAnswer, limit: usize, held: Held) -> Self {
         Self {
@@ -100,6 +115,7 @@ impl Relay {
             last: None,
             wrap: None,
             read: BufferedBody::default(),
+            stage: None,
             broken: false,
             idle_looks: 0,
             events: None,
@@ -191,7 +207,11 @@ impl Relay {
             }
         }
         let Some((body, _)) = &mut self.upstream else { return Poll::Ready(()) };
-        match self.read.poll_read(body, JOINED, cx) {
+        let read = match &mut self.stage {
+            None => self.read.poll_read(body, JOINED, cx).map(|stop| stop.map_broken(StageEnd::Broken)),
+            Some(stage) => stage.poll_read(body, &mut self.read, JOINED, cx),
+        };
+        match read {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Stop::Full) => {}
             // At once and not at the next poll: a body of known length is not polled again after its last byte.
@@ -202,9 +222,9 @@ impl Relay {
                 }
                 self.last = self.wrap.as_ref().map(|_| Ok(Wrap::END));
             }
-            Poll::Ready(Stop::Broken(error)) => {
+            Poll::Ready(Stop::Broken(StageEnd::Broken(error))) => {
                 let fault = Fault::of_exchange(&error);
-                if self.wrap.is_some() {
+                if self.wrap.is_some() || self.is_whole() {
                     self.last = Some(self.give_up(&fault));
                 } else {
                     // A client may request the rest of a stream of events (Last-Event-ID), so it does not end with an
@@ -213,6 +233,8 @@ impl Relay {
                     self.fail(&fault);
                 }
             }
+            Poll::Ready(Stop::Broken(StageEnd::Fault(fault))) => self.last = Some(self.give_up(&fault)),
+            Poll::Ready(Stop::Broken(StageEnd::Refused(rejection))) => self.last = Some(self.turn_away(&rejection)),
         }
         Poll::Ready(())
     }
@@ -224,6 +246,9 @@ impl Relay {
             PendingOutcome::Answer(body, lease, slot, flow) => {
                 if let (Flow::Wrapped(pause), Some((_, limit))) = (flow, &mut self.events) {
                     self.wrap = Some(Wrap::new(pause));
+                    if let Some(stage) = &mut self.stage {
+                        stage.take_whole();
+                    }
                     // A JSON answer may be of any size.
                     *limit = usize::MAX;
                 }
@@ -260,9 +285,10 @@ impl Body for Relay {
 
     fn size_hint(&self) -> SizeHint {
         let rest = match (&self.upstream, &self.events) {
-            (Some((body, _)), None) => body.size_hint().exact(),
-            // A comment may be added to a stream of events, and a broken one has no length.
-            (Some(_), Some(_)) => None,
+            (Some((body, _)), None) if self.stage.is_none() => body.size_hint().exact(),
+            // A rewritten body has another length. A comment may be added to a stream of events, and a broken one has
+            // no length.
+            (Some(_), _) => None,
             (None, _) if self.late.is_some() || self.last.is_some() => None,
             (None, _) => (!self.broken).then_some(0),
         };

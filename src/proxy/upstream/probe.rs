@@ -313,6 +313,7 @@ fn remedy(cause: Cause) -> &'static str {
         | Cause::Redirect
         | Cause::CompressedStream
         | Cause::CredentialRefused
-        | Cause::SessionId => "check the network in between, and upstream.url",
+        | Cause::SessionId
+        | Cause::Unreadable => "check the network in between, and upstream.url",
     }
 }
