@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) operator: Operator,
     pub(super) tls: Tls,
     pub(super) upstreams: Vec<(Upstream, Vec<Scope>)>,
+    pub(super) groups: Vec<AccountGroup>,
     pub(super) well_known: Vec<WellKnown>,
     pub(super) tokens: Tokens,
     pub(super) login: Login,
@@ -49,6 +50,7 @@ pub(super) const TABLES: &[TableDeclaration] = &[
     Operator::DECLARATION,
     Upstream::DECLARATION,
     Scope::DECLARATION,
+    AccountGroup::DECLARATION,
     WellKnown::DECLARATION,
     Tokens::DECLARATION,
     Login::DECLARATION,
@@ -87,6 +89,11 @@ impl File {
             upstreams.push((Upstream::read(&mut section)?, scopes));
             section.finish();
         }
+        let mut groups = Vec::new();
+        for mut section in root.tables(AccountGroup::DECLARATION.path) {
+            groups.push(AccountGroup::read(&mut section)?);
+            section.finish();
+        }
         let mut well_known = Vec::new();
         for mut section in root.tables(WellKnown::DECLARATION.path) {
             well_known.push(WellKnown::read(&mut section)?);
@@ -95,6 +102,7 @@ impl File {
         let file = Self {
             top: Top::read(&mut root)?,
             upstreams,
+            groups,
             well_known,
             listen: read!(Listen),
             listen_line,
@@ -239,6 +247,13 @@ table! {
         /// level of log messages. `execute`: one scope for everything, with the upstream's name: `files:execute`. They
         /// are also what a client gets that requests none, unless there is a `default_scopes`.
         scopes: ScopePreset = none;
+        /// The login names of those who may hold a token for it, beside the members of `allow_groups`. If either key is
+        /// written, nobody else may: they are told so when they sign in, and their tokens are refused. A service
+        /// account counts by its name.
+        allow_users: Vec<String> = [];
+        /// The groups whose members may hold a token for it: of the tables `[[group]]`, and of `mcpgate group`. Who
+        /// leaves them loses access within a second.
+        allow_groups: Vec<String> = [];
         /// Lifetime of its access tokens, if it differs from `tokens.access`.
         access_lifetime: Lifetime = none, "1m" to "24h";
         /// The most requests in progress at the upstream for each worker; event streams do not count once they have
@@ -283,6 +298,22 @@ table! {
         allow: Vec<String> = [];
         /// Scopes of the same upstream whose operations it opens too, so that it is enough where they are needed.
         includes: Vec<String> = [];
+        /// The login names of those who may hold it, beside the members of `groups`. If either key is written, others
+        /// are not asked to approve it, and it has no force in their tokens, even if another scope includes it.
+        users: Vec<String> = [];
+        /// The groups whose members may hold it.
+        groups: Vec<String> = [];
+    }
+}
+
+table! {
+    /// A group of accounts, which upstreams and their scopes name. Those whom `mcpgate group add` has added to a group
+    /// of the same name are members too.
+    AccountGroup at "group" repeated {
+        /// Its name: `a-z`, `0-9` and `.-_`.
+        name: String = required;
+        /// The login names of its members.
+        members: Vec<String> = [];
     }
 }
 

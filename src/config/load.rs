@@ -17,7 +17,7 @@ use super::problem::{Report, Setting};
 use super::settings::Config;
 use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
-use super::{document, file_trust, login, secret_source, upstream, well_known};
+use super::{document, file_trust, groups, login, secret_source, upstream, well_known};
 use crate::files::{self, ReadError};
 use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_scheme};
 
@@ -126,7 +126,8 @@ impl Check<'_> {
         // The fault has been reported: a placeholder lets the following checks find other faults.
         let public_url = public_url.unwrap_or_else(|| "https://invalid.invalid".to_owned());
         public.hsts = self.hsts(&file, &public_url);
-        let (upstreams, demo) = upstream::all(self, &public_url, &file);
+        let groups = groups::all(self, &file.groups);
+        let (upstreams, demo) = upstream::all(self, &public_url, &file, &groups);
         let brand = Brand::parse(&file.top.brand.value);
         if brand.is_none() {
             self.report.wrong(&file.top.brand, "this cannot begin a token", "write 2 to 8 letters a-z");
@@ -146,6 +147,7 @@ impl Check<'_> {
             workers: self.workers(&file),
             brand,
             upstreams,
+            groups,
             well_known: well_known::all(self, &file.well_known),
             demo,
             tokens: TokenPolicy {

@@ -15,6 +15,7 @@ mod field_name;
 mod file;
 mod file_trust;
 mod file_words;
+mod groups;
 mod listener;
 mod load;
 mod login;

@@ -12,7 +12,7 @@ use super::policy::{
     Timeouts, TokenPolicy,
 };
 use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
-use crate::policy::Rules;
+use crate::policy::{ConfiguredGroups, Holders, Rules};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Config {
     pub brand: Brand,
     /// The upstreams, longest path first.
     pub upstreams: Vec<UpstreamConfig>,
+    /// The groups of the file.
+    pub groups: Arc<ConfiguredGroups>,
     /// Static answers under `/.well-known/`.
     pub well_known: Vec<StaticAnswer>,
     /// Whether the only upstream is the built-in demo, whose URL is filled in once it listens.
@@ -150,6 +152,8 @@ pub struct UpstreamConfig {
     pub required_scopes: ScopeSet,
     /// Which operations each scope opens; `None` if every scope opens all.
     pub rules: Option<Arc<Rules>>,
+    /// Who may hold a token for it, and which of its scopes.
+    pub holders: Holders,
     /// Lifetime of its access tokens, if it differs.
     pub access_lifetime: Option<Lifetime>,
     /// Maximum number of requests in progress, per worker.

@@ -1,9 +1,12 @@
 //! The rules for upstreams: paths that do not overlap with ours or each other's, URLs, headers, scopes.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::check::Check;
 use super::file::{File, Scope, Upstream};
+use super::groups;
 use super::listener::host_and_port;
 use super::problem::Setting;
 use super::reserved_path::path_fault;
@@ -12,9 +15,15 @@ use super::settings::{UpstreamConfig, UpstreamKind};
 use super::upstream_headers;
 use crate::network::is_loopback;
 use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
+use crate::policy::{ConfiguredGroups, Holders};
 
 /// Checks all upstreams and returns them longest path first, and whether the demo upstream replaces a missing one.
-pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<UpstreamConfig>, bool) {
+pub(super) fn all(
+    check: &Check<'_>,
+    origin: &str,
+    file: &File,
+    groups: &Arc<ConfiguredGroups>,
+) -> (Vec<UpstreamConfig>, bool) {
     let written = &file.upstreams;
     let mut found: Vec<UpstreamConfig> = Vec::new();
     if let Some(url) = &check.overrides.upstream {
@@ -31,7 +40,7 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
         let place = UniqueName::of(upstream);
         unique(check, upstream, &place, &places);
         places.push(place);
-        found.extend(one(check, origin, upstream, scopes));
+        found.extend(one(check, origin, (upstream, scopes), groups));
     }
     let demo = check.overrides.up && check.overrides.upstream.is_none() && written.is_empty();
     if demo {
@@ -65,6 +74,7 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: UpstreamScopes) ->
         scopes: scopes.catalogue,
         required_scopes: ScopeSet::default(),
         rules: scopes.rules,
+        holders: Holders::default(),
         access_lifetime: None,
         max_connections: 512,
         connect_timeout: std::time::Duration::from_secs(5),
@@ -93,7 +103,12 @@ fn tenant(check: &Check<'_>, upstream: &Upstream) -> Option<TenantId> {
     tenant
 }
 
-fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, written: &[Scope]) -> Option<UpstreamConfig> {
+fn one(
+    check: &Check<'_>,
+    origin: &str,
+    (upstream, written): (&Upstream, &[Scope]),
+    groups: &Arc<ConfiguredGroups>,
+) -> Option<UpstreamConfig> {
     let report = check.report;
     let name = upstream.name.as_ref();
     if let Some(name) = name.filter(|name| !is_label(&name.value)) {
@@ -139,6 +154,7 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, written: &[Scope]) 
         default_scopes,
         required_scopes,
         rules: scopes.rules,
+        holders: groups::holders(check, upstream, written, groups),
         access_lifetime: upstream.access_lifetime.as_ref().map(|s| s.value),
         max_connections: upstream.max_connections.value,
         connect_timeout: upstream.connect_timeout.value,

@@ -23,6 +23,13 @@ impl LoginName {
     }
 }
 
+/// Compares and hashes as the text does, so that a set can be asked for a text.
+impl std::borrow::Borrow<str> for LoginName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl std::fmt::Display for LoginName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)

@@ -1,4 +1,5 @@
-//! Which operations a scope opens: the map of an upstream (`allow` and `includes` of its scopes). Pure.
+//! Which operations a scope opens: the map of an upstream (`allow` and `includes` of its scopes); and who may hold its
+//! scopes. Pure.
 //!
 //! An operation is a JSON-RPC method with the tool, prompt or resource that it names, or an HTTP method with a path.
 //! The map is compiled when the configuration is loaded; a request costs one look-up and one AND. It knows neither
@@ -6,10 +7,12 @@
 
 mod capability;
 mod glob;
+mod holders;
 mod pattern;
 mod preset;
 mod rules;
 
+pub use holders::{AccountList, ConfiguredGroups, Holders};
 pub use pattern::Pattern;
 pub use preset::{EVERYTHING, MCP_SCOPES, PresetScope};
 pub use rules::{Demand, Item, Lacking, MOST_SCOPES, Rules, ScopeRule, Standing};

@@ -249,6 +249,15 @@ impl Rules {
         Standing { held: self.holds(|name| scopes.contains(name.as_str())) }
     }
 
+    /// Returns what the rules know of a caller that may not hold these scopes, whatever includes them.
+    #[must_use]
+    pub fn barred(&self, caller: Standing, scopes: &ScopeSet) -> Standing {
+        let barred = scopes.iter().fold(ScopeMask::default(), |all, name| all.with(self.bit_of(name)));
+        let mut left = caller;
+        left.held = ScopeMask(left.held.0 & !barred.0);
+        left
+    }
+
     /// Returns whether a caller has each of `required`, itself or by inclusion.
     #[must_use]
     pub fn has_all(&self, caller: &Standing, required: &ScopeSet) -> bool {

@@ -14,6 +14,7 @@ pub(crate) mod golden;
 pub(crate) mod never_forwarded;
 
 mod documents;
+mod groups;
 mod listeners;
 mod problems;
 mod scopes;

@@ -1,5 +1,6 @@
 //! The configuration of the tests: two upstreams of the default tenant, one of another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcpgate::config::{
@@ -8,6 +9,7 @@ use mcpgate::config::{
     TokenPolicy, UpstreamConfig, UpstreamKind,
 };
 use mcpgate::oauth::{Brand, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
+use mcpgate::policy::Holders;
 
 pub(crate) const ISSUER: &str = "https://gate.example";
 pub(crate) const SALES: &str = "https://gate.example/mcp/sales";
@@ -31,6 +33,7 @@ pub(crate) fn config() -> Config {
             upstream("notes", "default", &["notes:read"], "notes:read"),
             upstream("foreign", "other", &["foreign:read"], "foreign:read"),
         ],
+        groups: Arc::default(),
         well_known: Vec::new(),
         demo: false,
         tokens: tokens(),
@@ -103,6 +106,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
         default_scopes: ScopeSet::parse(default).unwrap(),
         required_scopes: ScopeSet::default(),
         rules: None,
+        holders: Holders::default(),
         access_lifetime: None,
         max_connections: 1,
         connect_timeout: Duration::from_secs(1),
