@@ -2,13 +2,15 @@
 
 use http::StatusCode;
 
-use crate::issuer::{AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, Step, View};
+use crate::issuer::{
+    AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, NoAccessView, Step, View,
+};
 use crate::oauth::{OAuthError, Rule, ScopeSet};
 use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
-use super::page::ConsentPage;
+use super::page::{ConsentPage, NoAccessPage};
 use super::redirect;
 use super::rejection::PageRejection;
 use super::switch_account;
@@ -84,7 +86,7 @@ async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -
                            again, then decide.";
             show(visit, handles, &view, ConsentDisplay::again(StatusCode::FORBIDDEN, ticked, problem))
         }
-        View::LogIn(_) | View::Account => Err(PageRejection::StaleForm),
+        View::LogIn(_) | View::NoAccess(_) | View::Account => Err(PageRejection::StaleForm),
     }
 }
 
@@ -112,6 +114,7 @@ async fn show_or_go_on(
 ) -> Result<Response, PageRejection> {
     match visit.view(handles).await? {
         View::Consent(view) => show(visit, handles, &view, shown),
+        View::NoAccess(view) => show_no_access(visit, handles, &view),
         View::LogIn(_) => Ok(go_on(&Step::LogIn, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
     }
@@ -136,6 +139,19 @@ fn show(
         problem: shown.problem,
     };
     Ok(pages::respond(shown.status, &page, FormTarget::Elsewhere))
+}
+
+/// Shows that the account has no access; the only decision that it offers is to deny.
+fn show_no_access(visit: &Visit<'_>, handles: &Handles, view: &NoAccessView) -> Result<Response, PageRejection> {
+    let key = consent_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
+    let page = NoAccessPage {
+        frame: Frame::new(visit.config()),
+        transaction: &handles.transaction,
+        form_token: &key.token(&purpose(&[])),
+        switch_token: &key.token(switch_account::PURPOSE),
+        view,
+    };
+    Ok(pages::respond(StatusCode::FORBIDDEN, &page, FormTarget::Elsewhere))
 }
 
 /// Returns the sentence that says for how long an approval is remembered, and on what condition.

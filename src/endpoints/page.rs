@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::issuer::{AccountView, AskedScope, ConsentView, Identity};
+use crate::issuer::{AccountView, AskedScope, ConsentView, Identity, NoAccessView};
 use crate::oauth::ScopeSet;
 use crate::web::pages::Frame;
 
@@ -98,6 +98,17 @@ impl<'a> ConsentPage<'a> {
             })
             .collect()
     }
+}
+
+/// What a person sees whose account may not give what is asked for.
+#[derive(Template)]
+#[template(path = "no_access.html", config = "src/endpoints/askama.toml")]
+pub(super) struct NoAccessPage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) transaction: &'a str,
+    pub(super) form_token: &'a str,
+    pub(super) switch_token: &'a str,
+    pub(super) view: &'a NoAccessView,
 }
 
 /// The account with its connected applications.

@@ -40,8 +40,8 @@ pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use request::IssuerRequest;
 pub use services::Services;
 pub use view::{
-    AskedScope, ConsentView, Decision, Handles, Identity, LoginOutcome, LoginView, Registered, Started, Step,
-    Transaction, View,
+    AskedScope, ConsentView, Decision, Handles, Identity, LoginOutcome, LoginView, NoAccessView, Registered, Started,
+    Step, Transaction, View,
 };
 
 pub use crate::store::SessionSecret;

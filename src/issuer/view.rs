@@ -160,6 +160,19 @@ impl ConsentView {
     }
 }
 
+/// What the page shows to a person who may not give what is asked for.
+#[derive(Debug, Clone)]
+pub struct NoAccessView {
+    /// The client's display name.
+    pub client_name: String,
+    /// Whether the name is the client's own, and not a placeholder.
+    pub client_has_name: bool,
+    /// The upstream's display name.
+    pub resource_name: String,
+    /// The account's login name.
+    pub account: String,
+}
+
 /// What a transaction's page shows now.
 #[derive(Debug, Clone)]
 pub enum View {
@@ -167,6 +180,8 @@ pub enum View {
     LogIn(LoginView),
     /// The consent form.
     Consent(Box<ConsentView>),
+    /// The person who is signed in may hold no token of the kind that is asked for.
+    NoAccess(NoAccessView),
     /// The session may see the account page: go there.
     Account,
 }

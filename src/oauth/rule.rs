@@ -115,6 +115,9 @@ rules! {
     PromptCombined = "prompt_combined", InvalidRequest, "prompt=none alone";
     LoginNeeded = "login_required", LoginRequired, "a signed-in browser, or a request without prompt=none";
     ConsentNeeded = "consent_required", ConsentRequired, "consent given before, or a request without prompt=none";
+    AccountNotAdmitted = "account_not_admitted", AccessDenied, "an account that may hold a token for the resource with \
+                                                                at least one of the scopes: upstream.allow_users, \
+                                                                upstream.allow_groups";
     UserDenied = "user_denied", AccessDenied, "the user's approval";
 
     // What is asked for.

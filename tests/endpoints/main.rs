@@ -26,6 +26,7 @@ mod hygiene;
 mod identity;
 mod login;
 mod metadata;
+mod no_access;
 mod page;
 #[path = "../support/password.rs"]
 mod password;

@@ -24,6 +24,7 @@ mod documents;
 mod driver;
 #[path = "../support/failing_store.rs"]
 mod failing_store;
+mod holders;
 #[path = "../support/log.rs"]
 mod log;
 mod login;

@@ -55,8 +55,8 @@ impl Administration {
     /// is the only one. Scopes default to the upstream's default scopes, the lifetime to that of its other tokens.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NoSuchUpstream`, `WhichUpstream`, `NoSuchScope`, `AccountDisabled`, `ClientDisabled`,
-    /// `BadLifetime`, `Store`.
+    /// `NoSuchAccount`, `NoSuchUpstream`, `WhichUpstream`, `NoSuchScope`, `AccountDisabled`, `MayNotHold`,
+    /// `ClientDisabled`, `BadLifetime`, `Store`.
     pub async fn issue_token(
         &self,
         user: &str,
@@ -74,6 +74,12 @@ impl Administration {
             [] => upstream.default_scopes.clone(),
             asked => scopes_among(&catalogue, asked)?,
         };
+        let groups = self.services.store.groups_of(&self.tenant, account.subject.id()).await?;
+        let scopes = upstream.holders.narrow(account.name.as_str(), &groups, &scopes);
+        let scopes = scopes.ok_or_else(|| AdministrationError::MayNotHold {
+            user: account.name.to_string(),
+            upstream: upstream.name.clone(),
+        })?;
         let lifetime = lifetime.or(upstream.access_lifetime).unwrap_or(self.config.tokens.access);
         let lifetime = operator_lifetime(lifetime)?;
         let client = self.operator_client().await?;

@@ -97,6 +97,17 @@ pub enum AdministrationError {
     /// The account is disabled.
     #[error("the account {0:?} is disabled")]
     AccountDisabled(String),
+    /// The account may not hold such a token.
+    #[error(
+        "{user} may not hold a token for {upstream} with these scopes: see allow_users and allow_groups of the upstream, \
+         users and groups of its scopes"
+    )]
+    MayNotHold {
+        /// The login name.
+        user: String,
+        /// The name of the upstream.
+        upstream: String,
+    },
     /// The client of operators' tokens is disabled.
     #[error(
         "the client {0}, to which all tokens issued here belong, is disabled; enable it with mcpgate client enable"

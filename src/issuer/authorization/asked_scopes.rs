@@ -7,17 +7,18 @@ use crate::oauth::ScopeSet;
 
 impl IssuerRequest<'_> {
     /// Returns what an approval with these ticks grants. AZ-28: a form can take scopes away but never add any, neither
-    /// one that the client did not ask for nor one that the configuration no longer has and no page shows.
-    pub(in crate::issuer) fn granted(&self, asked: &AccessRequest, ticked: &ScopeSet) -> ScopeSet {
-        let shown: ScopeSet = self.asked_scopes(asked).into_iter().map(|scope| scope.name).collect();
+    /// one that the client did not ask for nor one that no page shows, because the configuration no longer has it or
+    /// the person may not hold it.
+    pub(in crate::issuer) fn granted(&self, asked: &AccessRequest, ticked: &ScopeSet, may: &ScopeSet) -> ScopeSet {
+        let shown: ScopeSet = self.asked_scopes(asked, may).into_iter().map(|scope| scope.name).collect();
         ticked.intersection(&shown)
     }
 
-    /// Returns the scopes that the page of a request shows.
-    pub(in crate::issuer) fn asked_scopes(&self, asked: &AccessRequest) -> Vec<AskedScope> {
+    /// Returns the scopes that the page of a request shows: those of `may`, which the person may approve.
+    pub(in crate::issuer) fn asked_scopes(&self, asked: &AccessRequest, may: &ScopeSet) -> Vec<AskedScope> {
         let policy = &self.policy;
         let Some(upstream) = policy.upstream(asked.request.resource()) else { return Vec::new() };
-        let wanted = upstream.scopes.iter().filter(|scope| asked.request.scopes().contains(scope.name.as_str()));
+        let wanted = upstream.scopes.iter().filter(|scope| may.contains(scope.name.as_str()));
         let named = |scope: &ScopeConfig| AskedScope {
             name: scope.name.clone(),
             title: scope.title.clone(),
@@ -36,7 +37,14 @@ impl IssuerRequest<'_> {
     /// `Gone`, `Expired`, `Page` when its client is no longer accepted, `Unavailable`.
     pub async fn offered(&self, handles: &Handles) -> Result<Vec<AskedScope>, AuthorizeRejection> {
         match self.transaction(handles).await?.purpose {
-            Purpose::Authorization(asked) => Ok(self.asked_scopes(&asked)),
+            Purpose::Authorization(asked) => {
+                let session = self.live_session(handles.session.as_deref()).await?;
+                let may = match session {
+                    Some(session) => self.may_approve(&session.subject, &asked).await?.unwrap_or_default(),
+                    None => asked.request.scopes().clone(),
+                };
+                Ok(self.asked_scopes(&asked, &may))
+            }
             Purpose::Account => Ok(Vec::new()),
         }
     }

@@ -15,6 +15,9 @@ use crate::store::{AuditEvent, AuditRow, GrantFilter, LoginSession};
 /// The configuration key of the limit on pages and forms.
 const PAGE_RATE: &str = "rates.authorize_per_second";
 
+/// What a client is told when the person who signed in may hold no token.
+pub(super) const NOT_ADMITTED: &str = "this account may not hold a token for the resource";
+
 impl IssuerRequest<'_> {
     /// Begins an authorization, or finishes it at once when the user need not be asked. `referer` is the `Referer` of a
     /// top-level navigation, not of a frame.
@@ -66,14 +69,21 @@ impl IssuerRequest<'_> {
             let (_, transaction) = self.begin_transaction(Some(&asked), None).await?;
             return Ok(Started { step: Step::LogIn, transaction: Some(transaction) });
         };
-        let granted = self.consent_is_remembered(&asked, &session, referer).await?;
+        let may = self.may_approve(&session.subject, &asked).await?;
+        let granted = match &may {
+            Some(may) => self.consent_is_remembered(&asked, &session, may, referer).await?,
+            None => None,
+        };
         if prompt.none && granted.is_none() {
-            let (rule, words) = (Rule::ConsentNeeded, "consent is needed");
+            let (rule, words) = match may {
+                Some(_) => (Rule::ConsentNeeded, "consent is needed"),
+                None => (Rule::AccountNotAdmitted, NOT_ADMITTED),
+            };
             return Err(self.refuse_silently(asked, rule, words, Some(&session)).await);
         }
         let (interaction, transaction) = self.begin_transaction(Some(&asked), Some(&session)).await?;
-        if let Some(exclusions) = granted {
-            let location = self.issue_code_silently(&interaction, &asked, &session, exclusions).await?;
+        if let Some(granted) = may.zip(granted) {
+            let location = self.issue_code_silently(&interaction, &asked, &session, granted).await?;
             return Ok(Started { step: Step::Redirect(location), transaction: None });
         }
         Ok(Started { step: Step::Consent, transaction: Some(transaction) })

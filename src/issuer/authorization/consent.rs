@@ -2,11 +2,12 @@
 
 use zeroize::Zeroizing;
 
+use super::authorize::NOT_ADMITTED;
 use super::interaction::{AccessRequest, Purpose};
 use super::remembered::Memory;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::client::identity::display_name;
-use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, IssuerRequest, LoginView, View};
+use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, IssuerRequest, LoginView, NoAccessView, View};
 use crate::oauth::{
     AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, Digest, DocumentSource, Exclusions, GrantId,
     GrantType, OAuthError, RefusedRequest, Rule, ScopeSet, ValidatedRequest,
@@ -42,10 +43,12 @@ impl IssuerRequest<'_> {
             EphemeralStep::Ended => return self.decided_before(handles, &asked, &session, &decision).await,
             EphemeralStep::LogIn => return Err(self.gone(Rule::SignInBeforeLogin).await),
         }
-        let granted = match &decision {
-            Decision::Deny => None,
-            Decision::Approve(ticked) => {
-                let left = self.granted(&asked, ticked);
+        let may = self.may_approve(&session.subject, &asked).await?;
+        let granted = match (&decision, &may) {
+            (Decision::Deny, _) => None,
+            (Decision::Approve(_), None) => return Err(AuthorizeRejection::NothingApproved),
+            (Decision::Approve(ticked), Some(may)) => {
+                let left = self.granted(&asked, ticked, may);
                 // Approving with no scope left decides nothing.
                 if left.is_empty() && !asked.request.scopes().is_empty() {
                     return Err(AuthorizeRejection::NothingApproved);
@@ -53,7 +56,13 @@ impl IssuerRequest<'_> {
                 Some(left)
             }
         };
-        let Some(scopes) = granted else { return self.deny(&pending.interaction, *asked, &session).await };
+        let Some(scopes) = granted else {
+            let error = match may {
+                Some(_) => OAuthError::new(Rule::UserDenied, "the user denied the request"),
+                None => OAuthError::new(Rule::AccountNotAdmitted, NOT_ADMITTED),
+            };
+            return self.deny(&pending.interaction, *asked, &session, error).await;
+        };
         let exclusions = Exclusions::default();
         let remember = self.to_remember(&asked, &session, (scopes.clone(), exclusions.clone()));
         let code = self.code_of(handles);
@@ -79,9 +88,10 @@ impl IssuerRequest<'_> {
             Decision::Approve(ticked) => (self.services.store.find_code(&self.tenant, &code.hash()).await, ticked),
             Decision::Deny => return Err(self.finished().await),
         };
+        let may = self.may_approve(&session.subject, asked).await?.unwrap_or_default();
         let waits = |c: &CodeRecord| {
             c.used_at.is_none()
-                && c.scopes == self.granted(asked, ticked)
+                && c.scopes == self.granted(asked, ticked, &may)
                 && self.now() < c.expires_at
                 && c.challenge.is_some()
                 && c.subject == session.subject
@@ -110,6 +120,7 @@ impl IssuerRequest<'_> {
         interaction: &Ephemeral,
         asked: AccessRequest,
         session: &LoginSession,
+        error: OAuthError,
     ) -> Result<ClientLocation, AuthorizeRejection> {
         let consent = self.consent_key(&asked, session);
         let row = AuditRow {
@@ -123,23 +134,22 @@ impl IssuerRequest<'_> {
             return Err(self.finished().await);
         }
         self.metrics.control(ControlEvent::AuthorizationDenied);
-        let error = OAuthError::new(Rule::UserDenied, "the user denied the request");
         let RefusedRequest { redirect, state, error } = asked.request.refuse(error);
         let issuer = &self.policy.config.public_url;
         Ok(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
     }
 
-    /// Issues a code on remembered consent, which left `exclusions` out.
+    /// Issues a code for these scopes on remembered consent, which left the exclusions out.
     pub(in crate::issuer) async fn issue_code_silently(
         &self,
         interaction: &Ephemeral,
         asked: &AccessRequest,
         session: &LoginSession,
-        exclusions: Exclusions,
+        (scopes, exclusions): (ScopeSet, Exclusions),
     ) -> Result<ClientLocation, AuthorizeRejection> {
         let approval = Approval {
             code: AuthorizationCode::mint(self.services.entropy.random_32(), &self.services.keys.load()),
-            scopes: asked.request.scopes().clone(),
+            scopes,
             exclusions,
             remember: None,
             event: AuditEvent::CodeIssued,
@@ -204,12 +214,12 @@ impl IssuerRequest<'_> {
         })
     }
 
-    /// Returns what the consent page of a transaction shows.
+    /// Returns what the consent page of a transaction shows, or the page that the account has no access.
     pub(in crate::issuer) async fn consent_view(
         &self,
         asked: &AccessRequest,
         session: &LoginSession,
-    ) -> Result<ConsentView, AuthorizeRejection> {
+    ) -> Result<View, AuthorizeRejection> {
         let (client, request) = (&asked.client, &asked.request);
         let policy = &self.policy;
         let found = self.services.store.find_account(&self.tenant, &session.subject).await;
@@ -218,15 +228,23 @@ impl IssuerRequest<'_> {
         else {
             return Err(self.gone(Rule::AccountOrResourceGone).await);
         };
+        let Some(may) = self.may_hold(&account, upstream, request.scopes()).await? else {
+            return Ok(View::NoAccess(NoAccessView {
+                client_name: display_name(client),
+                client_has_name: client.metadata.client_name.is_some(),
+                resource_name: upstream.display_name.clone(),
+                account: account.name.to_string(),
+            }));
+        };
         let tokens = &policy.config.tokens;
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
         let identity = policy.identity(client, request.redirect());
-        let scopes = self.asked_scopes(asked);
+        let scopes = self.asked_scopes(asked, &may);
         if scopes.is_empty() && !request.scopes().is_empty() {
             // The page shows an empty list as "everything", which was not requested.
             return Err(self.gone(Rule::ScopesGone).await);
         }
-        Ok(ConsentView {
+        Ok(View::Consent(Box::new(ConsentView {
             client_name: display_name(client),
             client_has_name: client.metadata.client_name.is_some(),
             looks_like: self.looks_like(client, &identity, request.redirect()).await?,
@@ -247,6 +265,6 @@ impl IssuerRequest<'_> {
                 upstream.access_lifetime.unwrap_or(tokens.access)
             },
             remembered: (policy.memory(asked) != Memory::Never).then_some(tokens.refresh_absolute),
-        })
+        })))
     }
 }

@@ -79,7 +79,7 @@ impl IssuerRequest<'_> {
         if pending.interaction.step == EphemeralStep::LogIn || pending.interaction.session != Some(session.hash) {
             self.bind(&pending.interaction, &session).await?;
         }
-        Ok(View::Consent(Box::new(self.consent_view(asked, &session).await?)))
+        self.consent_view(asked, &session).await
     }
 
     /// "Not you?": ends the session and moves the transaction back to the login step.

@@ -5,5 +5,6 @@
 pub(super) mod asked_scopes;
 pub(super) mod authorize;
 pub(super) mod consent;
+mod holding;
 pub(super) mod interaction;
 pub(super) mod remembered;

@@ -35,12 +35,13 @@ impl Policy {
 }
 
 impl IssuerRequest<'_> {
-    /// Returns what the user left out, if their remembered consent covers this request. `referer` is the browser's
-    /// `Referer`.
+    /// Returns what the user left out, if their remembered consent covers those scopes of this request that they may
+    /// approve. `referer` is the browser's `Referer`.
     pub(in crate::issuer) async fn consent_is_remembered(
         &self,
         asked: &AccessRequest,
         session: &LoginSession,
+        scopes: &ScopeSet,
         referer: Option<&str>,
     ) -> Result<Option<Exclusions>, AuthorizeRejection> {
         let request = &asked.request;
@@ -58,11 +59,8 @@ impl IssuerRequest<'_> {
         }
         let found = self.services.store.find_consent(&self.consent_key(asked, session)).await;
         let covers = |c: &Consent| {
-            let scopes_are_covered = if memory == Memory::Anywhere {
-                request.scopes().is_subset(&c.scopes)
-            } else {
-                *request.scopes() == c.scopes
-            };
+            let scopes_are_covered =
+                if memory == Memory::Anywhere { scopes.is_subset(&c.scopes) } else { *scopes == c.scopes };
             // CN-09: another name or another set of redirect URIs is another application to the user.
             scopes_are_covered && self.now() < c.expires_at && c.client_fingerprint == fingerprint(asked, &memory)
         };

@@ -162,8 +162,11 @@ impl IssuerRequest<'_> {
         self.bind(&pending.interaction, session).await?;
         // The `Referer` is not known at this step, which may cost the user, who has just entered a password, one more
         // page.
-        if let Some(exclusions) = self.consent_is_remembered(asked, session, None).await? {
-            let location = self.issue_code_silently(&pending.interaction, asked, session, exclusions).await?;
+        if let Some(scopes) = self.may_approve(&session.subject, asked).await?
+            && let Some(exclusions) = self.consent_is_remembered(asked, session, &scopes, None).await?
+        {
+            let granted = (scopes, exclusions);
+            let location = self.issue_code_silently(&pending.interaction, asked, session, granted).await?;
             return Ok(Step::Redirect(location));
         }
         Ok(Step::Consent)

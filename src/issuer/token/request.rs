@@ -132,8 +132,8 @@ impl IssuerRequest<'_> {
     }
 
     /// Returns what a grant may still give under the current policy, with the login name of its user; every redemption
-    /// and refresh asks this (CR-16, RT-09). `None` when nothing is left: the user is disabled, the resource is gone,
-    /// or none of the scopes remains.
+    /// and refresh asks this (CR-16, RT-09). `None` when nothing is left: the user is disabled or may not hold a
+    /// token for the resource, the resource is gone, or none of the scopes remains.
     pub(in crate::issuer) async fn still_allowed(
         &self,
         client: &AuthenticatedClient,
@@ -146,7 +146,8 @@ impl IssuerRequest<'_> {
         let bound_elsewhere = client.resource.as_ref().is_some_and(|r| r != resource);
         let Some(upstream) = self.policy.upstream(resource).filter(|_| !bound_elsewhere) else { return Ok(None) };
         let left = scopes.intersection(&self.policy.allowed(client, upstream));
-        Ok(Some(left).filter(|l| scopes.is_empty() || !l.is_empty()).map(|left| (left, account.name.as_str().into())))
+        let left = self.may_hold(&account, upstream, &left).await?.filter(|left| scopes.is_empty() || !left.is_empty());
+        Ok(left.map(|left| (left, account.name.as_str().into())))
     }
 
     /// Puts a new token into the cache and makes the response.

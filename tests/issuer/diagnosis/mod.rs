@@ -7,6 +7,7 @@ use std::path::Path;
 use mcpgate::config::MetadataDocumentMode;
 use mcpgate::issuer::{Caller, Decision, Handles, LoginOutcome, SetupOutcome, TokenRejection};
 use mcpgate::oauth::{Client, GrantId, RefreshClaims, RefreshToken, Rule};
+use mcpgate::policy::AccountList;
 use mcpgate::store::EphemeralSecret;
 use serde_json::json;
 
@@ -113,6 +114,12 @@ async fn sign_ins(world: &World, walk: &mut Walk) {
     let asked = world.begin_from(&from, &client.id, &[("prompt", "none")], browser.session.as_deref()).await;
     asked.unwrap_err();
     walk.expect(Rule::ConsentNeeded);
+    let nobody = Some(AccountList::default());
+    world.reload(|config| config.upstreams.iter_mut().for_each(|u| u.holders.admitted.clone_from(&nobody)));
+    let asked = world.begin_from(&from, &client.id, &[("prompt", "none")], browser.session.as_deref()).await;
+    asked.unwrap_err();
+    walk.expect(Rule::AccountNotAdmitted);
+    world.reload(|config| config.upstreams.iter_mut().for_each(|u| u.holders.admitted = None));
     let nonsense = Handles { transaction: "x".to_owned(), ..browser.clone() };
     world.request(&from).view(&nonsense).await.unwrap_err();
     walk.expect(Rule::SignInUnreadable);

@@ -37,7 +37,8 @@ pub(super) const NOT_WALKED: [(Rule, &str); 7] = [
 ];
 
 /// Rules without an offending value: a parameter is missing, or a valid request cannot be served now.
-const NOTHING_CAME: [Rule; 25] = [
+const NOTHING_CAME: [Rule; 26] = [
+    Rule::AccountNotAdmitted,
     Rule::AccountOrResourceGone,
     Rule::ChallengeMethodMissing,
     Rule::ChallengeMissing,
