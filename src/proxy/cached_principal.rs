@@ -1,5 +1,5 @@
 //! `CachedPrincipal`: a principal with what each of its requests needs, made once per worker: the identity headers, its
-//! budget, and whether it has the scopes that its upstream requires.
+//! budget, and whether it may use its upstream and has the scopes that this requires.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub(super) struct CachedPrincipal {
     principal: Arc<Principal>,
     route: Arc<Route>,
     budget: Arc<UserBudget>,
+    /// Whether its account may hold a token for the route.
+    is_admitted: bool,
     has_scopes: bool,
     /// What the route's map knows of it; nothing without a map.
     standing: Standing,
@@ -38,18 +40,23 @@ impl CachedPrincipal {
         // refused.
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
         let rules = route.rules.as_deref();
-        let standing = rules.map(|rules| rules.standing(principal.scopes())).unwrap_or_default();
+        // What the account may hold changes with its groups and the configuration, while the token stays as it is.
+        let held = route.holders.narrow(principal.user(), principal.groups(), principal.scopes());
+        let (is_admitted, held) = (held.is_some(), held.unwrap_or_default());
+        let barred = || route.holders.barred(principal.user(), principal.groups());
+        let standing = rules.map(|rules| rules.barred(rules.standing(&held), &barred())).unwrap_or_default();
         Ok(Self {
             budget: table.budgets.of(principal),
+            is_admitted,
             has_scopes: match rules {
-                None => route.required_scopes.is_subset(principal.scopes()),
+                None => route.required_scopes.is_subset(&held),
                 Some(rules) => rules.has_all(&standing, &route.required_scopes),
             },
             standing,
             subject: value(principal.subject().as_str())?,
             user: user_of(principal).map(|user| value(&escaped(user))).transpose()?,
             client: value(principal.client().as_str())?,
-            scopes: value(&principal.scopes().to_string())?,
+            scopes: value(&held.to_string())?,
             tenant: value(principal.tenant().as_str())?,
             log_fields: AccessLine::caller_fields(
                 principal.subject().as_str(),
@@ -76,6 +83,11 @@ impl CachedPrincipal {
     /// Returns the fields that are the same in all its access lines; empty if they cannot be rendered once.
     pub(super) fn log_fields(&self) -> &str {
         &self.log_fields
+    }
+
+    /// Returns whether its account may hold a token for its route.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.is_admitted
     }
 
     /// Returns whether it has the scopes that its route requires.
@@ -282,6 +294,7 @@ mod tests {
             Arc::new(CachedPrincipal {
                 route: Arc::clone(&table.routes[0]),
                 budget: table.budgets.of(&principal),
+                is_admitted: true,
                 has_scopes: true,
                 standing: Standing::default(),
                 subject: value("user"),

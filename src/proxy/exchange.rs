@@ -169,15 +169,18 @@ impl Proxy {
         self.last_uses.mark(token.principal().tenant(), token.grant(), token.at());
     }
 
-    /// Checks a token again if something was revoked while the request waited: a request with a revoked token is not
-    /// answered.
+    /// Checks a token again if something was revoked while the request waited: a request with a revoked token, or of an
+    /// account that may no longer hold one, is not answered.
     pub(super) async fn check_again(&self, exchange: &Exchange<'_>, token: &Addressed<'_>) -> Result<(), Rejection> {
         // One that has expired meanwhile is still in the cache (TV-15).
         if self.cache.generation() != exchange.generation
             && self.cache.is_forgotten(token.token().hash(), self.clock.now())
         {
             // Boxed because it is rare. The token may have been evicted, which is not a revocation.
-            Box::pin(self.authenticated(exchange, Instant::now())).await?;
+            let token = Box::pin(self.authenticated(exchange, Instant::now())).await?;
+            if !exchange.worker.caller(&token)?.is_admitted() {
+                return Err(Rejection::NotAdmitted);
+            }
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `Permit`: proof that a caller has the scopes that an upstream requires. Sending a request needs one.
+//! `Permit`: proof that a caller may use an upstream and has the scopes that it requires. Sending a request needs one.
 
 use std::sync::Arc;
 
@@ -13,9 +13,12 @@ use crate::policy::{Demand, Lacking, Rules};
 pub(super) struct Permit(Arc<CachedPrincipal>);
 
 impl Permit {
-    /// Permits a caller to use its route for a request, if it has the scopes that every request to the route needs and,
-    /// where the route has a map, those that this one needs.
+    /// Permits a caller to use its route for a request, if its account may hold a token for it, and it has the scopes
+    /// that every request to the route needs and, where the route has a map, those that this one needs.
     pub(super) fn grant(caller: Arc<CachedPrincipal>, demand: &Demand) -> Result<Self, Rejection> {
+        if !caller.is_admitted() {
+            return Err(Rejection::NotAdmitted);
+        }
         match &caller.route().rules {
             None if !caller.has_scopes() => Err(Rejection::InsufficientScope),
             Some(rules) if !caller.has_scopes() || !demand.is_met_by(caller.standing()) => {

@@ -50,6 +50,8 @@ pub(super) enum Rejection {
     UnsupportedVersion(Box<str>),
     /// The session does not exist, or is not the caller's.
     UnknownSession,
+    /// The account may not hold a token for the upstream, or none of the token's scopes.
+    NotAdmitted,
     /// The token lacks a scope.
     InsufficientScope,
     /// The token lacks a scope that would open what the request does.
@@ -147,6 +149,10 @@ impl Rejection {
                 UnsupportedVersion::MESSAGE).word(Word::Rpc(UnsupportedVersion::CODE)),
             Self::UnknownSession => Row::caller(StatusCode::NOT_FOUND, Outcome::BadSession, "unknown_session",
                 "Session not found").word(Word::Rpc(SESSION_NOT_FOUND)),
+            // Without a challenge: no new login of this account would help.
+            Self::NotAdmitted => Row::caller(StatusCode::FORBIDDEN, Outcome::NotAdmitted, "not_admitted",
+                "this account has no access to this server: ask the administrator of the gateway for it")
+                .word(Word::OAuth("access_denied")).key("upstream.allow_users, upstream.allow_groups"),
             Self::InsufficientScope => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "insufficient_scope",
                 INSUFFICIENT_SCOPE).word(Word::OAuth("insufficient_scope")).key("upstream.required_scopes")
                 .field(Field::Challenge(Challenge::InsufficientScope)),

@@ -18,7 +18,8 @@ use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
-use crate::policy::Rules;
+use crate::policy::{Holders, Rules};
+use crate::token_cache::Principal;
 
 /// The route table: built when the configuration is loaded, and replaced as a whole.
 pub struct RouteTable {
@@ -51,6 +52,8 @@ pub(super) struct Route {
     pub(super) required_scopes: ScopeSet,
     /// Which operations each scope opens; `None` if every scope opens all.
     pub(super) rules: Option<Arc<Rules>>,
+    /// Who may hold a token for it, and which of its scopes.
+    pub(super) holders: Holders,
     pub(super) check_envelope: bool,
     /// Whether to adopt the name that it gives itself.
     pub(super) takes_title: bool,
@@ -148,6 +151,13 @@ impl RouteTable {
     pub(super) fn serves(&self, route: &Route) -> bool {
         self.routes.iter().any(|own| own.resource == route.resource && own.tenant == route.tenant)
     }
+
+    /// Returns whether the account of a token may hold one for a route from this or an earlier table.
+    pub(super) fn admits(&self, route: &Route, principal: &Principal) -> bool {
+        let own = self.routes.iter().find(|own| own.resource == route.resource && own.tenant == route.tenant);
+        let (user, groups, scopes) = (principal.user(), principal.groups(), principal.scopes());
+        own.is_some_and(|own| own.holders.narrow(user, groups, scopes).is_some())
+    }
 }
 
 impl Route {
@@ -188,6 +198,7 @@ impl Route {
             resource: upstream.resource.clone(),
             required_scopes: upstream.required_scopes.clone(),
             rules: upstream.rules.clone(),
+            holders: upstream.holders.clone(),
             check_envelope: upstream.check_envelope,
             takes_title: upstream.takes_title,
             path: upstream.path.clone(),

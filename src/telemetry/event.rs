@@ -54,6 +54,7 @@ closed_set! {
         InvalidToken => "invalid_token",
         WrongAudience => "wrong_audience",
         InsufficientScope => "insufficient_scope",
+        NotAdmitted => "not_admitted",
         BadOrigin => "bad_origin",
         BadSession => "bad_session",
         BadRequest => "bad_request",

@@ -35,6 +35,8 @@ mod framing;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod http2;
 mod http2_bodies;
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod filling;
 mod free_address;
 #[path = "../support/hello.rs"]
 mod hello;
+mod holders;
 mod http2;
 mod http2_upstreams;
 mod identity;

@@ -15,14 +15,14 @@ use crate::oauth::{Lifetime, Timestamp, TokenHash};
 use crate::proxy::authenticate::Authenticated;
 use crate::proxy::route::{Route, RouteTable};
 use crate::sync::lock;
-use crate::token_cache::TokenCache;
+use crate::token_cache::{Principal, TokenCache};
 
 /// What a stream is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum StreamSignal {
     /// Send a keep-alive comment.
     KeepAlive,
-    /// The token was revoked, or has expired and the grace period is over.
+    /// The token was revoked, its account may no longer hold it, or it has expired and the grace period is over.
     TokenEnded,
     /// Cached tokens can no longer be trusted (the change log is too old), and the grace period is over.
     Unprovable,
@@ -129,6 +129,7 @@ pub(in crate::proxy) struct StreamLimits {
 struct OpenStream {
     handle: Arc<StreamHandle>,
     route: Arc<Route>,
+    principal: Arc<Principal>,
     hash: TokenHash,
     /// When the token has expired and the grace period is over.
     end: Timestamp,
@@ -190,8 +191,9 @@ impl OpenStreams {
         let now = Instant::now();
         let grace = Lifetime::from_millis(u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX));
         let (hash, end) = (*token.hash(), token.expires().plus(grace));
-        let (held, route) = (Arc::clone(&handle), Arc::clone(route));
-        let stream = OpenStream { handle: held, route, hash, end, opened: now, heard: now, limits, unseen: true };
+        let (held, route, principal) = (Arc::clone(&handle), Arc::clone(route), Arc::clone(token.principal()));
+        let stream =
+            OpenStream { handle: held, route, principal, hash, end, opened: now, heard: now, limits, unseen: true };
         let mut state = lock(&self.state);
         if state.closed || (state.is_draining && limits.is_standing) {
             handle.send(StreamSignal::GoingDown);
@@ -259,8 +261,12 @@ impl OpenStreams {
             // TV-14: the token is useless without its upstream.
             let is_removed =
                 (is_new || stream.unseen) && table.as_ref().is_some_and(|table| !table.serves(&stream.route));
+            let is_barred = (is_new || stream.unseen)
+                && table.as_ref().is_some_and(|table| !table.admits(&stream.route, &stream.principal));
             let signal = if is_removed {
                 Some(StreamSignal::Removed)
+            } else if is_barred {
+                Some(StreamSignal::TokenEnded)
             } else if unprovable_for > stream.limits.grace {
                 // TV-23: a token that cannot be checked stays valid only for a while.
                 Some(StreamSignal::Unprovable)

@@ -1,0 +1,93 @@
+//! Who may hold a token, asked for every request. A refused request does not reach the upstream.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mcpgate::config::Config;
+use mcpgate::oauth::{AccessTokenRecord, GroupName, GroupSet, LoginName, ScopeToken};
+use mcpgate::policy::{AccountList, ConfiguredGroups, Pattern, Rules, ScopeRule};
+
+use super::client::{RawRequest, Reply};
+use super::world::{MCP, World};
+
+const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+
+fn groups(names: &[&str]) -> GroupSet {
+    names.iter().map(|name| GroupName::parse(name).unwrap()).collect()
+}
+
+/// Staff may hold a token, and admins the scope `harm`; the file has `of_file` as staff.
+fn limit(config: &mut Config, of_file: &[&str]) {
+    let staff =
+        (GroupName::parse("staff").unwrap(), of_file.iter().filter_map(|name| LoginName::parse(name)).collect());
+    let list = |names: &[&str]| AccountList { groups: groups(names), users: BTreeSet::new() };
+    for upstream in &mut config.upstreams {
+        upstream.holders.admitted = Some(list(&["staff"]));
+        upstream.holders.limited = vec![(ScopeToken::parse("harm").unwrap(), list(&["admins"]))];
+        upstream.holders.groups = Arc::new(ConfiguredGroups::new(std::slice::from_ref(&staff)));
+    }
+}
+
+fn token(world: &World, scopes: &str, of: &[&str]) -> String {
+    let made = world.make(MCP, scopes);
+    world.cache.insert(&AccessTokenRecord { groups: groups(of), ..made.record.clone() });
+    made.text
+}
+
+async fn ask(world: &World, token: &str) -> Reply {
+    world.ask(&RawRequest::post(LIST).bearer(token)).await
+}
+
+#[tokio::test]
+async fn who_is_not_admitted_is_told_whom_to_ask_and_the_upstream_gets_nothing() {
+    let world = World::with(|config| limit(config, &[])).await;
+    for (scopes, of) in [("use", &[][..]), ("use harm", &["admins"]), ("harm", &["staff"])] {
+        let reply = ask(&world, &token(&world, scopes, of)).await;
+        assert_eq!(reply.status, 403, "{scopes} {of:?}: {reply:?}");
+        assert_eq!(reply.field("www-authenticate"), None, "a new login would not help");
+        assert_eq!(reply.json()["error"], "access_denied");
+        let text = reply.json()["error_description"].as_str().unwrap().to_owned();
+        assert!(text.contains("no access to this server") && text.contains("administrator"), "{text}");
+    }
+    world.mcp.assert_nothing();
+}
+
+#[tokio::test]
+async fn an_upstream_sees_only_the_scopes_that_the_account_may_hold() {
+    let world = World::with(|config| limit(config, &[])).await;
+    for (of, seen) in [(&["staff"][..], "use"), (&["staff", "admins"], "harm use")] {
+        let reply = ask(&world, &token(&world, "use harm", of)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(world.mcp.last().field("x-mcpgate-scopes"), Some(seen));
+    }
+}
+
+#[tokio::test]
+async fn a_reload_of_the_files_groups_counts_at_once() {
+    let world = World::with(|config| limit(config, &["ada"])).await;
+    let token = token(&world, "use", &[]);
+    assert_eq!(ask(&world, &token).await.status, 200);
+    world.reload(|config| limit(config, &["grace"]));
+    assert_eq!(ask(&world, &token).await.status, 403);
+    world.reload(|config| limit(config, &["ada", "grace"]));
+    assert_eq!(ask(&world, &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_scope_that_includes_one_that_the_account_may_not_hold_does_not_open_it() {
+    let world = World::with(|config| {
+        limit(config, &[]);
+        let rule = |name: &str, method: &str, includes: &[&str]| ScopeRule {
+            name: ScopeToken::parse(name).unwrap(),
+            sensitive: false,
+            allow: vec![Pattern::of_mcp(method).unwrap()],
+            includes: includes.iter().map(|name| ScopeToken::parse(name).unwrap()).collect(),
+        };
+        let map = [rule("use", "prompts/list", &["harm"]), rule("harm", "tools/list", &[])];
+        config.upstreams.iter_mut().for_each(|upstream| upstream.rules = Some(Arc::new(Rules::compile(&map))));
+    })
+    .await;
+    assert_eq!(ask(&world, &token(&world, "use", &["staff"])).await.status, 403);
+    world.mcp.assert_nothing();
+    assert_eq!(ask(&world, &token(&world, "use", &["staff", "admins"])).await.status, 200);
+}
