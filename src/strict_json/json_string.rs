@@ -9,14 +9,13 @@ use serde::de::{Deserializer, Visitor};
 pub(crate) fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = ONES << 7;
-    // The highest bit of each byte says whether the byte is below `limit`; bits after the first such byte may be wrong.
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
-    let is = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     let (words, rest) = bytes.as_chunks();
     let mut plain = 0;
     for word in words {
         let word = u64::from_le_bytes(*word);
-        let special = below(word, 0x20) | is(word, b'"') | is(word, b'\\');
+        // The highest bit of each byte says whether it is special; bits after the first such byte may be wrong.
+        let is = |byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+        let special = (word.wrapping_sub(ONES * 0x20) | is(b'"') | is(b'\\')) & !word & HIGH;
         if special != 0 {
             return plain + usize::try_from(special.trailing_zeros() / 8).unwrap_or(0);
         }
@@ -34,12 +33,18 @@ pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Returns the bytes of a JSON string; half a surrogate pair is encoded as if it were a character.
+#[inline]
 pub(crate) fn unescape(raw: &str, is_escaped: bool) -> Option<Cow<'_, [u8]>> {
     if !is_escaped {
         return Some(Cow::Borrowed(raw.as_bytes().get(1..raw.len().saturating_sub(1)).unwrap_or_default()));
     }
-    let bytes = serde_json::Deserializer::from_str(raw).deserialize_bytes(RawBytes);
-    bytes.ok().map(Cow::Owned)
+    decoded(raw).map(Cow::Owned)
+}
+
+// Apart, because few strings have escapes.
+#[cold]
+fn decoded(raw: &str) -> Option<Vec<u8>> {
+    serde_json::Deserializer::from_str(raw).deserialize_bytes(RawBytes).ok()
 }
 
 struct RawBytes;

@@ -36,15 +36,21 @@ impl<'a> MemberNames<'a> {
             seen += 1;
         }
         if seen == FEW {
-            let mut many = Many::default();
-            for name in self.few.iter().rev().take(FEW).map(|(_, name)| name).chain([&name]) {
-                many.insert(name);
-            }
-            self.many.push((level, many));
+            self.become_many(level, &name);
         } else {
             self.few.push((level, name));
         }
         true
+    }
+
+    /// Makes a set of the names of the innermost object and another one.
+    #[cold]
+    fn become_many(&mut self, level: u32, name: &[u8]) {
+        let mut many = Many::default();
+        for name in self.few.iter().rev().take(FEW).map(|(_, name)| &**name).chain([name]) {
+            many.insert(name);
+        }
+        self.many.push((level, many));
     }
 
     /// Removes the names of the innermost object, which is at `level`.

@@ -103,36 +103,32 @@ impl<'a> Walk<'a> {
             if *work == 0 {
                 return Ok(WalkStep::Paused);
             }
-            if self.long.is_none() {
-                let Some(byte) = self.skip_blanks(work) else {
-                    if *work == 0 {
-                        return Ok(WalkStep::Paused);
-                    }
-                    return if matches!(self.expects, Expects::End) {
-                        Ok(WalkStep::End)
-                    } else {
-                        Err(JsonFault::NotJson)
-                    };
-                };
-                *work = work.saturating_sub(TOKEN);
-                let short = if byte == b'"' { self.short_string(work)? } else { None };
-                if let Some(token) = short {
-                    return Ok(WalkStep::Token(token));
-                }
-                if let Some(token) = self.begin(byte)? {
-                    return Ok(WalkStep::Token(token));
-                }
-            }
             if let Some((long, begin)) = self.long {
-                let ended = match long {
-                    Long::String { .. } => self.string(work)?,
-                    Long::Number(place) => self.number(place, begin, work)?,
-                };
-                if ended {
-                    self.long = None;
-                    let raw = self.text.get(begin..self.at).unwrap_or_default();
-                    return self.end_long(long, raw).map(WalkStep::Token);
+                return self.go_on(long, begin, work);
+            }
+            let Some(byte) = self.skip_blanks(work) else {
+                if *work == 0 {
+                    return Ok(WalkStep::Paused);
                 }
+                return if matches!(self.expects, Expects::End) { Ok(WalkStep::End) } else { Err(JsonFault::NotJson) };
+            };
+            *work = work.saturating_sub(TOKEN);
+            match (byte, self.expects) {
+                (b'"', Expects::Name | Expects::FirstName) => return self.begin_string(true, work),
+                (b'"', Expects::Value | Expects::FirstValue) => return self.begin_string(false, work),
+                (b':', Expects::Colon) => {
+                    self.at += 1;
+                    self.expects = Expects::Value;
+                }
+                (b',', Expects::CommaOrClose) => {
+                    self.at += 1;
+                    self.expects = self.after_comma();
+                }
+                (b'-' | b'0'..=b'9', Expects::Value | Expects::FirstValue) => {
+                    let number = Long::Number(Number::Begin);
+                    self.long = Some((number, self.at));
+                }
+                _ => return self.short(byte).map(WalkStep::Token),
             }
         }
     }
@@ -144,80 +140,77 @@ impl<'a> Walk<'a> {
         if matches!(last, Some(b',' | b':')) { self.at - 1 } else { self.at }
     }
 
-    fn end_long(&mut self, long: Long, raw: &'a str) -> Result<Token<'a>, JsonFault> {
-        if !matches!(long, Long::String { is_name: true }) {
-            self.expects = self.after_value();
-            return Ok(Token::Scalar(raw));
+    /// Continues a long token.
+    fn go_on(&mut self, long: Long, begin: usize, work: &mut usize) -> Result<WalkStep<'a>, JsonFault> {
+        let ended = match long {
+            Long::String { .. } => self.string(work)?,
+            Long::Number(place) => self.number(place, begin, work)?,
+        };
+        if !ended {
+            return Ok(WalkStep::Paused);
         }
+        self.long = None;
+        let raw = self.text.get(begin..self.at).unwrap_or_default();
+        match long {
+            Long::String { is_name: true } => self.end_name(raw),
+            Long::String { is_name: false } | Long::Number(_) => Ok(self.end_scalar(raw)),
+        }
+    }
+
+    fn end_scalar(&mut self, raw: &'a str) -> WalkStep<'a> {
+        self.expects = self.after_value();
+        WalkStep::Token(Token::Scalar(raw))
+    }
+
+    fn end_name(&mut self, raw: &'a str) -> Result<WalkStep<'a>, JsonFault> {
         self.expects = if self.passes(b':') { Expects::Value } else { Expects::Colon };
         if raw.len() > MAX_NAME {
             return Err(JsonFault::Rule("a member name is longer than 65,536 bytes"));
         }
-        let is_new = self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(JsonFault::NotJson)?);
-        if is_new { Ok(Token::Name(raw, self.is_escaped)) } else { Err(JsonFault::Rule("a member name occurs twice")) }
+        if !self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(JsonFault::NotJson)?) {
+            return Err(JsonFault::Rule("a member name occurs twice"));
+        }
+        Ok(WalkStep::Token(Token::Name(raw, self.is_escaped)))
     }
 
-    /// Takes a whole string that begins here, has no escapes and ends within the work, as most do. Of any other, the
-    /// plain beginning is read twice.
-    fn short_string(&mut self, work: &mut usize) -> Result<Option<Token<'a>>, JsonFault> {
-        let is_name = match self.expects {
-            Expects::Value | Expects::FirstValue => false,
-            Expects::Name | Expects::FirstName => true,
-            Expects::Colon | Expects::CommaOrClose | Expects::End => return Ok(None),
-        };
+    /// Begins a string. Most have no escapes and end within the work; of any other, the plain beginning is read twice.
+    fn begin_string(&mut self, is_name: bool, work: &mut usize) -> Result<WalkStep<'a>, JsonFault> {
         let begin = self.at;
         let rest = self.text.as_bytes().get(begin + 1..).unwrap_or_default();
         let plain = plain(rest.get(..*work).unwrap_or(rest));
+        self.is_escaped = false;
         if plain >= *work || rest.get(plain) != Some(&b'"') {
-            return Ok(None);
+            let string = Long::String { is_name };
+            self.long = Some((string, begin));
+            self.at += 1;
+            return self.go_on(string, begin, work);
         }
         *work -= plain;
         self.at = begin + plain + 2;
-        self.is_escaped = false;
         let raw = self.text.get(begin..self.at).unwrap_or_default();
-        self.end_long(Long::String { is_name }, raw).map(Some)
+        if is_name { self.end_name(raw) } else { Ok(self.end_scalar(raw)) }
     }
 
-    /// Starts the token that this byte begins; returns it if it is already complete.
-    fn begin(&mut self, byte: u8) -> Result<Option<Token<'a>>, JsonFault> {
-        use Expects::{Colon, CommaOrClose, FirstName, FirstValue, Name, Value};
+    /// Takes a token whose end is known from its first byte.
+    fn short(&mut self, byte: u8) -> Result<Token<'a>, JsonFault> {
+        use Expects::{CommaOrClose, FirstName, FirstValue, Value};
         let in_object = self.objects & 1 == 1;
         match (self.expects, byte) {
-            (Value | FirstValue, b'{') => self.open(true).map(Some),
-            (Value | FirstValue, b'[') => self.open(false).map(Some),
-            (FirstValue, b']') | (FirstName, b'}') => Ok(Some(self.close())),
-            (CommaOrClose, b'}') if in_object => Ok(Some(self.close())),
-            (CommaOrClose, b']') if !in_object => Ok(Some(self.close())),
-            (Value | FirstValue, b'"') => Ok(self.begin_long(Long::String { is_name: false }, 1)),
-            (Name | FirstName, b'"') => Ok(self.begin_long(Long::String { is_name: true }, 1)),
-            (Value | FirstValue, b'-' | b'0'..=b'9') => Ok(self.begin_long(Long::Number(Number::Begin), 0)),
+            (Value | FirstValue, b'{') => self.open(true),
+            (Value | FirstValue, b'[') => self.open(false),
+            (FirstValue, b']') | (FirstName, b'}') => Ok(self.close()),
+            (CommaOrClose, b'}') if in_object => Ok(self.close()),
+            (CommaOrClose, b']') if !in_object => Ok(self.close()),
             (Value | FirstValue, _) => {
                 let rest = self.text.get(self.at..).unwrap_or_default();
                 let known = ["true", "false", "null"].into_iter().find(|known| rest.starts_with(known));
                 let raw = known.ok_or(JsonFault::NotJson)?;
                 self.at += raw.len();
                 self.expects = self.after_value();
-                Ok(Some(Token::Scalar(raw)))
-            }
-            (Colon, b':') => {
-                self.at += 1;
-                self.expects = Value;
-                Ok(None)
-            }
-            (CommaOrClose, b',') => {
-                self.at += 1;
-                self.expects = self.after_comma();
-                Ok(None)
+                Ok(Token::Scalar(raw))
             }
             (_, _) => Err(JsonFault::NotJson),
         }
-    }
-
-    fn begin_long(&mut self, long: Long, length: usize) -> Option<Token<'a>> {
-        self.long = Some((long, self.at));
-        self.is_escaped = false;
-        self.at += length;
-        None
     }
 
     fn open(&mut self, object: bool) -> Result<Token<'a>, JsonFault> {
