@@ -1,13 +1,14 @@
 //! `CachedPrincipal`: a principal with what each of its requests needs, made once per worker: the identity headers, its
 //! budget, and whether it may use its upstream and has the scopes that this requires.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use http::HeaderValue;
 
 use super::addressed::Addressed;
 use super::budget::UserBudget;
+use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use crate::oauth::Subject;
@@ -168,7 +169,7 @@ const LOOKED_AT: usize = 16;
 /// not reused.
 #[derive(Default)]
 pub(super) struct PrincipalCache {
-    callers: HashMap<usize, CachedCaller>,
+    callers: ByAddress<CachedCaller>,
     /// The addresses, in the order in which eviction looks at them.
     queue: VecDeque<usize>,
     bytes: usize,

@@ -1,8 +1,8 @@
 //! `FairSlots`: a limited number of slots, shared fairly between users. No user holds more slots than are left for the
 //! others, and waiting users take turns.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::budget::UserBudget;
+use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use crate::sync::lock;
 
@@ -30,7 +31,7 @@ struct State {
     room: usize,
     next_ticket: u64,
     /// Users who hold slots or wait for one, by the address of their budget, which each entry keeps alive.
-    users: HashMap<usize, Tally>,
+    users: ByAddress<Tally>,
     /// Waiting users, in the order of their turns.
     turns: VecDeque<usize>,
 }
@@ -60,8 +61,13 @@ struct Ticket {
 impl FairSlots {
     /// Makes `total` slots, with a queue of at most `waiting` requests.
     pub(super) fn new(total: usize, waiting: usize) -> Arc<Self> {
-        let state =
-            State { free: total, room: waiting, next_ticket: 0, users: HashMap::default(), turns: VecDeque::default() };
+        let state = State {
+            free: total,
+            room: waiting,
+            next_ticket: 0,
+            users: ByAddress::default(),
+            turns: VecDeque::default(),
+        };
         Arc::new(Self { state: Mutex::new(state) })
     }
 

@@ -21,6 +21,7 @@ use crate::web::{RequestBody, Response, reply};
 mod addressed;
 mod authenticate;
 mod budget;
+mod by_address;
 mod cached_principal;
 mod exchange;
 mod fair_slots;

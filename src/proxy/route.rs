@@ -1,6 +1,6 @@
 //! `RouteTable`: which upstream owns a path, and everything that can be prepared before a request arrives.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::token_cache::Principal;
 pub struct RouteTable {
     pub(super) routes: Vec<Arc<Route>>,
     /// Paths that must match exactly.
-    exact: HashMap<Box<str>, usize>,
+    exact: BTreeMap<Box<str>, usize>,
     /// Paths below which everything is served, longest first.
     prefixes: Vec<(Box<str>, usize)>,
     pub(super) origins: Origins,
@@ -89,7 +89,7 @@ impl RouteTable {
     pub fn build(config: &Config) -> Result<Self, String> {
         let mut roots = connect::Roots::new(config.minimum_key_bits);
         let mut routes = Vec::with_capacity(config.upstreams.len());
-        let mut exact = HashMap::new();
+        let mut exact = BTreeMap::new();
         let mut prefixes = Vec::new();
         for (index, upstream) in config.upstreams.iter().enumerate() {
             let route = Route::build(index, upstream, config, &mut roots)?;
