@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::cached_principal::CachedPrincipal;
 use super::exchange::Exchange;
-use super::field::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use super::field::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, TRACEPARENT};
 use super::rejection::Rejection;
 use super::trace;
 use crate::config::UpstreamKind;
@@ -59,9 +59,12 @@ pub(super) fn build(
         UpstreamKind::Mcp => passes_to_mcp,
         UpstreamKind::Http => passes_to_http,
     };
+    let mut parent = None;
     for (name, value) in from {
         if passes(name) || (checked.routing && is_routing(name)) {
             to.append(name.clone(), value.clone());
+        } else if *name == TRACEPARENT {
+            parent = parent.or(Some(value));
         }
     }
     for name in &route.pass_headers {
@@ -81,7 +84,7 @@ pub(super) fn build(
             to.insert(LAST_EVENT_ID, event);
         }
     }
-    trace::forward(from, &mut to, peer.request_id);
+    trace::forward(parent, from, &mut to, peer.request_id);
     to.insert(FORWARDED_FOR, peer.forwarded_for.clone());
     to.insert(FORWARDED_PROTO, table.public_scheme.clone());
     to.insert(FORWARDED_HOST, table.public_host.clone());

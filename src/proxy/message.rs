@@ -104,8 +104,9 @@ pub(super) fn check_method(kind: UpstreamKind, version: ProtocolVersion, method:
 /// Checks the headers about the body (400, 413, 415), before a byte of it is read.
 pub(super) fn check_headers(head: Head<'_>, body: &RequestBody) -> Result<(), Rejection> {
     let Head { route, method, headers, config, .. } = head;
+    let about_body = BodyFields::read(headers);
     // With two versions, there is no telling which one the upstream would use.
-    if route.kind == UpstreamKind::Mcp && headers.get_all(MCP_PROTOCOL_VERSION).iter().nth(1).is_some() {
+    if route.kind == UpstreamKind::Mcp && about_body.versions > 1 {
         return Err(Rejection::HeaderMismatch(HeaderMismatch { message: "MCP-Protocol-Version occurs twice" }));
     }
     if route.kind == UpstreamKind::Http {
@@ -125,16 +126,42 @@ pub(super) fn check_headers(head: Head<'_>, body: &RequestBody) -> Result<(), Re
     if route.kind == UpstreamKind::Http {
         return Ok(());
     }
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    match (types.next(), types.next()) {
-        (Some(one), None) if is_json(one.as_bytes()) => {}
-        (Some(_) | None, _) => return Err(Rejection::UnsupportedMediaType("the body must be application/json")),
+    if about_body.types != 1 || !about_body.is_json {
+        return Err(Rejection::UnsupportedMediaType("the body must be application/json"));
     }
-    let plain = |v: &http::HeaderValue| v.as_bytes().eq_ignore_ascii_case(b"identity");
-    if headers.get_all(CONTENT_ENCODING).iter().any(|v| !plain(v)) {
+    if about_body.is_encoded {
         return Err(Rejection::UnsupportedMediaType("the body must not be encoded"));
     }
     Ok(())
+}
+
+/// What the headers say about the body, read in one pass: for few fields, a look-up for each name costs more.
+#[derive(Default)]
+struct BodyFields {
+    /// How many fields name the protocol version, and below the type.
+    versions: usize,
+    types: usize,
+    /// Whether the last type is JSON.
+    is_json: bool,
+    /// Whether there is a coding other than `identity`.
+    is_encoded: bool,
+}
+
+impl BodyFields {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut read = Self::default();
+        for (name, value) in headers {
+            if *name == CONTENT_TYPE {
+                read.types += 1;
+                read.is_json = is_json(value.as_bytes());
+            } else if *name == CONTENT_ENCODING {
+                read.is_encoded |= !value.as_bytes().eq_ignore_ascii_case(b"identity");
+            } else if *name == MCP_PROTOCOL_VERSION {
+                read.versions += 1;
+            }
+        }
+        read
+    }
 }
 
 /// Returns whether a Content-Type is JSON, whatever its parameters.

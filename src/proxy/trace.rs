@@ -7,24 +7,26 @@ use http::{HeaderMap, HeaderValue};
 use super::field::{TRACEPARENT, TRACESTATE};
 use crate::web::RequestId;
 
-/// Adds the trace context of a request to the head for the upstream. `baggage` is not forwarded: it is free text
-/// from outside, which telemetry libraries copy into all further requests (W3C Baggage, security considerations).
-pub(super) fn forward(from: &HeaderMap, to: &mut HeaderMap, id: RequestId) {
-    match from.get(TRACEPARENT).filter(|v| is_parent(v.as_bytes())) {
-        Some(parent) => {
-            to.insert(TRACEPARENT, parent.clone());
+/// Adds the trace context of a request to the head for the upstream; `parent` is the first in `from`.
+///
+/// `baggage` is not forwarded: it is free text from outside, which telemetry libraries copy into all further requests
+/// (W3C Baggage, security considerations).
+pub(super) fn forward(parent: Option<&HeaderValue>, from: &HeaderMap, to: &mut HeaderMap, id: RequestId) {
+    match parent.filter(|v| is_parent(v.as_bytes())) {
+        Some(given) => {
+            to.insert(TRACEPARENT, given.clone());
             // Trace Context 3.3: meaningless without a readable parent.
             for state in from.get_all(TRACESTATE) {
                 to.append(TRACESTATE, state.clone());
             }
         }
-        None => drop(to.insert(TRACEPARENT, parent(id))),
+        None => drop(to.insert(TRACEPARENT, new_parent(id))),
     }
 }
 
 /// Returns the parent for a request without one. Its trace id is the request id, so that whoever has one finds the
 /// other.
-fn parent(id: RequestId) -> HeaderValue {
+fn new_parent(id: RequestId) -> HeaderValue {
     let digits = id.digits();
     let (trace, span) = (digits.as_bytes(), digits.second_half());
     // Not sampled: recording is the upstream's decision.
@@ -48,15 +50,15 @@ fn is_parent(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_parent, parent};
+    use super::{is_parent, new_parent};
     use crate::web::RequestId;
 
     #[test]
     fn a_trace_that_begins_here_has_the_request_id() {
-        let made = parent(RequestId::new([0xab; 16]));
+        let made = new_parent(RequestId::new([0xab; 16]));
         assert_eq!(made, "00-abababababababababababababababab-abababababababab-00");
         assert!(is_parent(made.as_bytes()), "{made:?}");
-        assert!(is_parent(parent(RequestId::new([0; 16])).as_bytes()));
+        assert!(is_parent(new_parent(RequestId::new([0; 16])).as_bytes()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::gather::{BufferedBody, Stop};
 use super::head;
-use super::head::{BodyKind, HeadContext};
+use super::head::{BodyKind, Declared, HeadContext};
 use super::open_streams::{StreamLimits, StreamSignal};
 use super::relay::{Held, Relay};
 use super::rewrite::rewriter::{Rewriter, rewrite};
@@ -83,12 +83,11 @@ impl Proxy {
         if !head.status.is_success() {
             route.doubt_redirect(head.status);
         }
-        head::judge(route, asked, head.status, &head.headers, is_awaited)?;
-        let form = head::form(&head.headers);
+        let Declared { form, is_encoded, names_session } = Declared::read(&head.headers);
+        head::judge(route, asked, head.status, &head.headers, is_awaited.then_some(form))?;
         if head.status.is_success() && form != BodyKind::Other {
             route.health.note_mcp_answer();
         }
-        let is_encoded = head::is_encoded(&head.headers);
         // SS-02: encoded events cannot be bounded, and only identity was requested.
         if route.kind == UpstreamKind::Mcp && form == BodyKind::Events && is_encoded {
             return Err(Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity").into());
@@ -97,7 +96,7 @@ impl Proxy {
             return Err(Fault::new(Cause::Unreadable, "it has a Content-Encoding other than identity").into());
         }
         // Before the body is read, because the connection of a rejected answer is closed.
-        let session = self.session(exchange, &head, caller)?;
+        let session = if names_session { self.session(exchange, &head, caller)? } else { None };
         let mut shape = Shape { status: head.status, is_events: form == BodyKind::Events, is_encoded };
         let mut coming = Coming { body, read: BufferedBody::default(), lease, slot };
         Ok(async move {

@@ -25,14 +25,14 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// UP-11: whatever the content is, it runs no scripts and has an opaque origin.
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
 
-/// Checks the upstream's answer: what must not reach a client, or would mislead it, becomes a 502. `is_awaited` says
-/// whether it answers an MCP request (and not a notification, which needs no content).
+/// Checks the upstream's answer: what must not reach a client, or would mislead it, becomes a 502. `awaited` is
+/// its form if it answers an MCP request (and not a notification, which needs no content).
 pub(in crate::proxy) fn judge(
     route: &Route,
     asked: &PathAndQuery,
     status: StatusCode,
     headers: &HeaderMap,
-    is_awaited: bool,
+    awaited: Option<BodyKind>,
 ) -> Result<(), Fault> {
     match (route.kind, status) {
         // UP-07: a client that saw this would log in elsewhere, or here again and again. The operator must act.
@@ -52,7 +52,7 @@ pub(in crate::proxy) fn judge(
         }
         // MCP, streamable HTTP: a request is answered with JSON or with a stream of events. Pages come from a wrong
         // path, or from something in front of the server that wants a person to sign in.
-        (UpstreamKind::Mcp, StatusCode::OK) if is_awaited && form(headers) == BodyKind::Other => {
+        (UpstreamKind::Mcp, StatusCode::OK) if awaited == Some(BodyKind::Other) => {
             let declared: Vec<_> = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes).collect();
             match *declared {
                 [one] if !one.contains(&b',') => {
@@ -84,23 +84,53 @@ pub(in crate::proxy) enum BodyKind {
     Other,
 }
 
-/// Returns the kind that an answer declares; never looks at the content (SS-09).
-pub(in crate::proxy) fn form(headers: &HeaderMap) -> BodyKind {
-    let mut declared = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
-    match (declared.next(), declared.next()) {
-        // UP-11: of several types, in several fields or in one, browsers take the last (Fetch, extract a MIME type).
-        (Some(b"application/json"), None) => BodyKind::Json,
-        (Some(one), None) if one.contains(&b',') => BodyKind::Other,
-        (Some(one), None) if is_json(one) => BodyKind::Json,
-        (Some(one), None) if essence(one).eq_ignore_ascii_case(b"text/event-stream") => BodyKind::Events,
-        (Some(_) | None, _) => BodyKind::Other,
+/// What the fields of an answer declare, read in one pass: for few fields, a look-up for each name costs more.
+pub(in crate::proxy) struct Declared {
+    pub(in crate::proxy) form: BodyKind,
+    /// Whether the body has a coding (RFC 9110 8.4.1: `identity` is none).
+    pub(in crate::proxy) is_encoded: bool,
+    /// Whether there is a session id.
+    pub(in crate::proxy) names_session: bool,
+}
+
+impl Declared {
+    pub(in crate::proxy) fn read(headers: &HeaderMap) -> Self {
+        let mut declared = Self { form: BodyKind::Other, is_encoded: false, names_session: false };
+        let mut types = 0;
+        for (name, value) in headers {
+            if *name == CONTENT_TYPE {
+                types += 1;
+                // UP-11: of several types, in several fields or in one, browsers take the last (Fetch, extract a MIME
+                // type).
+                declared.form = if types == 1 { form_of(value.as_bytes()) } else { BodyKind::Other };
+            } else if *name == CONTENT_ENCODING {
+                declared.is_encoded |= is_coded(value.as_bytes());
+            } else if *name == MCP_SESSION_ID {
+                declared.names_session = true;
+            }
+        }
+        declared
     }
 }
 
-/// Returns whether a body has a coding (RFC 9110 8.4.1: `identity` is none).
-pub(in crate::proxy) fn is_encoded(headers: &HeaderMap) -> bool {
+/// Returns the kind that an answer declares; never looks at the content (SS-09).
+pub(in crate::proxy) fn form(headers: &HeaderMap) -> BodyKind {
+    Declared::read(headers).form
+}
+
+fn form_of(content_type: &[u8]) -> BodyKind {
+    match content_type {
+        b"application/json" => BodyKind::Json,
+        several if several.contains(&b',') => BodyKind::Other,
+        one if is_json(one) => BodyKind::Json,
+        one if essence(one).eq_ignore_ascii_case(b"text/event-stream") => BodyKind::Events,
+        _ => BodyKind::Other,
+    }
+}
+
+fn is_coded(content_encoding: &[u8]) -> bool {
     let plain = |coding: &[u8]| matches!(coding.trim_ascii(), c if c.is_empty() || c.eq_ignore_ascii_case(b"identity"));
-    headers.get_all(CONTENT_ENCODING).iter().any(|v| !v.as_bytes().split(|b| *b == b',').all(plain))
+    !content_encoding.split(|b| *b == b',').all(plain)
 }
 
 /// What the head of an answer depends on, besides the upstream's head.

@@ -11,7 +11,7 @@ use http::response::Parts;
 use http::uri::PathAndQuery;
 
 use super::head;
-use super::head::BodyKind;
+use super::head::{BodyKind, Declared};
 use super::refusals::StreamRefusal;
 use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, Fault};
@@ -84,10 +84,9 @@ impl PendingAnswer {
 
     /// Checks the head, which can no longer be sent to the client.
     fn judge(&self, head: &Parts) -> Result<Flow, NoAnswer> {
-        head::judge(&self.route, &self.asked, head.status, &head.headers, true).map_err(NoAnswer::Fault)?;
-        let form = head::form(&head.headers);
-        let is_plain = !head::is_encoded(&head.headers);
-        if matches!(form, BodyKind::Events | BodyKind::Json) && !is_plain {
+        let Declared { form, is_encoded, .. } = Declared::read(&head.headers);
+        head::judge(&self.route, &self.asked, head.status, &head.headers, Some(form)).map_err(NoAnswer::Fault)?;
+        if matches!(form, BodyKind::Events | BodyKind::Json) && is_encoded {
             let fault = Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity");
             return Err(NoAnswer::Fault(fault));
         }
