@@ -181,8 +181,9 @@ impl Proxy {
         let slot = resumed.after(pin!(pool.enter())).await?;
         let headers = self.head(exchange, pool.caller(), checked);
         let wait = exchange.patience(message.is_initialize).since(resumed.time());
-        let ask = UpstreamRequest { method: method.clone(), target: target.clone(), headers, body: message.body, wait };
-        let sent = pool.send(&slot, ConnectionChoice::Any, ask).await;
+        let ask = UpstreamRequest::new(method.clone(), target.clone(), headers, message.body, wait);
+        // Pinned, as below, because a future that is awaited by value is moved once more.
+        let sent = pin!(pool.send(&slot, ConnectionChoice::Any, ask)).await;
         let (sent, asked) = match sent {
             Ok(answered) if !upstream::redirect::repeats(answered.0.status()) => (Ok(answered), target),
             Err(Unanswered::Late(waiting)) => (Err(Unanswered::Late(waiting)), target),
@@ -200,7 +201,7 @@ impl Proxy {
             answered => answered?,
         };
         self.check_again(exchange, &token).await?;
-        let response = self.deliver(exchange, response, (lease, slot), asker)?.await?;
+        let response = pin!(self.deliver(exchange, response, (lease, slot), asker)?).await?;
         Ok((response, Outcome::Forwarded))
     }
 
@@ -233,7 +234,7 @@ impl Proxy {
             let method = exchange.parts.method.clone();
             asked = target.clone();
             let wait = wait.anew();
-            sent = pool.send(slot, on, UpstreamRequest { method, target, headers, body, wait }).await;
+            sent = pool.send(slot, on, UpstreamRequest::new(method, target, headers, body, wait)).await;
         }
     }
 

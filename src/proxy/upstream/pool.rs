@@ -1,6 +1,7 @@
 //! The connections of one worker to one upstream. The numbers of requests in progress and of waiting ones are limited;
 //! each request gets an HTTP/1.1 connection to itself, or a share of an HTTP/2 connection if ALPN offers it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,11 +50,8 @@ pub(in crate::proxy) struct Pool {
 
 /// A request to an upstream.
 pub(in crate::proxy) struct UpstreamRequest {
-    pub(in crate::proxy) method: Method,
-    pub(in crate::proxy) target: PathAndQuery,
-    pub(in crate::proxy) headers: HeaderMap,
-    pub(in crate::proxy) body: Outgoing,
-    pub(in crate::proxy) wait: Wait,
+    request: Request<Outgoing>,
+    wait: Wait,
 }
 
 /// Which connections a request may use.
@@ -127,9 +125,9 @@ impl Pool {
         on: ConnectionChoice,
         ask: UpstreamRequest,
     ) -> impl Future<Output = Result<LeasedResponse, Unanswered>> + Send {
-        let mut lease = Lease { idle: Arc::clone(&self.idle), line: None, share: None, upload: ask.body.progress() };
-        let mut wait = ask.wait;
-        let mut request = ask.into_request();
+        let UpstreamRequest { mut request, mut wait } = ask;
+        let upload = request.body().progress();
+        let mut lease = Lease { idle: Arc::clone(&self.idle), line: None, share: None, upload };
         async move {
             let sent = loop {
                 let Some(line) = (on == ConnectionChoice::Any).then(|| self.idle.take(wait.begun)).flatten() else {
@@ -137,14 +135,18 @@ impl Pool {
                     // space.
                     break Box::pin(self.exchange_elsewhere(&mut lease, on, request, wait)).await;
                 };
-                match self.exchange(&mut lease, line, request, wait).await {
+                // Pinned, because a future that is awaited by value is moved once more.
+                match pin!(self.exchange(&mut lease, line, request, wait)).await {
                     // A connection that was closed while idle returns the request unsent.
                     Err(ConnectionFailure::Unsent(again)) => (request, wait) = (*again, wait.anew()),
                     sent => break sent,
                 }
             };
             match sent {
-                Ok(response) => accept(response, lease),
+                Ok(response) => {
+                    accept(&response, &mut lease)?;
+                    Ok((response, lease))
+                }
                 Err(ConnectionFailure::Unsent(_)) => {
                     Err(Fault::new(Cause::ClosedEarly, "a new connection ended before anything was sent").into())
                 }
@@ -282,12 +284,19 @@ impl Pool {
 type SendResult = Result<Response<Content>, ConnectionFailure>;
 
 impl UpstreamRequest {
-    fn into_request(self) -> Request<Outgoing> {
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
-        *request.headers_mut() = self.headers;
-        *request.uri_mut() = Uri::from(self.target);
-        request
+    /// Makes a request; `wait` is for the head of its answer.
+    pub(in crate::proxy) fn new(
+        method: Method,
+        target: PathAndQuery,
+        headers: HeaderMap,
+        body: Outgoing,
+        wait: Wait,
+    ) -> Self {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        *request.uri_mut() = Uri::from(target);
+        Self { request, wait }
     }
 }
 

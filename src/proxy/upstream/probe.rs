@@ -192,13 +192,7 @@ impl Probe<'_> {
         let body = Outgoing::Whole(Some(Bytes::from_static(message.as_bytes()).into()));
         let mut headers = self.head(None);
         headers.extend(more.iter().cloned());
-        let ask = UpstreamRequest {
-            method: Method::POST,
-            target: target.clone(),
-            headers,
-            body,
-            wait: WAIT.since(Instant::now()),
-        };
+        let ask = UpstreamRequest::new(Method::POST, target.clone(), headers, body, WAIT.since(Instant::now()));
         let asked = async {
             let (response, lease) = self.pool.send_our_own(ask).await.map_err(words)?;
             let (head, body) = response.into_parts();
@@ -226,13 +220,8 @@ impl Probe<'_> {
     /// Ends the session that some servers start for any request, since it will not be used.
     async fn end_session(&self, target: &PathAndQuery, session: &HeaderValue) {
         let headers = self.head(Some(session));
-        let ask = UpstreamRequest {
-            method: Method::DELETE,
-            target: target.clone(),
-            headers,
-            body: Outgoing::Empty,
-            wait: WAIT.since(Instant::now()),
-        };
+        let (target, wait) = (target.clone(), WAIT.since(Instant::now()));
+        let ask = UpstreamRequest::new(Method::DELETE, target, headers, Outgoing::Empty, wait);
         if let Ok((response, lease)) = self.pool.send_our_own(ask).await {
             read(response.into_body(), lease, PATIENCE).await;
         }

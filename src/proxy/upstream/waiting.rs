@@ -138,7 +138,10 @@ impl Waiting {
             }
         };
         Poll::Ready(match (answer, self.lease.take()) {
-            (Ok(response), Some(lease)) => accept(response, lease).map_err(Rejection::from),
+            (Ok(response), Some(mut lease)) => match accept(&response, &mut lease) {
+                Ok(()) => Ok((response, lease)),
+                Err(why) => Err(why.into()),
+            },
             (Ok(_), None) => Err(Rejection::Internal),
             (Err(error), lease) => {
                 let upload = lease.as_ref().and_then(|lease| lease.upload.as_deref());
@@ -278,11 +281,11 @@ fn is_reset(error: &ExchangeError) -> bool {
 }
 
 /// Accepts an answer. UP-05: one beyond the limits counts as none, and its connection is closed.
-pub(in crate::proxy) fn accept(response: Response<Content>, mut lease: Lease) -> Result<LeasedResponse, Unanswered> {
+pub(in crate::proxy) fn accept(response: &Response<Content>, lease: &mut Lease) -> Result<(), Unanswered> {
     let fields = response.headers().len();
     if fields > MAX_FIELDS {
         return Err(Fault::new(Cause::TooLarge, format!("an answer with {fields} header fields")).into());
     }
     lease.upload.take_if(|upload| upload.has_ended());
-    Ok((response, lease))
+    Ok(())
 }
