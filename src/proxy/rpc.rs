@@ -1,5 +1,7 @@
 //! What the access log says about messages: the method and tool of a request, and the error code in its answer.
 
+use std::io::BufRead as _;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -101,15 +103,24 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
     if !is_events {
         return code_of(answer);
     }
-    answer.split(|b| *b == b'\n').filter_map(|line| line.strip_prefix(b"data:")).find_map(code_of)
+    lines(answer).filter_map(|line| line.strip_prefix(b"data:")).find_map(code_of)
+}
+
+/// Returns the lines of a text, with their ends. By `BufRead`, which finds them many bytes at a time: every byte of a
+/// stream comes through here.
+fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let text = rest;
+        let length = rest.skip_until(b'\n').ok().filter(|length| *length > 0)?;
+        text.get(..length)
+    })
 }
 
 /// Returns whether a message that begins with these bytes may be an error: a member `error` begins in them, and before
 /// it neither a `method` nor a `result` with a value (JSON-RPC 2.0 4 and 5: a message has one of the three).
 fn may_be_error(beginning: &[u8]) -> bool {
     let mut rest = beginning;
-    while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
-        rest = rest.get(quote + 1..).unwrap_or_default();
+    while rest.skip_until(b'"').is_ok_and(|length| length > 0) {
         let (is_error, after) = match rest {
             [b'r', b'e', b's', b'u', b'l', b't', b'"', after @ ..] => (false, after),
             [b'm', b'e', b't', b'h', b'o', b'd', b'"', after @ ..] => (false, after),
