@@ -1,5 +1,7 @@
 //! `mcpgate group`: groups of accounts, which rules and upstreams name.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::data::{Data, DataArguments, Missing};
@@ -30,7 +32,7 @@ pub(super) enum Command {
         #[command(flatten)]
         data: DataArguments,
     },
-    /// List all groups with their members
+    /// List all groups with their members, in the store and in the configuration file
     List {
         #[command(flatten)]
         data: DataArguments,
@@ -62,7 +64,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::List { data } => {
             let data = data.open_folder()?;
-            data.output.list(&[("NAME", "name"), ("MEMBERS", "members")], &groups(&data)?)
+            let columns = [("NAME", "name"), ("MEMBERS", "members"), ("IN THE FILE", "members_in_file")];
+            data.output.list(&columns, &groups(&data)?)
         }
         Command::Show { name, data } => {
             let data = data.open_folder()?;
@@ -74,10 +77,22 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
+/// Lists the groups of the store and of the configuration file, each with the login names of its members in either.
 fn groups(data: &Data) -> Result<Vec<Value>, Failure> {
-    let groups = block_on(async { Ok(data.administration.groups().await?) })?;
-    let names = |members: &[LoginName]| members.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
-    Ok(groups.iter().map(|(name, members)| json!({ "name": name.as_str(), "members": names(members) })).collect())
+    let stored = block_on(async { Ok(data.administration.groups().await?) })?;
+    let mut groups: BTreeMap<_, [Vec<&str>; 2]> = BTreeMap::new();
+    for (group, members) in &stored {
+        let [in_store, _] = groups.entry(group).or_default();
+        in_store.extend(members.iter().map(LoginName::as_str));
+    }
+    for (member, of) in data.config.groups.iter() {
+        for group in of.iter() {
+            let [_, in_file] = groups.entry(group).or_default();
+            in_file.push(member.as_str());
+        }
+    }
+    let value = |(group, [in_store, in_file]): (&GroupName, [Vec<&str>; 2])| json!({ "name": group.as_str(), "members": in_store, "members_in_file": in_file });
+    Ok(groups.into_iter().map(value).collect())
 }
 
 const fn are(count: usize) -> &'static str {

@@ -9,6 +9,7 @@ use super::failure::{Failure, lines, values};
 use super::output::Output;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Overrides, Problem};
+use crate::data_dir::STORE;
 use crate::server::{self, RunOptions};
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +48,10 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     match Config::load(Some(&file), &overrides) {
         Ok(config) => {
             let mut warnings = config.warnings();
+            // The members in a store are not known here: opening it would change one of an earlier schema.
+            if !config.data_dir.join(STORE).exists() {
+                warnings.extend(config.warnings_of_groups());
+            }
             match server::look_over(&config, SystemClock.now()) {
                 Ok(doubts) => warnings.extend(doubts),
                 Err(error) => {

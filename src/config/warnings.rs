@@ -1,5 +1,6 @@
 //! Warnings about settings that are allowed but dangerous, or probably not intended (CF-05).
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
@@ -49,6 +50,19 @@ impl Config {
         let dangers = dangers.into_iter().filter(|(is_so, _)| *is_so).map(|(_, sentence)| sentence.to_owned());
         let ports = public_url.as_ref().and_then(|url| self.differing_ports(url));
         dangers.chain(ports).chain(self.upstreams.iter().filter_map(open_credential)).collect()
+    }
+
+    /// Returns warnings about groups that upstreams and their scopes name and the file does not have, one sentence
+    /// each, for a store that has no groups either.
+    #[must_use]
+    pub fn warnings_of_groups(&self) -> Vec<String> {
+        let known: BTreeSet<_> = self.groups.iter().flat_map(|(_, groups)| groups.iter()).collect();
+        let warn = |upstream: &UpstreamConfig| -> Vec<String> {
+            let groups = upstream.holders.named_groups();
+            let unknown = groups.iter().filter(|group| !known.contains(group));
+            unknown.map(|group| format!("the upstream {}: the group {group} has no members", upstream.name)).collect()
+        };
+        self.upstreams.iter().flat_map(warn).collect()
     }
 
     /// Warns if the public URL has another port than the listener and no trusted proxy forwards it.

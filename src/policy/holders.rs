@@ -91,6 +91,13 @@ impl Holders {
         (scopes.is_empty() || !left.is_empty()).then_some(left)
     }
 
+    /// Returns all groups that are named.
+    #[must_use]
+    pub fn named_groups(&self) -> GroupSet {
+        let lists = self.admitted.iter().chain(self.limited.iter().map(|(_, list)| list));
+        lists.flat_map(|list| list.groups.iter().cloned()).collect()
+    }
+
     /// Returns the scopes that an account may not hold, even if another scope includes them.
     #[must_use]
     pub fn barred(&self, user: &str, stored: &GroupSet) -> ScopeSet {

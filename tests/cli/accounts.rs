@@ -218,12 +218,13 @@ fn groups_have_members_in_the_store() {
     let added = data.json(&["group", "add", "Staff", "ada", "grace"]);
     assert_eq!(added["added"], serde_json::json!(["ada", "grace"]));
     assert_eq!(data.text(&["group", "add", "on-call", "grace"]), "grace is now in on-call\n");
-    assert_eq!(data.text(&["group", "list"]), "NAME     MEMBERS\non-call  grace\nstaff    ada grace\n");
+    assert_eq!(data.text(&["group", "list"]), "NAME     MEMBERS    IN THE FILE\non-call  grace\nstaff    ada grace\n");
     assert_eq!(data.text(&["group", "remove", "staff", "ada"]), "ada is no longer in staff\n");
     let gone = data.refused(&["group", "remove", "staff", "ada"]);
     assert!(gone.0 == 1 && gone.1.contains("ada is not in the group staff"), "{gone:?}");
     data.json(&["user", "rename", "grace", "hopper"]);
-    assert_eq!(data.json(&["group", "show", "staff"]), serde_json::json!({ "name": "staff", "members": ["hopper"] }));
+    let staff = serde_json::json!({ "name": "staff", "members": ["hopper"], "members_in_file": [] });
+    assert_eq!(data.json(&["group", "show", "staff"]), staff);
     data.json(&["user", "delete", "hopper"]);
     assert_eq!(data.json(&["group", "list"]), serde_json::json!([]));
     let rows = data.text(&["audit", "tail", "--user", "ada", "--json"]);

@@ -39,6 +39,26 @@ fn cf_05_check_warns_of_what_is_dangerous() {
 }
 
 #[test]
+fn check_warns_of_a_group_without_members_as_long_as_there_is_no_store() {
+    let data = crate::Data::new();
+    let file = data.folder.path().join("groups.toml");
+    let config = |folder: &str| {
+        format!(
+            "data_dir = {folder:?}\n[[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n\
+             allow_groups = [\"staff\", \"interns\"]\n[[group]]\nname = \"staff\"\nmembers = [\"ada\"]\n"
+        )
+    };
+    let warning = "warning: the upstream a: the group interns has no members\n";
+    for (folder, warns) in [("nothing", true), (data.folder.path().to_str().unwrap(), false)] {
+        std::fs::write(&file, config(folder)).unwrap();
+        let output = run(&["check", "--up", "--config", file.to_str().unwrap()]);
+        let said = text(&output.stdout);
+        assert!(output.status.success() && said.contains(warning) == warns, "{folder}: {said}");
+        assert!(!said.contains("group staff"), "{said}");
+    }
+}
+
+#[test]
 fn check_warns_of_a_certificate_with_an_rsa_key() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {

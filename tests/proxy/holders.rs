@@ -8,6 +8,7 @@ use mcpgate::oauth::{AccessTokenRecord, GroupName, GroupSet, LoginName, ScopeTok
 use mcpgate::policy::{AccountList, ConfiguredGroups, Pattern, Rules, ScopeRule};
 
 use super::client::{RawRequest, Reply};
+use super::upstream::{Act, EVENTS, chunk, send};
 use super::world::{MCP, World};
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
@@ -90,4 +91,18 @@ async fn a_scope_that_includes_one_that_the_account_may_not_hold_does_not_open_i
     assert_eq!(ask(&world, &token(&world, "use", &["staff"])).await.status, 403);
     world.mcp.assert_nothing();
     assert_eq!(ask(&world, &token(&world, "use", &["staff", "admins"])).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reload_ends_the_open_streams_of_those_who_are_no_longer_admitted() {
+    let world = World::with(|config| limit(config, &["ada"])).await;
+    let token = token(&world, "use", &[]);
+    world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    let mut client = world.connect().await;
+    client.send(&RawRequest::new("GET", "/mcp").bearer(&token).field("Accept", "text/event-stream").bytes()).await;
+    client.head().await;
+    client.chunks_until("a\n\n").await;
+    world.adopt(|config| limit(config, &["grace"]));
+    assert_eq!(client.chunks_until("ended\n\n").await, ": the access token has ended\n\n");
+    world.mcp.wait_for_closed(1).await;
 }
