@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use super::file_words::{ContentKind, Hsts, Kind, LogFormat, ScopePreset, TlsMode};
 use super::policy_file::{Audit, Documents, Limits, Login, Rates, Registration, Timeouts, Tokens};
 use super::problem::Report;
+use super::rule_file::{Argument, Rule, WrittenRule};
 use super::settings::MinimumKeyBits;
 use super::table::{Section, TableDeclaration, table};
 use super::value::Entries;
@@ -25,7 +26,7 @@ pub(super) struct File {
     pub(super) listen_line: Option<usize>,
     pub(super) operator: Operator,
     pub(super) tls: Tls,
-    pub(super) upstreams: Vec<(Upstream, Vec<Scope>)>,
+    pub(super) upstreams: Vec<WrittenUpstream>,
     pub(super) groups: Vec<AccountGroup>,
     pub(super) well_known: Vec<WellKnown>,
     pub(super) tokens: Tokens,
@@ -42,6 +43,14 @@ pub(super) struct File {
     pub(super) reload: Reload,
 }
 
+/// An upstream with the tables below it.
+#[derive(Debug)]
+pub(super) struct WrittenUpstream {
+    pub(super) upstream: Upstream,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) rules: Vec<WrittenRule>,
+}
+
 /// All tables, in the order of the reference.
 pub(super) const TABLES: &[TableDeclaration] = &[
     Top::DECLARATION,
@@ -50,6 +59,8 @@ pub(super) const TABLES: &[TableDeclaration] = &[
     Operator::DECLARATION,
     Upstream::DECLARATION,
     Scope::DECLARATION,
+    Rule::DECLARATION,
+    Argument::DECLARATION,
     AccountGroup::DECLARATION,
     WellKnown::DECLARATION,
     Tokens::DECLARATION,
@@ -86,7 +97,12 @@ impl File {
                 scopes.push(Scope::read(&mut scope)?);
                 scope.finish();
             }
-            upstreams.push((Upstream::read(&mut section)?, scopes));
+            let mut rules = Vec::new();
+            for mut rule in section.tables("rule") {
+                rules.push(WrittenRule::read(&mut rule)?);
+                rule.finish();
+            }
+            upstreams.push(WrittenUpstream { upstream: Upstream::read(&mut section)?, scopes, rules });
             section.finish();
         }
         let mut groups = Vec::new();

@@ -34,7 +34,7 @@ pub fn reference() -> String {
 
 const INTRODUCTION: &str = "# Configuration
 
-Generated from the declarations in `src/config/file.rs` and `src/config/policy_file.rs`; a test compares the two
+Generated from the declarations in `src/config/file.rs`, `rule_file.rs` and `policy_file.rs`; a test compares the two
 (`MCPGATE_BLESS=1 cargo test --test configuration` rewrites this file).
 
 `mcpgate serve --config gateway.toml` needs `public_url`, a certificate and at least one upstream; everything else has

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::check::Check;
-use super::file::{Scope, Upstream};
+use super::file::{Scope, Upstream, WrittenUpstream};
 use super::file_words::ScopePreset;
-use super::problem::Setting;
+use super::rules;
+use super::scope_lists::{pattern, patterns, subset};
 use super::settings::{ScopeConfig, UpstreamKind};
 use crate::oauth::{ScopeSet, ScopeToken};
-use crate::policy::{EVERYTHING, MCP_SCOPES, MOST_SCOPES, Pattern, PresetScope, Rules, ScopeRule};
+use crate::policy::{EVERYTHING, MCP_SCOPES, MOST, PresetScope, Rules, ScopeRule};
 
 /// The scopes of an upstream.
 pub(super) struct UpstreamScopes {
@@ -19,8 +20,9 @@ pub(super) struct UpstreamScopes {
     pub(super) rules: Option<Arc<Rules>>,
 }
 
-/// Checks the scopes of an upstream.
-pub(super) fn all(check: &Check<'_>, upstream: &Upstream, written: &[Scope]) -> UpstreamScopes {
+/// Checks the scopes and rules of an upstream.
+pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes {
+    let (upstream, written) = (&whole.upstream, &whole.scopes);
     let (mut catalogue, mut map) = preset(check, upstream);
     let ready_made = catalogue.iter().map(|scope| scope.name.clone()).collect();
     let has_map = upstream.scopes.is_some()
@@ -41,15 +43,25 @@ pub(super) fn all(check: &Check<'_>, upstream: &Upstream, written: &[Scope]) -> 
         map.push(ScopeRule {
             name: token.clone(),
             sensitive: scope.sensitive.value,
-            allow: patterns(check, upstream, &scope.allow),
+            allow: patterns(check, upstream.kind.value.into(), &scope.allow),
             includes: scope.includes.value.iter().filter_map(|name| ScopeToken::parse(name).ok()).collect(),
         });
         let description = scope.description.value.clone();
         let (title, sensitive) = (title.value.clone(), scope.sensitive.value);
         catalogue.push(ScopeConfig { name: token, title, description, sensitive });
     }
-    let rules = has_map.then(|| Rules::compile(&map));
-    if let Some(rules) = &rules {
+    let narrowing = rules::all(check, upstream, &whole.rules, &catalogue);
+    let is_compiled = has_map || !narrowing.is_empty();
+    if let Some(name) = written.last().and_then(|scope| scope.name.as_ref()).filter(|_| is_compiled && map.len() > MOST)
+    {
+        check.report.wrong(
+            name,
+            "an upstream with rules, or with allow or includes, has at most 128 scopes",
+            "remove some",
+        );
+    }
+    let rules = is_compiled.then(|| Rules::narrowed(&map, has_map, &narrowing));
+    if let Some(rules) = rules.as_ref().filter(|_| has_map) {
         inclusions(check, written, &map);
         force(check, upstream, written, (&map, rules));
     }
@@ -140,21 +152,6 @@ fn ready_made(kind: UpstreamKind, own: &PresetScope<'_>) -> Option<(ScopeConfig,
     Some((ScopeConfig { name, title, description, sensitive: false }, rule))
 }
 
-fn pattern(kind: UpstreamKind, text: &str) -> Result<Pattern, (&'static str, &'static str)> {
-    match kind {
-        UpstreamKind::Mcp => Pattern::of_mcp(text),
-        UpstreamKind::Http => Pattern::of_http(text),
-    }
-}
-
-fn patterns(check: &Check<'_>, upstream: &Upstream, allow: &Setting<Vec<String>>) -> Vec<Pattern> {
-    let read = |(index, text): (usize, &String)| {
-        let fault = |(fault, remedy)| check.report.wrong_entry(allow, index, fault, remedy);
-        pattern(upstream.kind.value.into(), text).map_err(fault).ok()
-    };
-    allow.value.iter().enumerate().filter_map(read).collect()
-}
-
 /// Checks `includes`: each name is a scope of the upstream, and none includes itself, directly or not.
 fn inclusions(check: &Check<'_>, written: &[Scope], map: &[ScopeRule]) {
     for scope in written {
@@ -198,9 +195,6 @@ fn force(check: &Check<'_>, upstream: &Upstream, written: &[Scope], (map, rules)
             check.report.wrong(name, fault, "write allow or includes, or remove it");
         }
     }
-    if let Some(name) = written.last().and_then(|scope| scope.name.as_ref()).filter(|_| map.len() > MOST_SCOPES) {
-        check.report.wrong(name, "an upstream whose scopes have allow or includes has at most 128", "remove some");
-    }
 }
 
 /// Returns the scopes of a client that requests none: by default the ready-made ones, if there are any.
@@ -209,17 +203,4 @@ pub(super) fn defaults(check: &Check<'_>, upstream: &Upstream, scopes: &Upstream
         None => scopes.ready_made.clone(),
         Some(_) => subset(check, &upstream.default_scopes, &scopes.catalogue),
     }
-}
-
-/// Returns the scopes of a list, each of which the catalogue must have.
-pub(super) fn subset(check: &Check<'_>, names: &Setting<Vec<String>>, catalogue: &[ScopeConfig]) -> ScopeSet {
-    let find = |(index, name): (usize, &String)| {
-        let found = catalogue.iter().find(|scope| scope.name.as_str() == name).map(|scope| scope.name.clone());
-        if found.is_none() {
-            let fault = "this is not among the upstream's scopes";
-            check.report.wrong_entry(names, index, fault, "add an [[upstream.scope]]");
-        }
-        found
-    };
-    names.value.iter().enumerate().filter_map(find).collect()
 }

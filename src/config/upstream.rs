@@ -5,11 +5,12 @@ use std::sync::Arc;
 use url::Url;
 
 use super::check::Check;
-use super::file::{File, Scope, Upstream};
+use super::file::{File, Upstream, WrittenUpstream};
 use super::groups;
 use super::listener::host_and_port;
 use super::problem::Setting;
 use super::reserved_path::path_fault;
+use super::scope_lists;
 use super::scopes::{self, UpstreamScopes};
 use super::settings::{UpstreamConfig, UpstreamKind};
 use super::upstream_headers;
@@ -35,12 +36,13 @@ pub(super) fn all(
     }
     let mut places: Vec<UniqueName<'_>> = found.iter().map(|_| UniqueName::OF_COMMAND_LINE).collect();
     places.extend(file.listen.health_path.as_ref().map(UniqueName::of_health));
-    for (upstream, scopes) in written {
+    for whole in written {
+        let upstream = &whole.upstream;
         // Before the upstream's own faults, so that conflicts with others are reported as well.
         let place = UniqueName::of(upstream);
         unique(check, upstream, &place, &places);
         places.push(place);
-        found.extend(one(check, origin, (upstream, scopes), groups));
+        found.extend(one(check, origin, whole, groups));
     }
     let demo = check.overrides.up && check.overrides.upstream.is_none() && written.is_empty();
     if demo {
@@ -106,10 +108,10 @@ fn tenant(check: &Check<'_>, upstream: &Upstream) -> Option<TenantId> {
 fn one(
     check: &Check<'_>,
     origin: &str,
-    (upstream, written): (&Upstream, &[Scope]),
+    written: &WrittenUpstream,
     groups: &Arc<ConfiguredGroups>,
 ) -> Option<UpstreamConfig> {
-    let report = check.report;
+    let (report, upstream) = (check.report, &written.upstream);
     let name = upstream.name.as_ref();
     if let Some(name) = name.filter(|name| !is_label(&name.value)) {
         report.wrong(name, "this cannot be a name", "write 1 to 64 of a-z, 0-9 and -");
@@ -120,14 +122,14 @@ fn one(
         report.wrong(path, fault, remedy);
     }
     let url = upstream.url.as_ref().and_then(|url| address(check, url, origin));
-    let scopes = scopes::all(check, upstream, written);
+    let scopes = scopes::all(check, written);
     let default_scopes = scopes::defaults(check, upstream, &scopes);
     // Clients send back the scopes they were granted, for example in a refresh, so the set must fit into a parameter.
     if ScopeSet::parse(&default_scopes.to_string()).is_err() {
         let fault = "together these exceed the limits of a scope parameter (2048 bytes, 100 scopes)";
         report.wrong(&upstream.default_scopes, fault, "list fewer; clients may request the others");
     }
-    let required_scopes = scopes::subset(check, &upstream.required_scopes, &scopes.catalogue);
+    let required_scopes = scope_lists::subset(check, &upstream.required_scopes, &scopes.catalogue);
     if let Some(documentation) = upstream.documentation.as_ref().filter(|d| !is_web_url(&d.value)) {
         report.wrong(documentation, "this is not the URL of a page", "write an http or https URL");
     }
@@ -154,7 +156,7 @@ fn one(
         default_scopes,
         required_scopes,
         rules: scopes.rules,
-        holders: groups::holders(check, upstream, written, groups),
+        holders: groups::holders(check, upstream, &written.scopes, groups),
         access_lifetime: upstream.access_lifetime.as_ref().map(|s| s.value),
         max_connections: upstream.max_connections.value,
         connect_timeout: upstream.connect_timeout.value,

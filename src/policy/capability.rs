@@ -32,8 +32,8 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
-    use crate::oauth::{ScopeSet, ScopeToken};
-    use crate::policy::{Pattern, Rules, ScopeRule};
+    use crate::oauth::{ClientId, GroupSet, ScopeSet, ScopeToken};
+    use crate::policy::{Pattern, RuleCaller, Rules, ScopeRule};
 
     #[test]
     fn a_capability_is_offered_to_those_who_may_use_one_of_its_methods() {
@@ -43,14 +43,19 @@ mod tests {
             allow: vec![Pattern::of_mcp(allow).unwrap()],
             includes: Vec::new(),
         };
-        let rules = Rules::compile(&[
+        let scopes = [
             scope("call", "tools/call:search_*"),
             scope("list", "tools/list"),
             scope("read", "resources/read:file:///a"),
             scope("all", "*"),
-        ]);
+        ];
+        let rules = Rules::compile(&scopes);
+        let client = ClientId::parse("c").unwrap();
         let offered = |held: &str| {
-            let standing = rules.standing(&ScopeSet::parse(held).unwrap());
+            let scopes = &ScopeSet::parse(held).unwrap();
+            let caller =
+                RuleCaller { client: &client, client_kind: None, user: "ada", groups: &GroupSet::default(), scopes };
+            let standing = rules.standing(&caller);
             let all = ["tools", "prompts", "resources", "completions", "logging", "tasks", "experimental"];
             all.into_iter().filter(|name| rules.offers(&standing, name)).collect::<Vec<_>>().join(" ")
         };

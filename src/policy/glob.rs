@@ -58,6 +58,13 @@ impl PathGlob {
         (!self.is_open).then(|| segments.join("/"))
     }
 
+    /// Returns the same with the texts between its wildcards changed.
+    pub(super) fn map(&self, change: impl Fn(&str) -> String) -> Self {
+        let name =
+            |name: &NameGlob| NameGlob { pieces: name.pieces.iter().map(|piece| change(piece).into()).collect() };
+        Self { segments: self.segments.iter().map(name).collect(), is_open: self.is_open }
+    }
+
     /// Returns whether it matches all of `text`.
     pub(super) fn matches(&self, text: &str) -> bool {
         let mut rest = Some(text);

@@ -1,27 +1,39 @@
-//! Which operations a scope opens: the map of an upstream (`allow` and `includes` of its scopes); and who may hold its
-//! scopes. Pure.
+//! What a token may do at an upstream: which operations its scopes open (`allow` and `includes`), and the rules
+//! (`[[upstream.rule]]`) that narrow it; and who may hold its scopes. Pure.
 //!
 //! An operation is a JSON-RPC method with the tool, prompt or resource that it names, or an HTTP method with a path.
-//! The map is compiled when the configuration is loaded; a request costs one look-up and one AND. It knows neither
-//! tokens nor upstreams, and does not say how a refusal is answered. Start at [`Rules`], then [`Pattern`].
+//! Map and rules are compiled when the configuration is loaded; a request costs a look-up of its method and name, and a
+//! few ANDs. It knows neither tokens nor upstreams, and does not say how a refusal is answered. Start at [`Rules`],
+//! then [`Rules::judge`] and [`Pattern`].
 
+mod annotations;
+mod arguments;
 mod capability;
+mod decision;
 mod glob;
 mod holders;
+mod mask;
+mod opened;
 mod pattern;
 mod preset;
+mod rule;
 mod rules;
 
+pub use annotations::{Annotation, Annotations};
+pub use arguments::{ArgumentNumber, Condition, Pointer, Scalar, Test, TextPattern};
+pub use decision::{Denial, Item, JudgedMessage, Ruling};
 pub use holders::{AccountList, ConfiguredGroups, Holders};
+pub use mask::MOST;
 pub use pattern::Pattern;
 pub use preset::{EVERYTHING, MCP_SCOPES, PresetScope};
-pub use rules::{Demand, Item, Lacking, MOST_SCOPES, Rules, ScopeRule, Standing};
+pub use rule::{Rule, RuleCaller, RuleEffect, Who};
+pub use rules::{Rules, ScopeRule, Standing};
 
 #[cfg(test)]
 mod tests {
-    use super::{Demand, Item, Lacking, Pattern, Rules, ScopeRule};
+    use super::{Annotations, Item, JudgedMessage, Pattern, RuleCaller, Rules, Ruling, ScopeRule, Standing};
     use crate::mcp::Envelope;
-    use crate::oauth::{ScopeSet, ScopeToken};
+    use crate::oauth::{ClientId, GroupSet, ScopeSet, ScopeToken};
 
     fn scope(name: &str, allow: &[&str], includes: &[&str]) -> ScopeRule {
         let read = |text: &&str| Pattern::of_http(text).or_else(|_| Pattern::of_mcp(text)).unwrap();
@@ -37,8 +49,26 @@ mod tests {
         ScopeSet::parse(names).unwrap()
     }
 
-    fn demand(rules: &Rules, body: &str) -> Demand {
-        rules.of_messages(&Envelope::read(body.as_bytes(), true).unwrap())
+    fn standing(rules: &Rules, held: &str) -> Standing {
+        let client = ClientId::parse("c").unwrap();
+        rules.standing(&RuleCaller {
+            client: &client,
+            client_kind: None,
+            user: "ada",
+            groups: &GroupSet::default(),
+            scopes: &set(held),
+        })
+    }
+
+    /// The decision on each message of a body.
+    fn decisions(rules: &Rules, held: &str, body: &str) -> Vec<Ruling> {
+        let messages = Envelope::read(body.as_bytes(), true).unwrap();
+        let judge = |(index, envelope)| {
+            let place = body.starts_with('[').then_some(index);
+            let message = JudgedMessage { envelope, body: body.as_bytes(), place };
+            rules.judge(&standing(rules, held), message, |_| Annotations::UNKNOWN)
+        };
+        messages.iter().enumerate().map(judge).collect()
     }
 
     fn message(method: &str, params: &str) -> String {
@@ -46,7 +76,7 @@ mod tests {
     }
 
     fn passes(rules: &Rules, held: &str, body: &str) -> bool {
-        demand(rules, body).is_met_by(&rules.standing(&set(held)))
+        decisions(rules, held, body).iter().all(|decision| *decision == Ruling::Allowed)
     }
 
     fn rules() -> Rules {
@@ -122,7 +152,7 @@ mod tests {
             ("public", Item::Template("file:///public/{path}"), true),
             ("public", Item::Template("file:///{path}"), false),
         ] {
-            assert_eq!(rules.shows(&rules.standing(&set(held)), item), expected, "{held}: {item:?}");
+            assert_eq!(rules.shows(&standing(&rules, held), item), expected, "{held}: {item:?}");
         }
     }
 
@@ -132,8 +162,8 @@ mod tests {
         for (held, expected) in [("list", true), ("search", true), ("all", true), ("public", false)] {
             assert_eq!(passes(&rules, held, &message("tools/list", "{}")), expected, "{held}");
         }
-        assert!(rules.has_all(&rules.standing(&set("all")), &set("list search")));
-        assert!(!rules.has_all(&rules.standing(&set("list")), &set("search")));
+        assert_eq!(rules.missing(&standing(&rules, "all"), &set("list search")), ScopeSet::default());
+        assert_eq!(rules.missing(&standing(&rules, "list"), &set("list search")), set("search"));
     }
 
     #[test]
@@ -156,15 +186,17 @@ mod tests {
         ]);
         let call = |name: &str| message("tools/call", &format!(r#"{{"name":"{name}"}}"#));
         let list = message("tools/list", "{}");
-        let lacking = |held: &str, body: &str, required: &str| {
-            rules.lacking(&rules.standing(&set(held)), &demand(&rules, body), &set(required))
-        };
-        assert_eq!(lacking("harm2", &call("add"), ""), Lacking::Scopes(set("mild")));
-        assert_eq!(lacking("harm2", &call("add"), "harm"), Lacking::Scopes(set("harm mild")));
-        assert_eq!(lacking("", &format!("[{list},{}]", call("add")), ""), Lacking::Scopes(set("harm2 mild")));
-        assert_eq!(lacking("mild", &call("sub"), ""), Lacking::Unopened);
-        assert_eq!(lacking("mild", &message("x/y", "{}"), ""), Lacking::Unopened);
-        assert_eq!(lacking("", &message("ping", "{}"), ""), Lacking::Scopes(set("mild")));
+        let lacking = |scope: &str| Ruling::Lacking(ScopeToken::parse(scope).unwrap());
+        for (held, body, expected) in [
+            ("harm2", call("add"), vec![lacking("mild")]),
+            ("", format!("[{list},{}]", call("add")), vec![lacking("harm2"), lacking("mild")]),
+            ("mild", format!("[{list},{}]", call("add")), vec![lacking("harm2"), Ruling::Allowed]),
+            ("mild", call("sub"), vec![Ruling::Unopened]),
+            ("mild", message("x/y", "{}"), vec![Ruling::Unopened]),
+            ("", message("ping", "{}"), vec![lacking("mild")]),
+        ] {
+            assert_eq!(decisions(&rules, held, &body), expected, "{held}: {body}");
+        }
     }
 
     #[test]
@@ -186,8 +218,8 @@ mod tests {
             ("reports", "GET", "/%72eports/1", false),
             ("all", "BREW", "", true),
         ] {
-            let demand = rules.of_http(method, path);
-            assert_eq!(demand.is_met_by(&rules.standing(&set(held))), expected, "{held}: {method} {path}");
+            let decision = rules.judge_http(&standing(&rules, held), method, path);
+            assert_eq!(decision == Ruling::Allowed, expected, "{held}: {method} {path}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `Pattern`: the operations that one entry of `allow` opens.
 
+use super::annotations::Annotation;
 use super::glob::{NameGlob, PathGlob};
 
 /// Requests that need no particular scope (MCP, lifecycle and discovery): without them no client gets as far as being
@@ -19,6 +20,8 @@ pub(super) enum Operations {
     Methods(NameGlob),
     /// Calls of tools.
     Tools(NameGlob),
+    /// Calls of tools that say this of themselves.
+    Annotated(Annotation),
     /// Prompts that are got.
     Prompts(NameGlob),
     /// Resources that are read.
@@ -33,7 +36,7 @@ type PatternFault = (&'static str, &'static str);
 const NO_METHOD: PatternFault =
     ("this is not the name of a method", "write for example \"tools/list\" or \"tools/call:search_*\"");
 const NO_ANNOTATION: PatternFault =
-    ("tools cannot be chosen by annotations in this version", "name them, for example \"tools/call:search_*\"");
+    ("this is not an annotation of tools", "write tools/call@readOnly, tools/call@destructive or tools/call@openWorld");
 const NO_NAME: PatternFault =
     ("names can follow tools/call:, prompts/get: and resources/read: only", "write the method alone");
 const NO_SCOPE_NEEDED: PatternFault =
@@ -45,14 +48,15 @@ const NO_REQUEST: PatternFault =
 
 impl Pattern {
     /// Reads an entry for an upstream of kind `mcp`: a method, or `tools/call:`, `prompts/get:` or `resources/read:`
-    /// and a name.
+    /// and a name, or `tools/call@` and an annotation.
     ///
     /// # Errors
     /// What is wrong, and what to write instead.
     pub fn of_mcp(text: &str) -> Result<Self, (&'static str, &'static str)> {
         let (method, name) = text.split_once(':').map_or((text, None), |(method, name)| (method, Some(name)));
         if method.contains('@') {
-            return Err(NO_ANNOTATION);
+            let annotation = text.strip_prefix("tools/call@").and_then(Annotation::parse);
+            return annotation.map(|own| Self(Operations::Annotated(own))).ok_or(NO_ANNOTATION);
         }
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"/_-.$*".contains(&b);
         if method.is_empty() || !method.bytes().all(fits) {
@@ -83,6 +87,31 @@ impl Pattern {
         }
         let path = path.map(|path| PathGlob::new(path).ok_or(NOT_LAST)).transpose()?;
         Ok(Self(Operations::Http { method: is_method.then(|| method.into()), path }))
+    }
+}
+
+impl Pattern {
+    /// Returns whether it may name the call of a tool.
+    #[must_use]
+    pub fn may_be_tool(&self) -> bool {
+        match &self.0 {
+            Operations::Methods(glob) => glob.matches("tools/call"),
+            Operations::Tools(_) | Operations::Annotated(_) => true,
+            Operations::Prompts(_) | Operations::Resources(_) | Operations::Http { .. } => false,
+        }
+    }
+
+    /// Returns whether it may name an operation that has arguments: the call of a tool or prompt.
+    #[must_use]
+    pub fn has_arguments(&self) -> bool {
+        let is_prompt = match &self.0 {
+            Operations::Methods(glob) => glob.matches("prompts/get"),
+            Operations::Prompts(_) => true,
+            Operations::Tools(_) | Operations::Annotated(_) | Operations::Resources(_) | Operations::Http { .. } => {
+                false
+            }
+        };
+        is_prompt || self.may_be_tool()
     }
 }
 
@@ -121,8 +150,10 @@ mod tests {
             ("", "not the name of a method"),
             ("tools call", "not the name of a method"),
             ("tools/call:", "not the name of a method"),
-            ("tools/call@readOnly", "annotations"),
-            ("@readOnly", "annotations"),
+            ("tools/call@readonly", "annotation"),
+            ("tools/list@readOnly", "annotation"),
+            ("tools/call@readOnly:x", "annotation"),
+            ("@readOnly", "annotation"),
             ("tools/list:x", "names can follow"),
             ("resources/subscribe:file:///a", "names can follow"),
             ("ping", "need no particular scope"),
@@ -133,7 +164,7 @@ mod tests {
             let (found, _) = Pattern::of_mcp(text).expect_err(text);
             assert!(found.contains(fault), "{text}: {found}");
         }
-        for text in ["*", "tools/*", "tools/call:a@b", "resources/read:file:///a b", "x.y/z"] {
+        for text in ["*", "tools/*", "tools/call:a@b", "tools/call@readOnly", "resources/read:file:///a b", "x.y/z"] {
             assert!(Pattern::of_mcp(text).is_ok(), "{text}");
         }
         for text in ["", "get /a", "GET a", "GET /a?b", "GET  /a", "/a", "GET /a b", "GET /**/a", "GET /a**"] {

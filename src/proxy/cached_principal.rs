@@ -11,8 +11,8 @@ use super::budget::UserBudget;
 use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
-use crate::oauth::Subject;
-use crate::policy::Standing;
+use crate::oauth::{ClientOrigin, Subject};
+use crate::policy::{RuleCaller, Standing};
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
 
@@ -44,14 +44,22 @@ impl CachedPrincipal {
         // What the account may hold changes with its groups and the configuration, while the token stays as it is.
         let held = route.holders.narrow(principal.user(), principal.groups(), principal.scopes());
         let (is_admitted, held) = (held.is_some(), held.unwrap_or_default());
+        let groups = route.holders.groups.of(principal.user(), principal.groups());
+        let caller = RuleCaller {
+            client: principal.client(),
+            client_kind: principal.client().is_url().then_some(ClientOrigin::MetadataDocument),
+            user: principal.user(),
+            groups: &groups,
+            scopes: &held,
+        };
         let barred = || route.holders.barred(principal.user(), principal.groups());
-        let standing = rules.map(|rules| rules.barred(rules.standing(&held), &barred())).unwrap_or_default();
+        let standing = rules.map(|rules| rules.barred(rules.standing(&caller), &barred())).unwrap_or_default();
         Ok(Self {
             budget: table.budgets.of(principal),
             is_admitted,
             has_scopes: match rules {
                 None => route.required_scopes.is_subset(&held),
-                Some(rules) => rules.has_all(&standing, &route.required_scopes),
+                Some(rules) => rules.missing(&standing, &route.required_scopes).is_empty(),
             },
             standing,
             subject: value(principal.subject().as_str())?,

@@ -12,21 +12,21 @@ use http_body::Body as _;
 use tokio::time::timeout;
 
 use super::budget::UserBudget;
+use super::cached_principal::CachedPrincipal;
 use super::fair_slots::{FairSlot, FairSlots};
 use super::field::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
 use super::headers::check_addresses;
 use super::rejection::Rejection;
 use super::response::ending::Ids;
 use super::response::gather::{BufferedBody, Stop};
-use super::route::Route;
 use super::rpc::RpcCall;
 use super::upstream::request_body::Outgoing;
 use super::upstream::resend::{KeptRequest, LARGEST_KEPT};
+use super::verdict::Verdict;
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::{
     Envelope, EnvelopeError, EnvelopeReader, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders,
 };
-use crate::policy::Demand;
 use crate::web::{Pace, Paced, RequestBody};
 
 /// The amount of work on a message after which other tasks get their turn, see [`EnvelopeReader::step`]: tens of
@@ -40,7 +40,8 @@ const SLOT_WAIT: Duration = Duration::from_secs(5);
 /// What a message is checked against besides its body.
 #[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
-    pub(super) route: &'a Route,
+    /// Who asks, and its route.
+    pub(super) caller: &'a CachedPrincipal,
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
     pub(super) headers: &'a HeaderMap,
@@ -72,8 +73,8 @@ pub(super) struct Message {
     pub(super) again: KeptRequest,
     /// What it asks for, for the access log.
     pub(super) asked: RpcCall,
-    /// The scopes that it needs; any where the route has no map.
-    pub(super) demand: Demand,
+    /// What the rules of the route say of it.
+    pub(super) verdict: Verdict,
 }
 
 /// A large body, which keeps its slot until it is sent or dropped.
@@ -103,7 +104,8 @@ pub(super) fn check_method(kind: UpstreamKind, version: ProtocolVersion, method:
 
 /// Checks the headers about the body (400, 413, 415), before a byte of it is read.
 pub(super) fn check_headers(head: Head<'_>, body: &RequestBody) -> Result<(), Rejection> {
-    let Head { route, method, headers, config, .. } = head;
+    let Head { caller, method, headers, config, .. } = head;
+    let route = caller.route();
     let about_body = BodyFields::read(headers);
     // With two versions, there is no telling which one the upstream would use.
     if route.kind == UpstreamKind::Mcp && about_body.versions > 1 {
@@ -182,7 +184,8 @@ pub(super) async fn read(
     body: &mut RequestBody,
     large: LargeBodies<'_>,
 ) -> Result<Message, (Rejection, Ids)> {
-    let Head { route, method, path, headers, version, config } = head;
+    let Head { caller, method, path, headers, version, config } = head;
+    let route = caller.route();
     let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
     if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
         if route.kind == UpstreamKind::Mcp && route.check_envelope {
@@ -191,11 +194,8 @@ pub(super) async fn read(
         let body =
             if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(std::mem::take(body), limit, time) };
         let again = KeptRequest::of_request(method, &body);
-        let demand = route.rules.as_deref().filter(|_| route.kind == UpstreamKind::Http);
-        let demand = demand.map_or(Demand::Any, |rules| {
-            rules.of_http(method.as_str(), path.strip_prefix(&*route.path).unwrap_or(path))
-        });
-        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: RpcCall::default(), demand });
+        let verdict = Verdict::of_request(caller, method.as_str(), path);
+        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: RpcCall::default(), verdict });
     }
     let read = read_whole(body, Limit { bytes: limit, time }, config.limits.inspect_body, large).await;
     // Nobody wants the rest, if there is one.
@@ -209,8 +209,8 @@ pub(super) async fn read(
             let again = KeptRequest::of_message(route, &bytes, messages.iter().all(Envelope::only_reads));
             let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
             let asked = RpcCall::of(&bytes, &messages);
-            let demand = route.rules.as_deref().map_or(Demand::Any, |rules| rules.of_messages(&messages));
-            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), ids, is_initialize, again, asked, demand })
+            let verdict = Verdict::of_messages(caller, (&messages, &bytes), version);
+            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), ids, is_initialize, again, asked, verdict })
         }
         Err(rejection) => Err((rejection, ids)),
     }

@@ -44,6 +44,7 @@ mod rpc;
 mod session;
 mod trace;
 mod upstream;
+mod verdict;
 
 pub use exchange::{Destination, Proxy};
 pub use last_uses::LastUses;
@@ -160,7 +161,7 @@ impl Proxy {
         worker.table.budgets.spend(caller.budget())?;
         exchange.user_slot = Some(caller.budget().enter(config.limits.streams_per_principal)?);
         message::check_method(route.kind, version, method)?;
-        let head = message::Head { route, method, path: parts.uri.path(), headers: fields, version, config };
+        let head = message::Head { caller: &caller, method, path: parts.uri.path(), headers: fields, version, config };
         message::check_headers(head, body)?;
         let large = message::LargeBodies { slots: &self.large_bodies, user: caller.budget() };
         let message = resumed.after(pin!(message::read(head, body, large))).await;
@@ -173,7 +174,7 @@ impl Proxy {
             record.asks(message.asked);
         }
         let checked = self.check_session(exchange, &caller)?;
-        let permit = Permit::grant(caller, &message.demand).inspect(|_| self.mark_use(&token))?;
+        let permit = Permit::grant(caller, &message.verdict).inspect(|_| self.mark_use(&token))?;
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }

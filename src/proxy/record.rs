@@ -145,6 +145,8 @@ impl Record {
         };
         let value = if let Rejection::UnsupportedVersion(version) = rejection {
             Some(show(version))
+        } else if let Rejection::MessageDenied(denied) | Rejection::RequestDenied(denied) = rejection {
+            Some(show(&denied.rule))
         } else {
             let origin = origin.filter(|_| matches!(rejection, Rejection::BadOrigin));
             origin.map(|origin| show(&String::from_utf8_lossy(origin.as_bytes())))

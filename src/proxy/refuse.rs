@@ -24,7 +24,13 @@ impl Rejection {
     /// Makes the answer. `id` is the raw JSON-RPC id of the request, if it was read.
     pub(super) fn respond(&self, to: &RefusalContext<'_>, id: Option<&str>) -> Response {
         let row = self.row();
-        let text = if let Self::LackingScopes(lacking) = self { &*lacking.text } else { row.text };
+        let text = if let Self::LackingScopes(lacking) = self {
+            &*lacking.text
+        } else if let Self::MessageDenied(denied) | Self::RequestDenied(denied) = self {
+            &*denied.text
+        } else {
+            row.text
+        };
         let body = match (row.word, to.route.kind) {
             (Word::Rpc(code), UpstreamKind::Mcp) => {
                 let id = if let Self::Envelope(fault) = self { fault.id.as_deref() } else { id };
@@ -33,7 +39,9 @@ impl Rejection {
                 ErrorResponse { code, message: text, id, data }.to_json()
             }
             (Word::OAuth(_), _) | (Word::Rpc(_), UpstreamKind::Http) => {
-                format!(r#"{{"error":"{}","error_description":"{}"}}"#, row.oauth_word(), text).into_bytes()
+                // The reason of a rule is any text; a string always serialises.
+                let text = serde_json::to_string(text).unwrap_or_default();
+                format!(r#"{{"error":"{}","error_description":{text}}}"#, row.oauth_word()).into_bytes()
             }
         };
         let mut response = Response::new(Body::from(bytes::Bytes::from(body)));

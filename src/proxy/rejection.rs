@@ -56,10 +56,15 @@ pub(super) enum Rejection {
     InsufficientScope,
     /// The token lacks a scope that would open what the request does.
     LackingScopes(Box<LackingScopes>),
-    /// No scope of the upstream opens what the message does.
+    /// No scope of the upstream opens what the message does. A client that got 403 would begin a login that cannot
+    /// help.
     UnopenedMessage,
     /// No scope of the upstream opens what a batch or an HTTP request does.
     UnopenedRequest,
+    /// Rules of the upstream refuse the message, whatever scopes the token has.
+    MessageDenied(Box<DeniedRequest>),
+    /// Rules of the upstream refuse a batch or an HTTP request.
+    RequestDenied(Box<DeniedRequest>),
     /// No slot is free, and too many requests are waiting.
     Overloaded,
     /// The process is ending before the upstream has answered.
@@ -79,7 +84,7 @@ impl From<Fault> for Rejection {
 /// JSON-RPC code for a faulty message (JSON-RPC 2.0 5.1).
 const INVALID_REQUEST: i32 = -32600;
 /// A method that does not exist or is not available (JSON-RPC 2.0 5.1).
-const METHOD_NOT_FOUND: i32 = -32601;
+pub(super) const METHOD_NOT_FOUND: i32 = -32601;
 /// The code of a missing scope, which no specification gives; in the range without defined meanings of the 2026-07-28
 /// revision.
 const FORBIDDEN: i32 = -32003;
@@ -102,7 +107,28 @@ pub(super) struct LackingScopes {
     pub(super) text: String,
 }
 
+/// How rules refuse a request.
+#[derive(Debug)]
+pub(super) struct DeniedRequest {
+    /// The JSON-RPC code of the answer.
+    pub(super) code: i32,
+    /// What the caller is told.
+    pub(super) text: String,
+    /// The rule and its reason, for the access log.
+    pub(super) rule: String,
+}
+
 impl Rejection {
+    /// Returns the row of a request that rules refuse.
+    fn row_of_rule(&self, denied: &DeniedRequest) -> Row {
+        let row = if let Self::MessageDenied(_) = self {
+            Row::caller(StatusCode::OK, Outcome::Denied, "message_denied", UNOPENED)
+        } else {
+            Row::caller(StatusCode::FORBIDDEN, Outcome::Denied, "request_denied", UNOPENED)
+        };
+        row.word(Word::Rpc(denied.code)).key("upstream.rule")
+    }
+
     /// Returns the reason's row in the table. A new reason needs a row here and one in `docs/errors.md`.
     #[rustfmt::skip] // Two lines a row, so that the table can be read as one.
     pub(super) fn row(&self) -> Row {
@@ -158,14 +184,13 @@ impl Rejection {
                 .field(Field::Challenge(Challenge::InsufficientScope)),
             Self::LackingScopes(_) => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "lacking_scopes",
                 INSUFFICIENT_SCOPE).word(Word::Rpc(FORBIDDEN)).key("upstream.scope.allow"),
-            // A client that got 403 would begin a login that cannot help.
             Self::UnopenedMessage => Row::caller(StatusCode::OK, Outcome::InsufficientScope, "message_not_allowed",
                 UNOPENED).word(Word::Rpc(METHOD_NOT_FOUND)).key("upstream.scope.allow"),
             Self::UnopenedRequest => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "request_not_allowed",
                 UNOPENED).word(Word::Rpc(METHOD_NOT_FOUND)).key("upstream.scope.allow"),
-            Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded", "too many requests are in \
-                                                                                     progress")
-                .key("upstream.max_connections"),
+            Self::MessageDenied(denied) | Self::RequestDenied(denied) => self.row_of_rule(denied),
+            Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded",
+                "too many requests are in progress").key("upstream.max_connections"),
             Self::GoingDown => Row::unavailable(Outcome::GoingDown, "going_down", "the gateway is shutting down"),
             Self::Upstream(fault) => Row { key: fault.key, ..fault.cause.row() },
             Self::Internal => Row { field: Field::None, ..Row::unavailable(Outcome::Internal, "internal",

@@ -97,6 +97,11 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Returns how many bytes of the text it has passed.
+    pub(crate) fn passed(&self) -> usize {
+        self.at
+    }
+
     /// Returns the next token, or pauses when `work`, which it counts down, is used up.
     pub(crate) fn next(&mut self, work: &mut usize) -> Result<WalkStep<'a>, JsonFault> {
         loop {

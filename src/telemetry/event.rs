@@ -55,6 +55,7 @@ closed_set! {
         WrongAudience => "wrong_audience",
         InsufficientScope => "insufficient_scope",
         NotAdmitted => "not_admitted",
+        Denied => "denied",
         BadOrigin => "bad_origin",
         BadSession => "bad_session",
         BadRequest => "bad_request",

@@ -79,7 +79,13 @@ fn the_example_loads_and_names_every_key() {
         if let Some(header) = line.trim_start_matches('[').split(']').next().filter(|_| line.starts_with('[')) {
             table = header.to_owned();
         } else if let Some((key, _)) = line.split_once(" = ") {
-            named.insert(if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") });
+            let key = full_name(&table, key);
+            // The keys of the tables in a list of tables, which may be named in the comment behind it too.
+            if let Some((_, tables)) = line.split_once("[{ ") {
+                let words = tables.split(|c: char| !c.is_ascii_lowercase() && c != '_').filter(|word| !word.is_empty());
+                named.extend(words.map(|word| full_name(&key, word)));
+            }
+            named.insert(key);
         }
     }
     let missing: Vec<_> = mcpgate::config::keys().filter(|key| !named.contains(key)).collect();
@@ -112,12 +118,13 @@ fn full_name(table: &str, key: &str) -> String {
 #[test]
 fn what_the_example_says_is_what_the_reference_says() {
     // Exceptions: the example shows upstreams with values that are neither left out nor the default.
-    const CHOSEN: [&str; 5] = [
+    const CHOSEN: [&str; 6] = [
         "upstream.kind = \"http\"",
         "upstream.default_scopes = [\"files:read\"]",
         "upstream.required_scopes = [\"files:read\"]",
         "upstream.scope.description",
         "upstream.scope.sensitive = true",
+        "upstream.rule.operations = [\"tools/call:format_*\"]",
     ];
     let rows = rows_of_reference();
     assert_eq!(rows.len(), mcpgate::config::keys().count());
@@ -138,6 +145,10 @@ fn what_the_example_says_is_what_the_reference_says() {
             continue;
         };
         let name = full_name(&table, key);
+        // A list of tables has no row; its keys have.
+        if value.starts_with("[{ ") && rows.keys().any(|key| key.starts_with(&format!("{name}."))) {
+            continue;
+        }
         let Some((about, default)) = rows.get(&name) else {
             wrong.push(format!("{name}: there is no such key"));
             continue;

@@ -17,6 +17,7 @@ mod documents;
 mod groups;
 mod listeners;
 mod problems;
+mod rules;
 mod scopes;
 mod sources;
 mod static_answers;

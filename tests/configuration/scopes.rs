@@ -13,8 +13,8 @@ fn a_map_in_which_something_has_no_force_is_refused() {
     let list = scope("list", "allow = [\"tools/list\"]");
     for (text, expected) in [
         (
-            scope("list", "allow = [\"tools/list\", \"tools/call@readOnly\"]"),
-            "10: upstream[0].scope[0].allow[1]: tools cannot be chosen by annotations",
+            scope("list", "allow = [\"tools/list\", \"tools/list@readOnly\"]"),
+            "10: upstream[0].scope[0].allow[1]: this is not an annotation of tools",
         ),
         (scope("list", "allow = [\"tools list\"]"), "10: upstream[0].scope[0].allow[0]: this is not the name"),
         (scope("list", "allow = [\"ping\"]"), "10: upstream[0].scope[0].allow[0]: the handshake"),

@@ -44,6 +44,7 @@ mod records;
 mod redirects;
 #[path = "../support/refusing.rs"]
 mod refusing;
+mod rules;
 mod scopes;
 mod secure;
 mod sessions;

@@ -31,7 +31,7 @@ pub(crate) const REQUEST_ID: &str = "01010101010101010101010101010101";
 pub(crate) const MCP: &str = "https://gw.example/mcp";
 pub(crate) const ALPHA: &str = "https://gw.example/mcp/alpha";
 pub(crate) const API: &str = "https://gw.example/api";
-const ADA: &str = "ada-lovelace-0001";
+pub(crate) const ADA: &str = "ada-lovelace-0001";
 
 pub(crate) struct World {
     pub(crate) mcp: Upstream,

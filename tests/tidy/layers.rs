@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("strict_json", &[]),
     ("oauth", &["time", "tenant", "strict_json"]),
     ("mcp", &["strict_json"]),
-    ("policy", &["oauth", "mcp"]),
+    ("policy", &["oauth", "mcp", "strict_json"]),
     ("clock", &["sync", "time"]),
     ("entropy", &[]),
     ("files", &[]),

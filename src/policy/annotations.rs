@@ -1,0 +1,62 @@
+//! `Annotations`: what a tool says of itself (MCP, ToolAnnotations), as far as rules ask for it.
+
+/// The annotations of a tool. What it does not say counts as the dangerous side, as the specification has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Annotations {
+    /// It does not change anything.
+    pub read_only: bool,
+    /// What it changes, it may delete or overwrite; never true of one that only reads.
+    pub destructive: bool,
+    /// It deals with things outside of its server.
+    pub open_world: bool,
+}
+
+/// One annotation, as patterns and rules name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Annotation {
+    /// `readOnly`, from `readOnlyHint`.
+    ReadOnly,
+    /// `destructive`, from `destructiveHint`.
+    Destructive,
+    /// `openWorld`, from `openWorldHint`.
+    OpenWorld,
+}
+
+impl Annotations {
+    /// Those of a tool of which nothing is known.
+    pub const UNKNOWN: Self = Self::of(None, None, None);
+
+    /// Reads `readOnlyHint`, `destructiveHint` and `openWorldHint`, with the defaults of the specification.
+    #[must_use]
+    pub const fn of(read_only: Option<bool>, destructive: Option<bool>, open_world: Option<bool>) -> Self {
+        let read_only = matches!(read_only, Some(true));
+        Self {
+            read_only,
+            destructive: !read_only && !matches!(destructive, Some(false)),
+            open_world: !matches!(open_world, Some(false)),
+        }
+    }
+
+    pub(super) fn has(self, annotation: Annotation) -> bool {
+        match annotation {
+            Annotation::ReadOnly => self.read_only,
+            Annotation::Destructive => self.destructive,
+            Annotation::OpenWorld => self.open_world,
+        }
+    }
+}
+
+impl Annotation {
+    pub(super) const ALL: [Self; 3] = [Self::ReadOnly, Self::Destructive, Self::OpenWorld];
+
+    /// Parses the name of an annotation.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "readOnly" => Some(Self::ReadOnly),
+            "destructive" => Some(Self::Destructive),
+            "openWorld" => Some(Self::OpenWorld),
+            _ => None,
+        }
+    }
+}

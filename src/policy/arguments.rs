@@ -1,0 +1,360 @@
+//! `Condition`: what a rule asks of one argument of a call. Arguments are read in the bytes that are forwarded; no tree
+//! is built of them.
+
+use std::cmp::Ordering;
+
+use super::glob::NameGlob;
+use crate::strict_json::{Token, Walk, WalkStep, text, unescape};
+
+/// A condition on one argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Where the argument is.
+    pub pointer: Pointer,
+    /// What is asked of it.
+    pub test: Test,
+}
+
+/// Where in the arguments a value is (RFC 6901): names of members and indices of arrays, unescaped. Empty for the
+/// arguments as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer(Box<[Box<str>]>);
+
+/// What is asked of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// It is one of these.
+    OneOf(Vec<Scalar>),
+    /// It is a string that this matches.
+    Pattern(TextPattern),
+    /// It is a number from the first to the second, both included; `None` is no bound.
+    Range(Option<ArgumentNumber>, Option<ArgumentNumber>),
+    /// It is there, whatever it is.
+    Present,
+    /// It is not there.
+    Absent,
+}
+
+/// A pattern of strings: `*` stands for any characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextPattern(NameGlob);
+
+/// A value that is neither an object nor an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scalar {
+    /// A string, unescaped.
+    Text(String),
+    /// True or false.
+    Flag(bool),
+    /// A number, however it is written.
+    Number(ArgumentNumber),
+}
+
+/// A finite number of a rule, or any number of JSON, compared by value.
+#[derive(Debug, Clone, Copy)]
+pub struct ArgumentNumber {
+    /// Its value, if it is a whole number that fits.
+    whole: Option<i64>,
+    /// Its value, or the nearest there is.
+    near: f64,
+}
+
+/// Whether something holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Yes,
+    No,
+    /// Two programs could differ on it.
+    Unclear,
+}
+
+impl Pointer {
+    /// Parses a JSON pointer (RFC 6901 3): empty, or segments that each begin with `/`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self(Box::default()));
+        }
+        let segment = |text: &str| {
+            let is_escape = |rest: &str| rest.starts_with(['0', '1']);
+            let is_escaped = text.split('~').skip(1).all(is_escape);
+            is_escaped.then(|| text.replace("~1", "/").replace("~0", "~").into())
+        };
+        text.strip_prefix('/')?.split('/').map(segment).collect::<Option<_>>().map(Self)
+    }
+}
+
+impl TextPattern {
+    /// Reads a pattern; any text is one.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(NameGlob::new(text))
+    }
+}
+
+impl ArgumentNumber {
+    /// Makes a whole number.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "the nearest is what is wanted")]
+    pub fn whole(value: i64) -> Self {
+        Self { whole: Some(value), near: value as f64 }
+    }
+
+    /// Makes a number; `None` if it is not finite.
+    #[must_use]
+    pub fn near(value: f64) -> Option<Self> {
+        value.is_finite().then_some(Self { whole: None, near: value })
+    }
+
+    /// Reads a number of JSON. One beyond every bound counts as infinite.
+    fn read(raw: &str) -> Option<Self> {
+        let near = raw.parse().ok()?;
+        Some(raw.parse().map_or(Self { whole: None, near }, Self::whole))
+    }
+
+    /// Returns whether it is greater than another.
+    #[must_use]
+    pub fn is_above(self, other: Self) -> bool {
+        self.order(other) == Some(Ordering::Greater)
+    }
+
+    fn order(self, other: Self) -> Option<Ordering> {
+        match (self.whole, other.whole) {
+            (Some(own), Some(other)) => Some(own.cmp(&other)),
+            _ => self.near.partial_cmp(&other.near),
+        }
+    }
+}
+
+impl PartialEq for ArgumentNumber {
+    /// Whether they are written alike; `order` compares their values.
+    fn eq(&self, other: &Self) -> bool {
+        self.whole == other.whole && self.near.to_bits() == other.near.to_bits()
+    }
+}
+
+impl Eq for ArgumentNumber {}
+
+impl Holds {
+    fn of(holds: bool) -> Self {
+        if holds { Self::Yes } else { Self::No }
+    }
+}
+
+/// Finds the raw arguments of a message in its body, where it may have a place in a batch: `Some(None)` if it has none,
+/// `None` if the body cannot be read.
+pub(super) fn of_message(body: &str, place: Option<usize>) -> Option<Option<&str>> {
+    let place = place.map(|place| place.to_string().into());
+    let pointer: Vec<Box<str>> = place.into_iter().chain(["params".into(), "arguments".into()]).collect();
+    Some(match find(body, &pointer)? {
+        Found::Nothing => None,
+        Found::Scalar(raw) | Found::Container(raw) => Some(raw),
+    })
+}
+
+/// Returns whether all conditions hold for the raw arguments of a call; `None` if it has none.
+pub(super) fn all_hold(conditions: &[Condition], arguments: Option<&str>) -> Holds {
+    let mut all = Holds::Yes;
+    for condition in conditions {
+        match condition.holds(arguments) {
+            Holds::Yes => {}
+            Holds::No => return Holds::No,
+            Holds::Unclear => all = Holds::Unclear,
+        }
+    }
+    all
+}
+
+impl Condition {
+    fn holds(&self, arguments: Option<&str>) -> Holds {
+        let found = match arguments.map(|arguments| find(arguments, &self.pointer.0)) {
+            None => Found::Nothing,
+            Some(Some(found)) => found,
+            Some(None) => return Holds::Unclear,
+        };
+        match (&self.test, found) {
+            (Test::Absent, found) => Holds::of(matches!(found, Found::Nothing)),
+            (Test::Present, found) => Holds::of(!matches!(found, Found::Nothing)),
+            (_, Found::Nothing | Found::Container(_)) => Holds::No,
+            (Test::OneOf(values), Found::Scalar(raw)) if raw.starts_with('"') => {
+                let is = |text: &str| values.iter().any(|value| matches!(value, Scalar::Text(own) if own == text));
+                text(raw).map_or(Holds::Unclear, |text| Holds::of(is(&text)))
+            }
+            (Test::OneOf(values), Found::Scalar(raw)) => Holds::of(values.iter().any(|value| value.is_written_as(raw))),
+            (Test::Pattern(TextPattern(glob)), Found::Scalar(raw)) if raw.starts_with('"') => {
+                text(raw).map_or(Holds::Unclear, |text| Holds::of(glob.matches(&text)))
+            }
+            (Test::Pattern(_), Found::Scalar(_)) => Holds::No,
+            (Test::Range(least, most), Found::Scalar(raw)) => ArgumentNumber::read(raw).map_or(Holds::No, |number| {
+                let is = |bound: &Option<ArgumentNumber>, beyond| {
+                    bound.is_none_or(|bound| number.order(bound) != Some(beyond))
+                };
+                Holds::of(is(least, Ordering::Less) && is(most, Ordering::Greater))
+            }),
+        }
+    }
+}
+
+impl Scalar {
+    /// Returns whether a raw number or literal is this value.
+    fn is_written_as(&self, raw: &str) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Flag(flag) => raw == if *flag { "true" } else { "false" },
+            Self::Number(number) => {
+                ArgumentNumber::read(raw).and_then(|read| read.order(*number)) == Some(Ordering::Equal)
+            }
+        }
+    }
+}
+
+/// What a pointer leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found<'a> {
+    Nothing,
+    /// A raw string, number or literal.
+    Scalar(&'a str),
+    /// A raw object or array.
+    Container(&'a str),
+}
+
+/// Follows a pointer; `None` if the text is not JSON, which the reader of the message excludes.
+fn find<'a>(json: &'a str, pointer: &[Box<str>]) -> Option<Found<'a>> {
+    let (mut walk, mut work) = (Walk::new(json), usize::MAX);
+    // How many segments are followed, and how many objects and arrays beside the way are open.
+    let (mut followed, mut beside) = (0_usize, 0_usize);
+    // Whether the next value is on the way; the next index, within an array on the way.
+    let (mut is_next, mut index) = (true, None::<usize>);
+    loop {
+        let WalkStep::Token(token) = walk.next(&mut work).ok()? else { return Some(Found::Nothing) };
+        if beside > 0 {
+            match token {
+                Token::Object | Token::Array => beside += 1,
+                Token::Close => beside -= 1,
+                Token::Name(..) | Token::Scalar(_) => {}
+            }
+            continue;
+        }
+        let wanted = pointer.get(followed.saturating_sub(1)).filter(|_| followed > 0);
+        if let (Some(at), Token::Object | Token::Array | Token::Scalar(_)) = (index.as_mut(), &token) {
+            is_next = wanted.is_some_and(|wanted| **wanted == *at.to_string());
+            *at = at.saturating_add(1);
+        }
+        match token {
+            Token::Name(raw, is_escaped) => {
+                is_next = wanted.is_some_and(|wanted| unescape(raw, is_escaped).as_deref() == Some(wanted.as_bytes()));
+            }
+            Token::Close => return Some(Found::Nothing),
+            Token::Scalar(raw) if is_next => {
+                return Some(if followed == pointer.len() { Found::Scalar(raw) } else { Found::Nothing });
+            }
+            Token::Object | Token::Array if is_next && followed == pointer.len() => {
+                return whole(json, walk).map(Found::Container);
+            }
+            Token::Object | Token::Array if is_next => {
+                followed += 1;
+                index = (token == Token::Array).then_some(0);
+                is_next = false;
+            }
+            Token::Object | Token::Array => beside = 1,
+            Token::Scalar(_) => {}
+        }
+    }
+}
+
+/// Returns all of an object or array whose first byte was just passed.
+fn whole<'a>(json: &'a str, mut walk: Walk<'a>) -> Option<&'a str> {
+    let begin = json.get(..walk.passed())?.rfind(['{', '['])?;
+    let (mut open, mut work) = (1_usize, usize::MAX);
+    while open > 0 {
+        match walk.next(&mut work).ok()? {
+            WalkStep::Token(Token::Object | Token::Array) => open += 1,
+            WalkStep::Token(Token::Close) => open -= 1,
+            WalkStep::Token(Token::Name(..) | Token::Scalar(_)) => {}
+            WalkStep::End | WalkStep::Paused => return None,
+        }
+    }
+    let end = json.get(..walk.passed())?.rfind(['}', ']'])?;
+    json.get(begin..=end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(pointer: &str, test: Test) -> Condition {
+        Condition { pointer: Pointer::parse(pointer).unwrap(), test }
+    }
+
+    fn number(text: &str) -> ArgumentNumber {
+        ArgumentNumber::read(text).unwrap()
+    }
+
+    #[test]
+    fn a_pointer_is_followed_as_rfc_6901_says() {
+        let json = r#" {"foo": ["bar", {"x":1}, [2]], "": 0, "a/b": 1, "m~n": 8, "\u0066oo2": {"y": {}}, "z": null} "#;
+        let scalar = |raw| Some(Found::Scalar(raw));
+        let container = |raw| Some(Found::Container(raw));
+        for (pointer, found) in [
+            ("", container(json.trim())),
+            ("/foo", container(r#"["bar", {"x":1}, [2]]"#)),
+            ("/foo/0", scalar(r#""bar""#)),
+            ("/foo/1/x", scalar("1")),
+            ("/foo/2/0", scalar("2")),
+            ("/foo/3", Some(Found::Nothing)),
+            ("/foo/00", Some(Found::Nothing)),
+            ("/foo/-", Some(Found::Nothing)),
+            ("/foo/0/x", Some(Found::Nothing)),
+            ("/", scalar("0")),
+            ("/a~1b", scalar("1")),
+            ("/m~0n", scalar("8")),
+            ("/foo2", container(r#"{"y": {}}"#)),
+            ("/foo2/y", container("{}")),
+            ("/foo2/y/z", Some(Found::Nothing)),
+            ("/z", scalar("null")),
+            ("/x", Some(Found::Nothing)),
+        ] {
+            assert_eq!(find(json, &Pointer::parse(pointer).unwrap().0), found, "{pointer}");
+        }
+        for bad in ["a", "/a~", "/a~2", "~0"] {
+            assert_eq!(Pointer::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_value_meets_its_condition_or_not_or_cannot_be_told() {
+        let text = |text: &str| Scalar::Text(text.to_owned());
+        let one_of = |values: &[Scalar]| Test::OneOf(values.to_vec());
+        let range = |least: Option<&str>, most: Option<&str>| Test::Range(least.map(number), most.map(number));
+        for (value, test, holds) in [
+            (r#""a""#, one_of(&[text("a"), text("b")]), Holds::Yes),
+            (r#""\u0061""#, one_of(&[text("a")]), Holds::Yes),
+            (r#""A""#, one_of(&[text("a")]), Holds::No),
+            (r#""\ud800""#, one_of(&[text("a")]), Holds::Unclear),
+            ("true", one_of(&[Scalar::Flag(true)]), Holds::Yes),
+            (r#""true""#, one_of(&[Scalar::Flag(true)]), Holds::No),
+            ("1e2", one_of(&[Scalar::Number(ArgumentNumber::whole(100))]), Holds::Yes),
+            ("100.0", one_of(&[Scalar::Number(ArgumentNumber::whole(100))]), Holds::Yes),
+            ("9007199254740993", one_of(&[Scalar::Number(ArgumentNumber::whole(9_007_199_254_740_992))]), Holds::No),
+            ("[1]", one_of(&[Scalar::Number(ArgumentNumber::whole(1))]), Holds::No),
+            (r#""/etc/passwd""#, Test::Pattern(TextPattern::new("/etc/*")), Holds::Yes),
+            (r#""\/etc\/passwd""#, Test::Pattern(TextPattern::new("/etc/*")), Holds::Yes),
+            (r#""/etc\ud800""#, Test::Pattern(TextPattern::new("/etc/*")), Holds::Unclear),
+            ("7", Test::Pattern(TextPattern::new("*")), Holds::No),
+            ("10", range(Some("1"), Some("10")), Holds::Yes),
+            ("10.5", range(Some("1"), Some("10")), Holds::No),
+            ("1e400", range(Some("1"), None), Holds::Yes),
+            ("1e400", range(None, Some("10")), Holds::No),
+            (r#""5""#, range(Some("1"), Some("10")), Holds::No),
+            ("null", Test::Present, Holds::Yes),
+            ("null", Test::Absent, Holds::No),
+        ] {
+            let arguments = format!(r#"{{"x":{{"y":1}},"v":{value}}}"#);
+            assert_eq!(condition("/v", test.clone()).holds(Some(&arguments)), holds, "{value}: {test:?}");
+        }
+        assert_eq!(condition("/w", Test::Absent).holds(Some("{}")), Holds::Yes);
+        assert_eq!(condition("/w", Test::Absent).holds(None), Holds::Yes);
+        assert_eq!(condition("/w", Test::Present).holds(None), Holds::No);
+        assert_eq!(condition("", Test::Present).holds(Some("[]")), Holds::Yes);
+    }
+}

@@ -1,0 +1,71 @@
+//! The rules of an upstream.
+
+use mcpgate::config::Overrides;
+
+use crate::{GOOD, load, only_problem};
+
+fn rule(keys: &str) -> String {
+    format!("[[upstream.rule]]\neffect = \"deny\"\n{keys}\n")
+}
+
+#[test]
+fn a_rule_that_cannot_match_is_refused() {
+    for (text, expected) in [
+        ("[[upstream.rule]]\nusers = [\"ada\"]\n".to_owned(), "7: upstream[0].rule[0].effect: this key is missing"),
+        (rule("operations = [\"x\", \"tools list\"]"), "9: upstream[0].rule[0].operations[1]: this is not the name"),
+        (rule("operations = [\"ping\"]"), "9: upstream[0].rule[0].operations[0]: the handshake"),
+        (rule("scopes = [\"lost\"]"), "9: upstream[0].rule[0].scopes[0]: this is not among"),
+        (rule("users = [\"\"]"), "9: upstream[0].rule[0].users[0]: this is no name"),
+        (rule("clients = [\"a b\"]"), "9: upstream[0].rule[0].clients[0]: this cannot be a client id"),
+        (rule("client_kinds = [\"dcr\"]"), "9: upstream[0].rule[0].client_kinds[0]: this string cannot be read"),
+        (rule("annotations = [\"harmless\"]"), "9: upstream[0].rule[0].annotations[0]: this string cannot be read"),
+        (
+            rule("annotations = [\"destructive\"]\noperations = [\"prompts/get\"]"),
+            "10: upstream[0].rule[0].operations: none of these operations calls a tool",
+        ),
+        (
+            rule("arguments = [{ pointer = \"path\", present = true }]"),
+            "9: upstream[0].rule[0].arguments[0].pointer: this is not a JSON pointer",
+        ),
+        (
+            rule("arguments = [{ pointer = \"/path\" }]"),
+            "9: upstream[0].rule[0].arguments[0].pointer: a condition asks for exactly one thing",
+        ),
+        (
+            rule("arguments = [{ pointer = \"/path\", equals = 1, present = true }]"),
+            "9: upstream[0].rule[0].arguments[0].pointer: a condition asks for exactly one thing",
+        ),
+        (
+            rule("arguments = [{ pointer = \"/path\", min = 2, max = 1 }]"),
+            "9: upstream[0].rule[0].arguments[0].pointer: no value meets this condition",
+        ),
+        (
+            rule("arguments = [{ pointer = \"/path\", equals = 2, equal = 2 }]"),
+            "9: upstream[0].rule[0].arguments[0].equal: this key is unknown",
+        ),
+        (
+            rule("operations = [\"tools/list\"]\narguments = [{ pointer = \"/path\", present = true }]"),
+            "9: upstream[0].rule[0].operations: none of these operations has arguments",
+        ),
+        (
+            format!("kind = \"http\"\n{}", rule("arguments = [{ pointer = \"/path\", present = true }]")),
+            "10: upstream[0].rule[0].arguments[0].pointer: an upstream of kind \"http\"",
+        ),
+        (
+            format!("kind = \"http\"\n{}", rule("annotations = [\"readOnly\"]")),
+            "10: upstream[0].rule[0].annotations: an upstream of kind \"http\"",
+        ),
+        (format!("check_envelope = false\n{}", rule("")), "7: upstream[0].check_envelope: without reading messages"),
+    ] {
+        let problem = only_problem(&text);
+        assert!(problem.contains(&format!("gateway.toml:{expected}")), "{text}: {problem}");
+    }
+    let many = rule("").repeat(129);
+    assert!(only_problem(&many).contains("an upstream has at most 128 rules"));
+}
+
+#[test]
+fn rules_have_force_without_a_map() {
+    let config = load(&format!("{GOOD}{}", rule("users = [\"ada\"]")), &Overrides::default());
+    assert!(config.upstreams[0].rules.is_some());
+}

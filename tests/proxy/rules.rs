@@ -1,0 +1,266 @@
+//! SC: what the rules of an upstream refuse, whatever scopes the token has. For every refusal, the tests also check
+//! that the upstream received nothing.
+
+use std::sync::Arc;
+
+use mcpgate::config::{Config, Overrides, UpstreamKind};
+use mcpgate::policy::Rules;
+use serde_json::{Value, json};
+
+use super::client::{RawRequest, Reply};
+use super::world::{API, MCP, World};
+
+/// The compiled scopes and rules of an upstream with these keys and tables.
+fn rules(tables: &str) -> Option<Arc<Rules>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let head = "public_url = \"https://mcp.example.com\"\nlisten = { tls = \"development\" }\n\
+                [[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/mcp\"\n";
+    std::fs::write(&file, format!("{head}{tables}")).unwrap();
+    Config::load(Some(&file), &Overrides::default()).unwrap().upstreams[0].rules.clone()
+}
+
+/// A world whose upstreams of a kind have these scopes and rules.
+async fn ruled(kind: UpstreamKind, tables: &str) -> World {
+    World::with(|config| {
+        for upstream in config.upstreams.iter_mut().filter(|upstream| upstream.kind == kind) {
+            upstream.rules = rules(tables);
+        }
+    })
+    .await
+}
+
+fn token(world: &World, resource: &str, scopes: &str) -> String {
+    let made = world.make(resource, scopes);
+    world.cache.insert(&made.record);
+    made.text
+}
+
+fn request(method: &str, params: &Value) -> String {
+    json!({"jsonrpc": "2.0", "id": 9, "method": method, "params": params}).to_string()
+}
+
+fn call(name: &str, arguments: &Value) -> String {
+    request("tools/call", &json!({"name": name, "arguments": arguments}))
+}
+
+fn assert_denied(reply: &Reply, code: i32, text: &str) {
+    reply.assert_rpc(200, code, json!(9));
+    assert_eq!(reply.json()["error"]["message"], text);
+    assert_eq!(reply.field("www-authenticate"), None, "a login would not help");
+}
+
+const HIDING: &str = r#"
+[[upstream.scope]]
+name = "use"
+title = "Use it"
+allow = ["*"]
+[[upstream.scope]]
+name = "list"
+title = "List"
+allow = ["tools/list"]
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:delete_*", "prompts/get:secret", "resources/read:file:///private/**", "logging/setLevel"]
+reason = "not from outside"
+"#;
+
+#[tokio::test]
+async fn sc_11_what_a_deny_rule_names_is_answered_as_if_it_did_not_exist() {
+    let world = ruled(UpstreamKind::Mcp, HIDING).await;
+    let (all, list) = (token(&world, MCP, "use"), token(&world, MCP, "list"));
+    let read = |uri: &str| request("resources/read", &json!({"uri": uri}));
+    for token in [&all, &list] {
+        let ask = async |body: &str| world.ask(&RawRequest::post(body).bearer(token)).await;
+        assert_denied(&ask(&call("delete_all", &json!({}))).await, -32602, "Unknown tool: delete_all");
+        let prompt = request("prompts/get", &json!({"name": "secret"}));
+        assert_denied(&ask(&prompt).await, -32602, "Unknown prompt: secret");
+        for uri in [
+            "file:///private/a",
+            "file:///%70rivate/a",
+            "FILE:///Private/a",
+            "file:///private;v=1/a",
+            "file:///public/../private/a",
+        ] {
+            assert_denied(&ask(&read(uri)).await, -32002, &format!("Resource not found: {uri}"));
+        }
+        let level = request("logging/setLevel", &json!({"level": "debug"}));
+        assert_denied(&ask(&level).await, -32601, "a rule of this server does not allow this: not from outside");
+    }
+    // A name that only a lenient server finds could be a hidden one.
+    let lenient = request("tools/call", &json!(["delete_all"]));
+    world.ask(&RawRequest::post(lenient).bearer(&all)).await.assert_rpc(200, -32601, json!(9));
+    let modern = |body: &str| {
+        RawRequest::modern(body)
+            .bearer(&all)
+            .field("Mcp-Method", "resources/read")
+            .field("Mcp-Name", "file:///private/a")
+    };
+    let reply = world.ask(&modern(&read("file:///private/a"))).await;
+    assert_denied(&reply, -32602, "Resource not found: file:///private/a");
+    world.mcp.assert_nothing();
+    for body in [call("add", &json!({})), read("file:///public/a"), request("ping", &json!({}))] {
+        assert_eq!(world.ask(&RawRequest::post(&body).bearer(&all)).await.status, 200, "{body}");
+        assert_eq!(world.mcp.last().body, body.as_bytes());
+    }
+    // What a scope would open is still answered with that scope.
+    let reply = world.ask(&RawRequest::post(call("add", &json!({}))).bearer(&list)).await;
+    assert_eq!((reply.status, reply.field("www-authenticate").is_some()), (403, true));
+}
+
+const ARGUMENTS: &str = r#"
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:write"]
+arguments = [{ pointer = "/path", pattern = "/etc/*" }]
+reason = "system files stay as they are"
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:pay"]
+arguments = [{ pointer = "/amount", min = 100.5 }, { pointer = "/to/0", one_of = ["mallory", 7, true] }]
+[[upstream.rule]]
+effect = "allow"
+operations = ["tools/call:write", "tools/call:pay", "tools/list"]
+[[upstream.rule]]
+effect = "allow"
+operations = ["tools/call:move"]
+arguments = [{ pointer = "/dry_run", equals = true }, { pointer = "/force", absent = true }]
+"#;
+
+#[tokio::test]
+async fn sc_12_rules_over_arguments_judge_the_arguments_that_the_upstream_reads() {
+    let world = ruled(UpstreamKind::Mcp, ARGUMENTS).await;
+    let token = token(&world, MCP, "anything");
+    let ask = async |body: &str| world.ask(&RawRequest::post(body).bearer(&token)).await;
+    let why = "a rule of this server does not allow these arguments: system files stay as they are";
+    let etc = call("write", &json!({"path": "/etc/passwd"}));
+    let surrogate = call("write", &json!({"path": "X"})).replace("\"X\"", r#""\ud800""#);
+    for body in [etc.clone(), etc.replace("/etc", "\\u002fetc"), etc.replace("path", "\\u0070ath"), surrogate] {
+        assert_denied(&ask(&body).await, -32602, why);
+    }
+    let large = call("write", &json!({"path": "/tmp", "content": "x".repeat(300 << 10)}));
+    assert_denied(&ask(&large).await, -32602, why);
+    let twice = etc.replace(r#""path":"#, r#""path":"/tmp","path":"#);
+    ask(&twice).await.assert_rpc(400, -32600, json!(9));
+    let plain = "a rule of this server does not allow these arguments";
+    for to in [json!("mallory"), json!(7.0), json!(true)] {
+        assert_denied(&ask(&call("pay", &json!({"amount": 101, "to": [to]}))).await, -32602, plain);
+    }
+    let none = "no rule of this server allows these arguments";
+    for arguments in [json!({}), json!({"dry_run": "true"}), json!({"dry_run": true, "force": null})] {
+        assert_denied(&ask(&call("move", &arguments)).await, -32602, none);
+    }
+    world.mcp.assert_nothing();
+    for body in [
+        call("write", &json!({"path": "/tmp/x"})),
+        call("write", &json!({"nested": {"path": "/etc/passwd"}})),
+        call("pay", &json!({"amount": 100, "to": ["mallory"]})),
+        call("pay", &json!({"amount": 101, "to": ["ada"]})),
+        call("move", &json!({"dry_run": true})),
+        request("tools/list", &json!({})),
+    ] {
+        assert_eq!(ask(&body).await.status, 200, "{body}");
+        assert_eq!(world.mcp.last().body, body.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn sc_13_an_allow_rule_narrows_and_never_opens() {
+    let tables = r#"
+[[upstream.scope]]
+name = "read"
+title = "Read"
+allow = ["tools/list", "tools/call:read_*"]
+[[upstream.scope]]
+name = "write"
+title = "Write"
+allow = ["tools/call:write_*"]
+[[upstream.rule]]
+effect = "allow"
+operations = ["tools/list", "tools/call:*_file"]
+users = ["ada"]
+[[upstream.rule]]
+effect = "allow"
+operations = ["tools/call:read_mail"]
+users = ["bob"]
+"#;
+    let world = ruled(UpstreamKind::Mcp, tables).await;
+    let token = token(&world, MCP, "read");
+    let ask = async |body: &str| world.ask(&RawRequest::post(body).bearer(&token)).await;
+    assert_denied(&ask(&call("read_mail", &json!({}))).await, -32602, "Unknown tool: read_mail");
+    let reply = ask(&call("write_file", &json!({}))).await;
+    assert_eq!(reply.status, 403, "a scope would help");
+    world.mcp.assert_nothing();
+    assert_eq!(ask(&call("read_file", &json!({}))).await.status, 200);
+}
+
+#[tokio::test]
+async fn sc_11_sc_13_rules_are_about_callers() {
+    let tables = r#"
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:a"]
+clients = ["other"]
+client_kinds = ["registered"]
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:b"]
+users = ["ada", "eve"]
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:c"]
+users = ["bob"]
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:d"]
+client_kinds = ["metadata_document"]
+[[upstream.rule]]
+effect = "deny"
+annotations = ["destructive"]
+groups = ["interns"]
+"#;
+    let world = ruled(UpstreamKind::Mcp, tables).await;
+    let (own, other) = (token(&world, MCP, "use"), world.token_of(MCP, super::world::ADA, "other"));
+    for (token, name, passes) in
+        [(&own, "a", true), (&other, "a", false), (&own, "b", false), (&own, "c", true), (&own, "d", true)]
+    {
+        let reply = world.ask(&RawRequest::post(call(name, &json!({}))).bearer(token)).await;
+        assert_eq!(reply.json()["error"].is_null(), passes, "{name}: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn sc_11_http_requests_are_denied_however_their_path_is_written() {
+    let tables = r#"
+kind = "http"
+[[upstream.rule]]
+effect = "deny"
+operations = ["DELETE", "* /admin/**", "GET /reports"]
+reason = "ask \"ops\""
+"#;
+    let world = ruled(UpstreamKind::Http, tables).await;
+    let token = token(&world, API, "use");
+    let ask = |method: &str, path: &str| RawRequest::new(method, path).bearer(&token);
+    for (method, path) in [
+        ("DELETE", "/api/x"),
+        ("delete", "/api/x"),
+        ("GET", "/api/admin/users"),
+        ("GET", "/api/%61dmin/users"),
+        ("GET", "/api/Admin/users"),
+        ("GET", "/api/admin;x=1/users"),
+        ("GET", "/api/reports/"),
+    ] {
+        let reply = world.ask(&ask(method, path)).await;
+        assert_eq!((reply.status, reply.field("www-authenticate")), (403, None), "{method} {path}: {reply:?}");
+        assert_eq!(reply.json()["error"], "access_denied");
+        let text = "a rule of this server does not allow this: ask \"ops\"";
+        assert_eq!(reply.json()["error_description"], text);
+    }
+    let mut client = world.connect().await;
+    client.send(&ask("HEAD", "/api/reports").bytes()).await;
+    assert_eq!(client.head().await.status, 403);
+    world.api.assert_nothing();
+    for (method, path) in [("GET", "/api/reports/1"), ("POST", "/api/reports"), ("GET", "/api/administration")] {
+        assert_eq!(world.ask(&ask(method, path)).await.status, 200, "{method} {path}");
+    }
+}
