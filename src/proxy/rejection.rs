@@ -118,17 +118,14 @@ pub(super) struct DeniedRequest {
     pub(super) rule: String,
 }
 
-impl Rejection {
-    /// Returns the row of a request that rules refuse.
-    fn row_of_rule(&self, denied: &DeniedRequest) -> Row {
-        let row = if let Self::MessageDenied(_) = self {
-            Row::caller(StatusCode::OK, Outcome::Denied, "message_denied", UNOPENED)
-        } else {
-            Row::caller(StatusCode::FORBIDDEN, Outcome::Denied, "request_denied", UNOPENED)
-        };
-        row.word(Word::Rpc(denied.code)).key("upstream.rule")
+impl DeniedRequest {
+    /// Adds to a row what is said of the rule.
+    fn told(&self, row: Row) -> Row {
+        row.word(Word::Rpc(self.code)).key("upstream.rule")
     }
+}
 
+impl Rejection {
     /// Returns the reason's row in the table. A new reason needs a row here and one in `docs/errors.md`.
     #[rustfmt::skip] // Two lines a row, so that the table can be read as one.
     pub(super) fn row(&self) -> Row {
@@ -151,8 +148,7 @@ impl Rejection {
             Self::RateLimited(seconds) => Row::caller(StatusCode::TOO_MANY_REQUESTS, Outcome::RateLimited, "rate_limited",
                 "too many requests").word(SLOW_DOWN).field(Field::RetryAfter(*seconds)).key("rates.mcp_per_second"),
             Self::TooManyAtOnce => Row::caller(StatusCode::TOO_MANY_REQUESTS, Outcome::RateLimited, "too_many_at_once",
-                "too many requests and streams at once").word(SLOW_DOWN).retry_soon()
-                .key("limits.streams_per_principal, upstream.max_connections"),
+                "too many requests and streams at once").word(SLOW_DOWN).retry_soon().key("limits.streams_per_principal, upstream.max_connections"),
             Self::MethodNotAllowed(allowed) => Row { detail: Some(allowed), field: Field::Allow(allowed),
                 ..Row::caller(StatusCode::METHOD_NOT_ALLOWED, Outcome::MethodNotAllowed, "method_not_allowed",
                 "the method is not allowed here") },
@@ -188,9 +184,10 @@ impl Rejection {
                 UNOPENED).word(Word::Rpc(METHOD_NOT_FOUND)).key("upstream.scope.allow"),
             Self::UnopenedRequest => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "request_not_allowed",
                 UNOPENED).word(Word::Rpc(METHOD_NOT_FOUND)).key("upstream.scope.allow"),
-            Self::MessageDenied(denied) | Self::RequestDenied(denied) => self.row_of_rule(denied),
-            Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded",
-                "too many requests are in progress").key("upstream.max_connections"),
+            Self::MessageDenied(by) => by.told(Row::caller(StatusCode::OK, Outcome::Denied, "message_denied", UNOPENED)),
+            Self::RequestDenied(by) => by.told(Row::caller(StatusCode::FORBIDDEN, Outcome::Denied, "request_denied", UNOPENED)),
+            Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded", "too many requests are in progress")
+                .key("upstream.max_connections"),
             Self::GoingDown => Row::unavailable(Outcome::GoingDown, "going_down", "the gateway is shutting down"),
             Self::Upstream(fault) => Row { key: fault.key, ..fault.cause.row() },
             Self::Internal => Row { field: Field::None, ..Row::unavailable(Outcome::Internal, "internal",
