@@ -23,10 +23,22 @@ pub struct Envelope<'a> {
     pub id: Option<&'a str>,
     /// The method's name.
     pub method: Option<Cow<'a, str>>,
-    /// `params.name`, `params.uri` or `params.taskId`, whichever its method's routing header mirrors.
+    /// `params.name`, `params.uri` or `params.taskId`, whichever its method's routing header mirrors; for
+    /// `completion/complete` the name or URI in `params.ref`.
     pub name: Option<Cow<'a, str>>,
+    /// What `params.ref` of `completion/complete` refers to, by its `type`.
+    pub completes: Option<Completes>,
     /// The value of `params._meta["io.modelcontextprotocol/protocolVersion"]`.
     pub version: Option<Cow<'a, str>>,
+}
+
+/// Whose argument is completed (MCP, completion: reference types).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completes {
+    /// That of a prompt (`ref/prompt`).
+    Prompt,
+    /// That of a template of resources (`ref/resource`).
+    Resource,
 }
 
 /// Why a body is not a JSON-RPC message, with the id if it could be read.
@@ -45,7 +57,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::EnvelopeReader;
-    use super::{Envelope, MessageKind};
+    use super::{Completes, Envelope, MessageKind};
 
     fn one(body: &str) -> Envelope<'_> {
         let mut read = Envelope::read(body.as_bytes(), false).unwrap_or_else(|e| panic!("{body}: {e:?}"));
@@ -111,6 +123,23 @@ mod tests {
         ] {
             assert_eq!(code(not_rpc, true), -32600, "{not_rpc}");
         }
+    }
+
+    #[test]
+    fn a_completion_names_what_its_reference_says_it_is_for() {
+        let of = |params: &str| {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{params}}}"#);
+            let read = one(&body);
+            (read.completes, read.name.map(std::borrow::Cow::into_owned))
+        };
+        let both = |kind: &str| of(&format!(r#"{{"name":"x","ref":{{"uri":"u","type":{kind},"name":"n"}},"argument":{{}}}}"#));
+        assert_eq!(both(r#""ref/prompt""#), (Some(Completes::Prompt), Some("n".to_owned())));
+        assert_eq!(both(r#""ref/resource""#), (Some(Completes::Resource), Some("u".to_owned())));
+        for none in [both(r#""ref/x""#), both("1"), of(r#"{"name":"x"}"#), of(r#"{"ref":["ref/prompt"]}"#)] {
+            assert_eq!(none, (None, None));
+        }
+        let other = r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"ref":{"type":"ref/prompt","name":"n"}}}"#;
+        assert_eq!((one(other).completes, one(other).name), (None, None));
     }
 
     #[test]

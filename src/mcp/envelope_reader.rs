@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::headers::is_mirrored;
-use super::{Envelope, EnvelopeError, MessageKind};
+use super::{Completes, Envelope, EnvelopeError, MessageKind};
 use crate::strict_json::{JsonFault, Token, Walk, WalkStep, text, unescape};
 
 /// JSON-RPC code: the text is JSON, but not a message (JSON-RPC 2.0 5.1).
@@ -37,6 +37,7 @@ enum Within {
     Message,
     Params,
     Meta,
+    Ref,
 }
 
 /// The member whose value comes next.
@@ -51,6 +52,10 @@ enum MessageMember {
     Task,
     Meta,
     Version,
+    Ref,
+    RefType,
+    RefName,
+    RefUri,
     /// One of `result` and `error`.
     Answer,
     /// An irrelevant member, or none.
@@ -124,7 +129,7 @@ impl<'a> EnvelopeReader<'a> {
             }
             Token::Object | Token::Array => return self.open(token == Token::Object),
             Token::Close => return self.close(),
-            Token::Scalar(raw) if matches!(self.place, Within::Message | Within::Params | Within::Meta) => {
+            Token::Scalar(raw) if matches!(self.place, Within::Message | Within::Params | Within::Meta | Within::Ref) => {
                 return self.draft.take(self.member, raw);
             }
             Token::Scalar(_) => return Err(NO_MESSAGE),
@@ -148,6 +153,7 @@ impl<'a> EnvelopeReader<'a> {
             (Within::Message, MessageMember::Method, _) => return Err(NO_METHOD),
             (Within::Message, MessageMember::Params, true) => Within::Params,
             (Within::Params, MessageMember::Meta, true) => Within::Meta,
+            (Within::Params, MessageMember::Ref, true) => Within::Ref,
             (place, ..) => {
                 self.below = 1;
                 place
@@ -158,7 +164,7 @@ impl<'a> EnvelopeReader<'a> {
 
     fn close(&mut self) -> Result<(), JsonFault> {
         self.place = match self.place {
-            Within::Meta => Within::Params,
+            Within::Meta | Within::Ref => Within::Params,
             Within::Params => Within::Message,
             Within::Message => {
                 let id = self.draft.id;
@@ -192,6 +198,10 @@ impl Within {
             (Self::Params, b"uri") => MessageMember::Uri,
             (Self::Params, b"taskId") => MessageMember::Task,
             (Self::Params, b"_meta") => MessageMember::Meta,
+            (Self::Params, b"ref") => MessageMember::Ref,
+            (Self::Ref, b"type") => MessageMember::RefType,
+            (Self::Ref, b"name") => MessageMember::RefName,
+            (Self::Ref, b"uri") => MessageMember::RefUri,
             (Self::Meta, b"io.modelcontextprotocol/protocolVersion") => MessageMember::Version,
             _ => MessageMember::Other,
         }
@@ -209,6 +219,9 @@ struct Draft<'a> {
     name: Option<&'a str>,
     uri: Option<&'a str>,
     task: Option<&'a str>,
+    ref_type: Option<&'a str>,
+    ref_name: Option<&'a str>,
+    ref_uri: Option<&'a str>,
     version: Option<&'a str>,
 }
 
@@ -239,7 +252,10 @@ impl<'a> Draft<'a> {
             MessageMember::Uri => self.uri = string,
             MessageMember::Task => self.task = string,
             MessageMember::Version => self.version = string,
-            MessageMember::Params | MessageMember::Meta | MessageMember::Answer | MessageMember::Other => {}
+            MessageMember::RefType => self.ref_type = string,
+            MessageMember::RefName => self.ref_name = string,
+            MessageMember::RefUri => self.ref_uri = string,
+            MessageMember::Ref | MessageMember::Params | MessageMember::Meta | MessageMember::Answer | MessageMember::Other => {}
         }
         Ok(())
     }
@@ -257,7 +273,18 @@ impl<'a> Draft<'a> {
             (Some(_), true, _) => return Err(JsonFault::Rule("a message is a request or a response, not both")),
             (None, false, _) => return Err(JsonFault::Rule("the method is missing")),
         };
+        let completes = match self.ref_type.and_then(text).as_deref() {
+            _ if self.method.as_deref() != Some("completion/complete") => None,
+            Some("ref/prompt") => Some(Completes::Prompt),
+            Some("ref/resource") => Some(Completes::Resource),
+            Some(_) | None => None,
+        };
         let name = match self.method.as_deref() {
+            Some("completion/complete") => match completes {
+                Some(Completes::Prompt) => self.ref_name,
+                Some(Completes::Resource) => self.ref_uri,
+                None => None,
+            },
             Some("resources/read") => self.uri,
             Some("tasks/get" | "tasks/update" | "tasks/cancel") => self.task,
             Some(_) | None => self.name,
@@ -267,7 +294,7 @@ impl<'a> Draft<'a> {
         let is_used = self.method.as_deref().is_some_and(is_mirrored);
         let name = if is_used { name? } else { name.unwrap_or_default() };
         let version = read(self.version, "the protocol version in _meta has half of a surrogate pair")?;
-        Ok(Envelope { kind, id: self.id, method: self.method, name, version })
+        Ok(Envelope { kind, id: self.id, method: self.method, name, completes, version })
     }
 }
 

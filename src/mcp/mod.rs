@@ -13,7 +13,7 @@ mod refusal;
 mod version;
 
 pub use answer::{AnswerFault, AnswerReader, LONGEST_SIGN, Offer, Rewritten, may_change, may_list};
-pub use envelope::{Envelope, EnvelopeError, MessageKind};
+pub use envelope::{Completes, Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};
 pub use reads::SUBSCRIBE;

@@ -81,6 +81,8 @@ pub(crate) struct Walk<'a> {
     /// A bit per level, the innermost lowest: whether it is an object.
     objects: u128,
     names: MemberNames<'a>,
+    /// Whether the names of objects that open now are compared.
+    compares: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -94,6 +96,7 @@ impl<'a> Walk<'a> {
             depth: 0,
             objects: 0,
             names: MemberNames::new(),
+            compares: true,
         }
     }
 
@@ -138,6 +141,12 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Says whether to compare the names of objects that open from now on: not in a part that nobody interprets, so that
+    /// it may be read differently. Must be restored when that part has ended.
+    pub(crate) fn compare_names(&mut self, compares: bool) {
+        self.compares = compares;
+    }
+
     /// Returns where the last token ends.
     pub(crate) fn end_of_token(&self) -> usize {
         // The separator after a token may have been passed already, and no token ends with one.
@@ -172,7 +181,9 @@ impl<'a> Walk<'a> {
         if raw.len() > MAX_NAME {
             return Err(JsonFault::Rule("a member name is longer than 65,536 bytes"));
         }
-        if !self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(JsonFault::NotJson)?) {
+        if self.compares
+            && !self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(JsonFault::NotJson)?)
+        {
             return Err(JsonFault::Rule("a member name occurs twice"));
         }
         Ok(WalkStep::Token(Token::Name(raw, self.is_escaped)))

@@ -144,7 +144,7 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
     /// it has ended; must not be called again after that.
     ///
     /// # Errors
-    /// Two programs might read the answer differently: it is not JSON, or a member occurs twice in it.
+    /// It is not JSON, or two programs might read differently what it offers, because a member occurs twice.
     pub fn step(&mut self, mut work: usize) -> Option<Result<Rewritten, AnswerFault>> {
         loop {
             match self.walk.next(&mut work) {
@@ -158,38 +158,36 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
     }
 
     fn take(&mut self, token: &Token<'a>) {
-        match (token, self.below) {
-            (Token::Object | Token::Array, 0) => self.open(*token == Token::Object),
-            (Token::Object | Token::Array, _) => self.below += 1,
-            (Token::Close, 0) => self.close(),
-            (Token::Close, 1) => {
-                self.below = 0;
+        if self.below > 0 {
+            match token {
+                Token::Object | Token::Array => self.below += 1,
+                Token::Close => self.below -= 1,
+                Token::Name(..) | Token::Scalar(_) => return,
+            }
+            if self.below == 0 {
+                self.walk.compare_names(true);
                 self.end_value(None);
             }
-            (Token::Close, _) => self.below -= 1,
-            (Token::Name(raw, is_escaped), 0) => {
+            return;
+        }
+        match token {
+            Token::Object | Token::Array => self.open(*token == Token::Object),
+            Token::Close => self.close(),
+            Token::Name(raw, is_escaped) => {
                 self.member = self.within.member(&unescape(raw, *is_escaped).unwrap_or_default());
                 let begin = self.walk.end_of_token() - raw.len();
-                match self.within {
-                    AnswerPlace::Message => self.message.outcome = begin,
-                    AnswerPlace::Capabilities => (self.element, self.message.name) = (begin, Some(*raw)),
-                    AnswerPlace::Outside
-                    | AnswerPlace::Batch
-                    | AnswerPlace::Error
-                    | AnswerPlace::Result
-                    | AnswerPlace::List(_)
-                    | AnswerPlace::Entry(_)
-                    | AnswerPlace::Content
-                    | AnswerPlace::Block => {}
+                if self.within == AnswerPlace::Message {
+                    self.message.outcome = begin;
+                } else if self.within == AnswerPlace::Capabilities {
+                    (self.element, self.message.name) = (begin, Some(*raw));
                 }
             }
-            (Token::Scalar(raw), 0) => {
+            Token::Scalar(raw) => {
                 if matches!(self.within, AnswerPlace::List(_)) {
                     self.element = self.walk.end_of_token() - raw.len();
                 }
                 self.end_value(Some(raw));
             }
-            (Token::Name(..) | Token::Scalar(_), _) => {}
         }
     }
 
@@ -228,6 +226,7 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
             }
             (within, ..) => {
                 self.below = 1;
+                self.walk.compare_names(false);
                 within
             }
         };

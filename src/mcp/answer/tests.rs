@@ -139,6 +139,7 @@ fn what_two_programs_might_read_differently_is_not_read() {
         result(r#"{"tools":[],"tools":[{"name":"no"}]}"#),
         result(r#"{"tools":[],"\u0074ools":[{"name":"no"}]}"#),
         result(r#"{"tools":[{"name":"a","name":"no"}]}"#),
+        result(r#"{"tools":[{"x":[{"y":1,"y":1}],"name":"a","name":"no"}]}"#),
         result(r#"{"tools":[{"name":"a"}"#),
         format!("\u{feff}{}", result(r#"{"tools":[]}"#)),
         format!("{} {{}}", result(r#"{"tools":[]}"#)),
