@@ -132,7 +132,8 @@ mod tests {
             let read = one(&body);
             (read.completes, read.name.map(std::borrow::Cow::into_owned))
         };
-        let both = |kind: &str| of(&format!(r#"{{"name":"x","ref":{{"uri":"u","type":{kind},"name":"n"}},"argument":{{}}}}"#));
+        let both =
+            |kind: &str| of(&format!(r#"{{"name":"x","ref":{{"uri":"u","type":{kind},"name":"n"}},"argument":{{}}}}"#));
         assert_eq!(both(r#""ref/prompt""#), (Some(Completes::Prompt), Some("n".to_owned())));
         assert_eq!(both(r#""ref/resource""#), (Some(Completes::Resource), Some("u".to_owned())));
         for none in [both(r#""ref/x""#), both("1"), of(r#"{"name":"x"}"#), of(r#"{"ref":["ref/prompt"]}"#)] {

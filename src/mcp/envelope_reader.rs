@@ -129,7 +129,9 @@ impl<'a> EnvelopeReader<'a> {
             }
             Token::Object | Token::Array => return self.open(token == Token::Object),
             Token::Close => return self.close(),
-            Token::Scalar(raw) if matches!(self.place, Within::Message | Within::Params | Within::Meta | Within::Ref) => {
+            Token::Scalar(raw)
+                if matches!(self.place, Within::Message | Within::Params | Within::Meta | Within::Ref) =>
+            {
                 return self.draft.take(self.member, raw);
             }
             Token::Scalar(_) => return Err(NO_MESSAGE),
@@ -255,7 +257,11 @@ impl<'a> Draft<'a> {
             MessageMember::RefType => self.ref_type = string,
             MessageMember::RefName => self.ref_name = string,
             MessageMember::RefUri => self.ref_uri = string,
-            MessageMember::Ref | MessageMember::Params | MessageMember::Meta | MessageMember::Answer | MessageMember::Other => {}
+            MessageMember::Ref
+            | MessageMember::Params
+            | MessageMember::Meta
+            | MessageMember::Answer
+            | MessageMember::Other => {}
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! [`AnswerReader`].
 
 mod cut;
+mod place;
 mod reader;
 mod scan;
 mod unknown_tool;
@@ -13,11 +14,22 @@ mod unknown_tool;
 pub use reader::{AnswerFault, AnswerReader, Rewritten};
 pub use scan::{LONGEST_SIGN, may_change, may_list};
 
+/// What a tool says of itself (MCP, ToolAnnotations); `None` where it says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ToolHints {
+    /// `readOnlyHint`.
+    pub read_only: Option<bool>,
+    /// `destructiveHint`.
+    pub destructive: Option<bool>,
+    /// `openWorldHint`.
+    pub open_world: Option<bool>,
+}
+
 /// What an answer offers to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer<'a> {
-    /// A tool, by its name.
-    Tool(&'a str),
+    /// A tool, by its name, with what it says of itself.
+    Tool(&'a str, ToolHints),
     /// A prompt, by its name.
     Prompt(&'a str),
     /// A resource, by its URI.

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::Offer;
 use super::cut::Cut;
+use super::place::{AnswerMember, AnswerPlace, List};
 use super::unknown_tool;
+use super::{Offer, ToolHints};
 use crate::strict_json::{JsonFault, Token, Walk, WalkStep, text, unescape};
 
 /// Why an answer cannot be read.
@@ -45,49 +46,6 @@ pub struct AnswerReader<'a, F> {
 /// Bytes that are replaced, and by what.
 type Edit = (Range<usize>, Cow<'static, str>);
 
-/// The innermost open object or array that is relevant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AnswerPlace {
-    Outside,
-    Batch,
-    Message,
-    Error,
-    Result,
-    Capabilities,
-    List(List),
-    Entry(List),
-    Content,
-    Block,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum List {
-    Tools,
-    Prompts,
-    Resources,
-    Templates,
-}
-
-/// The member whose value comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AnswerMember {
-    Result,
-    Error,
-    List(List),
-    Capabilities,
-    /// Which only the answers to `initialize` and `server/discover` have.
-    Versions,
-    CacheScope,
-    IsError,
-    Content,
-    /// What an entry is called by.
-    Name,
-    /// The words of an error or of a block of content.
-    Words,
-    /// An irrelevant member, or none.
-    Other,
-}
-
 /// What is known of the current message.
 #[derive(Debug, Default)]
 struct MessageFacts<'a> {
@@ -97,6 +55,8 @@ struct MessageFacts<'a> {
     outcome: usize,
     /// The raw name of the current entry or capability.
     name: Option<&'a str>,
+    /// What the current entry says of itself.
+    hints: ToolHints,
     has_versions: bool,
     /// The edits of its capabilities, which only count for answers with versions.
     capabilities: Vec<Edit>,
@@ -217,9 +177,10 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
             }
             (AnswerPlace::Result, AnswerMember::Content, false) => AnswerPlace::Content,
             (AnswerPlace::List(list), _, true) => {
-                self.message.name = None;
+                (self.message.name, self.message.hints) = (None, ToolHints::default());
                 AnswerPlace::Entry(list)
             }
+            (AnswerPlace::Entry(List::Tools), AnswerMember::Annotations, true) => AnswerPlace::Annotations,
             (AnswerPlace::Content, _, true) => {
                 self.message.blocks += 1;
                 AnswerPlace::Block
@@ -237,7 +198,7 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
         self.within = match self.within {
             AnswerPlace::Entry(list) => {
                 let name = self.message.name.and_then(text);
-                let stays = name.is_some_and(|name| (self.shows)(list.offer(&name)));
+                let stays = name.is_some_and(|name| (self.shows)(list.offer(&name, self.message.hints)));
                 self.end_element(stays);
                 AnswerPlace::List(list)
             }
@@ -251,6 +212,7 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
                 self.message.capabilities.extend(gone.map(|range| (range, Cow::Borrowed(""))));
                 AnswerPlace::Result
             }
+            AnswerPlace::Annotations => AnswerPlace::Entry(List::Tools),
             AnswerPlace::Block => AnswerPlace::Content,
             AnswerPlace::Content => AnswerPlace::Result,
             AnswerPlace::Result => {
@@ -284,6 +246,7 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
             (AnswerPlace::Entry(_), AnswerMember::Name) => {
                 self.message.name = scalar.filter(|raw| raw.starts_with('"'))
             }
+            (AnswerPlace::Annotations, member) => self.message.hints.take(member, scalar),
             (AnswerPlace::Error | AnswerPlace::Block, AnswerMember::Words) => self.message.words = scalar,
             (AnswerPlace::Result, AnswerMember::Versions) => self.message.has_versions = true,
             (AnswerPlace::Result, AnswerMember::IsError) => self.message.is_error = scalar == Some("true"),
@@ -333,40 +296,6 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
             Rewritten::UnknownTool(answer)
         } else {
             Rewritten::Changed(answer)
-        }
-    }
-}
-
-impl List {
-    fn offer(self, name: &str) -> Offer<'_> {
-        match self {
-            Self::Tools => Offer::Tool(name),
-            Self::Prompts => Offer::Prompt(name),
-            Self::Resources => Offer::Resource(name),
-            Self::Templates => Offer::Template(name),
-        }
-    }
-}
-
-impl AnswerPlace {
-    fn member(self, name: &[u8]) -> AnswerMember {
-        match (self, name) {
-            (Self::Message, b"result") => AnswerMember::Result,
-            (Self::Message, b"error") => AnswerMember::Error,
-            (Self::Result, b"tools") => AnswerMember::List(List::Tools),
-            (Self::Result, b"prompts") => AnswerMember::List(List::Prompts),
-            (Self::Result, b"resources") => AnswerMember::List(List::Resources),
-            (Self::Result, b"resourceTemplates") => AnswerMember::List(List::Templates),
-            (Self::Result, b"capabilities") => AnswerMember::Capabilities,
-            (Self::Result, b"protocolVersion" | b"supportedVersions") => AnswerMember::Versions,
-            (Self::Result, b"cacheScope") => AnswerMember::CacheScope,
-            (Self::Result, b"isError") => AnswerMember::IsError,
-            (Self::Result, b"content") => AnswerMember::Content,
-            (Self::Entry(List::Tools | List::Prompts), b"name")
-            | (Self::Entry(List::Resources), b"uri")
-            | (Self::Entry(List::Templates), b"uriTemplate") => AnswerMember::Name,
-            (Self::Error, b"message") | (Self::Block, b"text") => AnswerMember::Words,
-            _ => AnswerMember::Other,
         }
     }
 }

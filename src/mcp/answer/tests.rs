@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{AnswerReader, Offer, Rewritten, may_change, may_list};
+use super::{AnswerReader, Offer, Rewritten, ToolHints, may_change, may_list};
 
 /// What the caller of these tests may not use begins with `no`.
 fn shows(offer: Offer<'_>) -> bool {
-    let (Offer::Tool(name)
+    let (Offer::Tool(name, _)
     | Offer::Prompt(name)
     | Offer::Resource(name)
     | Offer::Template(name)
@@ -61,6 +61,25 @@ fn entries_go_with_one_comma_each_and_the_rest_stays() {
         let (good, bad) = (format!(r#"{{"name":"no","{key}":"a"}}"#), format!(r#"{{"{key}":"no:","name":"a"}}"#));
         assert_eq!(changed(&list(&format!("{bad},{good},{bad}"))), list(&good));
     }
+}
+
+#[test]
+fn what_a_tool_says_of_itself_comes_with_it() {
+    let mut seen = Vec::new();
+    let list = r#"[{"annotations":{"readOnlyHint":true,"openWorldHint":false,"title":"x"},"name":"a"},{"name":"b"},
+        {"name":"c","annotations":{"destructiveHint":1,"readOnlyHint":"true"},"_meta":{"annotations":{"readOnlyHint":true}}}]"#;
+    let answer = result(&format!(r#"{{"tools":{list}}}"#));
+    let note = |offer: Offer<'_>| {
+        if let Offer::Tool(_, hints) = offer {
+            seen.push(hints);
+        }
+        true
+    };
+    assert_eq!(AnswerReader::new(answer.as_bytes(), note).and_then(AnswerReader::read), Ok(Rewritten::Unchanged));
+    let none = ToolHints::default();
+    assert_eq!(seen, [ToolHints { read_only: Some(true), open_world: Some(false), ..none }, none, none]);
+    let twice = list.replace("\"title\"", "\"readOnlyHint\"");
+    assert!(rewrite(&result(&format!(r#"{{"tools":{twice}}}"#))).is_err());
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Shows for Rewriter {
         let Some(rules) = &self.caller.route().rules else { return true };
         let standing: &Standing = self.caller.standing();
         match offer {
-            Offer::Tool(name) => rules.shows(standing, Item::Tool(name)),
+            Offer::Tool(name, _) => rules.shows(standing, Item::Tool(name)),
             Offer::Prompt(name) => rules.shows(standing, Item::Prompt(name)),
             Offer::Resource(uri) => rules.shows(standing, Item::Resource(uri)),
             Offer::Template(uri) => rules.shows(standing, Item::Template(uri)),

@@ -1,0 +1,117 @@
+//! The places in an answer that are relevant, and their members.
+
+use super::{Offer, ToolHints};
+
+/// The innermost open object or array that is relevant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AnswerPlace {
+    Outside,
+    Batch,
+    Message,
+    Error,
+    Result,
+    Capabilities,
+    List(List),
+    Entry(List),
+    /// Of a tool.
+    Annotations,
+    Content,
+    Block,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+/// The member whose value comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AnswerMember {
+    Result,
+    Error,
+    List(List),
+    Capabilities,
+    /// Which only the answers to `initialize` and `server/discover` have.
+    Versions,
+    CacheScope,
+    IsError,
+    Content,
+    /// What an entry is called by.
+    Name,
+    Annotations,
+    ReadOnly,
+    Destructive,
+    OpenWorld,
+    /// The words of an error or of a block of content.
+    Words,
+    /// An irrelevant member, or none.
+    Other,
+}
+
+impl List {
+    pub(super) fn offer(self, name: &str, hints: ToolHints) -> Offer<'_> {
+        match self {
+            Self::Tools => Offer::Tool(name, hints),
+            Self::Prompts => Offer::Prompt(name),
+            Self::Resources => Offer::Resource(name),
+            Self::Templates => Offer::Template(name),
+        }
+    }
+}
+
+impl ToolHints {
+    pub(super) fn take(&mut self, member: AnswerMember, scalar: Option<&str>) {
+        let hint = match scalar {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            Some(_) | None => None,
+        };
+        match member {
+            AnswerMember::ReadOnly => self.read_only = hint,
+            AnswerMember::Destructive => self.destructive = hint,
+            AnswerMember::OpenWorld => self.open_world = hint,
+            AnswerMember::Result
+            | AnswerMember::Error
+            | AnswerMember::List(_)
+            | AnswerMember::Capabilities
+            | AnswerMember::Versions
+            | AnswerMember::CacheScope
+            | AnswerMember::IsError
+            | AnswerMember::Content
+            | AnswerMember::Name
+            | AnswerMember::Annotations
+            | AnswerMember::Words
+            | AnswerMember::Other => {}
+        }
+    }
+}
+
+impl AnswerPlace {
+    pub(super) fn member(self, name: &[u8]) -> AnswerMember {
+        match (self, name) {
+            (Self::Message, b"result") => AnswerMember::Result,
+            (Self::Message, b"error") => AnswerMember::Error,
+            (Self::Result, b"tools") => AnswerMember::List(List::Tools),
+            (Self::Result, b"prompts") => AnswerMember::List(List::Prompts),
+            (Self::Result, b"resources") => AnswerMember::List(List::Resources),
+            (Self::Result, b"resourceTemplates") => AnswerMember::List(List::Templates),
+            (Self::Result, b"capabilities") => AnswerMember::Capabilities,
+            (Self::Result, b"protocolVersion" | b"supportedVersions") => AnswerMember::Versions,
+            (Self::Result, b"cacheScope") => AnswerMember::CacheScope,
+            (Self::Result, b"isError") => AnswerMember::IsError,
+            (Self::Result, b"content") => AnswerMember::Content,
+            (Self::Entry(List::Tools | List::Prompts), b"name")
+            | (Self::Entry(List::Resources), b"uri")
+            | (Self::Entry(List::Templates), b"uriTemplate") => AnswerMember::Name,
+            (Self::Entry(List::Tools), b"annotations") => AnswerMember::Annotations,
+            (Self::Annotations, b"readOnlyHint") => AnswerMember::ReadOnly,
+            (Self::Annotations, b"destructiveHint") => AnswerMember::Destructive,
+            (Self::Annotations, b"openWorldHint") => AnswerMember::OpenWorld,
+            (Self::Error, b"message") | (Self::Block, b"text") => AnswerMember::Words,
+            _ => AnswerMember::Other,
+        }
+    }
+}
