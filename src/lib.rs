@@ -32,6 +32,7 @@
 //! - `store`: what outlives the process: the schema (`migrations`), the traits, the embedded store, the model that
 //!   tests compare it with.
 //! - `outbound`: fetching documents from URLs that others name.
+//! - `catalogue`: what upstreams say of their tools.
 //! - `token_cache`: everything that a request with a known access token needs, in memory.
 //!
 //! Use cases.
@@ -113,6 +114,7 @@
 #[cfg(test)]
 extern crate self as mcpgate;
 
+pub mod catalogue;
 pub mod cipher_suites;
 pub mod cli;
 pub mod clock;

@@ -37,6 +37,16 @@ impl Annotations {
         }
     }
 
+    /// Returns the more dangerous side of each, of two that one tool was said to have.
+    #[must_use]
+    pub const fn most_dangerous(self, other: Self) -> Self {
+        Self {
+            read_only: self.read_only && other.read_only,
+            destructive: self.destructive || other.destructive,
+            open_world: self.open_world || other.open_world,
+        }
+    }
+
     pub(super) fn has(self, annotation: Annotation) -> bool {
         match annotation {
             Annotation::ReadOnly => self.read_only,

@@ -6,9 +6,11 @@ use super::mask::Mask;
 use super::opened::Matching;
 use super::pattern::{is_notice, needs_no_scope};
 use super::rules::{PROMPT_GET, RESOURCE_READ, Rules, Standing, TOOL_CALL};
-use crate::mcp::{Envelope, MessageKind};
+use crate::mcp::{Completes, Envelope, MessageKind};
 use crate::oauth::ScopeToken;
 
+/// The request that completes an argument of a prompt or resource (MCP, completion).
+const COMPLETE: &str = "completion/complete";
 /// The largest body in bytes whose arguments are judged; in a larger one they count as unclear, so that reading them
 /// delays nobody.
 const LARGEST_JUDGED: usize = 256 << 10;
@@ -80,12 +82,32 @@ impl Rules {
         if is_free {
             return self.judge_handshake(caller);
         }
+        if method == COMPLETE {
+            let reference = self.judge_reference(caller, envelope);
+            if reference != Ruling::Allowed {
+                return reference;
+            }
+        }
         let found = self.matching(method, envelope.name.as_deref(), annotations);
         let decision = self.by_name(caller, found);
         if decision != Ruling::Allowed || !found.rules.and(caller.rules).has_any_of(self.over_arguments) {
             return decision;
         }
         self.by_arguments(found.rules.and(caller.rules), body, place)
+    }
+
+    /// Judges what a completion is for: completing the arguments of a prompt or resource tells about it.
+    fn judge_reference(&self, caller: &Standing, envelope: &Envelope<'_>) -> Ruling {
+        let (methods, name) = match envelope.completes {
+            Some(Completes::Prompt) => (&[PROMPT_GET][..], envelope.name.as_deref()),
+            Some(Completes::Resource) => (&[RESOURCE_READ][..], envelope.name.as_deref()),
+            None => (&[PROMPT_GET, RESOURCE_READ][..], None),
+        };
+        let rulings = methods.iter().map(|method| {
+            let found = self.matching(method, name, |_| Annotations::UNKNOWN);
+            self.by_name(caller, found)
+        });
+        rulings.into_iter().find(|ruling| *ruling != Ruling::Allowed).unwrap_or(Ruling::Allowed)
     }
 
     /// Judges what needs any scope of the upstream, none in particular.

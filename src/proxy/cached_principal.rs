@@ -12,7 +12,7 @@ use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use crate::oauth::{ClientOrigin, Subject};
-use crate::policy::{RuleCaller, Standing};
+use crate::policy::{Annotations, RuleCaller, Standing};
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
 
@@ -107,6 +107,20 @@ impl CachedPrincipal {
     /// Returns what its route's map knows of it.
     pub(super) fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// Notes what an answer to it says of a tool.
+    pub(super) fn note(&self, tool: &str, says: Annotations) {
+        self.route.catalogue.note(&self.person(), tool, says);
+    }
+
+    /// Returns what the answers to its person said of a tool.
+    pub(super) fn annotations(&self, tool: &str) -> Annotations {
+        self.route.catalogue.annotations(&self.person(), tool)
+    }
+
+    fn person(&self) -> String {
+        format!("{}\n{}", self.principal.tenant().as_str(), self.principal.subject().as_str())
     }
 
     pub(super) fn subject(&self) -> &HeaderValue {

@@ -16,6 +16,7 @@ use super::upstream::connect;
 use super::upstream::health::Health;
 use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
+use crate::catalogue::Catalogue;
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{Holders, Rules};
@@ -70,6 +71,8 @@ pub(super) struct Route {
     pub(super) has_query: bool,
     pub(super) moved: Moved,
     pub(super) health: Health,
+    /// What its answers said of its tools.
+    pub(super) catalogue: Arc<Catalogue>,
     /// Late refusals of streams, kept for the next request.
     pub(super) refusals: StreamRefusals,
     pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
@@ -133,6 +136,10 @@ impl RouteTable {
         for (new, old) in table.routes.iter_mut().zip(&self.routes) {
             if new.made_of == old.made_of && new.origin.tls.is_none() {
                 *new = Arc::clone(old);
+            } else if let Some(new) = Arc::get_mut(new)
+                && (new.made_of.url == old.made_of.url && new.resource == old.resource)
+            {
+                new.catalogue = Arc::clone(&old.catalogue);
             }
         }
         Ok(table)
@@ -185,10 +192,7 @@ impl Route {
             "https" => (Scheme::HTTPS, Some(roots.client(upstream.ca_file.as_deref()).map_err(|e| fault(&e))?)),
             _ => (Scheme::HTTP, None),
         };
-        let target = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
+        let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         Ok(Self {
             made_of: upstream.clone(),
             index,
@@ -219,6 +223,7 @@ impl Route {
             has_query: url.query().is_some(),
             moved: Moved::default(),
             health: Health::default(),
+            catalogue: Arc::default(),
             refusals: StreamRefusals::default(),
             static_headers: upstream.headers.clone(),
             pass_headers: upstream.pass_headers.clone(),

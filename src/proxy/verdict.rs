@@ -7,7 +7,7 @@ use super::rejection::{DeniedRequest, LackingScopes, METHOD_NOT_FOUND, Rejection
 use crate::config::UpstreamKind;
 use crate::mcp::{Envelope, ProtocolVersion};
 use crate::oauth::{ScopeSet, ScopeToken};
-use crate::policy::{Annotations, Denial, JudgedMessage, Rules, Ruling};
+use crate::policy::{Denial, JudgedMessage, Rules, Ruling};
 
 /// Invalid parameters (JSON-RPC 2.0 5.1), with which servers answer unknown tools and prompts (MCP, server/tools and
 /// server/prompts: error handling).
@@ -47,8 +47,7 @@ impl Verdict {
         let is_array = messages.len() > 1 || body.trim_ascii_start().starts_with(b"[");
         let judge = |(place, envelope): (usize, &Envelope<'_>)| {
             let message = JudgedMessage { envelope, body, place: is_array.then_some(place) };
-            // Nobody knows the annotations of tools yet.
-            rules.judge(caller.standing(), message, |_| Annotations::UNKNOWN)
+            rules.judge(caller.standing(), message, |tool| caller.annotations(tool))
         };
         let mut refused = messages.iter().enumerate().map(|one| (one.1, judge(one)));
         let mut refused = refused.by_ref().filter(|(_, decision)| *decision != Ruling::Allowed).peekable();

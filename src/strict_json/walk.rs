@@ -181,9 +181,7 @@ impl<'a> Walk<'a> {
         if raw.len() > MAX_NAME {
             return Err(JsonFault::Rule("a member name is longer than 65,536 bytes"));
         }
-        if self.compares
-            && !self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(JsonFault::NotJson)?)
-        {
+        if self.compares && !self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(JsonFault::NotJson)?) {
             return Err(JsonFault::Rule("a member name occurs twice"));
         }
         Ok(WalkStep::Token(Token::Name(raw, self.is_escaped)))

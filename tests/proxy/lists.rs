@@ -28,6 +28,10 @@ const SCOPES: &[(&str, &[&str])] = &[
 ];
 
 async fn mapped(change: impl FnOnce(&mut Config)) -> World {
+    mapped_by(SCOPES, change).await
+}
+
+async fn mapped_by(scopes: &[(&str, &[&str])], change: impl FnOnce(&mut Config)) -> World {
     World::with(|config| {
         let rule = |(name, allow): &(&str, &[&str])| ScopeRule {
             name: ScopeToken::parse(name).unwrap(),
@@ -35,7 +39,7 @@ async fn mapped(change: impl FnOnce(&mut Config)) -> World {
             allow: allow.iter().map(|text| Pattern::of_mcp(text).unwrap()).collect(),
             includes: Vec::new(),
         };
-        let rules = Rules::compile(&SCOPES.iter().map(rule).collect::<Vec<_>>());
+        let rules = Rules::compile(&scopes.iter().map(rule).collect::<Vec<_>>());
         config.upstreams.iter_mut().find(|upstream| upstream.name == "main").unwrap().rules = Some(Arc::new(rules));
         change(config);
     })
@@ -300,4 +304,54 @@ async fn users_who_do_not_read_their_long_lists_leave_room_for_others() {
     let reply: Reply = world.ask(&ask("tools/list", "2025-11-25", &made.text)).await;
     assert!(reply.text() == left, "{:?}", &reply.text()[..200]);
     drop(greedy);
+}
+
+#[tokio::test]
+async fn annotations_count_as_the_answers_to_the_caller_had_them() {
+    let scopes: &[(&str, &[&str])] = &[("read", &["tools/list", "tools/call@readOnly"])];
+    let world = mapped_by(scopes, |_| ()).await;
+    let (ada, bob) = (token(&world, "read"), world.make_for(MCP, "read", "another-user-0002"));
+    world.cache.insert(&bob.record);
+    let call = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "add"}}).to_string();
+    let passes = async |token: &str| {
+        let before = world.mcp.seen().len();
+        world.ask(&RawRequest::post(&call).bearer(token)).await;
+        world.mcp.seen().len() > before
+    };
+    let list = |hint: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":9,"result":{{"tools":[{{"name":"add","annotations":{{"readOnlyHint":{hint}}}}}]}}}}"#
+        )
+    };
+    let none = r#"{"jsonrpc":"2.0","id":9,"result":{"tools":[]}}"#;
+    assert!(!passes(&ada).await, "nothing is known of it");
+    for (hint, shown) in [("true", list("true")), ("false", none.to_owned()), ("true", none.to_owned())] {
+        world.mcp.then([answer(JSON, &list(hint))]);
+        assert_eq!(world.ask(&ask("tools/list", "2025-11-25", &ada)).await.text(), shown);
+        assert_eq!(passes(&ada).await, shown != none, "it never becomes milder");
+        assert!(!passes(&bob.text).await, "what others were told does not count");
+    }
+}
+
+#[tokio::test]
+async fn a_completion_is_refused_for_what_the_caller_may_not_use() {
+    let world = mapped_by(
+        &[("public", &["completion/complete", "resources/read:file:///public/**", "prompts/get:greet"])],
+        |_| (),
+    )
+    .await;
+    let token = token(&world, "public");
+    for (reference, passes) in [
+        (json!({"type": "ref/prompt", "name": "greet"}), true),
+        (json!({"type": "ref/prompt", "name": "root"}), false),
+        (json!({"type": "ref/resource", "uri": "file:///public/{name}"}), true),
+        (json!({"type": "ref/resource", "uri": "file:///{name}", "name": "greet"}), false),
+        (json!({"name": "greet"}), false),
+    ] {
+        let before = world.mcp.seen().len();
+        let params = json!({"ref": reference, "argument": {"name": "a", "value": "b"}});
+        let body = json!({"jsonrpc": "2.0", "id": 9, "method": "completion/complete", "params": params}).to_string();
+        world.ask(&RawRequest::post(body).bearer(&token)).await;
+        assert_eq!(world.mcp.seen().len() > before, passes, "{params}");
+    }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::event;
 use crate::config::UpstreamKind;
 use crate::mcp::{AnswerReader, Offer, Rewritten, may_change};
-use crate::policy::{Item, Standing};
+use crate::policy::{Annotations, Item, Standing};
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::fault::{Cause, Fault};
 
@@ -41,6 +41,10 @@ impl Shows for Rewriter {
         let Some(rules) = &self.caller.route().rules else { return true };
         let standing: &Standing = self.caller.standing();
         match offer {
+            Offer::Tool(name, hints) if rules.asks_for_annotations() => {
+                self.caller.note(name, Annotations::of(hints.read_only, hints.destructive, hints.open_world));
+                rules.shows_annotated(standing, Item::Tool(name), self.caller.annotations(name))
+            }
             Offer::Tool(name, _) => rules.shows(standing, Item::Tool(name)),
             Offer::Prompt(name) => rules.shows(standing, Item::Prompt(name)),
             Offer::Resource(uri) => rules.shows(standing, Item::Resource(uri)),
