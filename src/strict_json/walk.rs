@@ -141,8 +141,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Says whether to compare the names of objects that open from now on: not in a part that nobody interprets, so that
-    /// it may be read differently. Must be restored when that part has ended.
+    /// Says whether to compare the names of objects that open from now on: not in a part that nobody interprets, so
+    /// that it may be read differently. Must be restored when that part has ended.
     pub(crate) fn compare_names(&mut self, compares: bool) {
         self.compares = compares;
     }

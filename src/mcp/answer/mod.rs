@@ -17,11 +17,11 @@ pub use scan::{LONGEST_SIGN, may_change, may_list};
 /// What a tool says of itself (MCP, ToolAnnotations); `None` where it says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ToolHints {
-    /// `readOnlyHint`.
+    /// `readOnlyHint`: it does not change anything.
     pub read_only: Option<bool>,
-    /// `destructiveHint`.
+    /// `destructiveHint`: it may delete or overwrite.
     pub destructive: Option<bool>,
-    /// `openWorldHint`.
+    /// `openWorldHint`: it deals with things outside of its server.
     pub open_world: Option<bool>,
 }
 
