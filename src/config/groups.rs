@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::check::Check;
 use super::file::{AccountGroup, Scope, Upstream};
 use super::problem::Setting;
-use crate::oauth::{GroupName, LoginName, ScopeToken};
+use crate::oauth::{GroupName, LoginName, ScopeSet, ScopeToken};
 use crate::policy::{AccountList, ConfiguredGroups, Holders};
 
 /// Checks the groups of the file.
@@ -33,6 +33,7 @@ pub(super) fn holders(
     check: &Check<'_>,
     upstream: &Upstream,
     scopes: &[Scope],
+    required: &ScopeSet,
     groups: &Arc<ConfiguredGroups>,
 ) -> Holders {
     let limited = scopes.iter().filter_map(|scope| {
@@ -42,6 +43,7 @@ pub(super) fn holders(
     Holders {
         admitted: accounts(check, &upstream.allow_users, &upstream.allow_groups),
         limited: limited.collect(),
+        required: required.clone(),
         groups: Arc::clone(groups),
     }
 }

@@ -20,9 +20,9 @@ const LARGEST_JUDGED: usize = 256 << 10;
 pub enum Ruling {
     /// Nothing is against it.
     Allowed,
-    /// The token lacks a scope; this one would be enough.
+    /// The token lacks a scope; this one would be enough, and its account may hold it.
     Lacking(ScopeToken),
-    /// No scope of the upstream opens it.
+    /// No scope of the upstream that the account may hold opens it.
     Unopened,
     /// Rules refuse it, whatever scopes the token has.
     Denied(Denial),
@@ -169,7 +169,9 @@ impl Rules {
         if !self.has_map || opening.has_any_of(caller.held) {
             return Ruling::Allowed;
         }
-        self.first_of(opening).map_or(Ruling::Unopened, |scope| Ruling::Lacking(scope.clone()))
+        // A login for a scope that the account may not hold would end on the page without access.
+        let helping = opening.without(caller.barred);
+        self.first_of(helping).map_or(Ruling::Unopened, |scope| Ruling::Lacking(scope.clone()))
     }
 
     /// Judges by the arguments, where `rules` match a message otherwise.

@@ -61,6 +61,8 @@ pub struct Holders {
     pub admitted: Option<AccountList>,
     /// The scopes that not everybody may hold, each with those who may.
     pub limited: Vec<(ScopeToken, AccountList)>,
+    /// The scopes without which no request to the upstream passes: who may not hold one of them is not admitted.
+    pub required: ScopeSet,
     /// The groups of the configuration file.
     pub groups: Arc<ConfiguredGroups>,
 }
@@ -72,8 +74,9 @@ impl Holders {
         self.admitted.is_none() && self.limited.is_empty()
     }
 
-    /// Returns those of the scopes that an account may hold now. `None` if it may hold no token: it is not admitted, or
-    /// may hold none of the scopes. `user` and `stored` are its login name and its groups in the store.
+    /// Returns those of the scopes that an account may hold now. `None` if it may hold no token: it is not admitted,
+    /// may not hold a scope that every request needs, or may hold none of these scopes. `user` and `stored` are its
+    /// login name and its groups in the store.
     #[must_use]
     pub fn narrow(&self, user: &str, stored: &GroupSet, scopes: &ScopeSet) -> Option<ScopeSet> {
         if self.are_all() {
@@ -83,11 +86,14 @@ impl Holders {
         if self.admitted.as_ref().is_some_and(|admitted| !admitted.has(user, &groups)) {
             return None;
         }
-        let may_hold = |scope: &&ScopeToken| {
-            let limited = self.limited.iter().find(|(name, _)| name == *scope);
+        let may_hold = |scope: &ScopeToken| {
+            let limited = self.limited.iter().find(|(name, _)| name == scope);
             limited.is_none_or(|(_, holders)| holders.has(user, &groups))
         };
-        let left: ScopeSet = scopes.iter().filter(may_hold).cloned().collect();
+        if !self.required.iter().all(may_hold) {
+            return None;
+        }
+        let left: ScopeSet = scopes.iter().filter(|scope| may_hold(scope)).cloned().collect();
         (scopes.is_empty() || !left.is_empty()).then_some(left)
     }
 
@@ -127,6 +133,7 @@ mod tests {
         Holders {
             admitted,
             limited: limited.iter().map(|(name, by)| (ScopeToken::parse(name).unwrap(), by.clone())).collect(),
+            required: ScopeSet::default(),
             groups: Arc::new(ConfiguredGroups::new(&[staff])),
         }
     }
@@ -137,6 +144,7 @@ mod tests {
         let staff = holders(Some(accounts("grace", "staff")), &[("harm", accounts("", "admins"))]);
         let nobody = holders(Some(accounts("", "")), &[]);
         let limited = holders(None, &[("harm", accounts("grace", "admins"))]);
+        let required = Holders { required: ScopeSet::parse("harm").unwrap(), ..limited.clone() };
         for (holders, user, stored, asked, left) in [
             (&everybody, "eve", "", "read harm", Some("read harm")),
             (&everybody, "", "", "", Some("")),
@@ -154,6 +162,8 @@ mod tests {
             (&limited, "eve", "", "read harm", Some("read")),
             (&limited, "grace", "", "harm", Some("harm")),
             (&nobody, "ada", "staff admins", "read", None),
+            (&required, "grace", "", "read", Some("read")),
+            (&required, "eve", "", "read", None),
         ] {
             let stored: GroupSet = names(stored, GroupName::parse);
             let asked = ScopeSet::parse(asked).unwrap();

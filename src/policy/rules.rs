@@ -76,6 +76,8 @@ pub struct Standing {
     pub(super) held: Mask,
     /// The rules that are about it.
     pub(super) rules: Mask,
+    /// The scopes that its account may not hold, which therefore nobody tells it to ask for.
+    pub(super) barred: Mask,
 }
 
 impl Rules {
@@ -175,14 +177,15 @@ impl Rules {
         let is_about =
             |rule: &Rule| rule.is_about(caller) && (rule.who.scopes.is_empty() || has_scope(&rule.who.scopes));
         let rules = self.rules.iter().enumerate().filter(|(_, rule)| is_about(rule));
-        Standing { held, rules: rules.fold(Mask::default(), |all, (index, _)| all.with(Mask::bit(index))) }
+        let rules = rules.fold(Mask::default(), |all, (index, _)| all.with(Mask::bit(index)));
+        Standing { held, rules, barred: Mask::default() }
     }
 
     /// Returns what the rules know of a caller that may not hold these scopes, whatever includes them.
     #[must_use]
     pub fn barred(&self, caller: Standing, scopes: &ScopeSet) -> Standing {
         let barred = scopes.iter().fold(Mask::default(), |all, name| all.with(self.bit_of(name)));
-        Standing { held: caller.held.without(barred), ..caller }
+        Standing { held: caller.held.without(barred), barred: caller.barred.with(barred), ..caller }
     }
 
     /// Returns those of `required` that a caller has neither itself nor by inclusion.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mcpgate::config::Config;
-use mcpgate::oauth::{AccessTokenRecord, GroupName, GroupSet, LoginName, ScopeToken};
+use mcpgate::oauth::{AccessTokenRecord, GroupName, GroupSet, LoginName, ScopeSet, ScopeToken};
 use mcpgate::policy::{AccountList, ConfiguredGroups, Pattern, Rules, ScopeRule};
 
 use super::client::{RawRequest, Reply};
@@ -88,9 +88,55 @@ async fn a_scope_that_includes_one_that_the_account_may_not_hold_does_not_open_i
         config.upstreams.iter_mut().for_each(|upstream| upstream.rules = Some(Arc::new(Rules::compile(&map))));
     })
     .await;
-    assert_eq!(ask(&world, &token(&world, "use", &["staff"])).await.status, 403);
+    let refused = ask(&world, &token(&world, "use", &["staff"])).await;
+    assert_eq!((refused.status, refused.json()["error"]["code"].as_i64()), (200, Some(-32601)), "{refused:?}");
+    assert_eq!(refused.field("www-authenticate"), None, "a new login would not help");
     world.mcp.assert_nothing();
     assert_eq!(ask(&world, &token(&world, "use", &["staff", "admins"])).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_challenge_names_only_scopes_that_the_account_may_hold() {
+    let world = World::with(|config| {
+        limit(config, &[]);
+        let rule = |name: &str, method: &str| ScopeRule {
+            name: ScopeToken::parse(name).unwrap(),
+            sensitive: false,
+            allow: vec![Pattern::of_mcp(method).unwrap()],
+            includes: Vec::new(),
+        };
+        // Both of the last two open the list; only admins may hold the first of them.
+        let map = [rule("use", "prompts/list"), rule("harm", "tools/list"), rule("see", "tools/list")];
+        config.upstreams.iter_mut().for_each(|upstream| upstream.rules = Some(Arc::new(Rules::compile(&map))));
+    })
+    .await;
+    for (of, asked) in [(&["staff"][..], "see use"), (&["staff", "admins"], "harm use")] {
+        let refused = ask(&world, &token(&world, "use", of)).await;
+        assert_eq!(refused.status, 403);
+        let challenge = refused.field("www-authenticate").unwrap();
+        assert!(challenge.contains(&format!("scope=\"{asked}\"")), "{challenge}");
+    }
+    world.mcp.assert_nothing();
+}
+
+#[tokio::test]
+async fn who_may_not_hold_a_required_scope_is_not_told_to_ask_for_it() {
+    let world = World::with(|config| {
+        limit(config, &[]);
+        for upstream in &mut config.upstreams {
+            upstream.required_scopes = ScopeSet::parse("harm").unwrap();
+            upstream.holders.required = upstream.required_scopes.clone();
+        }
+    })
+    .await;
+    for (of, error, has_challenge) in
+        [(&["staff"][..], "access_denied", false), (&["staff", "admins"], "insufficient_scope", true)]
+    {
+        let refused = ask(&world, &token(&world, "use", of)).await;
+        assert_eq!(refused.status, 403);
+        assert_eq!(refused.json()["error"], error, "{of:?}");
+        assert_eq!(refused.field("www-authenticate").is_some(), has_challenge, "{of:?}");
+    }
 }
 
 #[tokio::test]
