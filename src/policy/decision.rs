@@ -24,6 +24,8 @@ pub enum Ruling {
     Lacking(ScopeToken),
     /// No scope of the upstream that the account may hold opens it.
     Unopened,
+    /// The user left the tool out when they connected the client.
+    LeftOut,
     /// Rules refuse it, whatever scopes the token has.
     Denied(Denial),
 }
@@ -88,8 +90,12 @@ impl Rules {
                 return reference;
             }
         }
-        let found = self.matching(method, envelope.name.as_deref(), annotations);
+        let found = self.matching(method, envelope.name.as_deref(), &annotations);
         let decision = self.by_name(caller, found);
+        let is_call = decision == Ruling::Allowed && method == TOOL_CALL;
+        if is_call && self.leaves_out(caller, envelope.name.as_deref(), found.scopes, annotations) {
+            return Ruling::LeftOut;
+        }
         if decision != Ruling::Allowed || !found.rules.and(caller.rules).has_any_of(self.over_arguments) {
             return decision;
         }
@@ -140,7 +146,8 @@ impl Rules {
             Item::Resource(uri) | Item::Template(uri) => (RESOURCE_READ, uri),
         };
         let found = self.matching(method, Some(name), |_| annotations);
-        self.by_name(caller, found) == Ruling::Allowed
+        let is_left_out = |name| self.leaves_out(caller, Some(name), found.scopes, |_| annotations);
+        self.by_name(caller, found) == Ruling::Allowed && !matches!(item, Item::Tool(name) if is_left_out(name))
     }
 
     /// Returns whether a caller may use a method at all, with some name and some arguments.

@@ -1,6 +1,7 @@
 //! `Rules`: the compiled map and rules of one upstream. `decision.rs` judges requests by them.
 
 use super::annotations::{Annotation, Annotations};
+use super::excluded_tools::ExcludedTools;
 use super::glob::{NameGlob, PathGlob};
 use super::mask::Mask;
 use super::opened::{DeniedPaths, Matching, Opened};
@@ -70,7 +71,7 @@ struct HttpEntry {
 }
 
 /// What the rules know of a caller, by its token alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
     /// The scopes of the upstream that it has, with those that they include.
     pub(super) held: Mask,
@@ -78,6 +79,8 @@ pub struct Standing {
     pub(super) rules: Mask,
     /// The scopes that its account may not hold, which therefore nobody tells it to ask for.
     pub(super) barred: Mask,
+    /// What its grant leaves out, if anything.
+    pub(super) left_out: Option<Box<ExcludedTools>>,
 }
 
 impl Rules {
@@ -164,7 +167,7 @@ impl Rules {
         }
     }
 
-    fn holds(&self, is_held: impl Fn(&ScopeToken) -> bool) -> Mask {
+    pub(super) fn holds(&self, is_held: impl Fn(&ScopeToken) -> bool) -> Mask {
         let held = self.scopes.iter().filter(|scope| is_held(&scope.name));
         held.fold(Mask::default(), |all, scope| all.with(scope.holds))
     }
@@ -178,7 +181,7 @@ impl Rules {
             |rule: &Rule| rule.is_about(caller) && (rule.who.scopes.is_empty() || has_scope(&rule.who.scopes));
         let rules = self.rules.iter().enumerate().filter(|(_, rule)| is_about(rule));
         let rules = rules.fold(Mask::default(), |all, (index, _)| all.with(Mask::bit(index)));
-        Standing { held, rules, barred: Mask::default() }
+        Standing { held, rules, barred: Mask::default(), left_out: None }
     }
 
     /// Returns what the rules know of a caller that may not hold these scopes, whatever includes them.

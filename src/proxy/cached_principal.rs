@@ -53,7 +53,11 @@ impl CachedPrincipal {
             scopes: &held,
         };
         let barred = || route.holders.barred(principal.user(), principal.groups());
-        let standing = rules.map(|rules| rules.barred(rules.standing(&caller), &barred())).unwrap_or_default();
+        let standing = rules.map(|rules| {
+            let standing = rules.barred(rules.standing(&caller), &barred());
+            rules.leaving_out(standing, &held, principal.exclusions())
+        });
+        let standing = standing.unwrap_or_default();
         Ok(Self {
             budget: table.budgets.of(principal),
             is_admitted,

@@ -97,6 +97,10 @@ pub(super) fn refusal(caller: &CachedPrincipal, rules: &Rules, refused: Option<&
         match decision {
             Ruling::Allowed => {}
             Ruling::Lacking(scope) => lacking = lacking.union(&std::iter::once(scope.clone()).collect()),
+            Ruling::LeftOut => {
+                let denied = Box::new(left_out());
+                return if is_message { Rejection::MessageDenied(denied) } else { Rejection::RequestDenied(denied) };
+            }
             Ruling::Unopened if is_message => return Rejection::UnopenedMessage,
             Ruling::Unopened => return Rejection::UnopenedRequest,
             Ruling::Denied(denial) => {
@@ -116,6 +120,14 @@ fn lacking_scopes(caller: &CachedPrincipal, rules: &Rules, lacking: &ScopeSet) -
     // MCP authorization, step-up: clients that do not accumulate scopes keep what they have.
     let wanted = rules.known(caller.principal().scopes()).union(lacking);
     Rejection::LackingScopes(Box::new(LackingScopes { wanted, text }))
+}
+
+/// Returns how a call of a tool is refused that the user left out. Its scope is held, so a challenge would start a
+/// login that asks the user again what they have just declined.
+fn left_out() -> DeniedRequest {
+    let text = "the user left this tool out when they connected this application; to allow it, they can connect the \
+                application again and tick it";
+    DeniedRequest { code: INVALID_PARAMS, text: text.to_owned(), rule: "left out by the user".to_owned() }
 }
 
 fn denied(rules: &Rules, denial: Denial, unknown: Option<&(i32, String)>) -> DeniedRequest {

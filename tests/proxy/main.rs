@@ -30,6 +30,7 @@ mod http2;
 mod http2_upstreams;
 mod identity;
 mod keys;
+mod left_out;
 mod lists;
 #[path = "../support/log.rs"]
 mod log;
