@@ -3,9 +3,10 @@
 use http::StatusCode;
 
 use crate::issuer::{
-    AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, NoAccessView, Step, View,
+    AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, NoAccessView, ShownGroup, Step,
+    Ticked, View,
 };
-use crate::oauth::{OAuthError, Rule, ScopeSet};
+use crate::oauth::{OAuthError, Rule};
 use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{RequestBody, Response};
 
@@ -18,6 +19,10 @@ use super::visit::{Visit, consent_key};
 
 /// Shown when the form was approved with no scope ticked.
 pub(super) const NOTHING_APPROVED: &str = "Tick at least one permission, or deny the request.";
+
+/// Shown when more tools were left unticked over time than can be stored.
+pub(super) const TOO_MUCH_LEFT_OUT: &str = "More tools are left out of this connection than can be remembered. Disconnect the \
+    application on your account page, then connect it again.";
 
 /// Shows the form, or the page that the transaction is at by now. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
@@ -34,7 +39,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         return Err(PageRejection::NoTransactionCookie);
     }
     let ticked = form.ticked();
-    let purpose = purpose(&visit.offered(&handles).await?);
+    let purpose = purpose(&visit.offered(&handles).await?, form.listed());
     let Ok(form) = form.check(consent_key(&handles).as_ref(), &purpose) else {
         return refuse_stale(visit, &handles, &ticked).await;
     };
@@ -53,6 +58,10 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
             let again = ConsentDisplay::again(StatusCode::BAD_REQUEST, &ticked, NOTHING_APPROVED);
             return show_or_go_on(visit, &handles, again).await;
         }
+        Err(AuthorizeRejection::TooMuchLeftOut) => {
+            let again = ConsentDisplay::again(StatusCode::BAD_REQUEST, &ticked, TOO_MUCH_LEFT_OUT);
+            return show_or_go_on(visit, &handles, again).await;
+        }
         decided => decided?,
     };
     let mut response = redirect::to_client(&location);
@@ -60,9 +69,10 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     Ok(response)
 }
 
-/// Returns the purpose in the form's token: a decision on exactly these scopes with these descriptions. If a reload
-/// changes them, an older page cannot approve what its reader has not seen.
-fn purpose(shown: &[AskedScope]) -> String {
+/// Returns the purpose in the form's token: a decision on exactly these scopes with these descriptions, and these
+/// tools. If a reload changes the scopes, an older page cannot approve what its reader has not seen. Tools come and go,
+/// so the form carries those that its reader saw.
+fn purpose(shown: &[AskedScope], listed: &str) -> String {
     let mut purpose = "consent".to_owned();
     for scope in shown {
         for text in [scope.name.as_str(), &scope.title, &scope.description] {
@@ -73,12 +83,13 @@ fn purpose(shown: &[AskedScope]) -> String {
             purpose.push('!');
         }
     }
-    purpose
+    purpose.push(' ');
+    purpose + listed
 }
 
 /// Handles a form whose token is for another session or other scopes, or is invalid. Often the user has signed in again
 /// in another tab, so the page is shown again with the current account, and nothing is decided.
-async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -> Result<Response, PageRejection> {
+async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &Ticked) -> Result<Response, PageRejection> {
     match visit.view(handles).await? {
         View::Consent(view) => {
             visit.record(Face::Page, Rule::FormToken).await;
@@ -95,14 +106,14 @@ async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -
 struct ConsentDisplay<'a> {
     status: StatusCode,
     /// What the reader has ticked so far.
-    ticked: Option<&'a ScopeSet>,
+    ticked: Option<&'a Ticked>,
     /// Why it is shown again.
     problem: Option<&'a str>,
 }
 
 impl<'a> ConsentDisplay<'a> {
     /// Once more, as the reader left it.
-    const fn again(status: StatusCode, ticked: &'a ScopeSet, problem: &'a str) -> Self {
+    const fn again(status: StatusCode, ticked: &'a Ticked, problem: &'a str) -> Self {
         Self { status, ticked: Some(ticked), problem: Some(problem) }
     }
 }
@@ -127,10 +138,15 @@ fn show(
     shown: ConsentDisplay<'_>,
 ) -> Result<Response, PageRejection> {
     let key = consent_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
+    let groups = |scope: &AskedScope| -> Vec<_> {
+        scope.groups.iter().map(|group| ShownGroup::of(&scope.name, group)).collect()
+    };
+    let listed = ShownGroup::to_field(&view.scopes.iter().flat_map(groups).collect::<Vec<_>>());
     let page = ConsentPage {
         frame: Frame::new(visit.config()),
         transaction: &handles.transaction,
-        form_token: &key.token(&purpose(&view.scopes)),
+        form_token: &key.token(&purpose(&view.scopes, &listed)),
+        listed: &listed,
         switch_token: &key.token(switch_account::PURPOSE),
         view,
         ticked: shown.ticked,
@@ -147,7 +163,7 @@ fn show_no_access(visit: &Visit<'_>, handles: &Handles, view: &NoAccessView) -> 
     let page = NoAccessPage {
         frame: Frame::new(visit.config()),
         transaction: &handles.transaction,
-        form_token: &key.token(&purpose(&[])),
+        form_token: &key.token(&purpose(&[], "")),
         switch_token: &key.token(switch_account::PURPOSE),
         view,
     };

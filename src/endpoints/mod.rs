@@ -21,6 +21,7 @@ mod routes;
 mod setup;
 mod switch_account;
 mod token;
+mod tool_boxes;
 mod visit;
 mod welcome;
 

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
-use crate::issuer::{AccountView, AskedScope, ConsentView, Identity, NoAccessView};
-use crate::oauth::ScopeSet;
+use super::tool_boxes::{self, GroupBox};
+use crate::issuer::{AccountView, AskedScope, ConsentView, Identity, NoAccessView, Ticked, ToolsKnown};
 use crate::web::pages::Frame;
 
 /// The login form.
@@ -42,7 +42,9 @@ pub(super) struct ConsentPage<'a> {
     pub(super) switch_token: &'a str,
     pub(super) view: &'a ConsentView,
     /// What the reader has ticked so far; `None` when the page is shown for the first time.
-    pub(super) ticked: Option<&'a ScopeSet>,
+    pub(super) ticked: Option<&'a Ticked>,
+    /// The field that says which tools the page lists; empty if none.
+    pub(super) listed: &'a str,
     pub(super) lifetime: String,
     pub(super) remembered: Option<String>,
     pub(super) problem: Option<&'a str>,
@@ -51,7 +53,17 @@ pub(super) struct ConsentPage<'a> {
 impl<'a> ConsentPage<'a> {
     /// Returns whether a scope's box is ticked: as the user left it, or initially as the client asks.
     fn is_ticked(&self, scope: &AskedScope) -> bool {
-        self.ticked.map_or(scope.preticked, |ticked| ticked.contains(scope.name.as_str()))
+        self.ticked.map_or(scope.preticked, |ticked| ticked.scopes.contains(scope.name.as_str()))
+    }
+
+    /// Returns the boxes of the tools below a scope.
+    fn tools(&self, scope: &'a AskedScope) -> Vec<GroupBox<'a>> {
+        tool_boxes::below(self.view, scope, self.ticked)
+    }
+
+    /// Returns whether the page lists tools.
+    fn lists_tools(&self) -> bool {
+        !self.listed.is_empty()
     }
 
     /// Returns whether the page shows a scope that can do harm.

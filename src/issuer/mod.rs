@@ -24,6 +24,7 @@ mod request;
 mod services;
 mod sweep;
 mod token;
+mod tools;
 mod view;
 
 pub use account_view::{
@@ -39,6 +40,7 @@ pub use face::Face;
 pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use request::IssuerRequest;
 pub use services::Services;
+pub use tools::{GroupView, OfferedTool, OfferedTools, ShownGroup, Ticked, ToolView, ToolsKnown};
 pub use view::{
     AskedScope, ConsentView, Decision, Handles, Identity, LoginOutcome, LoginView, NoAccessView, Registered, Started,
     Step, Transaction, View,
@@ -64,6 +66,8 @@ pub struct Issuer {
     pub(crate) metrics: Arc<Metrics>,
     /// The tenant that all reads and writes belong to.
     pub(crate) tenant: TenantId,
+    /// Knows the tools of upstreams; without it the consent page shows none.
+    offered_tools: Option<Arc<dyn OfferedTools>>,
     throttle: limits::throttle::Throttle,
     login_limits: limits::login_limits::LoginLimits,
     documents: client::documents::Documents,
@@ -87,6 +91,7 @@ impl Issuer {
             fetch,
             metrics,
             tenant: TenantId::default(),
+            offered_tools: None,
             throttle,
             login_limits,
             documents: client::documents::Documents::default(),
@@ -94,6 +99,12 @@ impl Issuer {
             arrivals: token::awaited::Arrivals::default(),
             reporting: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Lets the consent page show the tools of upstreams.
+    #[must_use]
+    pub fn with_tools(self, offered: Arc<dyn OfferedTools>) -> Self {
+        Self { offered_tools: Some(offered), ..self }
     }
 
     /// Replaces the token keys, in the cache too. Tokens made with a key that is not among the new ones are refused

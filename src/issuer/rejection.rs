@@ -36,6 +36,8 @@ pub enum AuthorizeRejection {
     Finished,
     /// Approved with none of the requested scopes: nothing is decided, and the page is shown again.
     NothingApproved,
+    /// Approved, but more is left out than can be stored: nothing is decided, and the page is shown again.
+    TooMuchLeftOut,
     /// The store cannot answer: 503 with `Retry-After`.
     Unavailable,
     /// What the user ended has ended, but that is not stored yet and would be lost by a restart: 503.
@@ -56,6 +58,7 @@ impl fmt::Debug for AuthorizeRejection {
             Self::Gone => f.write_str("Gone"),
             Self::Finished => f.write_str("Finished"),
             Self::NothingApproved => f.write_str("NothingApproved"),
+            Self::TooMuchLeftOut => f.write_str("TooMuchLeftOut"),
             Self::Unavailable => f.write_str("Unavailable"),
             Self::NotStored => f.write_str("NotStored"),
         }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::account_view::FailedLogins;
-use crate::oauth::{Client, ClientLocation, ClientSecret, LeftOut, Lifetime, ScopeSet, ScopeToken, Timestamp};
+use super::tools::{GroupView, Ticked, ToolsKnown};
+use crate::oauth::{Client, ClientLocation, ClientSecret, LeftOut, Lifetime, ScopeToken, Timestamp};
 use crate::store::{SessionSecret, TransactionSecret};
 
 /// What the browser does next.
@@ -99,6 +100,10 @@ pub struct AskedScope {
     pub sensitive: bool,
     /// Whether its box is ticked when the page is first shown.
     pub preticked: bool,
+    /// The tools that stand below it.
+    pub groups: Vec<GroupView>,
+    /// How many tools that stand below other scopes it opens too.
+    pub opens_elsewhere: usize,
 }
 
 /// What is known of a client, for one particular request.
@@ -142,6 +147,8 @@ pub struct ConsentView {
     pub resource: String,
     /// The scopes that the client asks for, in the order of the configuration; empty when it asks for everything.
     pub scopes: Vec<AskedScope>,
+    /// What is known of the upstream's tools.
+    pub tools: ToolsKnown,
     /// The account's login name.
     pub account: String,
     /// Failed logins that the account's owner should know of.
@@ -205,8 +212,8 @@ pub enum LoginOutcome {
 /// What the user decided on the consent page.
 #[derive(Debug, Clone)]
 pub enum Decision {
-    /// Approved, with the scopes that were ticked on the page.
-    Approve(ScopeSet),
+    /// Approved, with what was ticked on the page.
+    Approve(Ticked),
     /// Denied, so that the client gets `access_denied`.
     Deny,
 }

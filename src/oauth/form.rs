@@ -5,8 +5,7 @@
 /// cheap.
 const MAX_FIELDS: usize = 64;
 
-/// The most fields from one of our pages: a consent page has one for each requested scope, and nobody would read a page
-/// with more.
+/// The most fields from one of our pages: a consent page has one for each requested scope and each listed tool.
 const MAX_PAGE_FIELDS: usize = 1024;
 
 /// The parameters of a request. Only `resource` may be used more than once.
@@ -36,7 +35,7 @@ impl Form {
     pub fn parse(bytes: &[u8]) -> Result<Self, FormError> {
         Self::read(bytes, MAX_FIELDS)
     }
-    /// Reads the body of one of our own pages, which has a field for each scope that its user ticked.
+    /// Reads the body of one of our own pages, which has a field for each scope, group and tool that its user ticked.
     ///
     /// # Errors
     /// `FormError`.
@@ -76,12 +75,12 @@ impl Form {
     /// Returns the first repeated name other than `resource`.
     #[must_use]
     pub fn first_repeated(&self) -> Option<&str> {
-        self.first_repeated_but("resource")
+        self.first_repeated_but(&["resource"])
     }
-    /// Returns the first repeated name other than `name`.
+    /// Returns the first repeated name that is not among `names`.
     #[must_use]
-    pub fn first_repeated_but(&self, name: &str) -> Option<&str> {
-        self.repeated.iter().map(String::as_str).find(|n| *n != name)
+    pub fn first_repeated_but(&self, names: &[&str]) -> Option<&str> {
+        self.repeated.iter().map(String::as_str).find(|name| !names.contains(name))
     }
 }
 

@@ -38,3 +38,4 @@ mod scripted_fetch;
 mod services;
 mod setup;
 mod site;
+mod tools;

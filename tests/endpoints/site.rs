@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::endpoints::Endpoints;
-use mcpgate::issuer::{Administration, Caller, Issuer, NewClient, Services};
+use mcpgate::issuer::{Administration, Caller, Issuer, NewClient, OfferedTools, Services};
 use mcpgate::oauth::{AccountId, AuthMethod, GrantType, Subject, TenantId, Timestamp};
 use mcpgate::outbound::FetchError;
 use mcpgate::store::memory::MemoryStore;
@@ -158,6 +158,15 @@ impl Site {
 
     /// Starts with additional configuration.
     pub(crate) async fn with(extra: &str) -> Self {
+        Self::made(extra, None).await
+    }
+
+    /// Starts with an upstream whose tools are known.
+    pub(crate) async fn offering(extra: &str, tools: Arc<dyn OfferedTools>) -> Self {
+        Self::made(extra, Some(tools)).await
+    }
+
+    async fn made(extra: &str, tools: Option<Arc<dyn OfferedTools>>) -> Self {
         let store = Arc::new(MemoryStore::new());
         let faulty = Arc::new(FailingStore::new(Arc::clone(&store) as _));
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_795_219_200)));
@@ -170,6 +179,10 @@ impl Site {
             &config.load(),
         );
         let issuer = Issuer::new(services.clone(), cache, Arc::new(network()), Metrics::new(&[]));
+        let issuer = match tools {
+            Some(tools) => issuer.with_tools(tools),
+            None => issuer,
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(accept(listener, Arc::new(Endpoints::new(Arc::new(issuer))), Arc::clone(&config)));

@@ -171,20 +171,20 @@ async fn az_28_a_form_takes_scopes_away_and_adds_none() {
     let client = world.public_client(CALLBACK).await;
     let both = [("scope", "sales:read sales:write")];
     let browser = at_consent(&world, &client, &both).await;
-    let ticked = Decision::Approve(ScopeSet::parse("sales:write").unwrap());
+    let ticked = Decision::Approve(ScopeSet::parse("sales:write").unwrap().into());
     let location = world.request(&caller(1)).decide(&browser, ticked).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:write");
 
     let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
-    let more = Decision::Approve(ScopeSet::parse("sales:read sales:write notes:read").unwrap());
+    let more = Decision::Approve(ScopeSet::parse("sales:read sales:write notes:read").unwrap().into());
     let location = world.request(&caller(1)).decide(&browser, more).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:read");
 
     let browser = at_consent(&world, &client, &both).await;
-    let none = Decision::Approve(ScopeSet::default());
-    let foreign = Decision::Approve(ScopeSet::parse("notes:read").unwrap());
+    let none = Decision::Approve(ScopeSet::default().into());
+    let foreign = Decision::Approve(ScopeSet::parse("notes:read").unwrap().into());
     for nothing in [none, foreign] {
         let decided = world.request(&caller(1)).decide(&browser, nothing).await;
         assert!(matches!(decided, Err(AuthorizeRejection::NothingApproved)), "{decided:?}");
@@ -207,7 +207,7 @@ async fn cn_18_a_double_click_makes_one_code() {
     // A different decision or session, or a used or expired code, is refused.
     let denied = world.request(&CALLER).decide(&browser, Decision::Deny).await;
     assert!(matches!(denied, Err(AuthorizeRejection::Finished)), "{denied:?}");
-    let fewer = Decision::Approve(ScopeSet::default());
+    let fewer = Decision::Approve(ScopeSet::default().into());
     let fewer = world.request(&CALLER).decide(&browser, fewer).await;
     assert!(matches!(fewer, Err(AuthorizeRejection::Finished)), "another selection of scopes gets no code: {fewer:?}");
     let stranger = Handles { session: None, ..browser.clone() };

@@ -55,7 +55,7 @@ pub(crate) struct World {
 
 /// A form with every box ticked.
 pub(crate) fn all() -> Decision {
-    Decision::Approve(ScopeSet::parse("sales:read sales:write notes:read").unwrap())
+    Decision::Approve(ScopeSet::parse("sales:read sales:write notes:read").unwrap().into())
 }
 
 impl World {

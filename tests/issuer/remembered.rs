@@ -195,7 +195,7 @@ async fn cn_20_what_was_revoked_or_denied_or_unticked_asks_again() {
     assert!(!is_silent(&begin(&world, HOME, &asked, session.as_deref()).await));
     // The user unticked one of two scopes, and the next request wants both again: that is a new question.
     let both = [("redirect_uri", SITE), ("scope", "sales:read sales:write")];
-    let one = Decision::Approve(ScopeSet::parse("sales:read").unwrap());
+    let one = Decision::Approve(ScopeSet::parse("sales:read").unwrap().into());
     let session = approved(&world, &both, one).await;
     assert!(!is_silent(&begin(&world, HOME, &both, session.as_deref()).await));
 }

@@ -30,7 +30,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("token_cache", &["oauth", "store", "clock", "config", "sync"]),
     (
         "issuer",
-        &["sync", "oauth", "store", "token_cache", "clock", "entropy", "config", "network", "outbound", "telemetry"],
+        &[
+            "sync",
+            "oauth",
+            "policy",
+            "store",
+            "token_cache",
+            "clock",
+            "entropy",
+            "config",
+            "network",
+            "outbound",
+            "telemetry",
+        ],
     ),
     (
         "proxy",

@@ -3,8 +3,8 @@
 
 use super::{FORM, Visit};
 use crate::endpoints::rejection::{InputRejection, PageRejection};
-use crate::issuer::{IssuerRequest, SetupOutcome};
-use crate::oauth::{Form, ScopeSet, ScopeToken};
+use crate::issuer::{IssuerRequest, SetupOutcome, ShownGroup, Ticked};
+use crate::oauth::{Form, ScopeToken};
 use crate::web::{FormKey, RequestBody, is_cross_site};
 
 /// A form that was not sent from another site. Its transaction and ticks can be read, so that the page can be shown
@@ -31,9 +31,9 @@ impl Visit<'_> {
         self.issuer.admit_form().await?;
         let bytes = self.body(body, FORM).await?;
         let form = Form::parse_page(&bytes).map_err(InputRejection::from)?;
-        // Our pages send each field once except the ticked scopes: with two decisions there is no telling which was
+        // Our pages send each field once except what is ticked: with two decisions there is no telling which was
         // meant.
-        if form.first_repeated_but("scope").is_some() {
+        if form.first_repeated_but(&["scope", "group", "tool"]).is_some() {
             return Err(InputRejection::RepeatedField.into());
         }
         Ok(UncheckedForm(form))
@@ -46,9 +46,16 @@ impl UncheckedForm {
         self.0.get("t").unwrap_or_default()
     }
 
-    /// Returns the scopes that are ticked.
-    pub(in crate::endpoints) fn ticked(&self) -> ScopeSet {
-        self.0.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect()
+    /// Returns the field that says which tools the page listed.
+    pub(in crate::endpoints) fn listed(&self) -> &str {
+        self.0.get("listed").unwrap_or_default()
+    }
+
+    /// Returns what is ticked.
+    pub(in crate::endpoints) fn ticked(&self) -> Ticked {
+        let scopes = self.0.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect();
+        let indices = |name| self.0.all(name).filter_map(|index| index.parse().ok()).collect();
+        Ticked::new(scopes, ShownGroup::parse_field(self.listed()), &indices("group"), &indices("tool"))
     }
 
     /// Checks the form's token against the browser's cookies and the form's purpose.

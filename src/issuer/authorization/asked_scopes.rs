@@ -26,6 +26,8 @@ impl IssuerRequest<'_> {
             sensitive: scope.sensitive,
             // Without a scope that every request needs, the other scopes are useless.
             preticked: !scope.sensitive || upstream.required_scopes.contains(scope.name.as_str()),
+            groups: Vec::new(),
+            opens_elsewhere: 0,
         };
         wanted.map(named).collect()
     }

@@ -9,10 +9,10 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::client::identity::display_name;
 use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, IssuerRequest, LoginView, NoAccessView, View};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, Digest, DocumentSource, Exclusions, GrantId,
-    GrantType, OAuthError, RefusedRequest, Rule, ScopeSet, ValidatedRequest,
+    AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, Digest, DocumentSource, Exclusions, Grant,
+    GrantId, GrantType, OAuthError, RefusedRequest, Rule, ScopeSet, ValidatedRequest,
 };
-use crate::store::{AuditEvent, AuditRow, Consent, Ephemeral, EphemeralStep, LoginSession, Update};
+use crate::store::{AuditEvent, AuditRow, Consent, Ephemeral, EphemeralStep, GrantFilter, LoginSession, Update};
 use crate::telemetry::ControlEvent;
 
 /// What a user approved, now or before.
@@ -28,8 +28,8 @@ impl IssuerRequest<'_> {
     /// Carries out the user's decision; returns the Location that leads to the client with a code or an error.
     ///
     /// # Errors
-    /// `NothingApproved`; `Gone` when the transaction has expired or is another session's; `Finished` when it was
-    /// decided before; `Page` when its client is no longer accepted; `Unavailable`.
+    /// `NothingApproved`, `TooMuchLeftOut`; `Gone` when the transaction has expired or is another session's; `Finished`
+    /// when it was decided before; `Page` when its client is no longer accepted; `Unavailable`.
     pub async fn decide(&self, handles: &Handles, decision: Decision) -> Result<ClientLocation, AuthorizeRejection> {
         let pending = self.transaction(handles).await?;
         let session = self.live_session(handles.session.as_deref()).await?;
@@ -48,7 +48,7 @@ impl IssuerRequest<'_> {
             (Decision::Deny, _) => None,
             (Decision::Approve(_), None) => return Err(AuthorizeRejection::NothingApproved),
             (Decision::Approve(ticked), Some(may)) => {
-                let left = self.granted(&asked, ticked, may);
+                let left = self.granted(&asked, &ticked.scopes, may);
                 // Approving with no scope left decides nothing.
                 if left.is_empty() && !asked.request.scopes().is_empty() {
                     return Err(AuthorizeRejection::NothingApproved);
@@ -63,7 +63,7 @@ impl IssuerRequest<'_> {
             };
             return self.deny(&pending.interaction, *asked, &session, error).await;
         };
-        let exclusions = Exclusions::default();
+        let exclusions = self.left_out(&asked, &session, &decision).await?.ok_or(AuthorizeRejection::TooMuchLeftOut)?;
         let remember = self.to_remember(&asked, &session, (scopes.clone(), exclusions.clone()));
         let code = self.code_of(handles);
         let approval = Approval { code, scopes, exclusions, remember, event: AuditEvent::ConsentGiven };
@@ -89,9 +89,11 @@ impl IssuerRequest<'_> {
             Decision::Deny => return Err(self.finished().await),
         };
         let may = self.may_approve(&session.subject, asked).await?.unwrap_or_default();
+        let left_out = self.left_out(asked, session, decision).await?;
         let waits = |c: &CodeRecord| {
             c.used_at.is_none()
-                && c.scopes == self.granted(asked, ticked, &may)
+                && c.scopes == self.granted(asked, &ticked.scopes, &may)
+                && Some(&c.exclusions) == left_out.as_ref()
                 && self.now() < c.expires_at
                 && c.challenge.is_some()
                 && c.subject == session.subject
@@ -100,6 +102,30 @@ impl IssuerRequest<'_> {
             Some(_) => Ok(self.success(&asked.request, &code)),
             None => Err(self.finished().await),
         }
+    }
+
+    /// Returns what a grant leaves out after a decision; `None` if that is too much.
+    async fn left_out(
+        &self,
+        asked: &AccessRequest,
+        session: &LoginSession,
+        decision: &Decision,
+    ) -> Result<Option<Exclusions>, AuthorizeRejection> {
+        let Decision::Approve(ticked) = decision else { return Ok(Some(Exclusions::default())) };
+        let before = self.held(asked, session).await?.map(|grant| grant.exclusions);
+        Ok(ticked.exclusions(&before.unwrap_or_default()))
+    }
+
+    /// Returns the newest grant that the user gave the client for the resource, if it stands.
+    pub(in crate::issuer) async fn held(
+        &self,
+        asked: &AccessRequest,
+        session: &LoginSession,
+    ) -> Result<Option<Grant>, AuthorizeRejection> {
+        let theirs = GrantFilter::of_account(&self.tenant, &session.subject);
+        let of = GrantFilter { client: Some(asked.client.id.clone()), ..theirs };
+        let grants = self.services.store.list_grants(&of, self.now()).await.or_unavailable(self).await?;
+        Ok(grants.into_iter().find(|grant| grant.resource == *asked.request.resource()))
     }
 
     /// Derives the code of a consent form, so that sending the form again gives the same code. It takes both handles,
@@ -239,11 +265,13 @@ impl IssuerRequest<'_> {
         let tokens = &policy.config.tokens;
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
         let identity = policy.identity(client, request.redirect());
-        let scopes = self.asked_scopes(asked, &may);
+        let mut scopes = self.asked_scopes(asked, &may);
         if scopes.is_empty() && !request.scopes().is_empty() {
             // The page shows an empty list as "everything", which was not requested.
             return Err(self.gone(Rule::ScopesGone).await);
         }
+        let before = self.held(asked, session).await?.map(|grant| grant.exclusions).unwrap_or_default();
+        let tools = self.list_tools(asked, &account, &mut scopes, &before).await?;
         Ok(View::Consent(Box::new(ConsentView {
             client_name: display_name(client),
             client_has_name: client.metadata.client_name.is_some(),
@@ -257,6 +285,7 @@ impl IssuerRequest<'_> {
             resource_name: upstream.display_name.clone(),
             resource: request.resource().as_str().to_owned(),
             scopes,
+            tools,
             account: account.name.to_string(),
             failed_logins: self.failed_logins(session),
             lifetime: if may_refresh {

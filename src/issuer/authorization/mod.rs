@@ -7,4 +7,5 @@ pub(super) mod authorize;
 pub(super) mod consent;
 mod holding;
 pub(super) mod interaction;
+pub(super) mod listed_tools;
 pub(super) mod remembered;

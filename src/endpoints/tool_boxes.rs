@@ -1,0 +1,94 @@
+//! The boxes of tools below a scope of the consent page.
+
+use crate::issuer::{AskedScope, ConsentView, GroupView, Ticked};
+use crate::oauth::{ScopeToken, ToolKind};
+
+/// How many tools of a group are shown unfolded.
+const SHOWN: usize = 3;
+/// How many titles a folded group names.
+const NAMED: usize = 4;
+
+/// The tools of one kind below a scope, with a box for all of them.
+pub(super) struct GroupBox<'a> {
+    /// Its index among all groups of the page, which is the value of its box.
+    pub(super) index: usize,
+    pub(super) is_ticked: bool,
+    /// What its tools do.
+    pub(super) words: &'static str,
+    pub(super) is_destructive: bool,
+    /// How many tools it has, listed or not.
+    pub(super) count: usize,
+    pub(super) unlisted: usize,
+    pub(super) tools: Vec<ToolBox<'a>>,
+    pub(super) is_folded: bool,
+    /// The titles of its first tools.
+    pub(super) titles: String,
+}
+
+/// A tool with its box.
+pub(super) struct ToolBox<'a> {
+    /// Its index among all tools of the page, which is the value of its box.
+    pub(super) index: usize,
+    pub(super) title: &'a str,
+    /// The name that calls use, if the title does not say it.
+    pub(super) name: Option<&'a str>,
+    pub(super) is_ticked: bool,
+}
+
+/// Returns the boxes below a scope, ticked as `ticked` has them, or as they are when the page is first shown.
+pub(super) fn below<'a>(view: &'a ConsentView, scope: &'a AskedScope, ticked: Option<&Ticked>) -> Vec<GroupBox<'a>> {
+    let before = view.scopes.iter().take_while(|other| other.name != scope.name).flat_map(|other| &other.groups);
+    let (mut group_index, mut tool_index) = (0, 0);
+    for group in before {
+        group_index += 1;
+        tool_index += group.tools.len();
+    }
+    scope
+        .groups
+        .iter()
+        .map(|group| {
+            let made = group_box(&scope.name, group, (group_index, tool_index), ticked);
+            group_index += 1;
+            tool_index += group.tools.len();
+            made
+        })
+        .collect()
+}
+
+fn group_box<'a>(
+    scope: &ScopeToken,
+    group: &'a GroupView,
+    (index, first_tool): (usize, usize),
+    ticked: Option<&Ticked>,
+) -> GroupBox<'a> {
+    let tool = |(offset, tool): (usize, &'a crate::issuer::ToolView)| ToolBox {
+        index: first_tool + offset,
+        title: &tool.title,
+        name: (tool.title != tool.name).then_some(tool.name.as_str()),
+        is_ticked: ticked.and_then(|ticked| ticked.tool(&tool.name)).unwrap_or(tool.is_ticked),
+    };
+    let titles: Vec<&str> = group.tools.iter().take(NAMED).map(|tool| tool.title.as_str()).collect();
+    let count = group.tools.len() + group.unlisted;
+    GroupBox {
+        index,
+        is_ticked: ticked.and_then(|ticked| ticked.group(scope, group.kind)).unwrap_or(group.is_ticked),
+        words: match group.kind {
+            ToolKind::Reading => "Tools that only read",
+            ToolKind::Writing => "Tools that add or change",
+            ToolKind::Destructive => "Tools that may delete or overwrite",
+        },
+        is_destructive: group.kind == ToolKind::Destructive,
+        count,
+        unlisted: group.unlisted,
+        tools: group.tools.iter().enumerate().map(tool).collect(),
+        is_folded: group.tools.len() > SHOWN,
+        titles: titles.join(", ") + if count > titles.len() { ", …" } else { "" },
+    }
+}
+
+impl GroupBox<'_> {
+    /// Returns how many of its listed tools are not ticked.
+    pub(super) fn unticked(&self) -> usize {
+        self.tools.iter().filter(|tool| !tool.is_ticked).count()
+    }
+}

@@ -1,0 +1,131 @@
+//! Which tools stand below which scope of a consent page.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::interaction::AccessRequest;
+use crate::config::UpstreamKind;
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::rejection::StoreFailed;
+use crate::issuer::{AskedScope, GroupView, IssuerRequest, OfferedTool, ToolView, ToolsKnown};
+use crate::oauth::{Exclusions, ScopeSet, ToolKind, clean_name};
+use crate::policy::{Item, RuleCaller, Rules};
+use crate::store::Account;
+
+/// How long the page waits for an upstream's tools.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The most tools that a page lists; it has a field for each, and a form has room for 1024 fields.
+const MOST_LISTED: usize = 400;
+/// The most bytes of names that a page lists: the form carries them, within the limit of its body.
+const MOST_BYTES: usize = 16 * 1024;
+/// The longest name that a page lists, in bytes (MCP, tools: names have up to 128 characters).
+const LONGEST_NAME: usize = 256;
+
+impl IssuerRequest<'_> {
+    /// Puts the tools of an upstream below the scopes of a page that open them. `before` is what the client's grant
+    /// leaves out so far. An upstream without a map has none: nothing there could keep a tool from being called.
+    pub(in crate::issuer) async fn list_tools(
+        &self,
+        asked: &AccessRequest,
+        account: &Account,
+        scopes: &mut [AskedScope],
+        before: &Exclusions,
+    ) -> Result<ToolsKnown, StoreFailed> {
+        let resource = asked.request.resource();
+        let upstream = self.policy.upstream(resource).filter(|upstream| upstream.kind == UpstreamKind::Mcp);
+        let rules = upstream.and_then(|upstream| Some((upstream, upstream.rules.as_deref()?)));
+        let (Some(offered), Some((upstream, rules))) = (&self.offered_tools, rules) else {
+            return Ok(ToolsKnown::NotAsked);
+        };
+        if scopes.is_empty() {
+            return Ok(ToolsKnown::NotAsked);
+        }
+        let person = account.subject.id();
+        let Ok(Some(tools)) = tokio::time::timeout(PATIENCE, offered.tools(resource, person)).await else {
+            return Ok(ToolsKnown::NoAnswer);
+        };
+        let (user, none) = (account.name.as_str(), ScopeSet::default());
+        let stored = self.services.store.groups_of(&self.tenant, person).await.or_unavailable(self).await?;
+        let caller = RuleCaller {
+            client: &asked.client.id,
+            client_kind: Some(asked.client.origin),
+            user,
+            groups: &upstream.holders.groups.of(user, &stored),
+            scopes: &none,
+        };
+        let opened: Vec<_> = scopes.iter().map(|scope| opened_by(scope, (rules, &caller), &tools)).collect();
+        put_below(scopes, &opened, &tools, before);
+        Ok(ToolsKnown::Listed)
+    }
+}
+
+/// Each tool stands once, below the scope that opens the fewest of them, so that scopes that open more than others are
+/// not needed to see it; below one that is not sensitive, if there is one.
+fn put_below(scopes: &mut [AskedScope], opened: &[Vec<bool>], tools: &[OfferedTool], before: &Exclusions) {
+    let count = |row: &Vec<bool>| row.iter().filter(|opens| **opens).count();
+    let opens = |index: usize, tool: usize| opened.get(index).and_then(|row| row.get(tool)).copied().unwrap_or(false);
+    let mut groups: BTreeMap<(usize, ToolKind), Vec<usize>> = BTreeMap::new();
+    for (tool, offered) in tools.iter().enumerate() {
+        let openers = scopes.iter().zip(opened).enumerate().filter(|(index, _)| opens(*index, tool));
+        let narrowest = openers.min_by_key(|(index, (scope, row))| (scope.sensitive, count(row), *index));
+        if let Some((index, _)) = narrowest {
+            groups.entry((index, offered.annotations.kind())).or_default().push(tool);
+        }
+    }
+    let mut room = Room { tools: MOST_LISTED, bytes: MOST_BYTES };
+    for ((index, kind), members) in &groups {
+        let follows = |other: usize| {
+            other != *index && !groups.contains_key(&(other, *kind)) && members.iter().any(|tool| opens(other, *tool))
+        };
+        let names = scopes.iter().map(|scope| scope.name.clone()).enumerate();
+        let followers = names.filter(|(other, _)| follows(*other)).map(|(_, name)| name).collect();
+        let members: Vec<_> = members.iter().filter_map(|tool| tools.get(*tool)).collect();
+        let listed: Vec<_> = members.iter().filter(|tool| room.takes(&tool.name)).collect();
+        let unlisted = members.len().saturating_sub(listed.len());
+        let Some(scope) = scopes.get_mut(*index) else { continue };
+        let is_ticked = !before.groups().any(|(name, of)| *name == scope.name && of == kind);
+        let view = |tool: &&&OfferedTool| ToolView {
+            name: tool.name.clone(),
+            title: title(tool),
+            is_ticked: !before.names(&tool.name),
+        };
+        let tools = listed.iter().map(view).collect();
+        scope.groups.push(GroupView { kind: *kind, is_ticked, tools, unlisted, followers });
+    }
+    for (index, scope) in scopes.iter_mut().enumerate() {
+        let elsewhere = groups.iter().filter(|((below, _), _)| *below != index);
+        scope.opens_elsewhere = elsewhere.flat_map(|(_, members)| members).filter(|tool| opens(index, **tool)).count();
+    }
+}
+
+/// Returns for each tool whether a scope by itself opens it.
+fn opened_by(scope: &AskedScope, (rules, caller): (&Rules, &RuleCaller<'_>), tools: &[OfferedTool]) -> Vec<bool> {
+    let alone: ScopeSet = std::iter::once(scope.name.clone()).collect();
+    let standing = rules.standing(&RuleCaller { scopes: &alone, ..*caller });
+    let opens = |tool: &OfferedTool| rules.shows_annotated(&standing, Item::Tool(&tool.name), tool.annotations);
+    tools.iter().map(opens).collect()
+}
+
+/// MC-15: returns what the page calls a tool: one line without hidden characters, at most 100 characters.
+fn title(tool: &OfferedTool) -> String {
+    let shown = |text: &str| clean_name(text).filter(|text| !text.is_empty());
+    let own = tool.title.as_deref().and_then(shown).or_else(|| shown(&tool.name));
+    own.unwrap_or_else(|| "A tool whose name cannot be shown".to_owned())
+}
+
+/// What a page still has room for.
+struct Room {
+    tools: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn takes(&mut self, name: &str) -> bool {
+        let fits = self.tools > 0 && name.len() <= LONGEST_NAME && name.len() <= self.bytes;
+        if fits {
+            self.tools -= 1;
+            self.bytes -= name.len();
+        }
+        fits
+    }
+}
