@@ -61,6 +61,29 @@ title = "Use its tools"
 description = "Call every tool of this server on your behalf."
 `).join('')}
 [[upstream]]
+name = "notes"
+path = "/mcp/notes"
+url = "${upstreams[0].url}"
+display_name = "Notes"
+default_scopes = ["notes:read"]
+
+[[upstream.scope]]
+name = "notes:read"
+title = "Read notes"
+allow = ["tools/list", "tools/call:list_notes", "tools/call:echo"]
+
+[[upstream.scope]]
+name = "notes:write"
+title = "Add notes"
+allow = ["tools/call:add_note"]
+
+[[upstream.scope]]
+name = "notes:delete"
+title = "Delete notes"
+sensitive = true
+allow = ["tools/call:delete_note"]
+
+[[upstream]]
 name = "office"
 path = "/mcp/office"
 url = "${upstreams[0].url}"

@@ -54,6 +54,21 @@ test('Inspector logs in by itself', async () => {
   for (const tool of ['add', 'add_note', 'count', 'echo', 'whoami']) assert.match(output, new RegExp(tool));
 });
 
+test('Inspector sees only what its token may use, and calls nothing else', async () => {
+  const callback = `http://127.0.0.1:${await freePort()}/oauth/callback`;
+  const env = { ...fresh('inspector notes'), MCP_AUTO_OPEN_ENABLED: 'true' };
+  const inspect = (...words) => {
+    const command = [INSPECTOR, ...inspector(resource('notes'), ...words, '--callback-url', callback)];
+    return run(process.execPath, command, { env });
+  };
+  const listed = await inspect('--method', 'tools/list');
+  assert.match(listed, /list_notes/);
+  assert.doesNotMatch(listed, /add_note|delete_note/);
+  // It looks a tool up in the list before it calls it, so it is never told which scope it lacks.
+  const call = ['--method', 'tools/call', '--tool-name', 'add_note', '--tool-arg', 'text=inspected'];
+  await assert.rejects(inspect(...call), /Tool 'add_note' not found on server/);
+});
+
 /** A client of a local mcp-remote in front of an upstream. */
 async function throughMcpRemote(upstream, use) {
   const transport = new StdioClientTransport({
@@ -88,6 +103,16 @@ test('mcp-remote stands between a local client and the gateway', async () => {
   await throughMcpRemote('reference', async (client) => {
     const { content } = await client.callTool({ name: 'echo', arguments: { message: 'through both' } });
     assert.match(content[0].text, /through both/);
+  });
+});
+
+test('mcp-remote steps up for a call', async () => {
+  await throughMcpRemote('notes', async (client) => {
+    const names = async () => (await client.listTools()).tools.map(({ name }) => name).sort();
+    assert.deepEqual(await names(), ['echo', 'list_notes']);
+    const { content } = await client.callTool({ name: 'add_note', arguments: { text: 'through both' } });
+    assert.match(content[0].text, /^Added/);
+    assert.deepEqual(await names(), ['add_note', 'echo', 'list_notes']);
   });
 });
 

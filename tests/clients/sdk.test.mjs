@@ -103,6 +103,30 @@ describe('SDK clients before the SDKs\' own servers', { concurrency: 2 }, () => 
   }
 });
 
+describe('SDK clients that need another scope', { concurrency: 2 }, () => {
+  for (const client of CLIENTS) {
+    test(client[0], async () => {
+      const stepUp = { name: 'add_note', arguments: { text: `by ${client[0]}` } };
+      const { steps, one } = await drive(client, 'notes', { full: false, stepUp });
+      assert.equal(one('tokens').scope, 'notes:read');
+      assert.deepEqual(one('connected').tools, ['echo', 'list_notes']);
+      const { text, scope, openings, tools } = one('stepped up');
+      assert.match(text, /^Added/);
+      assert.equal(scope, 'notes:read notes:write', 'what it had, and what the call needs');
+      // The second generation keeps a list for as long as the server says (2026-07-28, `ttlMs`).
+      assert.deepEqual(tools, client[0].endsWith('v2') ? ['echo', 'list_notes'] : ['add_note', 'echo', 'list_notes']);
+      assert.equal(openings, 2, 'one login, and one more for the scope');
+      const gaveUp = steps.filter((seen) => seen.step === 'gave up');
+      if (client[0] === 'TypeScript SDK v1') {
+        assert.match(gaveUp[0].message, /403 after trying upscoping/);
+        assert.equal(gaveUp[0].openings, 1);
+      } else {
+        assert.equal(gaveUp.length, 0);
+      }
+    });
+  }
+});
+
 test('the gateway logged no secret', () => {
   assert.doesNotMatch(gateway.process.output, /mcp_(access|refresh|secret)_[A-Za-z0-9]{8}|code_verifier|seven-boats/);
 });

@@ -148,7 +148,8 @@ async def main():
     async with connect(provider, sampled) as session:
         listed = await session.list_tools()
         step("connected", tools=sorted(tool.name for tool in listed.tools))
-        await (everything if SETTINGS["full"] else short)(session, provider, memory)
+        part = step_up if SETTINGS.get("stepUp") else everything if SETTINGS["full"] else short
+        await part(session, provider, memory)
 
 
 async def text(session, name, arguments, **options):
@@ -172,6 +173,13 @@ async def short(session, _provider, _memory):
         await progress(session, slow["name"], slow["arguments"])
     if sampling := SETTINGS.get("samplingTool"):
         step("sampled", text=await text(session, sampling["name"], sampling["arguments"]))
+
+
+async def step_up(session, _provider, memory):
+    wanted = SETTINGS["stepUp"]
+    answer = await text(session, wanted["name"], wanted["arguments"])
+    names = sorted(tool.name for tool in (await session.list_tools()).tools)
+    step("stepped up", text=answer, scope=memory.tokens.scope, openings=memory.openings, tools=names)
 
 
 async def everything(session, provider, memory):

@@ -142,6 +142,35 @@ let { client, transport } = await connect();
 const { tools } = await client.listTools();
 step('connected', { server: client.getServerVersion()?.name, tools: tools.map((tool) => tool.name).sort() });
 
+/** Calls a tool, and signs in if the SDK asks for it: again in the same session. */
+async function callSigningIn(request) {
+  try {
+    return text(await sdk.call(client, request));
+  } catch (error) {
+    if (!(error instanceof sdk.UnauthorizedError)) throw error;
+    await sdk.finish(transport, await memory.answer());
+    return text(await sdk.call(client, request));
+  }
+}
+
+if (settings.stepUp) {
+  let answer;
+  try {
+    answer = await callSigningIn(settings.stepUp);
+  } catch (error) {
+    // The first generation refreshes its token instead of asking for the scope; an application can only forget it.
+    step('gave up', { message: error.message, openings: memory.openings });
+    delete memory.held.refresh_token;
+    ({ client, transport } = await connect());
+    answer = await callSigningIn(settings.stepUp);
+  }
+  const names = (await client.listTools()).tools.map((tool) => tool.name).sort();
+  step('stepped up', { text: answer, scope: memory.held.scope, openings: memory.openings, tools: names });
+  await client.close();
+  callback.close();
+  process.exit(0);
+}
+
 if (!full) {
   const called = await sdk.call(client, { name: settings.tool, arguments: settings.arguments });
   step('called', { text: text(called) });
