@@ -7,7 +7,7 @@ use super::mask::Mask;
 use super::opened::{DeniedPaths, Matching, Opened};
 use super::pattern::{Operations, Pattern};
 use super::rule::{Rule, RuleCaller, RuleEffect};
-use crate::oauth::{ScopeSet, ScopeToken};
+use crate::oauth::{GroupSet, ScopeSet, ScopeToken};
 
 /// The requests of MCP that name a tool, a prompt or a resource that they use.
 pub(super) const TOOL_CALL: &str = "tools/call";
@@ -175,20 +175,33 @@ impl Rules {
     /// Returns what the rules know of a caller.
     #[must_use]
     pub fn standing(&self, caller: &RuleCaller<'_>) -> Standing {
-        let held = self.holds(|name| caller.scopes.contains(name.as_str()));
+        self.standing_without(caller, &ScopeSet::default())
+    }
+
+    /// Returns what the rules know of a caller that may not hold these scopes, whatever includes them.
+    #[must_use]
+    pub fn standing_without(&self, caller: &RuleCaller<'_>, barred: &ScopeSet) -> Standing {
+        let barred = barred.iter().fold(Mask::default(), |all, name| all.with(self.bit_of(name)));
+        let held = self.holds(|name| caller.scopes.contains(name.as_str())).without(barred);
         let has_scope = |names: &[ScopeToken]| names.iter().any(|name| self.bit_of(name).has_any_of(held));
         let is_about =
             |rule: &Rule| rule.is_about(caller) && (rule.who.scopes.is_empty() || has_scope(&rule.who.scopes));
         let rules = self.rules.iter().enumerate().filter(|(_, rule)| is_about(rule));
         let rules = rules.fold(Mask::default(), |all, (index, _)| all.with(Mask::bit(index)));
-        Standing { held, rules, barred: Mask::default(), left_out: None }
+        Standing { held, rules, barred, left_out: None }
     }
 
-    /// Returns what the rules know of a caller that may not hold these scopes, whatever includes them.
+    /// Returns the scopes that a caller has, itself or by inclusion.
     #[must_use]
-    pub fn barred(&self, caller: Standing, scopes: &ScopeSet) -> Standing {
-        let barred = scopes.iter().fold(Mask::default(), |all, name| all.with(self.bit_of(name)));
-        Standing { held: caller.held.without(barred), barred: caller.barred.with(barred), ..caller }
+    pub fn held(&self, caller: &Standing) -> ScopeSet {
+        let held = self.scopes.iter().enumerate().filter(|(index, _)| Mask::bit(*index).has_any_of(caller.held));
+        held.map(|(_, scope)| scope.name.clone()).collect()
+    }
+
+    /// Returns all groups that rules name.
+    #[must_use]
+    pub fn named_groups(&self) -> GroupSet {
+        self.rules.iter().flat_map(|rule| rule.who.groups.iter().cloned()).collect()
     }
 
     /// Returns those of `required` that a caller has neither itself nor by inclusion.

@@ -122,7 +122,11 @@ pub(super) mod tests {
     }
 
     fn of_client(client: &str, n: usize) -> Principal {
-        Principal::from(&AccessTokenRecord {
+        Principal::from(&record(client, n))
+    }
+
+    pub(in crate::proxy) fn record(client: &str, n: usize) -> AccessTokenRecord {
+        AccessTokenRecord {
             hash: TokenHash::from_stored([0; 32]),
             tenant: TenantId::default(),
             grant: GrantId([0; 16]),
@@ -137,7 +141,7 @@ pub(super) mod tests {
             reports_use: false,
             issued_at: Timestamp::from_secs(0),
             expires_at: Timestamp::from_secs(1),
-        })
+        }
     }
 
     #[test]

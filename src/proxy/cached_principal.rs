@@ -11,8 +11,8 @@ use super::budget::UserBudget;
 use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
-use crate::oauth::{ClientOrigin, Subject};
-use crate::policy::{Annotations, RuleCaller, Standing};
+use crate::oauth::{GroupName, Subject, ToolGroup};
+use crate::policy::{Annotations, Standing};
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
 
@@ -40,31 +40,13 @@ impl CachedPrincipal {
         // HS-16: the types behind these only allow printable ASCII, so none can fail; if one did, the request would be
         // refused.
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
-        let rules = route.rules.as_deref();
-        // What the account may hold changes with its groups and the configuration, while the token stays as it is.
-        let held = route.holders.narrow(principal.user(), principal.groups(), principal.scopes());
+        let held = route.held(principal);
         let (is_admitted, held) = (held.is_some(), held.unwrap_or_default());
-        let groups = route.holders.groups.of(principal.user(), principal.groups());
-        let caller = RuleCaller {
-            client: principal.client(),
-            client_kind: principal.client().is_url().then_some(ClientOrigin::MetadataDocument),
-            user: principal.user(),
-            groups: &groups,
-            scopes: &held,
-        };
-        let barred = || route.holders.barred(principal.user(), principal.groups());
-        let standing = rules.map(|rules| {
-            let standing = rules.barred(rules.standing(&caller), &barred());
-            rules.leaving_out(standing, &held, principal.exclusions())
-        });
-        let standing = standing.unwrap_or_default();
+        let standing = route.standing(principal, &held);
         Ok(Self {
             budget: table.budgets.of(principal),
             is_admitted,
-            has_scopes: match rules {
-                None => route.required_scopes.is_subset(&held),
-                Some(rules) => rules.missing(&standing, &route.required_scopes).is_empty(),
-            },
+            has_scopes: route.has_required(&standing, &held),
             standing,
             subject: value(principal.subject().as_str())?,
             user: user_of(principal).map(|user| value(&escaped(user))).transpose()?,
@@ -153,12 +135,17 @@ impl CachedPrincipal {
     fn size(&self) -> usize {
         let own = [Some(&self.subject), self.user.as_ref(), Some(&self.client), Some(&self.scopes), Some(&self.tenant)];
         let text: usize = own.into_iter().flatten().map(HeaderValue::len).sum();
+        let groups = self.principal.groups().iter().map(|group| size_of::<GroupName>() + group.as_str().len());
+        let exclusions = self.principal.exclusions();
+        let kinds = exclusions.groups().map(|(scope, _)| size_of::<ToolGroup>() + scope.as_str().len());
+        let tools = exclusions.tools().map(|tool| size_of::<Box<str>>() + tool.len());
         size_of::<Self>()
             + size_of::<Principal>()
             + size_of::<CachedCaller>()
             + 2 * text
             + self.principal.resource().as_str().len()
             + self.log_fields.len()
+            + groups.chain(kinds).chain(tools).sum::<usize>()
     }
 }
 
@@ -255,14 +242,16 @@ impl PrincipalCache {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::{CachedPrincipal, LOOKED_AT, PrincipalCache, escaped};
     use crate::config::{Config, Overrides};
-    use crate::oauth::{AccountId, ClientId, ScopeSet, TenantId};
+    use crate::oauth::{AccessTokenRecord, AccountId, ClientId, Exclusions, GroupName, ScopeSet, TenantId};
     use crate::policy::Standing;
-    use crate::proxy::budget::tests::principal;
+    use crate::proxy::budget::tests::{principal, record};
     use crate::proxy::route::RouteTable;
+    use crate::token_cache::Principal;
     use http::HeaderValue;
     use proptest::prelude::*;
 
@@ -316,8 +305,8 @@ mod tests {
             Overrides { data_dir: Some(folder.path().to_owned()), upstream, up: true, ..Overrides::default() };
         let table = RouteTable::build(&Config::load(None, &overrides).unwrap()).unwrap();
         let value = |text: &str| HeaderValue::from_str(text).unwrap();
-        let caller = |n: usize, scopes: &str| {
-            let principal = Arc::new(principal(n));
+        let of = |principal: Principal, scopes: &str| {
+            let principal = Arc::new(principal);
             Arc::new(CachedPrincipal {
                 route: Arc::clone(&table.routes[0]),
                 budget: table.budgets.of(&principal),
@@ -333,6 +322,15 @@ mod tests {
                 principal,
             })
         };
+        let caller = |n: usize, scopes: &str| of(principal(n), scopes);
+        let group = GroupName::parse(&"g".repeat(64)).unwrap();
+        let excluded = Exclusions::new(BTreeSet::new(), BTreeSet::from(["t".repeat(1000).into()])).unwrap();
+        let large = AccessTokenRecord {
+            groups: std::iter::once(group).collect(),
+            exclusions: excluded,
+            ..record("mcp_client_a", 0)
+        };
+        assert!(of(Principal::from(&large), "").size() >= caller(0, "").size() + 1064, "groups and exclusions count");
         let mut cache = PrincipalCache::default();
         let small = caller(0, "").size();
         let most = 10 * small;

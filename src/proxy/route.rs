@@ -18,8 +18,8 @@ use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
 use crate::catalogue::Catalogue;
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
-use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
-use crate::policy::{Holders, Rules};
+use crate::oauth::{BearerChallenge, ClientOrigin, ResourceIndicator, ScopeSet, TenantId};
+use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing};
 use crate::token_cache::Principal;
 
 /// The route table: built when the configuration is loaded, and replaced as a whole.
@@ -159,15 +159,59 @@ impl RouteTable {
         self.routes.iter().any(|own| own.resource == route.resource && own.tenant == route.tenant)
     }
 
-    /// Returns whether the account of a token may hold one for a route from this or an earlier table.
-    pub(super) fn admits(&self, route: &Route, principal: &Principal) -> bool {
+    /// Returns whether a token that a route from this or an earlier table let pass would still pass, with every scope
+    /// that had force then.
+    pub(super) fn upholds(&self, route: &Arc<Route>, principal: &Principal) -> bool {
         let own = self.routes.iter().find(|own| own.resource == route.resource && own.tenant == route.tenant);
-        let (user, groups, scopes) = (principal.user(), principal.groups(), principal.scopes());
-        own.is_some_and(|own| own.holders.narrow(user, groups, scopes).is_some())
+        own.is_some_and(|own| Arc::ptr_eq(own, route) || own.upholds(route, principal))
     }
 }
 
 impl Route {
+    /// Returns the scopes of a token that its account may hold now: that changes with its groups and the configuration,
+    /// while the token stays as it is. `None` if the account may hold no token for the route.
+    pub(super) fn held(&self, principal: &Principal) -> Option<ScopeSet> {
+        self.holders.narrow(principal.user(), principal.groups(), principal.scopes())
+    }
+
+    /// Returns what the rules know of a caller that has these scopes; nothing without rules.
+    pub(super) fn standing(&self, principal: &Principal, held: &ScopeSet) -> Standing {
+        let Some(rules) = &self.rules else { return Standing::default() };
+        let caller = RuleCaller {
+            client: principal.client(),
+            client_kind: principal.client().is_url().then_some(ClientOrigin::MetadataDocument),
+            user: principal.user(),
+            groups: &self.holders.groups.of(principal.user(), principal.groups()),
+            scopes: held,
+        };
+        let barred = self.holders.barred(principal.user(), principal.groups());
+        rules.leaving_out(rules.standing_without(&caller, &barred), held, principal.exclusions())
+    }
+
+    /// Returns whether a caller has the scopes that every request needs.
+    pub(super) fn has_required(&self, standing: &Standing, held: &ScopeSet) -> bool {
+        match &self.rules {
+            None => self.required_scopes.is_subset(held),
+            Some(rules) => rules.missing(standing, &self.required_scopes).is_empty(),
+        }
+    }
+
+    fn upholds(&self, earlier: &Self, principal: &Principal) -> bool {
+        let Some(held) = self.held(principal) else { return false };
+        let standing = self.standing(principal, &held);
+        let is_refused = self.rules.as_ref().is_some_and(|rules| rules.judge_handshake(&standing) != Ruling::Allowed);
+        !is_refused
+            && self.has_required(&standing, &held)
+            && earlier.in_force(principal).is_subset(&self.in_force(principal))
+    }
+
+    /// Returns the scopes that have force for a token, with those that they include.
+    fn in_force(&self, principal: &Principal) -> ScopeSet {
+        let held = self.held(principal).unwrap_or_default();
+        let included = self.rules.as_ref().map(|rules| rules.held(&self.standing(principal, &held)));
+        included.unwrap_or(held)
+    }
+
     fn build(
         index: usize,
         upstream: &UpstreamConfig,

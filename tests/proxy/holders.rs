@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mcpgate::config::Config;
-use mcpgate::oauth::{AccessTokenRecord, GroupName, GroupSet, LoginName, ScopeSet, ScopeToken};
+use mcpgate::oauth::{AccessTokenRecord, AccountId, GroupName, GroupSet, LoginName, ScopeSet, ScopeToken, TenantId};
 use mcpgate::policy::{AccountList, ConfiguredGroups, Pattern, Rules, ScopeRule};
 
-use super::client::{RawRequest, Reply};
+use super::client::{Client, RawRequest, Reply};
+use super::rules::rules;
 use super::upstream::{Act, EVENTS, chunk, send};
 use super::world::{MCP, World};
 
@@ -139,15 +140,90 @@ async fn who_may_not_hold_a_required_scope_is_not_told_to_ask_for_it() {
     }
 }
 
+/// A rule about the members of a group.
+const INTERNS: &str = r#"
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call"]
+groups = ["interns"]
+"#;
+
+#[tokio::test]
+async fn a_rule_about_a_group_means_the_members_in_the_file_and_those_in_the_store() {
+    let interns = rules(INTERNS);
+    let of_file = |config: &mut Config, names: &[&str]| {
+        let members = names.iter().filter_map(|name| LoginName::parse(name)).collect();
+        let groups = Arc::new(ConfiguredGroups::new(&[(GroupName::parse("interns").unwrap(), members)]));
+        for upstream in &mut config.upstreams {
+            upstream.rules.clone_from(&interns);
+            upstream.holders.groups = Arc::clone(&groups);
+        }
+    };
+    let world = World::with(|config| of_file(config, &["grace"])).await;
+    let call = async |token: &str| {
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add"}}"#;
+        let reply = world.ask(&RawRequest::post(body).bearer(token)).await;
+        assert_eq!(reply.status, 200);
+        reply.json()["error"]["code"] == -32602
+    };
+    let (of_none, of_interns) = (token(&world, "use", &[]), token(&world, "use", &["interns"]));
+    assert_eq!((call(&of_none).await, call(&of_interns).await), (false, true));
+    world.reload(|config| of_file(config, &["ada"]));
+    assert_eq!((call(&of_none).await, call(&of_interns).await), (true, true));
+    world.reload(|config| of_file(config, &[]));
+    assert_eq!((call(&of_none).await, call(&of_interns).await), (false, true));
+}
+
+/// Opens the standing stream, and reads what it begins with.
+async fn stream(world: &World, token: &str) -> Client {
+    world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    let mut client = world.connect().await;
+    client.send(&RawRequest::new("GET", "/mcp").bearer(token).field("Accept", "text/event-stream").bytes()).await;
+    client.head().await;
+    client.chunks_until("a\n\n").await;
+    client
+}
+
+#[tokio::test]
+async fn a_reload_ends_the_open_streams_of_those_who_lose_a_scope_and_no_others() {
+    let admins_of_file = |config: &mut Config, names: &[&str]| {
+        limit(config, &["ada"]);
+        let list = AccountList {
+            users: names.iter().filter_map(|name| LoginName::parse(name)).collect(),
+            ..AccountList::default()
+        };
+        let harm = (ScopeToken::parse("harm").unwrap(), list);
+        config.upstreams.iter_mut().for_each(|upstream| upstream.holders.limited = vec![harm.clone()]);
+    };
+    let world = World::with(|config| admins_of_file(config, &["ada"])).await;
+    let mut losing = stream(&world, &token(&world, "use harm", &[])).await;
+    let mut keeping = stream(&world, &token(&world, "use", &[])).await;
+    world.adopt(|config| admins_of_file(config, &["grace"]));
+    assert_eq!(losing.chunks_until("ended\n\n").await, ": the access token has ended\n\n");
+    world.mcp.wait_for_closed(1).await;
+    // The other one goes on until its scope is gone from a map.
+    world.adopt(|config| {
+        let map = rules("[[upstream.scope]]\nname = \"see\"\ntitle = \"T\"\nallow = [\"*\"]\n");
+        config.upstreams.iter_mut().for_each(|upstream| upstream.rules.clone_from(&map));
+    });
+    assert_eq!(keeping.chunks_until("ended\n\n").await, ": the access token has ended\n\n");
+    world.mcp.wait_for_closed(2).await;
+}
+
+#[tokio::test]
+async fn a_change_of_groups_in_the_store_ends_the_open_streams_of_the_account() {
+    let world = World::with(|config| limit(config, &[])).await;
+    let mut client = stream(&world, &token(&world, "use", &["staff"])).await;
+    // Memory forgets the account's tokens at `Change::AccountGroupsChanged`; the next request reads them again.
+    world.cache.forget_subject(&TenantId::default(), &AccountId::parse("ada-lovelace-0001").unwrap());
+    assert_eq!(client.chunks_until("ended\n\n").await, ": the access token has ended\n\n");
+}
+
 #[tokio::test]
 async fn a_reload_ends_the_open_streams_of_those_who_are_no_longer_admitted() {
     let world = World::with(|config| limit(config, &["ada"])).await;
     let token = token(&world, "use", &[]);
-    world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
-    let mut client = world.connect().await;
-    client.send(&RawRequest::new("GET", "/mcp").bearer(&token).field("Accept", "text/event-stream").bytes()).await;
-    client.head().await;
-    client.chunks_until("a\n\n").await;
+    let mut client = stream(&world, &token).await;
     world.adopt(|config| limit(config, &["grace"]));
     assert_eq!(client.chunks_until("ended\n\n").await, ": the access token has ended\n\n");
     world.mcp.wait_for_closed(1).await;

@@ -11,7 +11,7 @@ use super::client::{RawRequest, Reply};
 use super::world::{API, MCP, World};
 
 /// The compiled scopes and rules of an upstream with these keys and tables.
-fn rules(tables: &str) -> Option<Arc<Rules>> {
+pub(crate) fn rules(tables: &str) -> Option<Arc<Rules>> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");
     let head = "public_url = \"https://mcp.example.com\"\nlisten = { tls = \"development\" }\n\

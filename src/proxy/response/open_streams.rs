@@ -22,7 +22,8 @@ use crate::token_cache::{Principal, TokenCache};
 pub(in crate::proxy) enum StreamSignal {
     /// Send a keep-alive comment.
     KeepAlive,
-    /// The token was revoked, its account may no longer hold it, or it has expired and the grace period is over.
+    /// The token was revoked, its account may no longer hold it or one of its scopes, or it has expired and the grace
+    /// period is over.
     TokenEnded,
     /// Cached tokens can no longer be trusted (the change log is too old), and the grace period is over.
     Unprovable,
@@ -261,11 +262,11 @@ impl OpenStreams {
             // TV-14: the token is useless without its upstream.
             let is_removed =
                 (is_new || stream.unseen) && table.as_ref().is_some_and(|table| !table.serves(&stream.route));
-            let is_barred = (is_new || stream.unseen)
-                && table.as_ref().is_some_and(|table| !table.admits(&stream.route, &stream.principal));
+            let is_narrowed = (is_new || stream.unseen)
+                && table.as_ref().is_some_and(|table| !table.upholds(&stream.route, &stream.principal));
             let signal = if is_removed {
                 Some(StreamSignal::Removed)
-            } else if is_barred {
+            } else if is_narrowed {
                 Some(StreamSignal::TokenEnded)
             } else if unprovable_for > stream.limits.grace {
                 // TV-23: a token that cannot be checked stays valid only for a while.
