@@ -52,13 +52,14 @@ impl Config {
         dangers.chain(ports).chain(self.upstreams.iter().filter_map(open_credential)).collect()
     }
 
-    /// Returns warnings about groups that upstreams and their scopes name and the file does not have, one sentence
-    /// each, for a store that has no groups either.
+    /// Returns warnings about groups that upstreams, their scopes and their rules name and the file does not have, one
+    /// sentence each, for a store that has no groups either.
     #[must_use]
     pub fn warnings_of_groups(&self) -> Vec<String> {
         let known: BTreeSet<_> = self.groups.iter().flat_map(|(_, groups)| groups.iter()).collect();
         let warn = |upstream: &UpstreamConfig| -> Vec<String> {
-            let groups = upstream.holders.named_groups();
+            let of_rules = upstream.rules.as_ref().map(|rules| rules.named_groups()).unwrap_or_default();
+            let groups = upstream.holders.named_groups().union(&of_rules);
             let unknown = groups.iter().filter(|group| !known.contains(group));
             unknown.map(|group| format!("the upstream {}: the group {group} has no members", upstream.name)).collect()
         };

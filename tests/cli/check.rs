@@ -45,10 +45,12 @@ fn check_warns_of_a_group_without_members_as_long_as_there_is_no_store() {
     let config = |folder: &str| {
         format!(
             "data_dir = {folder:?}\n[[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n\
-             allow_groups = [\"staff\", \"interns\"]\n[[group]]\nname = \"staff\"\nmembers = [\"ada\"]\n"
+             allow_groups = [\"staff\", \"interns\"]\n\
+             [[upstream.rule]]\neffect = \"deny\"\ngroups = [\"staff\", \"guests\"]\n[[group]]\nname = \"staff\"\nmembers = [\"ada\"]\n"
         )
     };
-    let warning = "warning: the upstream a: the group interns has no members\n";
+    let warning = "warning: the upstream a: the group guests has no members\n\
+                   warning: the upstream a: the group interns has no members\n";
     for (folder, warns) in [("nothing", true), (data.folder.path().to_str().unwrap(), false)] {
         std::fs::write(&file, config(folder)).unwrap();
         let output = run(&["check", "--up", "--config", file.to_str().unwrap()]);
