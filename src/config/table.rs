@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(suggestion(TABLES, "", "listn"), "did you mean listen?");
         assert_eq!(suggestion(TABLES, "listen", "public_url"), "did you mean public_url?");
         assert_eq!(suggestion(TABLES, "upstream", "defualt_scopes"), "did you mean upstream.default_scopes?");
-        assert_eq!(suggestion(TABLES, "upstream", "scopes"), "did you mean upstream.scope?");
+        assert_eq!(suggestion(TABLES, "upstream", "rules"), "did you mean upstream.rule?");
         assert_eq!(suggestion(TABLES, "", "frobnicate"), "remove it; docs/configuration.md lists all keys");
     }
 }
