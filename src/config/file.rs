@@ -255,13 +255,14 @@ table! {
         documentation: String = none;
         /// Scopes for a client that requests none; metadata and challenges recommend them too.
         default_scopes: Vec<String> = [];
-        /// Scopes that every request to it requires.
+        /// Scopes that every request to it requires. Who may not hold one of them has no access.
         required_scopes: Vec<String> = [];
-        /// Ready-made scopes, beside those of the tables `[[upstream.scope]]`, which then need `allow` too. `mcp`:
-        /// `mcp:tools:read` lists tools, `mcp:tools:execute` calls them, `mcp:resources:read` lists and reads resources
-        /// and prompts, `mcp:server:read` is for the change notifications of 2026-07-28, `mcp:server:manage` sets the
-        /// level of log messages. `execute`: one scope for everything, with the upstream's name: `files:execute`. They
-        /// are also what a client gets that requests none, unless there is a `default_scopes`.
+        /// Ready-made scopes, beside those of the tables `[[upstream.scope]]`, which then need `allow` too unless they
+        /// name one of these. `mcp`: `mcp:tools:read` lists tools, `mcp:tools:execute` calls them, `mcp:resources:read`
+        /// lists and reads resources and prompts, `mcp:server:read` is for the change notifications of 2026-07-28,
+        /// `mcp:server:manage` sets the level of log messages. `execute`: one scope for everything, with the upstream's
+        /// name: `files:execute`. They are also what a client gets that requests none, unless there is a
+        /// `default_scopes`.
         scopes: ScopePreset = none;
         /// The login names of those who may hold a token for it, beside the members of `allow_groups`. If either key is
         /// written, nobody else may: they are told so when they sign in, and their tokens are refused. A service
@@ -291,12 +292,13 @@ table! {
 }
 
 table! {
-    /// A scope of the upstream above, which its users are asked to approve.
+    /// A scope of the upstream above, which its users are asked to approve. A table that names a ready-made scope
+    /// (`scopes` of the upstream) adds to it: operations, who may hold it, whether it can do harm, other words.
     Scope at "upstream.scope" repeated {
         /// The scope as in RFC 6749 3.3, for example `files:read`.
         name: String = required;
-        /// A short title for the consent page.
-        title: String = required;
+        /// A short title for the consent page. Only a ready-made scope has one of its own.
+        title: String = none;
         /// What it allows, in a sentence that users understand.
         description: String = "";
         /// Whether it can do harm, such as deleting or paying: the consent page marks it and does not tick its box in

@@ -27,8 +27,8 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
     let ready_made = catalogue.iter().map(|scope| scope.name.clone()).collect();
     let has_map = upstream.scopes.is_some()
         || written.iter().any(|scope| scope.allow.line.is_some() || !scope.includes.value.is_empty());
-    for scope in written {
-        let (Some(name), Some(title)) = (&scope.name, &scope.title) else { continue };
+    for (index, scope) in written.iter().enumerate() {
+        let Some(name) = &scope.name else { continue };
         let Ok(token) = ScopeToken::parse(&name.value) else {
             check.report.wrong(name, "this cannot be a scope (RFC 6749 3.3)", "write printable ASCII without spaces");
             continue;
@@ -37,18 +37,28 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
             let fault = "this scope has a predefined meaning, or contains a comma, which clients use as a separator";
             check.report.wrong(name, fault, "choose another name");
         }
-        if catalogue.iter().any(|other| other.name == token) {
+        let names_same = |other: &Scope| other.name.as_ref().is_some_and(|other| other.value == name.value);
+        if written.iter().take(index).any(names_same) {
             check.report.wrong(name, "this scope is listed twice", "keep one");
         }
-        map.push(ScopeRule {
+        let own = ScopeRule {
             name: token.clone(),
             sensitive: scope.sensitive.value,
             allow: patterns(check, upstream.kind.value.into(), &scope.allow),
             includes: scope.includes.value.iter().filter_map(|name| ScopeToken::parse(name).ok()).collect(),
-        });
-        let description = scope.description.value.clone();
-        let (title, sensitive) = (title.value.clone(), scope.sensitive.value);
-        catalogue.push(ScopeConfig { name: token, title, description, sensitive });
+        };
+        let place = catalogue.iter().position(|other| other.name == token);
+        if let Some((shown, rule)) = place.and_then(|at| catalogue.get_mut(at).zip(map.get_mut(at))) {
+            add_to(shown, rule, (scope, own));
+            continue;
+        }
+        let Some(title) = &scope.title else {
+            check.report.wrong(name, "this scope has no title", "write one, for the consent page");
+            continue;
+        };
+        map.push(own);
+        let (title, description) = (title.value.clone(), scope.description.value.clone());
+        catalogue.push(ScopeConfig { name: token, title, description, sensitive: scope.sensitive.value });
     }
     let narrowing = rules::all(check, upstream, &whole.rules, &catalogue);
     let is_compiled = has_map || !narrowing.is_empty();
@@ -66,6 +76,20 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
         force(check, upstream, written, (&map, rules));
     }
     UpstreamScopes { catalogue, ready_made, rules: rules.map(Arc::new) }
+}
+
+/// Adds to a ready-made scope what a table says of it.
+fn add_to(shown: &mut ScopeConfig, rule: &mut ScopeRule, (written, own): (&Scope, ScopeRule)) {
+    if let Some(title) = &written.title {
+        shown.title.clone_from(&title.value);
+    }
+    if written.description.line.is_some() {
+        shown.description.clone_from(&written.description.value);
+    }
+    shown.sensitive = own.sensitive;
+    rule.sensitive = own.sensitive;
+    rule.allow.extend(own.allow);
+    rule.includes.extend(own.includes);
 }
 
 /// Returns the ready-made scopes.
