@@ -45,14 +45,14 @@ impl RpcCall {
         Self { method: LoggedWord::of(body, method), tool: LoggedWord::of(body, tool) }
     }
 
-    /// Returns the method, if there was one.
-    pub(super) fn method(&self) -> Option<&str> {
-        self.method.text()
+    /// Returns the method, if there was one, in UTF-8.
+    pub(super) fn method(&self) -> Option<&[u8]> {
+        self.method.bytes()
     }
 
-    /// Returns the tool that is called.
-    pub(super) fn tool(&self) -> Option<&str> {
-        self.tool.text()
+    /// Returns the tool that is called, in UTF-8.
+    pub(super) fn tool(&self) -> Option<&[u8]> {
+        self.tool.bytes()
     }
 }
 
@@ -74,12 +74,12 @@ impl LoggedWord {
     }
 
     /// Returns the word, if there was one.
-    fn text(&self) -> Option<&str> {
-        let text = match self {
-            Self::Known(word) => word,
-            Self::Kept(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+    fn bytes(&self) -> Option<&[u8]> {
+        let bytes = match self {
+            Self::Known(word) => word.as_bytes(),
+            Self::Kept(bytes) => bytes,
         };
-        Some(text).filter(|text| !text.is_empty())
+        Some(bytes).filter(|bytes| !bytes.is_empty())
     }
 }
 
@@ -145,7 +145,8 @@ mod tests {
         let body = Bytes::from(body.to_owned());
         let messages = Envelope::read(&body, true).unwrap();
         let asked = RpcCall::of(&body, &messages);
-        (asked.method().map(str::to_owned), asked.tool().map(str::to_owned))
+        let text = |word: Option<&[u8]>| word.map(|word| String::from_utf8(word.to_vec()).unwrap());
+        (text(asked.method()), text(asked.tool()))
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use super::event::Outcome;
-use super::line_writer::{LineWriter, is_plain, micros, write_time};
+use super::line_writer::{LineWriter, is_plain, micros};
 use super::logging::{self, ACCESS};
 
 /// A request to an upstream whose answer has ended.
@@ -35,10 +35,10 @@ pub struct AccessLine<'a> {
     pub client: Option<&'a str>,
     /// What [`AccessLine::caller_fields`] made of these three; empty where nobody has asked it.
     pub caller_fields: &'a str,
-    /// The method of JSON-RPC.
-    pub rpc_method: Option<&'a str>,
-    /// The tool that was called.
-    pub tool: Option<&'a str>,
+    /// The method of JSON-RPC, in UTF-8.
+    pub rpc_method: Option<&'a [u8]>,
+    /// The tool that was called, in UTF-8.
+    pub tool: Option<&'a [u8]>,
     /// The code of a JSON-RPC error in the answer.
     pub rpc_error: Option<i64>,
     /// Of the answer's body, passed on.
@@ -51,7 +51,12 @@ pub struct AccessLine<'a> {
     pub request_id: &'a [u8],
 }
 
-// Macros, so that the length of each name is known where it is copied.
+/// More bytes than a line has besides its texts: names, punctuation, numbers, and an address.
+const FRAME: usize = 640;
+/// The same, for the fields of a caller.
+const CALLER_FRAME: usize = 64;
+
+// Macros, so that the length of each name is known where it is copied, and a line without room left is given up.
 
 /// Begins a field; what stands before its value in text, and in JSON if that is something else.
 macro_rules! name {
@@ -59,10 +64,10 @@ macro_rules! name {
         name!($line, $name, $quote, $quote)
     };
     ($line:ident, $name:literal, $in_text:literal, $in_json:literal) => {
-        if $line.json {
-            $line.out.extend_from_slice(concat!(",\"", $name, "\":", $in_json).as_bytes());
+        if JSON {
+            $line.put(concat!(",\"", $name, "\":", $in_json).as_bytes())?;
         } else {
-            $line.out.extend_from_slice(concat!(" ", $name, "=", $in_text).as_bytes());
+            $line.put(concat!(" ", $name, "=", $in_text).as_bytes())?;
         }
     };
 }
@@ -71,9 +76,9 @@ macro_rules! name {
 macro_rules! word {
     ($line:ident, $name:literal, $value:expr) => {
         name!($line, $name, "", "\"");
-        $line.ours($value);
-        if $line.json {
-            $line.out.push(b'"');
+        $line.ours($value.as_bytes())?;
+        if JSON {
+            $line.put(b"\"")?;
         }
     };
 }
@@ -82,8 +87,8 @@ macro_rules! word {
 macro_rules! ours {
     ($line:ident, $name:literal, $value:expr) => {
         name!($line, $name, "\"");
-        $line.ours($value);
-        $line.out.push(b'"');
+        $line.ours($value.as_ref())?;
+        $line.put(b"\"")?;
     };
 }
 
@@ -91,7 +96,7 @@ macro_rules! ours {
 macro_rules! text {
     ($line:ident, $name:literal, $value:expr) => {
         if let Some(value) = $value {
-            if !is_plain(value.as_bytes()) {
+            if !is_plain(value.as_ref()) {
                 return None;
             }
             ours!($line, $name, value);
@@ -102,7 +107,7 @@ macro_rules! text {
 macro_rules! number {
     ($line:ident, $name:literal, $value:expr) => {
         name!($line, $name, "");
-        $line.decimal($value);
+        $line.decimal($value)?;
     };
 }
 
@@ -112,7 +117,11 @@ impl AccessLine<'_> {
         let Some(direct) = logging::direct() else { return self.trace() };
         #[expect(clippy::disallowed_methods, reason = "the time of a line is the system's, as for all other lines")]
         let now = SystemTime::now();
-        if direct.sink.append(|out| self.write(out, direct.json, now)).is_none() {
+        let write = |out: &mut Vec<u8>| match direct.json {
+            true => self.write::<true>(out, now),
+            false => self.write::<false>(out, now),
+        };
+        if direct.sink.append(write).is_none() {
             self.trace();
         }
     }
@@ -127,7 +136,10 @@ impl AccessLine<'_> {
     /// Renders the fields that are the same in all lines of one caller. Empty where tracing has to write them.
     #[must_use]
     pub fn caller_fields(subject: &str, user: Option<&str>, client: &str) -> Box<str> {
-        let fields = logging::direct().and_then(|direct| render(direct.json, subject, user, client));
+        let fields = logging::direct().and_then(|direct| match direct.json {
+            true => render::<true>(subject, user, client),
+            false => render::<false>(subject, user, client),
+        });
         fields.unwrap_or_default().into()
     }
 
@@ -146,28 +158,30 @@ impl AccessLine<'_> {
             subject = self.subject,
             user = self.user,
             client = self.client,
-            rpc_method = self.rpc_method,
-            tool = self.tool,
+            rpc_method = self.rpc_method.map(utf_8),
+            tool = self.tool.map(utf_8),
             rpc_error = self.rpc_error,
             bytes = self.bytes,
             duration_ms = (Duration::from_micros(micros(self.duration)).as_secs_f64() * 1e6).round() / 1e3,
             address = %self.address,
-            request_id = std::str::from_utf8(self.request_id).unwrap_or_default(),
+            request_id = utf_8(self.request_id),
         );
     }
 
     /// Writes the line that tracing would write; `None` where something in it needs an escape, and tracing has to.
-    fn write(&self, out: &mut Vec<u8>, json: bool, now: SystemTime) -> Option<()> {
-        if json {
-            out.extend_from_slice(b"{\"timestamp\":\"");
+    fn write<const JSON: bool>(&self, out: &mut Vec<u8>, now: SystemTime) -> Option<()> {
+        let begin = out.len();
+        out.resize(begin + FRAME + self.size_of_texts(), 0);
+        let line = &mut LineWriter::<JSON>::new(out.get_mut(begin..)?);
+        if JSON {
+            line.put(b"{\"timestamp\":\"")?;
         }
-        write_time(out, now)?;
-        if json {
-            out.extend_from_slice(b"\",\"level\":\"INFO\"");
+        line.time(now)?;
+        if JSON {
+            line.put(b"\",\"level\":\"INFO\"")?;
         } else {
-            out.extend_from_slice(b"  INFO mcpgate::access:");
+            line.put(b"  INFO mcpgate::access:")?;
         }
-        let line = &mut LineWriter { out, json };
         word!(line, "upstream", self.upstream);
         word!(line, "method", self.method);
         number!(line, "status", self.status.into());
@@ -181,37 +195,52 @@ impl AccessLine<'_> {
             text!(line, "user", self.user);
             text!(line, "client", self.client);
         } else {
-            line.out.extend_from_slice(self.caller_fields.as_bytes());
+            line.put(self.caller_fields.as_bytes())?;
         }
         text!(line, "rpc_method", self.rpc_method);
         text!(line, "tool", self.tool);
         if let Some(code) = self.rpc_error {
             name!(line, "rpc_error", "");
-            line.signed(code);
+            line.signed(code)?;
         }
         number!(line, "bytes", self.bytes);
         name!(line, "duration_ms", "");
-        line.duration(self.duration);
+        line.duration(self.duration)?;
         name!(line, "address", "", "\"");
-        line.address(self.address);
-        name!(line, "request_id", "\"");
-        line.out.extend_from_slice(self.request_id);
-        line.out.push(b'"');
-        if json {
-            line.out.extend_from_slice(b",\"target\":\"mcpgate::access\"}");
+        line.address(self.address)?;
+        ours!(line, "request_id", self.request_id);
+        if JSON {
+            line.put(b",\"target\":\"mcpgate::access\"}")?;
         }
+        let left = line.left();
+        out.truncate(out.len() - left);
         Some(())
+    }
+
+    /// Returns how many bytes the texts of the line have.
+    fn size_of_texts(&self) -> usize {
+        let always = self.upstream.len() + self.method.len() + self.caller_fields.len() + self.request_id.len();
+        let texts = [self.reason, self.detail, self.value, self.key, self.subject, self.user, self.client];
+        let texts = texts.into_iter().flatten().map(str::len).sum::<usize>();
+        always + texts + [self.rpc_method, self.tool].into_iter().flatten().map(<[u8]>::len).sum::<usize>()
     }
 }
 
 /// Renders the fields of a caller, if they need no escape.
-fn render(json: bool, subject: &str, user: Option<&str>, client: &str) -> Option<String> {
-    let mut out = Vec::new();
-    let line = &mut LineWriter { out: &mut out, json };
+fn render<const JSON: bool>(subject: &str, user: Option<&str>, client: &str) -> Option<String> {
+    let mut out = vec![0; CALLER_FRAME + subject.len() + user.map_or(0, str::len) + client.len()];
+    let line = &mut LineWriter::<JSON>::new(&mut out);
     text!(line, "subject", Some(subject));
     text!(line, "user", user);
     text!(line, "client", Some(client));
+    let left = line.left();
+    out.truncate(out.len() - left);
     String::from_utf8(out).ok()
+}
+
+/// Returns bytes that are UTF-8 as text.
+fn utf_8(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -272,8 +301,8 @@ mod tests {
             user: at(5),
             client: at(6),
             caller_fields: "",
-            rpc_method: at(7),
-            tool: at(8),
+            rpc_method: at(7).map(str::as_bytes),
+            tool: at(8).map(str::as_bytes),
             rpc_error: *rpc_error,
             bytes: *bytes,
             duration: *duration,
@@ -305,11 +334,13 @@ mod tests {
                 let stamp = traced.split(if json { '"' } else { ' ' }).nth(if json { 3 } else { 0 }).unwrap();
                 let at = OffsetDateTime::parse(stamp, &Rfc3339).unwrap();
                 let whole = line(parts);
-                let fields = whole.subject.zip(whole.client).and_then(|(subject, client)| render(json, subject, whole.user, client));
+                let render = if json { render::<true> } else { render::<false> };
+                let fields = whole.subject.zip(whole.client).and_then(|(subject, client)| render(subject, whole.user, client));
                 for caller_fields in [Some(String::new()), fields].into_iter().flatten() {
                     let mut short = Vec::new();
                     let line = AccessLine { caller_fields: &caller_fields, ..line(parts) };
-                    let written = line.write(&mut short, json, at.into());
+                    let (out, now) = (&mut short, at.into());
+                    let written = if json { line.write::<true>(out, now) } else { line.write::<false>(out, now) };
                     prop_assert_eq!(written.is_some(), needs_no_escape(parts));
                     if written.is_some() {
                         prop_assert_eq!(String::from_utf8(short).unwrap(), traced);

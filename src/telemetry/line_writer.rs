@@ -7,75 +7,105 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 
-/// Writes values into a line, as the subscriber of the log does.
-pub(super) struct LineWriter<'a> {
-    pub(super) out: &'a mut Vec<u8>,
-    pub(super) json: bool,
+/// Writes values into the room for a line as the subscriber of the log does, in JSON or as text. Each method returns
+/// `None` where there is no room left.
+pub(super) struct LineWriter<'a, const JSON: bool> {
+    room: &'a mut [u8],
 }
 
-impl LineWriter<'_> {
-    /// A text that is plain.
-    pub(super) fn ours(&mut self, value: &str) {
-        debug_assert!(is_plain(value.as_bytes()), "{value:?}");
-        self.out.extend_from_slice(value.as_bytes());
+impl<'a, const JSON: bool> LineWriter<'a, JSON> {
+    pub(super) fn new(room: &'a mut [u8]) -> Self {
+        Self { room }
     }
 
-    pub(super) fn signed(&mut self, number: i64) {
-        if number < 0 {
-            self.out.push(b'-');
-        }
-        self.decimal(number.unsigned_abs());
+    /// Returns how many bytes were not written to.
+    pub(super) fn left(&self) -> usize {
+        self.room.len()
     }
 
     #[inline]
-    pub(super) fn decimal(&mut self, number: u64) {
-        if number >= 10 {
-            self.digits(number);
-        } else {
-            self.out.push(digit(number));
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let (place, room) = std::mem::take(&mut self.room).split_at_mut_checked(bytes.len())?;
+        place.copy_from_slice(bytes);
+        self.room = room;
+        Some(())
+    }
+
+    /// A text that is plain.
+    #[inline]
+    pub(super) fn ours(&mut self, value: &[u8]) -> Option<()> {
+        debug_assert!(is_plain(value), "{}", String::from_utf8_lossy(value));
+        self.put(value)
+    }
+
+    pub(super) fn signed(&mut self, number: i64) -> Option<()> {
+        if number < 0 {
+            self.put(b"-")?;
+        }
+        self.decimal(number.unsigned_abs())
+    }
+
+    #[inline]
+    pub(super) fn decimal(&mut self, number: u64) -> Option<()> {
+        match number {
+            0..10 => self.put(&[digit(number)]),
+            10..100 => self.put(&pair(number)),
+            100..1000 => self.put(&three(number)),
+            _ => self.long(number),
         }
     }
 
-    fn digits(&mut self, number: u64) {
-        if number >= 1000 {
-            // At most six calls deep.
-            self.decimal(number / 1000);
-        }
-        if number >= 100 {
-            self.out.extend_from_slice(&three(number));
-        } else {
-            self.out.extend_from_slice(&pair(number));
-        }
+    /// A number beyond 999.
+    fn long(&mut self, number: u64) -> Option<()> {
+        // At most six calls deep.
+        self.decimal(number / 1000)?;
+        self.put(&three(number))
     }
 
     /// In milliseconds, to the microsecond, as floating-point numbers are written.
-    pub(super) fn duration(&mut self, duration: Duration) {
+    #[inline]
+    pub(super) fn duration(&mut self, duration: Duration) -> Option<()> {
         let micros = micros(duration);
-        self.decimal(micros / 1000);
-        self.out.push(b'.');
+        self.decimal(micros / 1000)?;
         match three(micros) {
-            [tenths, b'0', b'0'] => self.out.push(tenths),
-            [tenths, hundredths, b'0'] => self.out.extend_from_slice(&[tenths, hundredths]),
-            all => self.out.extend_from_slice(&all),
+            [tenths, b'0', b'0'] => self.put(&[b'.', tenths]),
+            [tenths, hundredths, b'0'] => self.put(&[b'.', tenths, hundredths]),
+            [tenths, hundredths, thousandths] => self.put(&[b'.', tenths, hundredths, thousandths]),
         }
     }
 
-    pub(super) fn address(&mut self, address: IpAddr) {
+    #[inline]
+    pub(super) fn address(&mut self, address: IpAddr) -> Option<()> {
         match address {
             IpAddr::V4(address) => {
                 let [first, rest @ ..] = address.octets();
-                self.decimal(first.into());
+                self.decimal(first.into())?;
                 for octet in rest {
-                    self.out.push(b'.');
-                    self.decimal(octet.into());
+                    self.put(b".")?;
+                    self.decimal(octet.into())?;
                 }
             }
-            // Memory takes everything.
-            IpAddr::V6(address) => drop(write!(self.out, "{address}")),
+            IpAddr::V6(address) => write!(self.room, "{address}").ok()?,
         }
-        if self.json {
-            self.out.push(b'"');
-        }
+        if JSON { self.put(b"\"") } else { Some(()) }
+    }
+
+    /// A time; `None` also where it takes a year of other than four digits.
+    #[inline]
+    pub(super) fn time(&mut self, now: SystemTime) -> Option<()> {
+        let since = now.duration_since(UNIX_EPOCH).ok()?;
+        let second = match LAST.get().filter(|last| last.number == since.as_secs()) {
+            Some(last) => last,
+            None => {
+                let next = Second::of(since.as_secs())?;
+                LAST.set(Some(next));
+                next
+            }
+        };
+        self.put(&second.text)?;
+        let micros = u64::from(since.subsec_micros());
+        let ([a, b, c], [d, e, f]) = (three(micros / 1000), three(micros));
+        self.put(&[a, b, c, d, e, f, b'Z'])
     }
 }
 
@@ -151,24 +181,6 @@ thread_local! {
     static LAST: Cell<Option<Second>> = const { Cell::new(None) };
 }
 
-/// Writes a time as the subscriber does; `None` where that takes a year of other than four digits.
-pub(super) fn write_time(out: &mut Vec<u8>, now: SystemTime) -> Option<()> {
-    let since = now.duration_since(UNIX_EPOCH).ok()?;
-    let second = match LAST.get().filter(|last| last.number == since.as_secs()) {
-        Some(last) => last,
-        None => {
-            let next = Second::of(since.as_secs())?;
-            LAST.set(Some(next));
-            next
-        }
-    };
-    out.extend_from_slice(&second.text);
-    let micros = u64::from(since.subsec_micros());
-    let ([a, b, c], [d, e, f]) = (three(micros / 1000), three(micros));
-    out.extend_from_slice(&[a, b, c, d, e, f, b'Z']);
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -184,9 +196,9 @@ mod tests {
             let wished = OffsetDateTime::from(at).format(&form).unwrap();
             // The second time from memory.
             for _ in 0..2 {
-                let mut out = Vec::new();
-                write_time(&mut out, at).unwrap();
-                prop_assert_eq!(String::from_utf8(out).unwrap(), &wished[..]);
+                let mut room = [0; 27];
+                LineWriter::<false>::new(&mut room).time(at).unwrap();
+                prop_assert_eq!(&room[..], wished.as_bytes());
             }
         }
     }
@@ -195,8 +207,19 @@ mod tests {
     fn a_time_of_another_form_is_left_to_tracing() {
         let far = UNIX_EPOCH + Duration::from_secs(253_402_300_800);
         for at in [UNIX_EPOCH - Duration::from_nanos(1), far] {
-            assert_eq!(write_time(&mut Vec::new(), at), None, "{at:?}");
+            assert_eq!(LineWriter::<false>::new(&mut [0; 40]).time(at), None, "{at:?}");
         }
-        assert!(write_time(&mut Vec::new(), SystemTime::UNIX_EPOCH).is_some());
+        assert!(LineWriter::<false>::new(&mut [0; 40]).time(SystemTime::UNIX_EPOCH).is_some());
+    }
+
+    #[test]
+    fn what_has_no_room_is_not_written() {
+        let mut room = [0; 4];
+        let line = &mut LineWriter::<true>::new(&mut room);
+        assert_eq!(line.decimal(12345), None);
+        assert_eq!(LineWriter::<true>::new(&mut room).address([127, 0, 0, 1].into()), None);
+        assert_eq!(LineWriter::<true>::new(&mut room).address([1; 16].into()), None);
+        let line = &mut LineWriter::<true>::new(&mut room);
+        assert_eq!((line.put(b"abc"), line.left()), (Some(()), 1));
     }
 }
