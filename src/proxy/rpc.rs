@@ -100,14 +100,39 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
         }
         serde_json::from_slice::<ErrorAnswer>(message).ok()?.error.map(|fault| fault.code)
     };
+    let looked_at = if is_events { answer } else { answer.get(..LOOKED_AT).unwrap_or(answer) };
+    if !may_name_error(looked_at) {
+        return None;
+    }
     if !is_events {
         return code_of(answer);
     }
     lines(answer).filter_map(|line| line.strip_prefix(b"data:")).find_map(code_of)
 }
 
-/// Returns the lines of a text, with their ends. By `BufRead`, which finds them many bytes at a time: every byte of a
-/// stream comes through here.
+/// Returns whether `"er` occurs in a text. Compares eight places at once, because every byte of a stream comes through
+/// here; the last eight may be compared twice.
+fn may_name_error(text: &[u8]) -> bool {
+    let end = text.len().saturating_sub(2);
+    let [quotes, es, rs] = [0, 1, 2].map(|begin| text.get(begin..begin + end).unwrap_or_default());
+    let (Some(quote), Some(e), Some(r)) = (quotes.last_chunk(), es.last_chunk(), rs.last_chunk()) else {
+        return text.windows(3).any(|three| three == b"\"er");
+    };
+    let eights = quotes.as_chunks().0.iter().zip(es.as_chunks().0).zip(rs.as_chunks().0);
+    eights.fold(name_of_error_begins(quote, e, r), |found, ((quote, e), r)| found | name_of_error_begins(quote, e, r))
+        != 0
+}
+
+/// Returns not 0 where one of eight bytes is a quote, the byte at the same place in `e` an `e`, and that in `r` an `r`:
+/// then a byte of `differences` is 0, and only a subtraction from that sets a highest bit that was not set before.
+fn name_of_error_begins(quote: &[u8; 8], e: &[u8; 8], r: &[u8; 8]) -> u64 {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let difference = |eight: &[u8; 8], byte: u8| u64::from_ne_bytes(*eight) ^ (EACH * u64::from(byte));
+    let differences = difference(quote, b'"') | difference(e, b'e') | difference(r, b'r');
+    differences.wrapping_sub(EACH) & !differences & (EACH * 0x80)
+}
+
+/// Returns the lines of a text, with their ends. By `BufRead`, which finds them many bytes at a time.
 fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let text = rest;
@@ -190,5 +215,20 @@ mod tests {
         ] {
             assert_eq!(error_code(answer.as_bytes(), is_events), code, "{answer}");
         }
+    }
+
+    #[test]
+    fn the_name_of_an_error_is_found_wherever_it_is() {
+        for length in 0..40 {
+            let rest = "e\"r \"ep\"\u{e5}r\"de".chars().cycle();
+            let text: String = rest.take(length).collect();
+            assert!(!may_name_error(text.as_bytes()), "{text}");
+            for (at, _) in text.char_indices() {
+                let mut text = text.clone();
+                text.insert_str(at, "\"er");
+                assert!(may_name_error(text.as_bytes()), "{text}");
+            }
+        }
+        assert!(may_name_error(b"\"er") && !may_name_error(b"\"e"));
     }
 }
