@@ -164,6 +164,12 @@ impl Relay {
             return Poll::Ready(Some(frame));
         }
         let before = self.read.len();
+        // The poll that follows new data comes too soon: the upstream's task has not run since.
+        if before > 0 && self.idle_looks == 0 {
+            self.idle_looks = 1;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match self.poll_upstream(cx) {
             Poll::Ready(()) => {}
             Poll::Pending if self.read.len() == 0 => {
