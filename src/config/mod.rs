@@ -17,6 +17,7 @@ mod file_trust;
 mod file_words;
 mod groups;
 mod listener;
+mod listener_file;
 mod load;
 mod login;
 mod overrides;

@@ -34,8 +34,8 @@ pub fn reference() -> String {
 
 const INTRODUCTION: &str = "# Configuration
 
-Generated from the declarations in `src/config/file.rs`, `rule_file.rs` and `policy_file.rs`; a test compares the two
-(`MCPGATE_BLESS=1 cargo test --test configuration` rewrites this file).
+Generated from the declarations in `src/config/file.rs` and its neighbours whose names end with `_file.rs`; a test compares
+the two (`MCPGATE_BLESS=1 cargo test --test configuration` rewrites this file).
 
 `mcpgate serve --config gateway.toml` needs `public_url`, a certificate and at least one upstream; everything else has
 a default. `mcpgate up` needs no file; a file given with `--config` is added to its defaults. Options of the command
