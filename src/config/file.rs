@@ -207,10 +207,16 @@ table! {
         /// Ready-made scopes, beside those of the tables `[[upstream.scope]]`, which then need `allow` too unless they
         /// name one of these. `mcp`: `mcp:tools:read` lists tools, `mcp:tools:execute` calls them, `mcp:resources:read`
         /// lists and reads resources and prompts, `mcp:server:read` is for the change notifications of 2026-07-28,
-        /// `mcp:server:manage` sets the level of log messages. `execute`: one scope for everything, with the upstream's
-        /// name: `files:execute`. They are also what a client gets that requests none, unless there is a
+        /// `mcp:server:manage` sets the level of log messages. `read_only`: one scope of that name for lists, reads and
+        /// tools that say that they only read; for kind `http`, GET and HEAD. `execute`: one scope for everything, with
+        /// the upstream's name: `files:execute`. They are also what a client gets that requests none, unless there is a
         /// `default_scopes`.
         scopes: ScopePreset = none;
+        /// What `mcp:server:manage` of `scopes = "mcp"` opens besides the level of log messages, written as in `allow`.
+        manage: Vec<String> = [];
+        /// The scope with which requests pass whose method MCP does not define, such as those of an extension, and no
+        /// scope opens. Without it they are refused as soon as scopes say what they open.
+        unknown_methods: String = none;
         /// The login names of those who may hold a token for it, beside the members of `allow_groups`. If either key is
         /// written, nobody else may: they are told so when they sign in, and their tokens are refused. A service
         /// account counts by its name.

@@ -42,6 +42,8 @@ words! {
     ScopePreset {
         /// Five scopes for the operations of MCP.
         Mcp = "mcp",
+        /// One scope for what only reads.
+        ReadOnly = "read_only",
         /// One scope for everything.
         Execute = "execute",
     }

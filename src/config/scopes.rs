@@ -9,7 +9,9 @@ use super::rules;
 use super::scope_lists::{pattern, patterns, subset};
 use super::settings::{ScopeConfig, UpstreamKind};
 use crate::oauth::{ScopeSet, ScopeToken};
-use crate::policy::{EVERYTHING, MCP_SCOPES, MOST, PresetScope, Rules, ScopeRule};
+use crate::policy::{
+    EVERYTHING, MANAGE, MCP_SCOPES, MOST, PresetScope, READ_ONLY, READ_ONLY_HTTP, Rules, ScopeRule,
+};
 
 /// The scopes of an upstream.
 pub(super) struct UpstreamScopes {
@@ -24,6 +26,7 @@ pub(super) struct UpstreamScopes {
 pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes {
     let (upstream, written) = (&whole.upstream, &whole.scopes);
     let (mut catalogue, mut map) = preset(check, upstream);
+    manage(check, upstream, &mut map);
     let ready_made = catalogue.iter().map(|scope| scope.name.clone()).collect();
     let has_map = upstream.scopes.is_some()
         || written.iter().any(|scope| scope.allow.line.is_some() || !scope.includes.value.is_empty());
@@ -70,7 +73,8 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
             "remove some",
         );
     }
-    let rules = is_compiled.then(|| Rules::narrowed(&map, has_map, &narrowing));
+    let unknown = unknown_methods(check, upstream, &map, has_map);
+    let rules = is_compiled.then(|| Rules::narrowed(&map, has_map, &narrowing).with_unknown_methods(unknown.as_ref()));
     if let Some(rules) = rules.as_ref().filter(|_| has_map) {
         inclusions(check, written, &map);
         force(check, upstream, written, (&map, rules));
@@ -98,11 +102,15 @@ fn preset(check: &Check<'_>, upstream: &Upstream) -> (Vec<ScopeConfig>, Vec<Scop
     let kind = upstream.kind.value.into();
     match preset.value {
         ScopePreset::Mcp if kind == UpstreamKind::Http => {
-            let remedy = "write scopes = \"execute\", or an [[upstream.scope]] with allow = [\"GET\"]";
+            let remedy = "write scopes = \"read_only\" or \"execute\"";
             check.report.wrong(preset, "these scopes are for upstreams of kind \"mcp\"", remedy);
             (Vec::new(), Vec::new())
         }
         ScopePreset::Mcp => MCP_SCOPES.iter().filter_map(|own| ready_made(kind, own)).unzip(),
+        ScopePreset::ReadOnly => {
+            let own = if kind == UpstreamKind::Http { READ_ONLY_HTTP } else { READ_ONLY };
+            ready_made(kind, &own).into_iter().unzip()
+        }
         ScopePreset::Execute => {
             let name = upstream.name.as_ref().map(|name| format!("{}:execute", name.value)).unwrap_or_default();
             let own = PresetScope {
@@ -114,6 +122,33 @@ fn preset(check: &Check<'_>, upstream: &Upstream) -> (Vec<ScopeConfig>, Vec<Scop
             ready_made(kind, &own).into_iter().unzip()
         }
     }
+}
+
+/// Adds what `manage` lists to the scope for it.
+fn manage(check: &Check<'_>, upstream: &Upstream, map: &mut [ScopeRule]) {
+    if upstream.manage.value.is_empty() {
+        return;
+    }
+    let own = patterns(check, upstream.kind.value.into(), &upstream.manage);
+    match map.iter_mut().find(|scope| scope.name.as_str() == MANAGE) {
+        Some(scope) => scope.allow.extend(own),
+        None => check.report.wrong(&upstream.manage, "only scopes = \"mcp\" has a scope for this", "remove the key"),
+    }
+}
+
+/// Returns the scope that opens methods which MCP does not define.
+fn unknown_methods(check: &Check<'_>, upstream: &Upstream, map: &[ScopeRule], has_map: bool) -> Option<ScopeToken> {
+    let setting = upstream.unknown_methods.as_ref()?;
+    let found = map.iter().find(|scope| scope.name.as_str() == setting.value).map(|scope| scope.name.clone());
+    if UpstreamKind::from(upstream.kind.value) == UpstreamKind::Http {
+        check.report.wrong(setting, "an upstream of kind \"http\" has no methods of MCP", "remove the key");
+    } else if !has_map {
+        let fault = "no scope of this upstream says what it allows, so each allows unknown methods already";
+        check.report.wrong(setting, fault, "remove the key, or write allow");
+    } else if found.is_none() {
+        check.report.wrong(setting, "this is not among the upstream's scopes", "add an [[upstream.scope]]");
+    }
+    found
 }
 
 /// Returns the scopes of the demo server, by what its tools do. Deleting is sensitive.

@@ -27,7 +27,7 @@ pub use decision::{Denial, Item, JudgedMessage, Ruling};
 pub use holders::{AccountList, ConfiguredGroups, Holders};
 pub use mask::MOST;
 pub use pattern::Pattern;
-pub use preset::{EVERYTHING, MCP_SCOPES, PresetScope};
+pub use preset::{EVERYTHING, MANAGE, MCP_SCOPES, PresetScope, READ_ONLY, READ_ONLY_HTTP};
 pub use rule::{Rule, RuleCaller, RuleEffect, Who};
 pub use rules::{Rules, ScopeRule, Standing};
 

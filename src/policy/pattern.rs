@@ -6,6 +6,26 @@ use super::glob::{NameGlob, PathGlob};
 /// Requests that need no particular scope (MCP, lifecycle and discovery): without them no client gets as far as being
 /// told which scope it lacks.
 const HANDSHAKE: [&str; 3] = ["initialize", "ping", "server/discover"];
+/// All other requests that a client may send, in any revision of MCP and its extension for tasks.
+const REQUESTS: [&str; 17] = [
+    "completion/complete",
+    "logging/setLevel",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "subscriptions/listen",
+    "tasks/cancel",
+    "tasks/get",
+    "tasks/list",
+    "tasks/result",
+    "tasks/update",
+    "tools/call",
+    "tools/list",
+];
 /// The beginning of every notification of MCP.
 const NOTIFICATIONS: &str = "notifications/";
 
@@ -118,6 +138,11 @@ impl Pattern {
 /// Returns whether messages with this method need no scope in particular.
 pub(super) fn needs_no_scope(method: &str) -> bool {
     HANDSHAKE.contains(&method) || method.starts_with(NOTIFICATIONS)
+}
+
+/// Returns whether MCP defines requests of clients with this method.
+pub(super) fn is_known(method: &str) -> bool {
+    HANDSHAKE.contains(&method) || REQUESTS.contains(&method)
 }
 
 /// Returns whether a notification has a method of notifications, so that it belongs to its session and does nothing of

@@ -1,4 +1,4 @@
-//! The maps that have a name: `scopes = "mcp"` and `scopes = "execute"`.
+//! The maps that have a name: `scopes = "mcp"`, `"read_only"` and `"execute"`.
 
 /// A scope of a preset.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,32 @@ pub struct PresetScope<'a> {
 
 /// The pattern that opens every operation, at an upstream of any kind.
 pub const EVERYTHING: &str = "*";
+
+/// The scope of `scopes = "read_only"` at an upstream of kind `mcp`: lists, reads, and calls of tools that say that
+/// they only read.
+pub const READ_ONLY: PresetScope<'static> = PresetScope {
+    name: "read_only",
+    title: "Read only",
+    description: "Read what it has, and use only those of its tools that change nothing.",
+    allow: &[
+        "tools/list",
+        "tools/call@readOnly",
+        "resources/*",
+        "prompts/*",
+        "completion/complete",
+        "subscriptions/listen",
+        "tasks/get",
+        "tasks/list",
+        "tasks/result",
+    ],
+};
+
+/// The scope of `scopes = "read_only"` at an upstream of kind `http`; GET includes HEAD.
+pub const READ_ONLY_HTTP: PresetScope<'static> =
+    PresetScope { description: "Read what it has, without changing anything.", allow: &["GET"], ..READ_ONLY };
+
+/// The scope of `scopes = "mcp"` that also opens what `manage` lists.
+pub const MANAGE: &str = "mcp:server:manage";
 
 /// The scopes of `scopes = "mcp"`. Each request method that a client of any revision sends (tests below) is in one row,
 /// or is part of the handshake, which needs no particular scope.
@@ -44,7 +70,7 @@ pub const MCP_SCOPES: [PresetScope<'static>; 5] = [
         allow: &["subscriptions/listen"],
     },
     PresetScope {
-        name: "mcp:server:manage",
+        name: MANAGE,
         title: "Set how much it reports",
         description: "Set the level of the log messages that it sends.",
         allow: &["logging/setLevel"],
@@ -53,7 +79,7 @@ pub const MCP_SCOPES: [PresetScope<'static>; 5] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{EVERYTHING, MCP_SCOPES};
+    use super::{EVERYTHING, MCP_SCOPES, READ_ONLY};
     use crate::mcp::Envelope;
     use crate::oauth::{ClientId, GroupSet, ScopeSet, ScopeToken};
     use crate::policy::{Annotations, JudgedMessage, Pattern, RuleCaller, Rules, Ruling, ScopeRule};
@@ -128,6 +154,37 @@ mod tests {
                 Some((name, _)) => assert_eq!(opening, [*name], "{method}"),
                 None => assert!(HANDSHAKE.contains(&method) && opening.len() == table.len(), "{method}: {opening:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn every_request_of_every_revision_is_in_one_row_of_the_read_only_preset() {
+        const OPENED: &str = "tools/list tools/call resources/list resources/templates/list resources/read \
+             resources/subscribe resources/unsubscribe prompts/list prompts/get completion/complete \
+             subscriptions/listen tasks/get tasks/list tasks/result";
+        const NOT_OPENED: &str = "logging/setLevel tasks/update tasks/cancel";
+        let rules = rules(&[(READ_ONLY.name, READ_ONLY.allow), ("other", &["x/y"])]);
+        let (reading, unknown) = (Annotations::of(Some(true), None, None), Annotations::UNKNOWN);
+        for method in REQUESTS.iter().flat_map(|(_, methods)| methods.split_whitespace()) {
+            let is_in = |row: &str| row.split_whitespace().any(|own| own == method);
+            let rows = [is_in(OPENED), is_in(NOT_OPENED), HANDSHAKE.contains(&method)];
+            assert_eq!(rows.iter().filter(|is_in| **is_in).count(), 1, "{method}");
+            assert_eq!(opens(&rules, READ_ONLY.name, method, reading), !rows[1], "{method}");
+            assert_eq!(opens(&rules, READ_ONLY.name, method, unknown), !rows[1] && method != "tools/call", "{method}");
+            assert_eq!(opens(&rules, "other", method, reading), rows[2], "{method}");
+        }
+    }
+
+    #[test]
+    fn no_request_of_any_revision_is_an_unknown_method() {
+        let rules = rules(&[("ext", &["x/y"]), ("other", &["x/y"])]);
+        let rules = rules.with_unknown_methods(ScopeToken::parse("ext").as_ref().ok());
+        for method in REQUESTS.iter().flat_map(|(_, methods)| methods.split_whitespace()) {
+            assert_eq!(opens(&rules, "ext", method, Annotations::UNKNOWN), HANDSHAKE.contains(&method), "{method}");
+        }
+        for (method, by_other) in [("x/z", false), ("tools/unknown", false), ("x/y", true)] {
+            assert!(opens(&rules, "ext", method, Annotations::UNKNOWN), "{method}");
+            assert_eq!(opens(&rules, "other", method, Annotations::UNKNOWN), by_other, "{method}");
         }
     }
 

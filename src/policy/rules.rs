@@ -5,7 +5,7 @@ use super::excluded_tools::ExcludedTools;
 use super::glob::{NameGlob, PathGlob};
 use super::mask::Mask;
 use super::opened::{DeniedPaths, Matching, Opened};
-use super::pattern::{Operations, Pattern};
+use super::pattern::{Operations, Pattern, is_known};
 use super::rule::{Rule, RuleCaller, RuleEffect};
 use crate::oauth::{GroupSet, ScopeSet, ScopeToken};
 
@@ -38,6 +38,8 @@ pub struct Rules {
     pub(super) allow: Mask,
     /// Rules with conditions on arguments.
     pub(super) over_arguments: Mask,
+    /// The scope that opens methods which MCP does not define.
+    unknown_methods: Mask,
     /// Rules about any operation.
     any: Mask,
     /// Rules about tools with certain annotations, and for each annotation those that accept it.
@@ -101,6 +103,7 @@ impl Rules {
             deny: Mask::default(),
             allow: Mask::default(),
             over_arguments: Mask::default(),
+            unknown_methods: Mask::default(),
             any: Mask::default(),
             over_annotations: Mask::default(),
             annotated_rules: [Mask::default(); 3],
@@ -131,6 +134,13 @@ impl Rules {
             compiled.add(rule, Mask::bit(index));
         }
         compiled
+    }
+
+    /// Lets requests whose method neither MCP defines nor a scope opens pass with a scope.
+    #[must_use]
+    pub fn with_unknown_methods(self, scope: Option<&ScopeToken>) -> Self {
+        let unknown_methods = scope.map(|name| self.bit_of(name)).unwrap_or_default();
+        Self { unknown_methods, ..self }
     }
 
     fn add(&mut self, rule: &Rule, bit: Mask) {
@@ -216,7 +226,7 @@ impl Rules {
         let held = self.holds(|other| other == name);
         let names = [self.methods.any(), self.tools.any(), self.prompts.any(), self.resources.any()];
         let all = names.into_iter().chain(self.annotated).chain(self.http.iter().map(|entry| entry.by));
-        all.fold(Matching::default(), Matching::with).scopes.has_any_of(held)
+        all.fold(Matching::default(), Matching::with).scopes.with(self.unknown_methods).has_any_of(held)
     }
 
     fn bit_of(&self, name: &ScopeToken) -> Mask {
@@ -270,7 +280,8 @@ impl Rules {
             _ => Mask::default(),
         };
         let rules = found.rules.with(self.any).without(self.over_annotations).with(denied);
-        Matching { scopes: found.scopes, rules }
+        let is_unknown = found.scopes.is_empty() && !self.unknown_methods.is_empty() && !is_known(method);
+        Matching { scopes: if is_unknown { self.unknown_methods } else { found.scopes }, rules }
     }
 
     /// Adds what names a tool by its annotations, and leaves out the rules that ask for others.

@@ -33,6 +33,11 @@ fn a_map_in_which_something_has_no_force_is_refused() {
             format!("kind = \"http\"\n{list}"),
             "11: upstream[0].scope[0].allow[0]: this is not an HTTP method, or a method and a path",
         ),
+        ("scopes = \"execute\"\nmanage = [\"x/y\"]\n".to_owned(), "8: upstream[0].manage: only scopes = \"mcp\""),
+        ("scopes = \"mcp\"\nmanage = [\"x y\"]\n".to_owned(), "8: upstream[0].manage[0]: this is not the name"),
+        ("scopes = \"mcp\"\nunknown_methods = \"x\"\n".to_owned(), "8: upstream[0].unknown_methods: this is not among"),
+        ("unknown_methods = \"x\"\n".to_owned(), "7: upstream[0].unknown_methods: no scope of this upstream says"),
+        ("kind = \"http\"\nunknown_methods = \"x\"\n".to_owned(), "8: upstream[0].unknown_methods: an upstream of kind"),
         ("kind = \"http\"\nscopes = \"mcp\"\n".to_owned(), "8: upstream[0].scopes: these scopes are for upstreams"),
         (format!("scopes = \"mcp\"\n{}", scope("none", "")), "9: upstream[0].scope[0].name: this scope allows nothing"),
     ] {
@@ -71,6 +76,8 @@ fn presets_bring_their_scopes_and_their_map() {
     assert_eq!(names(chosen), pair(mcp, "mcp:tools:read"));
     assert_eq!(names("scopes = \"execute\"\n"), pair("a:execute", "a:execute"));
     assert_eq!(names("kind = \"http\"\nscopes = \"execute\"\n"), pair("a:execute", "a:execute"));
+    assert_eq!(names("scopes = \"read_only\"\n"), pair("read_only", "read_only"));
+    assert_eq!(names("kind = \"http\"\nscopes = \"read_only\"\n"), pair("read_only", "read_only"));
     let more = scope("more", "allow = [\"x/y\"]\nincludes = [\"a:execute\"]");
     assert_eq!(names(&format!("scopes = \"execute\"\n{more}")), pair("a:execute more", "a:execute"));
 }

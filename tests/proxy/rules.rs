@@ -195,6 +195,33 @@ users = ["bob"]
 }
 
 #[tokio::test]
+async fn sc_09_unknown_methods_pass_with_the_scope_for_them() {
+    let tables = "scopes = \"mcp\"\nmanage = [\"x/own\"]\nunknown_methods = \"mcp:server:manage\"\n";
+    let world = ruled(UpstreamKind::Mcp, tables).await;
+    let (manage, read) = (token(&world, MCP, "mcp:server:manage"), token(&world, MCP, "mcp:tools:read"));
+    for method in ["x/own", "x/unknown"] {
+        let body = request(method, &json!({}));
+        let reply = world.ask(&RawRequest::post(&body).bearer(&read)).await;
+        assert_eq!(reply.status, 403, "{method}: {reply:?}");
+        let challenge = reply.field("www-authenticate").unwrap();
+        assert!(challenge.contains("scope=\"mcp:server:manage mcp:tools:read\""), "{method}: {challenge}");
+        assert_eq!(world.ask(&RawRequest::post(&body).bearer(&manage)).await.status, 200, "{method}");
+    }
+    let reply = world.ask(&RawRequest::post(request("tools/list", &json!({}))).bearer(&manage)).await;
+    assert_eq!(reply.status, 403, "a method of MCP needs its own scope");
+}
+
+#[tokio::test]
+async fn sc_09_the_read_only_preset_opens_get_and_head() {
+    let world = ruled(UpstreamKind::Http, "kind = \"http\"\nscopes = \"read_only\"\n").await;
+    let token = token(&world, API, "read_only");
+    for (method, status) in [("GET", 200), ("HEAD", 200), ("POST", 403), ("PUT", 403), ("DELETE", 403), ("PATCH", 403)] {
+        let reply = world.ask(&RawRequest::new(method, "/api/x").bearer(&token)).await;
+        assert_eq!(reply.status, status, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn sc_11_sc_13_rules_are_about_callers() {
     let tables = r#"
 [[upstream.rule]]
