@@ -222,14 +222,15 @@ fn suggestion(tables: &[TableDeclaration], path: &str, unknown: &str) -> String 
         })
     });
     // The same key in another table is in the wrong place; otherwise the most similar key of this table is suggested.
+    // Of two that are as near, one of this table is.
     let nearest = known.chain(keys).filter_map(|(candidate, name)| {
         let table = candidate.rsplit_once('.').map_or("", |(table, _)| table);
         let distance = if name == unknown { 1 } else { strsim::levenshtein(&full, &candidate) };
         let limit = if table == path { 3.min(unknown.len() / 2) } else { 1 };
-        (distance <= limit).then_some((distance, candidate))
+        (distance <= limit).then_some((distance, table != path, candidate))
     });
     match nearest.min() {
-        Some((_, candidate)) => format!("did you mean {candidate}?"),
+        Some((_, _, candidate)) => format!("did you mean {candidate}?"),
         None => "remove it; docs/configuration.md lists all keys".to_owned(),
     }
 }
