@@ -16,6 +16,7 @@ mod file;
 mod file_trust;
 mod file_words;
 mod groups;
+mod idle_rules;
 mod listener;
 mod listener_file;
 mod load;

@@ -1,23 +1,20 @@
 //! The rules for `[[upstream.rule]]`: that each can be read, and can have force.
 
 use super::check::Check;
-use super::file::Upstream;
+use super::file::WrittenUpstream;
+use super::idle_rules;
 use super::rule_file::{Argument, ClientKind, EffectWord, Rule as Written, WrittenRule};
 use super::scope_lists::{patterns, subset};
 use super::settings::{ScopeConfig, UpstreamKind};
-use crate::oauth::{ClientId, ClientOrigin, GroupName};
+use crate::oauth::{ClientId, ClientOrigin, GroupName, LoginName};
 use crate::policy::{Condition, MOST, Pattern, Pointer, Rule, RuleEffect, Test, TextPattern, Who};
 
 /// The most conditions of a rule: each is looked for in the arguments of a call.
 const MOST_CONDITIONS: usize = 16;
 
 /// Checks the rules of an upstream.
-pub(super) fn all(
-    check: &Check<'_>,
-    upstream: &Upstream,
-    written: &[WrittenRule],
-    catalogue: &[ScopeConfig],
-) -> Vec<Rule> {
+pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream, catalogue: &[ScopeConfig]) -> Vec<Rule> {
+    let (upstream, written) = (&whole.upstream, &whole.rules);
     let kind = UpstreamKind::from(upstream.kind.value);
     if !written.is_empty() && kind == UpstreamKind::Mcp && !upstream.check_envelope.value {
         let fault = "without reading messages, the gateway cannot tell what the rules of this upstream match";
@@ -26,7 +23,12 @@ pub(super) fn all(
     if let Some(place) = written.get(MOST).and_then(WrittenRule::place) {
         check.report.wrong(place, "an upstream has at most 128 rules", "remove some");
     }
-    written.iter().filter_map(|rule| one(check, kind, rule, catalogue)).collect()
+    let read = |written: &WrittenRule| {
+        let rule = one(check, kind, written, catalogue)?;
+        idle_rules::about_nobody(check, whole, &written.rule, &rule);
+        Some(rule)
+    };
+    written.iter().filter_map(read).collect()
 }
 
 fn one(check: &Check<'_>, kind: UpstreamKind, written: &WrittenRule, catalogue: &[ScopeConfig]) -> Option<Rule> {
@@ -77,9 +79,14 @@ fn who(check: &Check<'_>, rule: &Written, catalogue: &[ScopeConfig]) -> Who {
         }
         id
     };
-    for (index, _) in rule.users.value.iter().enumerate().filter(|(_, name)| name.trim().is_empty()) {
-        check.report.wrong_entry(&rule.users, index, "this is no name", "write a login name, or remove it");
-    }
+    let user = |(index, text): (usize, &String)| {
+        let name = LoginName::parse(text);
+        if name.is_none() {
+            let fault = "this cannot be a login name";
+            check.report.wrong_entry(&rule.users, index, fault, "write what mcpgate user list shows");
+        }
+        name.map(|name| name.as_str().to_owned())
+    };
     let group = |(index, text): (usize, &String)| {
         let name = GroupName::parse(text);
         if name.is_none() {
@@ -96,7 +103,7 @@ fn who(check: &Check<'_>, rule: &Written, catalogue: &[ScopeConfig]) -> Who {
     Who {
         clients: rule.clients.value.iter().enumerate().filter_map(client).collect(),
         client_kinds: rule.client_kinds.value.iter().map(kind).collect(),
-        users: rule.users.value.clone(),
+        users: rule.users.value.iter().enumerate().filter_map(user).collect(),
         groups: rule.groups.value.iter().enumerate().filter_map(group).collect(),
         scopes: subset(check, &rule.scopes, catalogue).iter().cloned().collect(),
     }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use super::check::Check;
 use super::file::{Scope, Upstream, WrittenUpstream};
 use super::file_words::ScopePreset;
+use super::idle_rules;
 use super::rules;
 use super::scope_lists::{pattern, patterns, subset};
 use super::settings::{ScopeConfig, UpstreamKind};
 use crate::oauth::{ScopeSet, ScopeToken};
-use crate::policy::{
-    EVERYTHING, MANAGE, MCP_SCOPES, MOST, PresetScope, READ_ONLY, READ_ONLY_HTTP, Rules, ScopeRule,
-};
+use crate::policy::{EVERYTHING, MANAGE, MCP_SCOPES, MOST, PresetScope, READ_ONLY, READ_ONLY_HTTP, Rules, ScopeRule};
 
 /// The scopes of an upstream.
 pub(super) struct UpstreamScopes {
@@ -63,7 +62,7 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
         let (title, description) = (title.value.clone(), scope.description.value.clone());
         catalogue.push(ScopeConfig { name: token, title, description, sensitive: scope.sensitive.value });
     }
-    let narrowing = rules::all(check, upstream, &whole.rules, &catalogue);
+    let narrowing = rules::all(check, whole, &catalogue);
     let is_compiled = has_map || !narrowing.is_empty();
     if let Some(name) = written.last().and_then(|scope| scope.name.as_ref()).filter(|_| is_compiled && map.len() > MOST)
     {
@@ -76,6 +75,7 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
     let unknown = unknown_methods(check, upstream, &map, has_map);
     let rules = is_compiled.then(|| Rules::narrowed(&map, has_map, &narrowing).with_unknown_methods(unknown.as_ref()));
     if let Some(rules) = rules.as_ref().filter(|_| has_map) {
+        idle_rules::unopened(check, whole, &map, unknown.is_some());
         inclusions(check, written, &map);
         force(check, upstream, written, (&map, rules));
     }

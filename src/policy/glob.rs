@@ -24,6 +24,22 @@ impl NameGlob {
         if let [only] = &*self.pieces { Some(only) } else { None }
     }
 
+    /// Returns whether some text matches both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        match (self.literal(), other.literal()) {
+            (Some(text), _) => other.matches(text),
+            (_, Some(text)) => self.matches(text),
+            // What is between the first and the last wildcard of each fits between the ends of both.
+            (None, None) => {
+                let ([first, .., last], [their_first, .., their_last]) = (&*self.pieces, &*other.pieces) else {
+                    return false;
+                };
+                (first.starts_with(&**their_first) || their_first.starts_with(&**first))
+                    && (last.ends_with(&**their_last) || their_last.ends_with(&**last))
+            }
+        }
+    }
+
     /// Returns whether it matches all of `text`.
     pub(super) fn matches(&self, text: &str) -> bool {
         let Some((first, rest)) = self.pieces.split_first() else { return text.is_empty() };

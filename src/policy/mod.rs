@@ -16,6 +16,7 @@ mod holders;
 mod left_out;
 mod mask;
 mod opened;
+mod overlap;
 mod pattern;
 mod preset;
 mod rule;

@@ -15,7 +15,7 @@ fn a_rule_that_cannot_match_is_refused() {
         (rule("operations = [\"x\", \"tools list\"]"), "9: upstream[0].rule[0].operations[1]: this is not the name"),
         (rule("operations = [\"ping\"]"), "9: upstream[0].rule[0].operations[0]: the handshake"),
         (rule("scopes = [\"lost\"]"), "9: upstream[0].rule[0].scopes[0]: this is not among"),
-        (rule("users = [\"\"]"), "9: upstream[0].rule[0].users[0]: this is no name"),
+        (rule("users = [\"\"]"), "9: upstream[0].rule[0].users[0]: this cannot be a login name"),
         (rule("clients = [\"a b\"]"), "9: upstream[0].rule[0].clients[0]: this cannot be a client id"),
         (rule("client_kinds = [\"dcr\"]"), "9: upstream[0].rule[0].client_kinds[0]: this string cannot be read"),
         (rule("annotations = [\"harmless\"]"), "9: upstream[0].rule[0].annotations[0]: this string cannot be read"),
@@ -59,6 +59,37 @@ fn a_rule_that_cannot_match_is_refused() {
     ] {
         let problem = only_problem(&text);
         assert!(problem.contains(&format!("gateway.toml:{expected}")), "{text}: {problem}");
+    }
+    let scope = |keys: &str| format!("[[upstream.scope]]\nname = \"s\"\ntitle = \"S\"\n{keys}\n");
+    let [read, graces] = ["allow = [\"tools/list\", \"tools/call:read_*\"]", "users = [\"grace\"]"].map(scope);
+    for (text, expected) in [
+        (
+            format!("{read}{}", rule("operations = [\"tools/call:write\", \"prompts/*\"]")),
+            "13: upstream[0].rule[0].operations: no scope of this upstream opens any of these operations",
+        ),
+        (
+            rule("clients = [\"a\"]\nclient_kinds = [\"metadata_document\"]"),
+            "9: upstream[0].rule[0].clients: none of these clients is of one of the client_kinds",
+        ),
+        (
+            format!("allow_users = [\"grace\"]\n{}", rule("users = [\"ada\"]")),
+            "10: upstream[0].rule[0].users: none of these users may hold a token",
+        ),
+        (
+            format!("{graces}{}", rule("users = [\"ada\"]\nscopes = [\"s\"]")),
+            "14: upstream[0].rule[0].scopes: none of its users may hold one of these scopes",
+        ),
+    ] {
+        let problem = only_problem(&text);
+        assert!(problem.contains(&format!("gateway.toml:{expected}")), "{text}: {problem}");
+    }
+    for text in [
+        format!("{read}{}", rule("operations = [\"tools/call:write\", \"tools/call:*_all\"]")),
+        format!("allow_users = [\"grace\"]\nallow_groups = [\"staff\"]\n{}", rule("users = [\"ada\"]")),
+        format!("{graces}{}", rule("users = [\"Grace\"]\nscopes = [\"s\"]")),
+        rule("clients = [\"a\"]\nclient_kinds = [\"registered\", \"metadata_document\"]"),
+    ] {
+        assert!(load(&format!("{GOOD}{text}"), &Overrides::default()).upstreams[0].rules.is_some(), "{text}");
     }
     let many = rule("").repeat(129);
     assert!(only_problem(&many).contains("an upstream has at most 128 rules"));

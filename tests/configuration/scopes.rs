@@ -37,7 +37,10 @@ fn a_map_in_which_something_has_no_force_is_refused() {
         ("scopes = \"mcp\"\nmanage = [\"x y\"]\n".to_owned(), "8: upstream[0].manage[0]: this is not the name"),
         ("scopes = \"mcp\"\nunknown_methods = \"x\"\n".to_owned(), "8: upstream[0].unknown_methods: this is not among"),
         ("unknown_methods = \"x\"\n".to_owned(), "7: upstream[0].unknown_methods: no scope of this upstream says"),
-        ("kind = \"http\"\nunknown_methods = \"x\"\n".to_owned(), "8: upstream[0].unknown_methods: an upstream of kind"),
+        (
+            "kind = \"http\"\nunknown_methods = \"x\"\n".to_owned(),
+            "8: upstream[0].unknown_methods: an upstream of kind",
+        ),
         ("kind = \"http\"\nscopes = \"mcp\"\n".to_owned(), "8: upstream[0].scopes: these scopes are for upstreams"),
         (format!("scopes = \"mcp\"\n{}", scope("none", "")), "9: upstream[0].scope[0].name: this scope allows nothing"),
     ] {
