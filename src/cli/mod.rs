@@ -2,8 +2,8 @@
 //!
 //! Commands about data open the store themselves, whether or not a server is running; the server learns of their
 //! actions from the change log, and of what ends access at once through a socket. A command contains no rules: it reads
-//! its options, calls `config`, `server` or `issuer::Administration`, and prints. Each command has its own file;
-//! `output.rs` prints, `failure.rs` has the exit codes.
+//! its options, calls `config`, `policy`, `server` or `issuer::Administration`, and prints. Each command has its own
+//! file; `output.rs` prints, `failure.rs` has the exit codes.
 
 mod address;
 mod audit;
@@ -18,6 +18,7 @@ mod failure;
 mod group;
 mod output;
 mod password;
+mod policy;
 mod remember;
 mod runtime;
 mod serve;
@@ -66,6 +67,9 @@ enum Command {
     /// Put accounts into groups, which rules and upstreams name
     #[command(subcommand)]
     Group(group::Command),
+    /// Ask what scopes and rules say of a request
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Issue tokens for scripts and probes
     #[command(subcommand)]
     Token(token::Command),
@@ -115,6 +119,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Certs(command) => certs::run(command),
         Command::User(command) => user::run(command),
         Command::Group(command) => group::run(command),
+        Command::Policy(command) => policy::run(command),
         Command::Token(command) => token::run(command),
         Command::Client(command) => client::run(command),
         Command::Session(command) => session::run(command),

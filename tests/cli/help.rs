@@ -9,7 +9,7 @@ use crate::{Data, REDIRECT, golden, golden_file, run, text};
 
 #[test]
 fn help_is_as_agreed() {
-    let commands: [&[&str]; 37] = [
+    let commands: [&[&str]; 39] = [
         &[],
         &["up"],
         &["serve"],
@@ -31,6 +31,8 @@ fn help_is_as_agreed() {
         &["group", "add"],
         &["group", "remove"],
         &["group", "list"],
+        &["policy"],
+        &["policy", "test"],
         &["token"],
         &["token", "issue"],
         &["client"],

@@ -28,6 +28,7 @@ mod check;
 mod clients;
 mod data_folder;
 mod help;
+mod policy;
 mod up;
 
 pub(crate) use password::PASSWORD;

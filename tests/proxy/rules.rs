@@ -215,7 +215,8 @@ async fn sc_09_unknown_methods_pass_with_the_scope_for_them() {
 async fn sc_09_the_read_only_preset_opens_get_and_head() {
     let world = ruled(UpstreamKind::Http, "kind = \"http\"\nscopes = \"read_only\"\n").await;
     let token = token(&world, API, "read_only");
-    for (method, status) in [("GET", 200), ("HEAD", 200), ("POST", 403), ("PUT", 403), ("DELETE", 403), ("PATCH", 403)] {
+    for (method, status) in [("GET", 200), ("HEAD", 200), ("POST", 403), ("PUT", 403), ("DELETE", 403), ("PATCH", 403)]
+    {
         let reply = world.ask(&RawRequest::new(method, "/api/x").bearer(&token)).await;
         assert_eq!(reply.status, status, "{method}");
     }

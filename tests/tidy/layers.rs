@@ -89,7 +89,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["server", "issuer", "store", "files", "data_dir", "config", "clock", "entropy", "oauth", "outbound", "demo"],
+        &[
+            "server", "issuer", "store", "files", "data_dir", "config", "clock", "entropy", "oauth", "outbound",
+            "demo", "mcp", "policy",
+        ],
     ),
     ("main", &["cli"]),
 ];

@@ -1,0 +1,330 @@
+//! `mcpgate policy`: what the scopes and rules of an upstream say of a request. Nothing is sent, no server is asked.
+
+use serde_json::{Value, json};
+
+use super::data::DataArguments;
+use super::failure::Failure;
+use super::runtime::block_on;
+use crate::config::{Config, UpstreamConfig, UpstreamKind};
+use crate::data_dir::STORE;
+use crate::mcp::Envelope;
+use crate::oauth::{ClientId, ClientOrigin, GroupSet, LoginName, ScopeSet, ScopeToken};
+use crate::policy::{Annotation, Annotations, Denial, JudgedMessage, RuleCaller, Ruling, Standing};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Judge a request as the gateway would, and say which scope or rule decides
+    Test(Box<TestArguments>),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TestArguments {
+    /// Name of the upstream; optional if there is only one
+    #[arg(long)]
+    upstream: Option<String>,
+    /// Login name of the user
+    #[arg(long)]
+    user: String,
+    /// Id of the application
+    #[arg(long, value_name = "ID")]
+    client: String,
+    /// The scopes of the token, separated by spaces [default: the upstream's default scopes]
+    #[arg(long)]
+    scopes: Option<String>,
+    /// The tool that is called
+    #[arg(long, value_name = "TOOL", required_unless_present = "method", conflicts_with = "method")]
+    call: Option<String>,
+    /// The arguments of the call, as JSON
+    #[arg(long, value_name = "JSON")]
+    args: Option<String>,
+    /// What the tool says of itself, of readOnly, destructive and openWorld, separated by spaces [default: nothing is
+    /// known of it]
+    #[arg(long, requires = "call")]
+    annotations: Option<String>,
+    /// The method: of MCP, or of HTTP for an upstream of kind http
+    #[arg(long)]
+    method: Option<String>,
+    /// The prompt, resource or task that the method names
+    #[arg(long, requires = "method")]
+    name: Option<String>,
+    /// The path of an HTTP request, below that of the upstream [default: /]
+    #[arg(long, requires = "method", conflicts_with_all = ["name", "args"])]
+    path: Option<String>,
+    #[command(flatten)]
+    data: DataArguments,
+}
+
+/// A request that is judged.
+enum Question {
+    /// A message of MCP, and what its tool says of itself.
+    Message { body: String, annotations: Annotations },
+    /// An HTTP request, with its path below that of the upstream.
+    Http { method: String, path: String },
+}
+
+/// Who sends it, as far as the store knows.
+struct Sender {
+    user: LoginName,
+    client: ClientId,
+    client_kind: Option<ClientOrigin>,
+    groups: GroupSet,
+}
+
+pub(super) fn run(command: Command) -> Result<(), Failure> {
+    let Command::Test(asked) = command;
+    let config = asked.data.load()?;
+    let upstream = asked.upstream(&config)?;
+    let question = asked.question(upstream.kind)?;
+    let scopes = asked.scopes(upstream)?;
+    let sender = asked.sender(&config)?;
+    let explanation = Explanation::of(&question, &sender, upstream, &scopes);
+    asked.data.output().one(&explanation.text(), &explanation.value())
+}
+
+impl TestArguments {
+    fn upstream<'a>(&self, config: &'a Config) -> Result<&'a UpstreamConfig, Failure> {
+        let names: Vec<_> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+        let unclear = || Failure::Usage(format!("--upstream: name one of these: {}", names.join(", ")));
+        match (&self.upstream, config.upstreams.as_slice()) {
+            (None, [only]) => Ok(only),
+            (None, _) => Err(unclear()),
+            (Some(name), all) => all.iter().find(|upstream| upstream.name == *name).ok_or_else(unclear),
+        }
+    }
+
+    fn question(&self, kind: UpstreamKind) -> Result<Question, Failure> {
+        if kind == UpstreamKind::Http {
+            let method = self.method.clone().filter(|_| self.name.is_none() && self.args.is_none());
+            let missing = || Failure::Usage("the upstream has kind http: write --method and --path".to_owned());
+            return Ok(Question::Http {
+                method: method.ok_or_else(missing)?,
+                path: self.path.clone().unwrap_or_default(),
+            });
+        }
+        if self.path.is_some() {
+            return Err(Failure::Usage(
+                "--path: the upstream has kind mcp; write --call, or --method and --name".to_owned(),
+            ));
+        }
+        let (method, name) = match (&self.call, &self.method) {
+            (Some(tool), _) => ("tools/call", Some(tool)),
+            (None, method) => (method.as_deref().unwrap_or_default(), self.name.as_ref()),
+        };
+        let named = name.map(|name| match method.split_once('/') {
+            Some(("resources", _)) => format!("\"uri\":{}", json!(name)),
+            Some(("tasks", _)) => format!("\"taskId\":{}", json!(name)),
+            Some(("completion", _)) if name.contains(':') => {
+                format!("\"ref\":{}", json!({ "type": "ref/resource", "uri": name }))
+            }
+            Some(("completion", _)) => format!("\"ref\":{}", json!({ "type": "ref/prompt", "name": name })),
+            _ => format!("\"name\":{}", json!(name)),
+        });
+        let arguments = self.args.as_ref().map(|arguments| format!("\"arguments\":{arguments}"));
+        let params: Vec<_> = named.into_iter().chain(arguments).collect();
+        let params = params.join(",");
+        let body = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":{},\"params\":{{{params}}}}}", json!(method));
+        let one = Envelope::read(body.as_bytes(), false).is_ok_and(|messages| messages.len() == 1);
+        if !one {
+            return Err(Failure::Usage("--args: this is not JSON without repeated members".to_owned()));
+        }
+        Ok(Question::Message { body, annotations: self.annotations()? })
+    }
+
+    fn annotations(&self) -> Result<Annotations, Failure> {
+        let Some(text) = &self.annotations else { return Ok(Annotations::UNKNOWN) };
+        let parse = |word: &str| {
+            Annotation::parse(word).ok_or_else(|| {
+                Failure::Usage(format!("--annotations: {word:?} is none: readOnly, destructive, openWorld"))
+            })
+        };
+        let says: Vec<Annotation> = text.split_whitespace().map(parse).collect::<Result<_, _>>()?;
+        let has = |annotation| Some(says.contains(&annotation));
+        Ok(Annotations::of(has(Annotation::ReadOnly), has(Annotation::Destructive), has(Annotation::OpenWorld)))
+    }
+
+    fn scopes(&self, upstream: &UpstreamConfig) -> Result<ScopeSet, Failure> {
+        let Some(text) = &self.scopes else { return Ok(upstream.default_scopes.clone()) };
+        let known: Vec<_> = upstream.scopes.iter().map(|scope| &scope.name).collect();
+        let find = |asked: &str| known.iter().find(|known| known.as_str() == asked).map(|known| (*known).clone());
+        let found: Option<ScopeSet> = text.split_whitespace().map(find).collect();
+        let names = || known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        found.ok_or_else(|| Failure::Usage(format!("--scopes: the upstream has these: {}", names())))
+    }
+
+    /// Returns what the configuration and the store, if there is one, know of the user and the application.
+    fn sender(&self, config: &Config) -> Result<Sender, Failure> {
+        let user =
+            LoginName::parse(&self.user).ok_or_else(|| Failure::Usage("--user: this is no login name".to_owned()))?;
+        let client =
+            ClientId::parse(&self.client).ok_or_else(|| Failure::Usage("--client: this is no client id".to_owned()))?;
+        let of_id = client.is_url().then_some(ClientOrigin::MetadataDocument);
+        if !config.data_dir.join(STORE).exists() {
+            return Ok(Sender { user, client, client_kind: of_id, groups: GroupSet::default() });
+        }
+        let administration = self.data.open_folder()?.administration;
+        let (groups, clients) =
+            block_on(async { Ok((administration.groups().await?, administration.clients().await?)) })?;
+        let groups =
+            groups.into_iter().filter(|(_, members)| members.contains(&user)).map(|(group, _)| group).collect();
+        let known = clients.iter().find(|known| known.id == client).map(|known| known.origin);
+        Ok(Sender { user, client, client_kind: known.or(of_id), groups })
+    }
+}
+
+/// What the sender may do with a token of some scopes, whatever it requests.
+struct Access {
+    is_admitted: bool,
+    /// The scopes that its account may hold.
+    scopes: ScopeSet,
+    /// The scopes that every request needs and it lacks.
+    lacking: ScopeSet,
+    standing: Standing,
+}
+
+impl Access {
+    fn of(sender: &Sender, upstream: &UpstreamConfig, scopes: &ScopeSet) -> Self {
+        let (user, stored, holders) = (sender.user.as_str(), &sender.groups, &upstream.holders);
+        let held = holders.narrow(user, stored, scopes);
+        let (is_admitted, scopes) = (held.is_some(), held.unwrap_or_default());
+        let caller = RuleCaller {
+            client: &sender.client,
+            client_kind: sender.client_kind,
+            user,
+            groups: &holders.groups.of(user, stored),
+            scopes: &scopes,
+        };
+        let (standing, lacking) = match upstream.rules.as_deref() {
+            None => {
+                let lacks = |name: &&ScopeToken| !scopes.contains(name.as_str());
+                (Standing::default(), upstream.required_scopes.iter().filter(lacks).cloned().collect())
+            }
+            Some(rules) => {
+                let standing = rules.standing_without(&caller, &holders.barred(user, stored));
+                let lacking = rules.missing(&standing, &upstream.required_scopes);
+                (standing, lacking)
+            }
+        };
+        Self { is_admitted, scopes, lacking, standing }
+    }
+}
+
+impl Question {
+    fn judge(&self, upstream: &UpstreamConfig, access: &Access) -> Ruling {
+        let Some(rules) = upstream.rules.as_deref() else { return Ruling::Allowed };
+        match self {
+            Self::Http { method, path } => rules.judge_http(&access.standing, method, path),
+            Self::Message { body, annotations } => {
+                let messages = Envelope::read(body.as_bytes(), false).unwrap_or_default();
+                let judge = |envelope| {
+                    let message = JudgedMessage { envelope, body: body.as_bytes(), place: None };
+                    rules.judge(&access.standing, message, |_| *annotations)
+                };
+                messages.first().map_or(Ruling::Unopened, judge)
+            }
+        }
+    }
+}
+
+/// What is printed.
+struct Explanation {
+    /// Why the request is refused: a code for programs, and words; `None` if it passes.
+    refused: Option<(&'static str, &'static str)>,
+    denial: Option<Denial>,
+    reason: String,
+    /// The scopes of the token that its account may hold.
+    in_force: ScopeSet,
+    /// Scopes that every request needs and the token lacks.
+    lacking: ScopeSet,
+    /// Scopes, each of which is enough beside those of the token and `lacking`.
+    would_help: ScopeSet,
+    /// Scopes that the account may not hold.
+    may_not_hold: ScopeSet,
+    groups: GroupSet,
+}
+
+impl Explanation {
+    fn of(question: &Question, sender: &Sender, upstream: &UpstreamConfig, scopes: &ScopeSet) -> Self {
+        let access = |scopes: &ScopeSet| Access::of(sender, upstream, scopes);
+        let refusal = |access: &Access| refusal(access, &question.judge(upstream, access));
+        let own = access(scopes);
+        let ruling = question.judge(upstream, &own);
+        let refused = refusal(&own);
+        let lacking = scopes.union(&own.lacking);
+        let helps =
+            |name: &ScopeToken| refusal(&access(&lacking.union(&std::iter::once(name.clone()).collect()))).is_none();
+        let others = upstream.scopes.iter().map(|scope| &scope.name).filter(|name| !lacking.contains(name.as_str()));
+        let is_enough = refused.is_none() || refusal(&access(&lacking)).is_none();
+        let would_help = others.filter(|name| !is_enough && helps(name)).cloned().collect();
+        let denial = if let Ruling::Denied(denial) = ruling { Some(denial) } else { None };
+        let rule = denial.filter(|_| own.is_admitted).and_then(|denial| denial.rule);
+        let reason = rule.zip(upstream.rules.as_deref()).map(|(rule, rules)| rules.reason(rule).to_owned());
+        Self {
+            refused,
+            denial: denial.filter(|_| own.is_admitted),
+            reason: reason.unwrap_or_default(),
+            in_force: own.scopes,
+            lacking: own.lacking,
+            would_help,
+            may_not_hold: upstream.holders.barred(sender.user.as_str(), &sender.groups),
+            groups: upstream.holders.groups.of(sender.user.as_str(), &sender.groups).into_owned(),
+        }
+    }
+
+    fn value(&self) -> Value {
+        json!({
+            "decision": if self.refused.is_none() { "allowed" } else { "refused" },
+            "why": self.refused.map(|(code, _)| code),
+            "rule": self.denial.and_then(|denial| denial.rule),
+            "reason": Some(&self.reason).filter(|reason| !reason.is_empty()),
+            "only_arguments": self.denial.is_some_and(|denial| denial.is_over_arguments),
+            "scopes": names(&self.in_force),
+            "lacking": names(&self.lacking),
+            "would_help": names(&self.would_help),
+            "may_not_hold": names(&self.may_not_hold),
+            "groups": self.groups.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut lines =
+            vec![self.refused.map_or_else(|| "allowed".to_owned(), |(_, words)| format!("refused: {words}"))];
+        if let Some(denial) = self.denial {
+            let reason = if self.reason.is_empty() { String::new() } else { format!(" ({})", self.reason) };
+            lines.extend(denial.rule.map(|rule| format!("rule: {rule}{reason}")));
+            lines.extend(denial.is_over_arguments.then(|| "other arguments may pass".to_owned()));
+        }
+        let groups = self.groups.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (title, list) in [
+            ("scopes in force", names(&self.in_force).join(" ")),
+            ("scopes that every request needs and the token lacks", names(&self.lacking).join(" ")),
+            ("scopes that would help, each alone", names(&self.would_help).join(" ")),
+            ("scopes that the account may not hold", names(&self.may_not_hold).join(" ")),
+            ("groups", groups.join(" ")),
+        ] {
+            lines.extend((!list.is_empty()).then(|| format!("{title}: {list}")));
+        }
+        lines.join("\n")
+    }
+}
+
+/// Returns why a request is refused, in the order in which the gateway asks.
+fn refusal(access: &Access, ruling: &Ruling) -> Option<(&'static str, &'static str)> {
+    if !access.is_admitted {
+        return Some(("not_admitted", "the account may not hold such a token for this upstream"));
+    }
+    match ruling {
+        Ruling::Denied(Denial { rule: Some(_), .. }) => Some(("denied", "a deny rule matches")),
+        Ruling::Denied(Denial { rule: None, .. }) => Some(("no_allow_rule", "no allow rule matches")),
+        Ruling::Unopened => Some(("unopened", "no scope of the upstream opens this")),
+        Ruling::LeftOut => Some(("left_out", "the user left the tool out")),
+        Ruling::Lacking(_) => Some(("lacking_scope", "the token has no scope that opens this")),
+        Ruling::Allowed if !access.lacking.is_empty() => {
+            Some(("lacking_scope", "the token lacks a scope that every request needs"))
+        }
+        Ruling::Allowed => None,
+    }
+}
+
+fn names(scopes: &ScopeSet) -> Vec<&str> {
+    scopes.iter().map(ScopeToken::as_str).collect()
+}

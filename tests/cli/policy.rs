@@ -1,0 +1,168 @@
+//! `mcpgate policy test`: it says what the gateway would decide, without one.
+
+use serde_json::{Value, json};
+
+use crate::{Data, run, text};
+
+const UPSTREAMS: &str = r#"
+[[upstream]]
+name = "files"
+path = "/mcp"
+url = "http://127.0.0.1:1/mcp"
+default_scopes = ["read"]
+required_scopes = ["read"]
+[[upstream.scope]]
+name = "read"
+title = "Read"
+allow = ["tools/list", "tools/call@readOnly", "prompts/get:a", "resources/read:file:///public/**"]
+[[upstream.scope]]
+name = "write"
+title = "Write"
+allow = ["tools/call"]
+groups = ["staff"]
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:format"]
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:write"]
+arguments = [{ pointer = "/path", pattern = "/etc/*" }]
+reason = "system files stay as they are"
+[[upstream]]
+name = "reports"
+path = "/api"
+kind = "http"
+url = "http://127.0.0.1:1/"
+scopes = "read_only"
+allow_users = ["ada", "grace"]
+[[group]]
+name = "staff"
+members = ["ada"]
+"#;
+
+/// A configuration with a folder for the data.
+struct Files {
+    folder: tempfile::TempDir,
+    config: String,
+}
+
+impl Files {
+    fn new(data: &std::path::Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.toml");
+        let head = format!("public_url = \"https://mcp.example.com\"\ndata_dir = {data:?}\n");
+        std::fs::write(&file, format!("{head}{UPSTREAMS}")).unwrap();
+        Self { config: file.to_str().unwrap().to_owned(), folder }
+    }
+
+    fn without_store() -> Self {
+        Self::new(std::path::Path::new("/nowhere"))
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Value {
+        let head = ["policy", "test", "--json", "--client", "c", "--config", &self.config];
+        let output = run(&[&head, arguments].concat());
+        assert!(output.status.success() && self.folder.path().exists(), "{arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+const FILES: [&str; 2] = ["--upstream", "files"];
+
+#[test]
+fn what_decides_is_told() {
+    let files = Files::without_store();
+    for (user, arguments, why) in [
+        ("ada", &["--call", "read_file", "--annotations", "readOnly"][..], None),
+        ("ada", &["--call", "read_file"], Some("lacking_scope")),
+        ("ada", &["--scopes", "read write", "--call", "read_file"], None),
+        ("eve", &["--scopes", "read write", "--call", "read_file"], Some("unopened or lacking")),
+        ("ada", &["--scopes", "write", "--call", "read_file"], Some("lacking_scope")),
+        ("ada", &["--scopes", "read write", "--call", "format"], Some("denied")),
+        ("ada", &["--scopes", "read write", "--call", "write", "--args", r#"{"path":"/etc/passwd"}"#], Some("denied")),
+        ("ada", &["--scopes", "read write", "--call", "write", "--args", r#"{"path":"/home"}"#], None),
+        ("ada", &["--method", "tools/list"], None),
+        ("ada", &["--method", "ping"], None),
+        ("ada", &["--method", "prompts/get", "--name", "a"], None),
+        ("ada", &["--method", "completion/complete", "--name", "a"], Some("unopened")),
+        ("ada", &["--method", "prompts/get", "--name", "b"], Some("unopened")),
+        ("ada", &["--method", "resources/read", "--name", "file:///public/a"], None),
+        ("ada", &["--method", "resources/read", "--name", "file:///private"], Some("unopened")),
+    ] {
+        let answer = files.ask(&[&FILES, &["--user", user], arguments].concat());
+        assert_eq!(answer["decision"], if why.is_some() { "refused" } else { "allowed" }, "{arguments:?}: {answer}");
+        let told = answer["why"].as_str();
+        // Whether a scope is named that the account may not hold is for other tests.
+        assert!(told == why || (user == "eve" && told.is_some()), "{arguments:?}: {answer}");
+    }
+}
+
+#[test]
+fn the_rule_and_the_scopes_that_would_help_are_told() {
+    let files = Files::without_store();
+    let ask = |user: &str, scopes: &str, more: &[&str]| {
+        files.ask(&[&FILES[..], &["--user", user, "--scopes", scopes, "--call"], more].concat())
+    };
+    let answer = ask("ada", "read write", &["write", "--args", r#"{"path":"/etc/x"}"#]);
+    assert_eq!((&answer["rule"], &answer["only_arguments"]), (&json!(1), &json!(true)));
+    assert_eq!(answer["reason"], "system files stay as they are");
+    let answer = ask("ada", "read write", &["format"]);
+    assert_eq!((&answer["rule"], &answer["reason"]), (&json!(0), &Value::Null));
+    assert_eq!((&answer["would_help"], &answer["groups"]), (&json!([]), &json!(["staff"])));
+    let answer = ask("ada", "read", &["x"]);
+    assert_eq!((&answer["would_help"], &answer["lacking"]), (&json!(["write"]), &json!([])));
+    let answer = ask("ada", "write", &["x"]);
+    assert_eq!((&answer["would_help"], &answer["lacking"]), (&json!([]), &json!(["read"])));
+    let answer = ask("eve", "read write", &["x"]);
+    assert_eq!((&answer["scopes"], &answer["may_not_hold"]), (&json!(["read"]), &json!(["write"])));
+    assert_eq!(answer["would_help"], json!([]));
+}
+
+#[test]
+fn http_requests_are_judged_by_method_and_path() {
+    let files = Files::without_store();
+    for (user, method, why) in
+        [("ada", "GET", json!(null)), ("ada", "POST", json!("unopened")), ("eve", "GET", json!("not_admitted"))]
+    {
+        let arguments = ["--upstream", "reports", "--user", user, "--method", method, "--path", "/x"];
+        assert_eq!(files.ask(&arguments)["why"], why, "{user} {method}");
+    }
+}
+
+#[test]
+fn the_groups_of_the_store_count_where_there_is_one() {
+    let data = Data::new();
+    let files = Files::new(data.folder.path());
+    let arguments = [&FILES[..], &["--user", "grace", "--scopes", "read write", "--call", "x"]].concat();
+    data.json(&["user", "add", "grace"]);
+    assert_eq!(files.ask(&arguments)["decision"], "refused");
+    data.json(&["group", "add", "staff", "grace"]);
+    let answer = files.ask(&arguments);
+    assert_eq!((&answer["decision"], &answer["groups"]), (&json!("allowed"), &json!(["staff"])));
+}
+
+#[test]
+fn people_get_words_and_mistakes_are_refused() {
+    let files = Files::without_store();
+    let ask = |arguments: &[&str]| {
+        let head = ["policy", "test", "--client", "c", "--user", "ada", "--config", &files.config];
+        run(&[&head, arguments].concat())
+    };
+    let said =
+        ask(&[&FILES[..], &["--scopes", "read write", "--call", "write", "--args", r#"{"path":"/etc/x"}"#]].concat());
+    let expected = "refused: a deny rule matches\nrule: 1 (system files stay as they are)\nother arguments may pass\n\
+                    scopes in force: read write\ngroups: staff\n";
+    assert_eq!(text(&said.stdout), expected);
+    for (arguments, fault) in [
+        (&["--call", "x"][..], "--upstream: name one of these: "),
+        (&["--upstream", "files", "--call", "x", "--scopes", "reed"], "--scopes: the upstream has these: read, write"),
+        (&["--upstream", "files", "--call", "x", "--args", "{"], "--args: this is not JSON"),
+        (&["--upstream", "files", "--call", "x", "--annotations", "mild"], "--annotations: \"mild\""),
+        (&["--upstream", "files", "--method", "GET", "--path", "/x"], "--path: the upstream has kind mcp"),
+        (&["--upstream", "reports", "--call", "x"], "the upstream has kind http"),
+    ] {
+        let output = ask(arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(text(&output.stderr).contains(fault), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
