@@ -127,6 +127,23 @@ describe('SDK clients that need another scope', { concurrency: 2 }, () => {
   }
 });
 
+// How often the user has been asked in the end: at the login, and at each call that a client or its application makes.
+const ASKED = { 'TypeScript SDK v1': 1, 'TypeScript SDK v2': 3, 'Python SDK v1': 2, 'Python SDK v2': 2 };
+
+describe('SDK clients whose user leaves the scope unticked', { concurrency: 2 }, () => {
+  for (const client of CLIENTS) {
+    test(client[0], async () => {
+      // The box of a sensitive scope is not ticked in advance.
+      const untickedCall = { name: 'delete_note', arguments: { number: 1 } };
+      const { steps, one } = await drive(client, 'notes', { full: false, untickedCall });
+      assert.equal(steps.filter((seen) => seen.step === 'answered').length, 0);
+      const { openings, scope } = one('refused');
+      assert.equal(scope, 'notes:read');
+      assert.equal(openings, ASKED[client[0]], 'nobody asks again and again');
+    });
+  }
+});
+
 test('the gateway logged no secret', () => {
   assert.doesNotMatch(gateway.process.output, /mcp_(access|refresh|secret)_[A-Za-z0-9]{8}|code_verifier|seven-boats/);
 });

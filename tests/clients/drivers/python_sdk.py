@@ -145,11 +145,23 @@ async def main():
         # Unset unless the test uses a Client ID Metadata Document instead of a registration.
         client_metadata_url=SETTINGS.get("documentUrl"),
     )
-    async with connect(provider, sampled) as session:
-        listed = await session.list_tools()
-        step("connected", tools=sorted(tool.name for tool in listed.tools))
-        part = step_up if SETTINGS.get("stepUp") else everything if SETTINGS["full"] else short
-        await part(session, provider, memory)
+    wanted = SETTINGS.get("untickedCall")
+    try:
+        async with connect(provider, sampled) as session:
+            listed = await session.list_tools()
+            step("connected", tools=sorted(tool.name for tool in listed.tools))
+            if wanted:
+                step("answered", text=await text(session, wanted["name"], wanted["arguments"]))
+                return
+            part = step_up if SETTINGS.get("stepUp") else everything if SETTINGS["full"] else short
+            await part(session, provider, memory)
+    except Exception as error:
+        if not wanted:
+            raise
+        # The first generation ends the whole session.
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        step("refused", message=str(error), openings=memory.openings, scope=memory.tokens.scope)
 
 
 async def text(session, name, arguments, **options):

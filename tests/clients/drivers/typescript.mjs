@@ -153,6 +153,17 @@ async function callSigningIn(request) {
   }
 }
 
+if (settings.untickedCall) {
+  try {
+    step('answered', { text: await callSigningIn(settings.untickedCall) });
+  } catch (error) {
+    step('refused', { message: error.message, openings: memory.openings, scope: memory.held.scope });
+  }
+  await client.close();
+  callback.close();
+  process.exit(0);
+}
+
 if (settings.stepUp) {
   let answer;
   try {
