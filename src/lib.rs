@@ -32,7 +32,7 @@
 //! - `store`: what outlives the process: the schema (`migrations`), the traits, the embedded store, the model that
 //!   tests compare it with.
 //! - `outbound`: fetching documents from URLs that others name.
-//! - `catalogue`: what upstreams say of their tools.
+//! - `catalogue`: what upstreams offer.
 //! - `token_cache`: everything that a request with a known access token needs, in memory.
 //!
 //! Use cases.

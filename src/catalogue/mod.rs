@@ -1,79 +1,173 @@
-//! What an upstream says of its tools, as learnt from its answers. In memory; what was lost is learnt again.
+//! What an upstream offers, as learnt from its answers. In memory; what was lost is learnt again.
 //!
-//! What the answers to one person showed serves to judge that person's calls and no other's: an upstream may tell each
-//! something else. It does not judge, and reads no messages: `policy` and `mcp` do. Start at [`Catalogue`].
+//! What the gateway's own client listed serves everybody. What the answers to one person showed serves to judge that
+//! person's calls and no other's: an upstream may tell each something else. It does not judge and sends nothing:
+//! `policy` and `proxy` do. Start at [`Catalogue`].
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Mutex;
+mod offers;
+mod people;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Notify, watch};
+
+pub use offers::{ListedItem, ListedTool, OfferKind, Offers};
 
 use crate::policy::Annotations;
 use crate::sync::lock;
+use people::People;
 
-/// The most people per upstream of whose answers something is kept; the one noted first makes room.
-const MOST_PEOPLE: usize = 4096;
-/// The most tools kept for one person.
-const MOST_TOOLS: usize = 2048;
-/// The most bytes kept for all people of an upstream.
-const MOST_BYTES: usize = 8 << 20;
-/// The bytes of a tool besides its name, about.
-const OF_AN_ENTRY: usize = 64;
+/// The most tools of which the own client's lists are remembered, those that are gone included.
+const MOST_REMEMBERED: usize = 2 * offers::MOST_ENTRIES;
 
-/// What one upstream says of its tools.
+/// What one upstream offers.
 #[derive(Debug, Default)]
-pub struct Catalogue(Mutex<People>);
+pub struct Catalogue {
+    people: Mutex<People>,
+    /// What the lists of the gateway's own client said of each tool; the most dangerous of it.
+    said: Mutex<HashMap<Box<str>, Annotations>>,
+    listed: watch::Sender<Listed>,
+    /// The upstream said that a list changed.
+    changed: Notify,
+    /// Held while the gateway has a session of its own at the upstream.
+    pub session: tokio::sync::Mutex<()>,
+}
 
-#[derive(Debug, Default)]
-struct People {
-    tools: HashMap<Box<str>, HashMap<Box<str>, Annotations>>,
-    /// The people, in the order in which something was first noted.
-    order: VecDeque<Box<str>>,
-    bytes: usize,
+/// What the gateway's own client knows.
+#[derive(Debug, Clone, Default)]
+pub enum Listed {
+    /// It does not ask this upstream.
+    #[default]
+    NotAsked,
+    /// It asks, and has no answer yet.
+    Awaited,
+    /// The upstream did not let it list anything.
+    Refused,
+    /// The latest lists.
+    Known(Arc<Offers>),
+}
+
+/// Returns what the catalogue calls a person, or a service.
+#[must_use]
+pub fn person(tenant: &str, subject: &str) -> String {
+    format!("{tenant}\n{subject}")
 }
 
 impl Catalogue {
-    /// Notes what an answer to a person (tenant and subject) says of a tool. The most dangerous that any answer said
-    /// stays.
+    /// Notes what an answer to a person says of a tool. The most dangerous that any answer said
+    /// stays. See [`person`] for the name.
     pub fn note(&self, person: &str, tool: &str, says: Annotations) {
-        let mut people = lock(&self.0);
-        if let Some(known) = people.tools.get_mut(person).and_then(|tools| tools.get_mut(tool)) {
-            *known = known.most_dangerous(says);
-            return;
-        }
-        if !people.tools.contains_key(person) {
-            people.order.push_back(person.into());
-            people.tools.insert(person.into(), HashMap::new());
-        }
-        if let Some(tools) = people.tools.get_mut(person).filter(|tools| tools.len() < MOST_TOOLS) {
-            tools.insert(tool.into(), says);
-            people.bytes = people.bytes.saturating_add(tool.len() + OF_AN_ENTRY);
-        }
-        people.make_room();
+        lock(&self.people).note(person, tool, says);
     }
 
-    /// Returns what the answers to a person said of a tool.
+    /// Returns what a person's calls of a tool are judged by: the most dangerous that the answers to this person, and
+    /// those to the gateway's own client, said of it.
     #[must_use]
     pub fn annotations(&self, person: &str, tool: &str) -> Annotations {
-        let people = lock(&self.0);
-        people.tools.get(person).and_then(|tools| tools.get(tool)).copied().unwrap_or(Annotations::UNKNOWN)
-    }
-}
-
-impl People {
-    fn make_room(&mut self) {
-        while self.order.len() > MOST_PEOPLE || self.bytes > MOST_BYTES {
-            let Some(first) = self.order.pop_front() else { return };
-            let gone = self.tools.remove(&first).unwrap_or_default();
-            self.bytes = self.bytes.saturating_sub(gone.keys().map(|name| name.len() + OF_AN_ENTRY).sum());
+        let own = lock(&self.said).get(tool).copied();
+        match (lock(&self.people).annotations(person, tool), own) {
+            (Some(told), Some(own)) => told.most_dangerous(own),
+            (Some(known), None) | (None, Some(known)) => known,
+            (None, None) => Annotations::UNKNOWN,
         }
+    }
+
+    /// Says that the own client asks from now on.
+    pub fn await_lists(&self) {
+        let is_new = |listed: &mut Listed| {
+            let is_new = matches!(listed, Listed::NotAsked);
+            if is_new {
+                *listed = Listed::Awaited;
+            }
+            is_new
+        };
+        self.listed.send_if_modified(is_new);
+    }
+
+    /// Takes what the own client listed. Returns whether anything has changed.
+    pub fn learn(&self, offers: Offers) -> bool {
+        let mut said = lock(&self.said);
+        if said.len() > MOST_REMEMBERED {
+            said.retain(|name, _| offers.tools.iter().any(|tool| *tool.name == **name));
+        }
+        for tool in &offers.tools {
+            let before = said.get(&*tool.name).copied().unwrap_or(tool.annotations);
+            said.insert(tool.name.as_str().into(), before.most_dangerous(tool.annotations));
+        }
+        drop(said);
+        self.listed.send_if_modified(|listed| {
+            let is_same = matches!(listed, Listed::Known(known) if **known == offers);
+            if !is_same {
+                *listed = Listed::Known(Arc::new(offers));
+            }
+            !is_same
+        })
+    }
+
+    /// Says that the own client was not let list anything. What it listed before stays.
+    pub fn give_up(&self) {
+        self.listed.send_if_modified(|listed| {
+            let is_news = matches!(listed, Listed::NotAsked | Listed::Awaited);
+            if is_news {
+                *listed = Listed::Refused;
+            }
+            is_news
+        });
+    }
+
+    /// Returns what the own client listed last.
+    #[must_use]
+    pub fn listed(&self) -> Listed {
+        self.listed.borrow().clone()
+    }
+
+    /// Returns the tools that are offered to a person: those that the own client listed, in their order, and those that
+    /// only the answers to this person spoke of, by name. Waits for lists that are awaited. `None` if nothing is known.
+    pub async fn offered(&self, person: &str) -> Option<Vec<ListedTool>> {
+        let mut listed = self.listed.subscribe();
+        let known = listed.wait_for(|listed| !matches!(listed, Listed::Awaited)).await.ok()?.clone();
+        let (mut tools, is_known) = match known {
+            Listed::Known(offers) => (offers.tools.clone(), true),
+            Listed::NotAsked | Listed::Awaited | Listed::Refused => (Vec::new(), false),
+        };
+        let names: std::collections::HashSet<_> = tools.iter().map(|tool| tool.name.clone()).collect();
+        let people = lock(&self.people);
+        let told = people.tools(person).filter(|(name, _)| !names.contains(*name));
+        let mut told: Vec<_> = told
+            .map(|(name, annotations)| ListedTool { name: name.to_owned(), title: None, annotations, hash: None })
+            .collect();
+        drop(people);
+        told.sort_by(|a, b| a.name.cmp(&b.name));
+        tools.append(&mut told);
+        (is_known || !tools.is_empty()).then_some(tools)
+    }
+
+    /// Notes that the upstream said that a list changed.
+    pub fn note_change(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits until the upstream says that a list changed.
+    pub async fn change(&self) {
+        self.changed.notified().await;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Catalogue, MOST_BYTES, MOST_PEOPLE, MOST_TOOLS};
+    use super::{Catalogue, OfferKind, Offers};
     use crate::policy::Annotations;
+    use serde_json::json;
 
     const MILD: Annotations = Annotations::of(Some(true), None, Some(false));
+
+    fn listing(is_read_only: bool, name: &str) -> Offers {
+        let mut offers = Offers::default();
+        let says = json!({"readOnlyHint": is_read_only, "openWorldHint": false});
+        assert!(offers.add(OfferKind::Tools, &json!({"tools": [{"name": name, "title": "T", "annotations": says}]})));
+        offers
+    }
 
     #[test]
     fn the_most_dangerous_that_a_person_was_told_counts_for_that_person() {
@@ -90,19 +184,34 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_in_people_tools_and_bytes() {
+    fn what_the_own_client_listed_counts_for_everybody_and_does_not_become_milder() {
         let catalogue = Catalogue::default();
-        for tool in 0..2 * MOST_TOOLS {
-            catalogue.note("ada", &tool.to_string(), MILD);
-        }
-        assert_eq!(catalogue.annotations("ada", &(MOST_TOOLS + 1).to_string()), Annotations::UNKNOWN);
-        for person in 0..MOST_PEOPLE {
-            catalogue.note(&person.to_string(), "add", MILD);
-        }
-        assert_eq!(catalogue.annotations("ada", "0"), Annotations::UNKNOWN, "the first made room");
-        assert_eq!(catalogue.annotations("0", "add"), MILD);
-        catalogue.note("bob", &"x".repeat(MOST_BYTES), MILD);
-        let people = catalogue.0.lock().unwrap();
-        assert!(people.bytes <= MOST_BYTES && people.order.len() == people.tools.len());
+        assert!(catalogue.learn(listing(true, "add")));
+        assert_eq!(catalogue.annotations("ada", "add"), MILD);
+        catalogue.note("ada", "add", Annotations::UNKNOWN);
+        assert!(catalogue.annotations("ada", "add").destructive);
+        assert!(!catalogue.learn(listing(true, "add")), "nothing has changed");
+        assert!(catalogue.learn(listing(false, "add")) && catalogue.learn(listing(true, "sub")));
+        assert!(catalogue.learn(listing(true, "add")));
+        assert!(!catalogue.annotations("bob", "add").read_only, "a tool that was gone is no new one");
+    }
+
+    #[tokio::test]
+    async fn what_is_offered_to_a_person_is_no_others_business() {
+        let catalogue = Catalogue::default();
+        assert_eq!(catalogue.offered("ada").await, None);
+        catalogue.note("ada", "hers", MILD);
+        let names = async |person| {
+            let tools = catalogue.offered(person).await?;
+            Some(tools.into_iter().map(|tool| (tool.name, tool.title)).collect::<Vec<_>>())
+        };
+        assert_eq!(names("ada").await.unwrap(), [("hers".to_owned(), None)]);
+        catalogue.await_lists();
+        assert!(futures_util::FutureExt::now_or_never(names("bob")).is_none(), "lists are awaited");
+        let listed = ("add".to_owned(), Some("T".to_owned()));
+        catalogue.learn(listing(true, "add"));
+        catalogue.give_up();
+        assert_eq!(names("bob").await.unwrap(), std::slice::from_ref(&listed));
+        assert_eq!(names("ada").await.unwrap(), [listed, ("hers".to_owned(), None)]);
     }
 }

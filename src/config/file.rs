@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-use super::file_words::{ContentKind, Kind, LogFormat, ScopePreset};
+use super::file_words::{CatalogueMode, ContentKind, Kind, LogFormat, ScopePreset};
 use super::listener_file::{Listen, Operator, Tls};
 use super::policy_file::{Audit, Documents, Limits, Login, Rates, Registration, Timeouts, Tokens};
 use super::problem::Report;
@@ -178,10 +178,9 @@ table! {
         /// use itself, now or in a later version (see the end of this page). `public_url` followed by the path is the
         /// resource (RFC 8707) that its tokens are valid for.
         path: String = required;
-        /// `mcp` serves Streamable HTTP at exactly this path. `http` forwards every method to this path and all paths
-        /// below it, except OPTIONS, which the gateway answers itself, and TRACE. WebDAV is limited: requests with
-        /// `Destination` (COPY, MOVE) or with a URL in `If` are refused, and URLs in the content of answers are not
-        /// rewritten.
+        /// `mcp` serves Streamable HTTP at exactly this path. `http` forwards every method to this path and all below,
+        /// except OPTIONS, which the gateway answers itself, and TRACE. WebDAV is limited: requests with `Destination`
+        /// (COPY, MOVE) or with a URL in `If` are refused, and URLs in answers are not rewritten.
         kind: Kind = "mcp";
         /// The URL of the server: http or https, without user name, password and fragment.
         url: String = required;
@@ -241,6 +240,8 @@ table! {
         max_stream: Duration = "24h", "1m" to "30d";
         /// Whether the `Mcp-Method` and `Mcp-Name` headers of modern requests are compared with the body.
         check_envelope: bool = true;
+        /// Whether mcpgate itself lists what it offers, if scopes have `allow` (docs/upstreams.md): not if `passive`.
+        catalogue: CatalogueMode = "active";
     }
 }
 

@@ -50,6 +50,16 @@ words! {
 }
 
 words! {
+    /// How it is learnt what an upstream offers.
+    CatalogueMode {
+        /// The gateway lists it too.
+        Active = "active",
+        /// Only from the answers to clients.
+        Passive = "passive",
+    }
+}
+
+words! {
     /// What a static answer is.
     ContentKind {
         /// Text in UTF-8.

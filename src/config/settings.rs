@@ -168,6 +168,8 @@ pub struct UpstreamConfig {
     pub max_stream: Duration,
     /// Whether headers and body of modern requests are compared, for which the body is read up to a limit.
     pub check_envelope: bool,
+    /// Whether the gateway lists what it offers with a client of its own, where it has rules.
+    pub is_listed: bool,
 }
 
 /// What speaks behind the path.

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::check::Check;
 use super::file::{File, Upstream, WrittenUpstream};
+use super::file_words::CatalogueMode;
 use super::groups;
 use super::listener::host_and_port;
 use super::problem::Setting;
@@ -84,6 +85,7 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: UpstreamScopes) ->
         call_timeout: std::time::Duration::from_secs(600),
         max_stream: std::time::Duration::from_secs(86_400),
         check_envelope: true,
+        is_listed: true,
     })
 }
 
@@ -164,6 +166,7 @@ fn one(
         call_timeout: upstream.call_timeout.value,
         max_stream: upstream.max_stream.value,
         check_envelope: upstream.check_envelope.value,
+        is_listed: upstream.catalogue.value == CatalogueMode::Active,
     })
 }
 

@@ -12,7 +12,9 @@ mod reads;
 mod refusal;
 mod version;
 
-pub use answer::{AnswerFault, AnswerReader, LONGEST_SIGN, Offer, Rewritten, ToolHints, may_change, may_list};
+pub use answer::{
+    AnswerFault, AnswerReader, LONGEST_SIGN, Offer, Rewritten, ToolHints, may_change, may_list, says_list_changed,
+};
 pub use envelope::{Completes, Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};

@@ -11,6 +11,7 @@ use super::budget::UserBudget;
 use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
+use crate::catalogue;
 use crate::oauth::{GroupName, Subject, ToolGroup};
 use crate::policy::{Annotations, Standing};
 use crate::telemetry::AccessLine;
@@ -106,7 +107,7 @@ impl CachedPrincipal {
     }
 
     fn person(&self) -> String {
-        format!("{}\n{}", self.principal.tenant().as_str(), self.principal.subject().as_str())
+        catalogue::person(self.principal.tenant().as_str(), self.principal.subject().as_str())
     }
 
     pub(super) fn subject(&self) -> &HeaderValue {

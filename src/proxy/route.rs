@@ -16,7 +16,7 @@ use super::upstream::connect;
 use super::upstream::health::Health;
 use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{self, Catalogue, ListedTool};
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ClientOrigin, ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing};
@@ -73,6 +73,8 @@ pub(super) struct Route {
     pub(super) health: Health,
     /// What its answers said of its tools.
     pub(super) catalogue: Arc<Catalogue>,
+    /// Whether the gateway may list what it offers.
+    pub(super) is_listed: bool,
     /// Late refusals of streams, kept for the next request.
     pub(super) refusals: StreamRefusals,
     pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
@@ -138,6 +140,7 @@ impl RouteTable {
                 *new = Arc::clone(old);
             } else if let Some(new) = Arc::get_mut(new)
                 && (new.made_of.url == old.made_of.url && new.resource == old.resource)
+                && new.is_listed == old.is_listed
             {
                 new.catalogue = Arc::clone(&old.catalogue);
             }
@@ -157,6 +160,13 @@ impl RouteTable {
     /// Returns whether this table serves the resource of a route from this or an earlier table.
     pub(super) fn serves(&self, route: &Route) -> bool {
         self.routes.iter().any(|own| own.resource == route.resource && own.tenant == route.tenant)
+    }
+
+    /// Returns the tools that the upstream of a resource offers to a subject. Waits for an answer that is awaited;
+    /// `None` if nothing is known.
+    pub async fn offered(&self, resource: &ResourceIndicator, subject: &str) -> Option<Vec<ListedTool>> {
+        let route = self.routes.iter().find(|route| route.resource == *resource)?;
+        route.catalogue.offered(&catalogue::person(route.tenant.as_str(), subject)).await
     }
 
     /// Returns whether a token that a route from this or an earlier table let pass would still pass, with every scope
@@ -268,6 +278,7 @@ impl Route {
             moved: Moved::default(),
             health: Health::default(),
             catalogue: Arc::default(),
+            is_listed: upstream.is_listed,
             refusals: StreamRefusals::default(),
             static_headers: upstream.headers.clone(),
             pass_headers: upstream.pass_headers.clone(),

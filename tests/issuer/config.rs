@@ -114,6 +114,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
         call_timeout: Duration::from_secs(1),
         max_stream: Duration::from_secs(1),
         check_envelope: true,
+        is_listed: false,
         takes_title: false,
     }
 }

@@ -31,7 +31,7 @@ async fn mapped(change: impl FnOnce(&mut Config)) -> World {
     mapped_by(SCOPES, change).await
 }
 
-async fn mapped_by(scopes: &[(&str, &[&str])], change: impl FnOnce(&mut Config)) -> World {
+pub(super) async fn mapped_by(scopes: &[(&str, &[&str])], change: impl FnOnce(&mut Config)) -> World {
     World::with(|config| {
         let rule = |(name, allow): &(&str, &[&str])| ScopeRule {
             name: ScopeToken::parse(name).unwrap(),
@@ -46,13 +46,13 @@ async fn mapped_by(scopes: &[(&str, &[&str])], change: impl FnOnce(&mut Config))
     .await
 }
 
-fn token(world: &World, scopes: &str) -> String {
+pub(super) fn token(world: &World, scopes: &str) -> String {
     let made = world.make(MCP, scopes);
     world.cache.insert(&made.record);
     made.text
 }
 
-fn ask(method: &str, version: &str, token: &str) -> RawRequest {
+pub(super) fn ask(method: &str, version: &str, token: &str) -> RawRequest {
     let meta = json!({"io.modelcontextprotocol/protocolVersion": version});
     let body = json!({"jsonrpc": "2.0", "id": 9, "method": method, "params": {"_meta": meta}}).to_string();
     let ask = RawRequest::post(body).bearer(token).field("MCP-Protocol-Version", version);

@@ -13,6 +13,7 @@
 mod again;
 mod cache;
 mod calls;
+mod catalogue;
 mod client;
 mod early_answers;
 mod endings;

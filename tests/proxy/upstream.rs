@@ -102,6 +102,11 @@ impl Upstream {
         self.shared.script.lock().unwrap().push_back(acts.into_iter().collect());
     }
 
+    /// Sets what happens to the next request, before those for which actions were set.
+    pub(crate) fn then_first(&self, acts: impl IntoIterator<Item = Act>) {
+        self.shared.script.lock().unwrap().push_front(acts.into_iter().collect());
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.seen.borrow().clone()
     }

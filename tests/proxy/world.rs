@@ -131,6 +131,21 @@ impl World {
         titles.lock().unwrap().clone()
     }
 
+    /// Lists once what upstreams offer, where that is wanted.
+    pub(crate) async fn list(&self) {
+        self.table().list_upstreams(&self.metrics.worker()).await;
+    }
+
+    /// Watches the upstreams, as the server does.
+    pub(crate) fn watch(&self) -> tokio::task::JoinHandle<()> {
+        let (table, metrics) = (self.table(), self.metrics.worker());
+        tokio::spawn(async move { table.watch_upstreams(&metrics, &|_, _| ()).await })
+    }
+
+    pub(crate) fn table(&self) -> Arc<RouteTable> {
+        self.served.lock().unwrap().1.clone()
+    }
+
     /// Adopts a changed configuration, as the server does.
     pub(crate) fn adopt(&self, change: impl FnOnce(&mut Config)) {
         self.reload(change);

@@ -49,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "sync",
             "oauth",
+            "strict_json",
             "mcp",
             "policy",
             "catalogue",

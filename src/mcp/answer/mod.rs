@@ -12,7 +12,7 @@ mod scan;
 mod unknown_tool;
 
 pub use reader::{AnswerFault, AnswerReader, Rewritten};
-pub use scan::{LONGEST_SIGN, may_change, may_list};
+pub use scan::{LONGEST_SIGN, may_change, may_list, says_list_changed};
 
 /// What a tool says of itself (MCP, ToolAnnotations); `None` where it says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

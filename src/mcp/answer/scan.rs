@@ -28,6 +28,28 @@ pub fn may_list(part: &[u8]) -> bool {
     has_sign(part, names_list)
 }
 
+/// Returns whether a part of a stream may have a notification that a list of the server changed.
+#[must_use]
+pub fn says_list_changed(part: &[u8]) -> bool {
+    let mut rest = part;
+    loop {
+        rest = rest.get(plain(rest)..).unwrap_or_default();
+        rest = match rest {
+            [] => return false,
+            [b'"', after @ ..] => {
+                let method = after.strip_prefix(b"notifications/").unwrap_or_default();
+                let lists: [&[u8]; 3] =
+                    [b"tools/list_changed\"", b"prompts/list_changed\"", b"resources/list_changed\""];
+                if lists.iter().any(|list| method.starts_with(list)) {
+                    return true;
+                }
+                after
+            }
+            [_, after @ ..] => after,
+        };
+    }
+}
+
 fn names_list(string: &[u8]) -> bool {
     matches!(
         string,

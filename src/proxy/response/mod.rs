@@ -15,4 +15,4 @@ pub(super) mod open_streams;
 pub(super) mod pending_answer;
 pub(super) mod refusals;
 pub(super) mod relay;
-mod rewrite;
+pub(super) mod rewrite;

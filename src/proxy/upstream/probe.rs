@@ -1,31 +1,22 @@
 //! Probes: each upstream is tried once when it is configured, so that the operator learns of a wrong URL before the
 //! first user does. One that is down is tried again until it can be reached.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use http::header::{CONTENT_TYPE, LOCATION};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::time::timeout;
 
 use super::connect;
-use super::content::Content;
-use super::lease::Lease;
-use super::pool::{Pool, UpstreamRequest};
+use super::own_client::{OwnClient, PATIENCE, read};
 use super::redirect;
-use super::request_body::Outgoing;
-use super::waiting::{Patience, Unanswered};
 use crate::config::UpstreamKind;
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
-use crate::proxy::headers::{BOTH_TYPES, IDENTITY};
-use crate::proxy::rejection::Rejection;
-use crate::proxy::response::gather::{BufferedBody, Stop};
 use crate::proxy::response::head;
 use crate::proxy::response::head::BodyKind;
 use crate::proxy::route::{Route, RouteTable};
@@ -33,16 +24,10 @@ use crate::telemetry::WorkerMetrics;
 
 /// How often an upstream that is down is tried again.
 const AGAIN: Duration = Duration::from_secs(15);
-/// How long to wait for an answer, and below how much of it is read.
-const PATIENCE: Duration = Duration::from_secs(5);
-const WAIT: Patience = Patience::new(None, PATIENCE);
-const ENOUGH: usize = 16 * 1024;
 /// How long to wait for the events of an answer.
 const FIRST_EVENTS: Duration = Duration::from_secs(1);
 /// A request that all revisions support and that changes nothing.
 const PING: &str = r#"{"jsonrpc":"2.0","id":"mcpgate","method":"ping"}"#;
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("mcpgate/", env!("CARGO_PKG_VERSION")));
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Receives the title that an upstream (given by its configured name) gives itself.
 pub type OnTitle = dyn Fn(&str, &str) + Send + Sync;
@@ -52,6 +37,11 @@ impl RouteTable {
     /// a configured display name are asked for their title.
     pub async fn watch_upstreams(&self, metrics: &WorkerMetrics, learnt: &OnTitle) {
         join_all(self.probes(metrics, learnt).map(Probe::watch)).await;
+    }
+
+    /// Lists once what each upstream offers, where that is wanted.
+    pub async fn list_upstreams(&self, metrics: &WorkerMetrics) {
+        join_all(self.probes(metrics, &|_, _| ()).map(async |probe| probe.client.list_once(&probe.target).await)).await;
     }
 
     /// Tries every upstream once.
@@ -64,7 +54,8 @@ impl RouteTable {
         let metrics = metrics.for_upstreams(&names);
         self.routes.iter().map(move |route| Probe {
             route: Arc::clone(route),
-            pool: Pool::new(route, metrics.clone(), CancellationToken::new()),
+            client: OwnClient::new(route, &metrics),
+            target: route.configured_target().clone(),
             was_asked: false,
             learnt,
         })
@@ -84,7 +75,9 @@ pub(in crate::proxy) enum PingReply {
 /// Probes one upstream.
 pub(in crate::proxy) struct Probe<'a> {
     route: Arc<Route>,
-    pool: Arc<Pool>,
+    client: OwnClient,
+    /// Where it answers, after a redirect that was followed.
+    target: PathAndQuery,
     /// Whether it was reached and asked already.
     was_asked: bool,
     learnt: &'a OnTitle,
@@ -93,12 +86,17 @@ pub(in crate::proxy) struct Probe<'a> {
 impl Probe<'_> {
     async fn watch(mut self) {
         self.run().await;
-        loop {
-            tokio::time::sleep(AGAIN).await;
-            if self.route.health.is_down() {
-                self.run().await;
+        let (client, target) = (self.client.clone(), self.target.clone());
+        let listing = client.keep_listed(target);
+        let watching = async {
+            loop {
+                tokio::time::sleep(AGAIN).await;
+                if self.route.health.is_down() {
+                    self.run().await;
+                }
             }
-        }
+        };
+        tokio::join!(listing, watching);
     }
 
     /// Tries to connect, and asks what it is unless that was done before.
@@ -123,22 +121,22 @@ impl Probe<'_> {
     }
 
     /// Sends a ping, and logs if the answer is not from an MCP server.
-    async fn ask_what_it_is(&self) {
+    async fn ask_what_it_is(&mut self) {
         let route = &*self.route;
         if route.kind != UpstreamKind::Mcp {
             return;
         }
-        let mut target = route.configured_target().clone();
-        let mut heard = self.ping(&target).await;
+        let _session = route.catalogue.session.lock().await;
+        let mut heard = self.ping(&self.target).await;
         if let Ok(PingReply::Moved(to)) = heard {
-            target = to;
-            heard = self.ping(&target).await;
+            self.target = to;
+            heard = self.ping(&self.target).await;
         }
         let other = match heard {
             Ok(PingReply::Mcp) => {
                 route.health.doubt(None);
                 if route.takes_title
-                    && let Some(title) = self.title(&target).await
+                    && let Some(title) = self.title(&self.target).await
                 {
                     (self.learnt)(&route.name, &title);
                 }
@@ -189,12 +187,11 @@ impl Probe<'_> {
         message: &'static str,
         more: &[(HeaderName, HeaderValue)],
     ) -> Result<(PingReply, Bytes), String> {
-        let body = Outgoing::Whole(Some(Bytes::from_static(message.as_bytes()).into()));
-        let mut headers = self.head(None);
+        let mut headers = HeaderMap::new();
         headers.extend(more.iter().cloned());
-        let ask = UpstreamRequest::new(Method::POST, target.clone(), headers, body, WAIT.since(Instant::now()));
         let asked = async {
-            let (response, lease) = self.pool.send_our_own(ask).await.map_err(words)?;
+            let (response, lease) =
+                self.client.post(target, Bytes::from_static(message.as_bytes()), None, headers).await?;
             let (head, body) = response.into_parts();
             if redirect::repeats(head.status)
                 && let Some(target) = self.route.follow(target, head.status, &head.headers)
@@ -208,7 +205,7 @@ impl Probe<'_> {
                 BodyKind::Events | BodyKind::Other => Bytes::new(),
             };
             if let Some(session) = head.headers.get(MCP_SESSION_ID) {
-                self.end_session(target, session).await;
+                self.client.end_session(target, session).await;
             }
             Ok((judge(head.status, &head.headers, &content), content))
         };
@@ -216,51 +213,6 @@ impl Probe<'_> {
             .await
             .unwrap_or_else(|_| Err(format!("there was no answer within {PATIENCE:?}")))
     }
-
-    /// Ends the session that some servers start for any request, since it will not be used.
-    async fn end_session(&self, target: &PathAndQuery, session: &HeaderValue) {
-        let headers = self.head(Some(session));
-        let (target, wait) = (target.clone(), WAIT.since(Instant::now()));
-        let ask = UpstreamRequest::new(Method::DELETE, target, headers, Outgoing::Empty, wait);
-        if let Ok((response, lease)) = self.pool.send_our_own(ask).await {
-            read(response.into_body(), lease, PATIENCE).await;
-        }
-    }
-
-    fn head(&self, session: Option<&HeaderValue>) -> HeaderMap {
-        let mut head = HeaderMap::new();
-        head.insert(HOST, self.route.origin.host_header.clone());
-        head.insert(USER_AGENT, AGENT);
-        head.insert(ACCEPT, BOTH_TYPES);
-        head.insert(ACCEPT_ENCODING, IDENTITY);
-        match session {
-            Some(session) => head.insert(MCP_SESSION_ID, session.clone()),
-            None => head.insert(CONTENT_TYPE, JSON),
-        };
-        for (name, value) in &self.route.static_headers {
-            head.insert(HeaderName::clone(name), value.clone());
-        }
-        head
-    }
-}
-
-/// Returns why there is no answer, in words.
-fn words(why: Unanswered) -> String {
-    let rejection = Rejection::from(why);
-    if let Rejection::Upstream(fault) = &rejection {
-        format!("{} ({})", fault.cause.row().text, fault.detail)
-    } else {
-        rejection.row().outcome.label().to_owned()
-    }
-}
-
-/// Reads the beginning of an answer within the time limit; the connection is reused if that was all.
-async fn read(mut body: Content, lease: Lease, limit: Duration) -> Bytes {
-    let mut read = BufferedBody::default();
-    if let Ok(Stop::End) = timeout(limit, poll_fn(|cx| read.poll_read(&mut body, ENOUGH, cx))).await {
-        lease.finish(Instant::now());
-    }
-    read.take()
 }
 
 /// Decides whether an answer to a ping comes from an MCP server: a JSON-RPC message, even an error, or a stream of

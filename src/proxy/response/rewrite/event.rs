@@ -40,7 +40,7 @@ fn data_of(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Returns the events of a part of a stream, each with the empty line that ends it.
-pub(super) fn events(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(in crate::proxy) fn events(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     iter::from_fn(move || {
         let mut length = 0;
         while let Some(((line, end), _)) = text.get(length..).and_then(split_line) {
@@ -56,7 +56,7 @@ pub(super) fn events(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Returns the message of an event.
-pub(super) fn message(event: &[u8]) -> Vec<u8> {
+pub(in crate::proxy) fn message(event: &[u8]) -> Vec<u8> {
     let values: Vec<&[u8]> = lines(event).filter_map(|(line, _)| data_of(line)).map(|(_, value)| value).collect();
     values.join(&b'\n')
 }

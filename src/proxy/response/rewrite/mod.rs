@@ -3,6 +3,6 @@
 //!
 //! Start with `rewriter.rs`, then `stage`.
 
-mod event;
+pub(in crate::proxy) mod event;
 pub(super) mod rewriter;
 pub(super) mod stage;

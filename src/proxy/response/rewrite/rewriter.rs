@@ -18,6 +18,9 @@ const PIECE: usize = 16 << 10;
 /// Says what a caller may use of what an upstream offers.
 pub(in crate::proxy) trait Shows {
     fn shows(&self, offer: Offer<'_>) -> bool;
+
+    /// Notes that the upstream says that one of its lists changed.
+    fn note_change(&self);
 }
 
 /// Rewrites the answers to one request.
@@ -53,6 +56,10 @@ impl Shows for Rewriter {
             Offer::Capability("logging") if self.is_modern => true,
             Offer::Capability(name) => rules.offers(standing, name),
         }
+    }
+
+    fn note_change(&self) {
+        self.caller.route().catalogue.note_change();
     }
 }
 

@@ -10,7 +10,7 @@ use http_body::Body;
 
 use super::event::events;
 use super::rewriter::{Shows, rewrite};
-use crate::mcp::{LONGEST_SIGN, Rewritten, may_change, may_list};
+use crate::mcp::{LONGEST_SIGN, Rewritten, may_change, may_list, says_list_changed};
 use crate::proxy::budget::UserBudget;
 use crate::proxy::fair_slots::{FairSlot, FairSlots};
 use crate::proxy::fault::{Cause, ExchangeError, Fault};
@@ -221,6 +221,9 @@ impl<S: Shows + Clone + Send + Sync + 'static> Stage<S> {
     /// Passes whole events, or the whole body, rewritten where necessary.
     fn release(&mut self, whole: Bytes, out: &mut BufferedBody) {
         let slot = self.slot.take();
+        if self.is_events && says_list_changed(&whole) {
+            self.shows.note_change();
+        }
         if !may_change(&whole) {
             return out.push(in_slot(whole, slot));
         }

@@ -25,6 +25,8 @@ impl Shows for AllButNo {
     fn shows(&self, offer: Offer<'_>) -> bool {
         !matches!(offer, Offer::Tool(name, _) if name.starts_with("no"))
     }
+
+    fn note_change(&self) {}
 }
 
 fn slots(count: usize) -> LongAnswers {

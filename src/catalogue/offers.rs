@@ -1,0 +1,230 @@
+//! `Offers`: what an upstream offers, read from its lists (MCP, `tools/list` and the other lists), within bounds.
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::policy::Annotations;
+
+/// The most entries of one list that are kept.
+pub(super) const MOST_ENTRIES: usize = 2048;
+/// The most bytes that names and titles take together.
+const MOST_BYTES: usize = 1 << 20;
+/// The longest name, URI or title that is kept, in bytes.
+const LONGEST: usize = 1024;
+
+/// A tool, as its upstream describes it. None of it is verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedTool {
+    /// The name that calls use.
+    pub name: String,
+    /// The name for people, if it has one.
+    pub title: Option<String>,
+    /// What it says of itself.
+    pub annotations: Annotations,
+    /// SHA-256 of what a model is told of it: name, title, description, schemas and annotations. `None` if they were
+    /// not read.
+    pub hash: Option<[u8; 32]>,
+}
+
+/// A prompt, a resource or a template of resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedItem {
+    /// The name, URI or URI template by which requests name it.
+    pub name: String,
+    /// The name for people, if it has one.
+    pub title: Option<String>,
+}
+
+/// One of the lists of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferKind {
+    /// The tools that it has, read with `tools/list`.
+    Tools,
+    /// The prompts that it has, read with `prompts/list`.
+    Prompts,
+    /// The resources that it has, read with `resources/list`.
+    Resources,
+    /// The templates of resources that it has, read with `resources/templates/list`.
+    Templates,
+}
+
+/// What an upstream offers, in its order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Offers {
+    /// Its tools, with all that is read of them.
+    pub tools: Vec<ListedTool>,
+    /// Its prompts, by name.
+    pub prompts: Vec<ListedItem>,
+    /// Its resources, by URI.
+    pub resources: Vec<ListedItem>,
+    /// Its templates of resources, by URI template.
+    pub templates: Vec<ListedItem>,
+    bytes: usize,
+}
+
+impl OfferKind {
+    /// All lists, in the order in which they are read.
+    pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
+    /// Returns the method that lists it.
+    #[must_use]
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Tools => "tools/list",
+            Self::Prompts => "prompts/list",
+            Self::Resources => "resources/list",
+            Self::Templates => "resources/templates/list",
+        }
+    }
+
+    /// Returns the capability of servers that have the list.
+    #[must_use]
+    pub const fn capability(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources | Self::Templates => "resources",
+        }
+    }
+
+    const fn members(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Tools => ("tools", "name"),
+            Self::Prompts => ("prompts", "name"),
+            Self::Resources => ("resources", "uri"),
+            Self::Templates => ("resourceTemplates", "uriTemplate"),
+        }
+    }
+}
+
+impl Offers {
+    /// Adds a page of a list, given the `result` of its answer. Entries for which there is no room, or whose names are
+    /// too long, are left out. Returns whether the result has such a list.
+    pub fn add(&mut self, kind: OfferKind, result: &Value) -> bool {
+        let (list, name) = kind.members();
+        let Some(entries) = result.get(list).and_then(Value::as_array) else { return false };
+        for entry in entries {
+            let Some(item) = ListedItem::read(entry, name) else { continue };
+            let bytes = self.bytes.saturating_add(item.name.len() + item.title.as_ref().map_or(0, String::len));
+            if self.count(kind) < MOST_ENTRIES && bytes <= MOST_BYTES {
+                self.bytes = bytes;
+                self.push(kind, item, entry);
+            }
+        }
+        true
+    }
+
+    /// Returns how many entries it has of a kind.
+    #[must_use]
+    pub fn count(&self, kind: OfferKind) -> usize {
+        match kind {
+            OfferKind::Tools => self.tools.len(),
+            OfferKind::Prompts => self.prompts.len(),
+            OfferKind::Resources => self.resources.len(),
+            OfferKind::Templates => self.templates.len(),
+        }
+    }
+
+    fn push(&mut self, kind: OfferKind, item: ListedItem, entry: &Value) {
+        match kind {
+            OfferKind::Tools => self.tools.push(ListedTool {
+                annotations: annotations(entry),
+                hash: Some(hash(entry)),
+                name: item.name,
+                title: item.title,
+            }),
+            OfferKind::Prompts => self.prompts.push(item),
+            OfferKind::Resources => self.resources.push(item),
+            OfferKind::Templates => self.templates.push(item),
+        }
+    }
+}
+
+impl ListedItem {
+    fn read(entry: &Value, name: &str) -> Option<Self> {
+        let text = |value: Option<&Value>| value?.as_str().filter(|text| text.len() <= LONGEST).map(str::to_owned);
+        let title = text(entry.get("title")).or_else(|| text(entry.get("annotations")?.get("title")));
+        Some(Self { name: text(entry.get(name))?, title: title.filter(|title| !title.is_empty()) })
+    }
+}
+
+fn annotations(tool: &Value) -> Annotations {
+    let hint = |name| tool.get("annotations")?.get(name)?.as_bool();
+    Annotations::of(hint("readOnlyHint"), hint("destructiveHint"), hint("openWorldHint"))
+}
+
+/// The same for every order of members.
+fn hash(tool: &Value) -> [u8; 32] {
+    let parts = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
+    let read: Vec<_> = parts.iter().map(|name| json!([name, tool.get(name)])).collect();
+    Sha256::digest(json!(read).to_string().as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST, MOST_BYTES, MOST_ENTRIES, OfferKind, Offers};
+    use crate::policy::Annotations;
+    use serde_json::{Value, json};
+
+    fn tools(list: &Value) -> Offers {
+        let mut offers = Offers::default();
+        assert!(offers.add(OfferKind::Tools, &json!({ "tools": list })));
+        offers
+    }
+
+    #[test]
+    fn entries_are_read_with_titles_and_annotations() {
+        let mut offers = tools(&json!([
+            {"name": "a", "title": "A", "annotations": {"title": "B", "readOnlyHint": true, "openWorldHint": false}},
+            {"name": "b", "annotations": {"title": "B", "destructiveHint": false}},
+            {"name": 7}, {}, 3, {"name": "x".repeat(LONGEST + 1)},
+        ]));
+        let read: Vec<_> =
+            offers.tools.iter().map(|tool| (&*tool.name, tool.title.as_deref(), tool.annotations)).collect();
+        assert_eq!(
+            read,
+            [
+                ("a", Some("A"), Annotations::of(Some(true), None, Some(false))),
+                ("b", Some("B"), Annotations::of(None, Some(false), None)),
+            ]
+        );
+        for (kind, page) in [
+            (OfferKind::Prompts, json!({"prompts": [{"name": "greet", "title": "Greet"}]})),
+            (OfferKind::Resources, json!({"resources": [{"uri": "file:///a", "name": "a"}]})),
+            (OfferKind::Templates, json!({"resourceTemplates": [{"uriTemplate": "file:///{a}", "name": "a"}]})),
+        ] {
+            assert!(offers.add(kind, &page) && offers.count(kind) == 1);
+            assert!(!offers.add(kind, &json!({"tool": []})));
+        }
+        assert_eq!(offers.prompts[0].title.as_deref(), Some("Greet"));
+        assert_eq!((&*offers.resources[0].name, &*offers.templates[0].name), ("file:///a", "file:///{a}"));
+    }
+
+    #[test]
+    fn the_hash_changes_with_what_a_model_is_told_and_with_nothing_else() {
+        let of = |tool: Value| tools(&json!([tool])).tools[0].hash;
+        let tool = json!({"name": "a", "description": "d", "inputSchema": {"b": 1, "a": 2}});
+        let text = r#"{"inputSchema": {"a": 2, "b": 1}, "description": "d", "name": "a", "_meta": {"x": 1}}"#;
+        assert_eq!(of(tool.clone()), of(serde_json::from_str(text).unwrap()));
+        for (name, value) in [
+            ("name", json!("b")),
+            ("title", json!("t")),
+            ("description", json!("e")),
+            ("inputSchema", json!({"a": 2})),
+            ("outputSchema", json!({})),
+            ("annotations", json!({"readOnlyHint": true})),
+        ] {
+            let mut changed = tool.clone();
+            changed[name] = value;
+            assert_ne!(of(changed), of(tool.clone()), "{name}");
+        }
+    }
+
+    #[test]
+    fn they_are_bounded_in_number_and_bytes() {
+        let many: Vec<_> = (0..2 * MOST_ENTRIES).map(|n| json!({"name": n.to_string()})).collect();
+        assert_eq!(tools(&json!(many)).tools.len(), MOST_ENTRIES);
+        let long: Vec<_> = (0..MOST_ENTRIES).map(|_| json!({"name": "x".repeat(LONGEST)})).collect();
+        assert_eq!(tools(&json!(long)).tools.len(), MOST_BYTES / LONGEST);
+    }
+}

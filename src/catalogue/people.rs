@@ -1,0 +1,82 @@
+//! `People`: what the answers to each person said of tools, for as many people as there is room.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::policy::Annotations;
+
+/// The most people per upstream of whose answers something is kept; the one noted first makes room.
+pub(super) const MOST_PEOPLE: usize = 4096;
+/// The most tools kept for one person.
+pub(super) const MOST_TOOLS: usize = 2048;
+/// The most bytes kept for all people of an upstream.
+pub(super) const MOST_BYTES: usize = 8 << 20;
+/// The bytes of a tool besides its name, about.
+const OF_AN_ENTRY: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct People {
+    tools: HashMap<Box<str>, HashMap<Box<str>, Annotations>>,
+    /// The people, in the order in which something was first noted.
+    order: VecDeque<Box<str>>,
+    bytes: usize,
+}
+
+impl People {
+    pub(super) fn note(&mut self, person: &str, tool: &str, says: Annotations) {
+        if let Some(known) = self.tools.get_mut(person).and_then(|tools| tools.get_mut(tool)) {
+            *known = known.most_dangerous(says);
+            return;
+        }
+        if !self.tools.contains_key(person) {
+            self.order.push_back(person.into());
+            self.tools.insert(person.into(), HashMap::new());
+        }
+        if let Some(tools) = self.tools.get_mut(person).filter(|tools| tools.len() < MOST_TOOLS) {
+            tools.insert(tool.into(), says);
+            self.bytes = self.bytes.saturating_add(tool.len() + OF_AN_ENTRY);
+        }
+        self.make_room();
+    }
+
+    pub(super) fn annotations(&self, person: &str, tool: &str) -> Option<Annotations> {
+        self.tools.get(person)?.get(tool).copied()
+    }
+
+    /// Returns the tools of which the answers to a person spoke.
+    pub(super) fn tools(&self, person: &str) -> impl Iterator<Item = (&str, Annotations)> {
+        self.tools.get(person).into_iter().flatten().map(|(name, says)| (&**name, *says))
+    }
+
+    fn make_room(&mut self) {
+        while self.order.len() > MOST_PEOPLE || self.bytes > MOST_BYTES {
+            let Some(first) = self.order.pop_front() else { return };
+            let gone = self.tools.remove(&first).unwrap_or_default();
+            self.bytes = self.bytes.saturating_sub(gone.keys().map(|name| name.len() + OF_AN_ENTRY).sum());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_BYTES, MOST_PEOPLE, MOST_TOOLS, People};
+    use crate::policy::Annotations;
+
+    const MILD: Annotations = Annotations::of(Some(true), None, Some(false));
+
+    #[test]
+    fn it_is_bounded_in_people_tools_and_bytes() {
+        let mut people = People::default();
+        for tool in 0..2 * MOST_TOOLS {
+            people.note("ada", &tool.to_string(), MILD);
+        }
+        assert_eq!(people.annotations("ada", &(MOST_TOOLS + 1).to_string()), None);
+        assert_eq!(people.tools("ada").count(), MOST_TOOLS);
+        for person in 0..MOST_PEOPLE {
+            people.note(&person.to_string(), "add", MILD);
+        }
+        assert_eq!(people.annotations("ada", "0"), None, "the first made room");
+        assert_eq!(people.annotations("0", "add"), Some(MILD));
+        people.note("bob", &"x".repeat(MOST_BYTES), MILD);
+        assert!(people.bytes <= MOST_BYTES && people.order.len() == people.tools.len());
+    }
+}

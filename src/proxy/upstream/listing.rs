@@ -1,0 +1,133 @@
+//! Lists what an upstream offers, in a session of the gateway's own, for the catalogue: at start, when the upstream
+//! says that a list changed, and from time to time.
+
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use super::own_client::OwnClient;
+use super::own_session::OwnSession;
+use crate::catalogue::{OfferKind, Offers};
+use crate::config::UpstreamKind;
+
+/// How often lists are read again.
+const EACH: Duration = Duration::from_mins(10);
+/// The pause after a change, or after the first attempt that failed; it doubles each time that there was nothing new.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest pause after attempts that failed.
+const LONGEST: Duration = Duration::from_hours(1);
+/// How long all lists of an upstream may take.
+const ALL: Duration = Duration::from_mins(1);
+/// The most pages of a list that are read.
+const MOST_PAGES: usize = 64;
+
+impl OwnClient {
+    /// Lists what the upstream offers again and again, if that is wanted. Never ends.
+    pub(in crate::proxy) async fn keep_listed(&self, target: PathAndQuery) {
+        if !self.is_wanted() {
+            return std::future::pending().await;
+        }
+        let (mut pause, mut is_told) = (SHORTEST, false);
+        loop {
+            let (client, to) = (self.clone(), target.clone());
+            // On a task of its own, which a reload does not stop before the session is ended.
+            let listed = tokio::spawn(async move { client.list(&to).await });
+            let longest = match listed.await {
+                Ok(Ok(has_changed)) => {
+                    pause = if has_changed { SHORTEST } else { (2 * pause).min(EACH) };
+                    is_told = false;
+                    EACH
+                }
+                Ok(Err(why)) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::info!(
+                            upstream = &*self.route.name,
+                            "what the upstream offers is known only from the answers to its clients, since the \
+                             gateway could not list it: {why}"
+                        );
+                    }
+                    pause = (2 * pause).min(LONGEST);
+                    pause
+                }
+                // The process ends.
+                Err(_) => return std::future::pending().await,
+            };
+            sleep(pause).await;
+            let rest = longest.saturating_sub(pause);
+            drop(timeout(rest, self.route.catalogue.change()).await);
+        }
+    }
+
+    /// Lists what the upstream offers once, if that is wanted.
+    pub(in crate::proxy) async fn list_once(&self, target: &PathAndQuery) {
+        if self.is_wanted()
+            && let Err(why) = self.list(target).await
+        {
+            tracing::debug!(upstream = &*self.route.name, "the gateway could not list what it offers: {why}");
+        }
+    }
+
+    /// Returns whether what this upstream offers is asked for: where rules or a consent page use it.
+    fn is_wanted(&self) -> bool {
+        self.route.kind == UpstreamKind::Mcp && self.route.rules.is_some() && self.route.is_listed
+    }
+
+    /// Lists what the upstream offers, and adds it to the catalogue. Returns whether it has changed.
+    ///
+    /// # Errors
+    /// The upstream does not let it, with the reason.
+    async fn list(&self, target: &PathAndQuery) -> Result<bool, String> {
+        let catalogue = &self.route.catalogue;
+        catalogue.await_lists();
+        let _session = catalogue.session.lock().await;
+        let offers = self.offers(target).await;
+        match offers {
+            Ok(offers) => Ok(catalogue.learn(offers)),
+            Err(why) => {
+                catalogue.give_up();
+                Err(why)
+            }
+        }
+    }
+
+    async fn offers(&self, target: &PathAndQuery) -> Result<Offers, String> {
+        let (mut session, capabilities) = OwnSession::begin(self, target).await?;
+        let lists = timeout(ALL, Box::pin(lists(&mut session, &capabilities))).await;
+        session.end().await;
+        lists.unwrap_or_else(|_| Err(format!("its lists took longer than {ALL:?}")))
+    }
+}
+
+/// Reads the lists that a server says it has.
+async fn lists(session: &mut OwnSession<'_>, capabilities: &Value) -> Result<Offers, String> {
+    let mut offers = Offers::default();
+    for kind in OfferKind::ALL {
+        if capabilities.get(kind.capability()).is_none() {
+            continue;
+        }
+        match list(session, kind, &mut offers).await {
+            // Tools are what the gateway needs; servers with resources need not know of templates.
+            Err(why) if kind == OfferKind::Tools => return Err(why),
+            Err(why) => tracing::debug!("{} cannot be read: {why}", kind.method()),
+            Ok(()) => {}
+        }
+    }
+    Ok(offers)
+}
+
+async fn list(session: &mut OwnSession<'_>, kind: OfferKind, offers: &mut Offers) -> Result<(), String> {
+    let mut cursor = None;
+    for _ in 0..MOST_PAGES {
+        let result = session.ask(kind.method(), cursor.as_ref()).await?;
+        if !offers.add(kind, &result) {
+            return Err(format!("its answer to {} has no list", kind.method()));
+        }
+        match result.get("nextCursor").filter(|next| next.is_string() && Some(*next) != cursor.as_ref()) {
+            Some(next) => cursor = Some(next.clone()),
+            None => break,
+        }
+    }
+    Ok(())
+}
