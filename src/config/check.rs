@@ -44,3 +44,10 @@ impl Check<'_> {
         self.report.wrong(setting, format!("the file cannot be read ({why})"), remedy);
     }
 }
+
+/// Returns whether a text can be a name in commands, metrics and logs.
+pub(super) fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 use super::file_words::{CatalogueMode, ContentKind, Kind, LogFormat, ScopePreset};
+use super::limit_file::Limit;
 use super::listener_file::{Listen, Operator, Tls};
 use super::policy_file::{Audit, Documents, Limits, Login, Rates, Registration, Timeouts, Tokens};
 use super::problem::Report;
@@ -49,6 +50,7 @@ pub(super) struct WrittenUpstream {
     pub(super) upstream: Upstream,
     pub(super) scopes: Vec<Scope>,
     pub(super) rules: Vec<WrittenRule>,
+    pub(super) limits: Vec<Limit>,
 }
 
 /// All tables, in the order of the reference.
@@ -61,6 +63,7 @@ pub(super) const TABLES: &[TableDeclaration] = &[
     Scope::DECLARATION,
     Rule::DECLARATION,
     Argument::DECLARATION,
+    Limit::DECLARATION,
     AccountGroup::DECLARATION,
     WellKnown::DECLARATION,
     Tokens::DECLARATION,
@@ -97,12 +100,8 @@ impl File {
                 scopes.push(Scope::read(&mut scope)?);
                 scope.finish();
             }
-            let mut rules = Vec::new();
-            for mut rule in section.tables("rule") {
-                rules.push(WrittenRule::read(&mut rule)?);
-                rule.finish();
-            }
-            upstreams.push(WrittenUpstream { upstream: Upstream::read(&mut section)?, scopes, rules });
+            let (rules, limits) = (WrittenRule::all(&mut section)?, Limit::all(&mut section)?);
+            upstreams.push(WrittenUpstream { upstream: Upstream::read(&mut section)?, scopes, rules, limits });
             section.finish();
         }
         let mut groups = Vec::new();

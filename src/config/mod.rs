@@ -17,6 +17,8 @@ mod file_trust;
 mod file_words;
 mod groups;
 mod idle_rules;
+mod limit_file;
+mod limits;
 mod listener;
 mod listener_file;
 mod load;

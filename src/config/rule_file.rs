@@ -15,6 +15,16 @@ pub(super) struct WrittenRule {
 }
 
 impl WrittenRule {
+    /// Reads the rules of an upstream; `None` only when a default is declared wrongly.
+    pub(super) fn all(upstream: &mut Section<'_, '_>) -> Option<Vec<Self>> {
+        let mut rules = Vec::new();
+        for mut section in upstream.tables("rule") {
+            rules.push(Self::read(&mut section)?);
+            section.finish();
+        }
+        Some(rules)
+    }
+
     /// Reads a rule; `None` only when a default is declared wrongly.
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let mut arguments = Vec::new();

@@ -12,7 +12,7 @@ use super::policy::{
     Timeouts, TokenPolicy,
 };
 use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
-use crate::policy::{ConfiguredGroups, Holders, Rules};
+use crate::policy::{CallLimits, ConfiguredGroups, Holders, Rules};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
@@ -152,6 +152,8 @@ pub struct UpstreamConfig {
     pub required_scopes: ScopeSet,
     /// Which operations each scope opens; `None` if every scope opens all.
     pub rules: Option<Arc<Rules>>,
+    /// How often its operations may be used; `None` if that is not limited.
+    pub limits: Option<Arc<CallLimits>>,
     /// Who may hold a token for it, and which of its scopes.
     pub holders: Holders,
     /// Lifetime of its access tokens, if it differs.

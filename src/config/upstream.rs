@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::check::Check;
+use super::check::{Check, is_label};
 use super::file::{File, Upstream, WrittenUpstream};
 use super::file_words::CatalogueMode;
 use super::groups;
+use super::limits;
 use super::listener::host_and_port;
 use super::problem::Setting;
 use super::reserved_path::path_fault;
@@ -77,6 +78,7 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: UpstreamScopes) ->
         scopes: scopes.catalogue,
         required_scopes: ScopeSet::default(),
         rules: scopes.rules,
+        limits: None,
         holders: Holders::default(),
         access_lifetime: None,
         max_connections: 512,
@@ -87,12 +89,6 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: UpstreamScopes) ->
         check_envelope: true,
         is_listed: true,
     })
-}
-
-fn is_label(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 64
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn tenant(check: &Check<'_>, upstream: &Upstream) -> Option<TenantId> {
@@ -159,6 +155,7 @@ fn one(
         holders: groups::holders(check, upstream, &written.scopes, &required_scopes, groups),
         required_scopes,
         rules: scopes.rules,
+        limits: limits::all(check, written).map(Arc::new),
         access_lifetime: upstream.access_lifetime.as_ref().map(|s| s.value),
         max_connections: upstream.max_connections.value,
         connect_timeout: upstream.connect_timeout.value,

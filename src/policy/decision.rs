@@ -63,6 +63,16 @@ pub struct JudgedMessage<'a> {
     pub place: Option<usize>,
 }
 
+/// Returns whether a message needs no particular scope, and no rule or limit is about it.
+pub(super) fn is_free(kind: MessageKind, method: &str) -> bool {
+    match kind {
+        // Responses and notices belong to a session, which another check binds to its user.
+        MessageKind::Response => true,
+        MessageKind::Notification => is_notice(method),
+        MessageKind::Request => needs_no_scope(method),
+    }
+}
+
 impl Rules {
     /// Judges a message. `annotations` says what a tool says of itself; it is asked only where
     /// [`Rules::asks_for_annotations`].
@@ -75,13 +85,7 @@ impl Rules {
     ) -> Ruling {
         let JudgedMessage { envelope, body, place } = message;
         let Some(method) = envelope.method.as_deref() else { return self.judge_handshake(caller) };
-        let is_free = match envelope.kind {
-            // Responses and notices belong to a session, which another check binds to its user.
-            MessageKind::Response => true,
-            MessageKind::Notification => is_notice(method),
-            MessageKind::Request => needs_no_scope(method),
-        };
-        if is_free {
+        if is_free(envelope.kind, method) {
             return self.judge_handshake(caller);
         }
         if method == COMPLETE {

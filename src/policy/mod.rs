@@ -1,5 +1,5 @@
 //! What a token may do at an upstream: which operations its scopes open (`allow` and `includes`), and the rules
-//! (`[[upstream.rule]]`) that narrow it; and who may hold its scopes. Pure.
+//! (`[[upstream.rule]]`) that narrow it; which limits count an operation; and who may hold its scopes. Pure.
 //!
 //! An operation is a JSON-RPC method with the tool, prompt or resource that it names, or an HTTP method with a path.
 //! Map and rules are compiled when the configuration is loaded; a request costs a look-up of its method and name, and a
@@ -14,6 +14,7 @@ mod excluded_tools;
 mod glob;
 mod holders;
 mod left_out;
+mod limit;
 mod mask;
 mod opened;
 mod overlap;
@@ -26,6 +27,7 @@ pub use annotations::{Annotation, Annotations};
 pub use arguments::{ArgumentNumber, Condition, Pointer, Scalar, Test, TextPattern};
 pub use decision::{Denial, Item, JudgedMessage, Ruling};
 pub use holders::{AccountList, ConfiguredGroups, Holders};
+pub use limit::{CallLimit, CallLimits, LimitPer, LimitRate, LimitSet};
 pub use mask::MOST;
 pub use pattern::Pattern;
 pub use preset::{EVERYTHING, MANAGE, MCP_SCOPES, PresetScope, READ_ONLY, READ_ONLY_HTTP};

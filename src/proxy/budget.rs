@@ -10,6 +10,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::rejection::Rejection;
+use super::usage::RunningCalls;
 use crate::config::Rates;
 use crate::oauth::{AccountId, Lifetime, TenantId};
 use crate::token_cache::Principal;
@@ -34,7 +35,11 @@ pub(super) struct UserBudget {
 }
 
 /// A request in progress, counted until it is dropped.
-pub(super) struct UserSlot(Arc<UserBudget>);
+pub(super) struct UserSlot {
+    budget: Arc<UserBudget>,
+    /// What counts against the limits of its upstream.
+    calls: Option<Box<RunningCalls>>,
+}
 
 impl UserBudgets {
     pub(super) fn new(rates: &Rates) -> Self {
@@ -83,15 +88,22 @@ fn quota(rates: &Rates) -> Option<Quota> {
 impl UserBudget {
     /// Counts a request until its answer has ended.
     pub(super) fn enter(self: &Arc<Self>, limit: usize) -> Result<UserSlot, Rejection> {
-        let user_slot = UserSlot(Arc::clone(self));
+        let user_slot = UserSlot { budget: Arc::clone(self), calls: None };
         let before = self.under_way.fetch_add(1, Ordering::Relaxed);
         if before < limit { Ok(user_slot) } else { Err(Rejection::TooManyAtOnce) }
     }
 }
 
+impl UserSlot {
+    /// Keeps what counts against other limits for as long as the request.
+    pub(super) fn hold(&mut self, calls: Option<Box<RunningCalls>>) {
+        self.calls = calls;
+    }
+}
+
 impl Drop for UserSlot {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.budget.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

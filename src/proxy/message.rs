@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::budget::UserBudget;
 use super::cached_principal::CachedPrincipal;
+use super::counted_calls::CountedCalls;
 use super::fair_slots::{FairSlot, FairSlots};
 use super::field::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
 use super::headers::check_addresses;
@@ -75,6 +76,8 @@ pub(super) struct Message {
     pub(super) asked: RpcCall,
     /// What the rules of the route say of it.
     pub(super) verdict: Verdict,
+    /// The limits that count it.
+    pub(super) counted: CountedCalls,
 }
 
 /// A large body, which keeps its slot until it is sent or dropped.
@@ -195,7 +198,8 @@ pub(super) async fn read(
             if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(std::mem::take(body), limit, time) };
         let again = KeptRequest::of_request(method, &body);
         let verdict = Verdict::of_request(caller, method.as_str(), path);
-        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: RpcCall::default(), verdict });
+        let (counted, asked) = (CountedCalls::of_request(route, method.as_str(), path), RpcCall::default());
+        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked, verdict, counted });
     }
     let read = read_whole(body, Limit { bytes: limit, time }, config.limits.inspect_body, large).await;
     // Nobody wants the rest, if there is one.
@@ -210,7 +214,9 @@ pub(super) async fn read(
             let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
             let asked = RpcCall::of(&bytes, &messages);
             let verdict = Verdict::of_messages(caller, (&messages, &bytes), version);
-            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), ids, is_initialize, again, asked, verdict })
+            let counted = CountedCalls::of_messages(caller, &messages);
+            let body = Outgoing::Whole(Some(bytes.into()));
+            Ok(Message { body, ids, is_initialize, again, asked, verdict, counted })
         }
         Err(rejection) => Err((rejection, ids)),
     }

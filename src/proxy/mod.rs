@@ -23,6 +23,8 @@ mod authenticate;
 mod budget;
 mod by_address;
 mod cached_principal;
+mod call_limits;
+mod counted_calls;
 mod exchange;
 mod fair_slots;
 mod fault;
@@ -44,6 +46,7 @@ mod rpc;
 mod session;
 mod trace;
 mod upstream;
+mod usage;
 mod verdict;
 
 pub use exchange::{Destination, Proxy};
@@ -152,8 +155,7 @@ impl Proxy {
         // 401.
         let generation = self.cache.generation();
         let token = resumed.after(pin!(self.authenticated(exchange, resumed.time()))).await?;
-        exchange.has_good_token = true;
-        exchange.generation = generation;
+        (exchange.has_good_token, exchange.generation) = (true, generation);
         let caller = worker.caller(&token)?;
         if let Some(record) = &mut exchange.record {
             record.of(&caller);
@@ -178,6 +180,7 @@ impl Proxy {
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }
+        message.counted.enter(&token, resumed.time(), &mut exchange.user_slot)?;
         let pool = worker.pools.get(route.index).ok_or(Rejection::Internal)?.permit(permit)?;
         let slot = resumed.after(pin!(pool.enter())).await?;
         let headers = self.head(exchange, pool.caller(), checked);

@@ -147,6 +147,8 @@ impl Record {
             Some(show(version))
         } else if let Rejection::MessageDenied(denied) | Rejection::RequestDenied(denied) = rejection {
             Some(show(&denied.rule))
+        } else if let Rejection::LimitReached(limit) = rejection {
+            Some(show(&limit.name))
         } else {
             let origin = origin.filter(|_| matches!(rejection, Rejection::BadOrigin));
             origin.map(|origin| show(&String::from_utf8_lossy(origin.as_bytes())))

@@ -28,6 +28,8 @@ impl Rejection {
             &*lacking.text
         } else if let Self::MessageDenied(denied) | Self::RequestDenied(denied) = self {
             &*denied.text
+        } else if let Self::LimitReached(limit) = self {
+            &*limit.text
         } else {
             row.text
         };

@@ -30,6 +30,8 @@ pub(super) enum Rejection {
     RateLimited(u64),
     /// Too many concurrent requests and streams of one user.
     TooManyAtOnce,
+    /// A limit of the upstream is reached.
+    LimitReached(Box<ReachedLimit>),
     /// The path does not support the method; the methods that it supports.
     MethodNotAllowed(&'static str),
     /// A header field contains an address at the gateway, which is not rewritten.
@@ -88,6 +90,8 @@ pub(super) const METHOD_NOT_FOUND: i32 = -32601;
 /// The code of a missing scope, which no specification gives; in the range without defined meanings of the 2026-07-28
 /// revision.
 const FORBIDDEN: i32 = -32003;
+/// The code of a limit that is reached, likewise.
+const LIMITED: i32 = -32004;
 /// The error code of RFC 8628 3.5.
 const SLOW_DOWN: Word = Word::OAuth("slow_down");
 /// The code that SDKs use for an ended session; in the range without defined meanings of the 2026-07-28 revision.
@@ -97,6 +101,8 @@ pub(super) const MALFORMED_CREDENTIALS: &str = "send one bearer token in one Aut
 pub(super) const INVALID_TOKEN: &str = "the token is unknown, expired or revoked, or not for this resource";
 pub(super) const INSUFFICIENT_SCOPE: &str = "the token lacks a scope that this resource needs";
 const UNOPENED: &str = "no scope of this server allows this";
+
+const REACHED: &str = "a limit of this server is reached";
 
 /// What a token lacks for a request, by the map of its upstream.
 #[derive(Debug)]
@@ -125,6 +131,26 @@ impl DeniedRequest {
     }
 }
 
+/// A limit of the upstream that a request has reached.
+#[derive(Debug)]
+pub(super) struct ReachedLimit {
+    /// Its name, for the access log.
+    pub(super) name: String,
+    /// The configuration key that was reached.
+    pub(super) key: &'static str,
+    /// What the caller is told.
+    pub(super) text: String,
+    /// Seconds until another request may pass.
+    pub(super) retry_after: u64,
+}
+
+impl ReachedLimit {
+    /// Adds to a row what is said of the limit.
+    fn told(&self, row: Row) -> Row {
+        row.word(Word::Rpc(LIMITED)).field(Field::RetryAfter(self.retry_after)).key(self.key)
+    }
+}
+
 impl Rejection {
     /// Returns the reason's row in the table. A new reason needs a row here and one in `docs/errors.md`.
     #[rustfmt::skip] // Two lines a row, so that the table can be read as one.
@@ -149,11 +175,11 @@ impl Rejection {
                 "too many requests").word(SLOW_DOWN).field(Field::RetryAfter(*seconds)).key("rates.mcp_per_second"),
             Self::TooManyAtOnce => Row::caller(StatusCode::TOO_MANY_REQUESTS, Outcome::RateLimited, "too_many_at_once",
                 "too many requests and streams at once").word(SLOW_DOWN).retry_soon().key("limits.streams_per_principal, upstream.max_connections"),
+            Self::LimitReached(limit) => limit.told(Row::caller(StatusCode::TOO_MANY_REQUESTS, Outcome::RateLimited, "limit_reached", REACHED)),
             Self::MethodNotAllowed(allowed) => Row { detail: Some(allowed), field: Field::Allow(allowed),
                 ..Row::caller(StatusCode::METHOD_NOT_ALLOWED, Outcome::MethodNotAllowed, "method_not_allowed",
                 "the method is not allowed here") },
-            Self::AddressInField(what) => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "address_in_field",
-                what).detailed(),
+            Self::AddressInField(what) => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "address_in_field", what).detailed(),
             Self::UnsupportedMediaType(what) => Row::caller(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::UnsupportedMediaType,
                 "unsupported_media_type", what).detailed(),
             // DS-06, DS-02: the rest of the body is not worth reading; `Connection` does not exist in HTTP/2.

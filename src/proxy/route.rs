@@ -8,6 +8,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::budget::UserBudgets;
+use super::call_limits::RouteLimits;
 use super::origin::Origins;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, LackingScopes, MALFORMED_CREDENTIALS};
 use super::response::refusals::StreamRefusals;
@@ -53,6 +54,8 @@ pub(super) struct Route {
     pub(super) required_scopes: ScopeSet,
     /// Which operations each scope opens; `None` if every scope opens all.
     pub(super) rules: Option<Arc<Rules>>,
+    /// How often its operations may be used.
+    pub(super) limits: Option<RouteLimits>,
     /// Who may hold a token for it, and which of its scopes.
     pub(super) holders: Holders,
     pub(super) check_envelope: bool,
@@ -143,6 +146,12 @@ impl RouteTable {
                 && new.is_listed == old.is_listed
             {
                 new.catalogue = Arc::clone(&old.catalogue);
+            }
+        }
+        for new in table.routes.iter_mut().filter_map(Arc::get_mut) {
+            let old = self.routes.iter().find(|old| old.name == new.name && old.tenant == new.tenant);
+            if let (Some(limits), Some(before)) = (&mut new.limits, old.and_then(|old| old.limits.as_ref())) {
+                limits.adopt(before);
             }
         }
         Ok(table)
@@ -256,6 +265,7 @@ impl Route {
             resource: upstream.resource.clone(),
             required_scopes: upstream.required_scopes.clone(),
             rules: upstream.rules.clone(),
+            limits: upstream.limits.as_ref().map(RouteLimits::new),
             holders: upstream.holders.clone(),
             check_envelope: upstream.check_envelope,
             takes_title: upstream.takes_title,

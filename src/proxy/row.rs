@@ -120,6 +120,7 @@ impl Row {
             (Word::OAuth(word), _) => word,
             (Word::Rpc(_), Blame::Caller) if self.outcome == Outcome::InsufficientScope => "insufficient_scope",
             (Word::Rpc(_), Blame::Caller) if self.outcome == Outcome::Denied => "access_denied",
+            (Word::Rpc(_), Blame::Caller) if self.outcome == Outcome::RateLimited => "slow_down",
             (Word::Rpc(_), Blame::Caller) => "invalid_request",
             (Word::Rpc(_), _) if self.status == StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
             (Word::Rpc(_), Blame::Gateway | Blame::Upstream) => "server_error",

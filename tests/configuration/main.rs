@@ -15,6 +15,7 @@ pub(crate) mod never_forwarded;
 
 mod documents;
 mod groups;
+mod limits;
 mod listeners;
 mod problems;
 mod rules;

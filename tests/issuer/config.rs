@@ -106,6 +106,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
         default_scopes: ScopeSet::parse(default).unwrap(),
         required_scopes: ScopeSet::default(),
         rules: None,
+        limits: None,
         holders: Holders::default(),
         access_lifetime: None,
         max_connections: 1,

@@ -32,6 +32,7 @@ mod http2_upstreams;
 mod identity;
 mod keys;
 mod left_out;
+mod limits;
 mod lists;
 #[path = "../support/log.rs"]
 mod log;

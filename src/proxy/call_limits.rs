@@ -1,0 +1,107 @@
+//! `RouteLimits`: counts the messages of permitted requests against the limits of their route (`[[upstream.limit]]`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rejection::{ReachedLimit, Rejection};
+use super::usage::{CountKey, LimitUsage, Reached, RunningCall, RunningCalls};
+use crate::oauth::GrantId;
+use crate::policy::{CallLimit, CallLimits, LimitPer};
+use crate::token_cache::Principal;
+
+/// The limits of a route, each with its counts.
+pub(super) struct RouteLimits {
+    limits: Arc<CallLimits>,
+    usages: Vec<Arc<LimitUsage>>,
+}
+
+impl RouteLimits {
+    /// Begins to count.
+    pub(super) fn new(limits: &Arc<CallLimits>) -> Self {
+        let now = Instant::now();
+        Self { limits: Arc::clone(limits), usages: limits.all().iter().map(|_| LimitUsage::new(now)).collect() }
+    }
+
+    /// Returns the limits.
+    pub(super) fn limits(&self) -> &CallLimits {
+        &self.limits
+    }
+
+    /// Goes on with the counts of limits of the same name, even if they allow another number now.
+    pub(super) fn adopt(&mut self, before: &Self) {
+        for (usage, limit) in self.usages.iter_mut().zip(self.limits.all()) {
+            let mut others = before.usages.iter().zip(before.limits.all());
+            if let Some((kept, _)) = others.find(|(_, other)| other.name == limit.name) {
+                *usage = Arc::clone(kept);
+            }
+        }
+    }
+
+    /// Counts a request against all limits that are about it, or against none if one of them is reached.
+    pub(super) fn enter(
+        &self,
+        counted: &[(usize, u32)],
+        caller: (&Principal, GrantId),
+        now: Instant,
+    ) -> Result<Option<Box<RunningCalls>>, Rejection> {
+        let mut entered: Vec<(RunningCall, &CallLimit)> = Vec::new();
+        for (index, number) in counted {
+            let (Some(limit), Some(usage)) = (self.limits.all().get(*index), self.usages.get(*index)) else { continue };
+            match usage.take(key(&limit.per, caller), *number, limit, now) {
+                Ok(call) => entered.push((call, limit)),
+                Err(reached) => {
+                    entered.into_iter().for_each(|(call, limit)| call.undo(limit));
+                    return Err(Rejection::LimitReached(Box::new(reached_limit(limit, reached))));
+                }
+            }
+        }
+        let running: Vec<RunningCall> =
+            entered.into_iter().map(|(call, _)| call).filter(RunningCall::is_held).collect();
+        Ok((!running.is_empty()).then(|| Box::new(RunningCalls::new(running))))
+    }
+}
+
+fn key(per: &LimitPer, (principal, grant): (&Principal, GrantId)) -> CountKey {
+    match per {
+        LimitPer::User => CountKey::User(principal.subject().id().clone()),
+        LimitPer::Client(own) if own.contains(principal.client()) => CountKey::Client(principal.client().clone()),
+        LimitPer::Grant | LimitPer::Client(_) => CountKey::Grant(grant),
+        LimitPer::Upstream => CountKey::Upstream,
+    }
+}
+
+/// Says in words which limit is reached, and when to try again.
+fn reached_limit(limit: &CallLimit, reached: Reached) -> ReachedLimit {
+    let per = match limit.per {
+        LimitPer::User => "for each user",
+        LimitPer::Grant => "for each authorization",
+        LimitPer::Client(_) => "for each client",
+        LimitPer::Upstream => "for all users together",
+    };
+    let (per_minute, burst) = limit.rate.map_or((0, 0), |rate| (rate.per_minute, rate.burst));
+    let (key, what, when, retry_after) = match reached {
+        Reached::Rate(wait) => {
+            let seconds = seconds(wait);
+            let unit = if seconds == 1 { "second" } else { "seconds" };
+            let when = format!("try again in {seconds} {unit}");
+            ("upstream.limit.per_minute", format!("{per_minute} a minute"), when, seconds)
+        }
+        Reached::Burst => {
+            let what = format!("{burst} in one request");
+            ("upstream.limit.burst", what, "send fewer in one request".to_owned(), 1)
+        }
+        Reached::AtOnce => {
+            let what = format!("{} at the same time", limit.at_once.unwrap_or_default());
+            ("upstream.limit.at_once", what, "try again when one has ended".to_owned(), 1)
+        }
+    };
+    let text = format!("the limit \"{}\" of this server ({what} {per}) is reached: {when}", limit.name);
+    ReachedLimit { name: limit.name.clone(), key, text, retry_after }
+}
+
+/// Rounds up, so that nobody is told to come back too early.
+fn seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
+}

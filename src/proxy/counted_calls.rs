@@ -1,0 +1,62 @@
+//! `CountedCalls`: which limits of its route count a request.
+
+use tokio::time::Instant;
+
+use super::addressed::Addressed;
+use super::budget::UserSlot;
+use super::cached_principal::CachedPrincipal;
+use super::call_limits::RouteLimits;
+use super::rejection::Rejection;
+use super::route::Route;
+use crate::config::UpstreamKind;
+use crate::mcp::Envelope;
+
+/// The limits that count a request, by index, and how many of its messages each counts; `None` if there are none.
+pub(super) struct CountedCalls(Option<Box<[(usize, u32)]>>);
+
+impl CountedCalls {
+    /// Finds the limits that count the messages of a body.
+    pub(super) fn of_messages(caller: &CachedPrincipal, messages: &[Envelope<'_>]) -> Self {
+        let Some(limits) = caller.route().limits.as_ref().map(RouteLimits::limits) else { return Self(None) };
+        let of = |message| limits.of_message(message, |tool| caller.annotations(tool)).indices();
+        if let [message] = messages {
+            return Self::of(of(message).map(|index| (index, 1)));
+        }
+        let mut numbers = vec![0_u32; limits.all().len()];
+        for index in messages.iter().flat_map(of) {
+            if let Some(number) = numbers.get_mut(index) {
+                *number = number.saturating_add(1);
+            }
+        }
+        Self::of(numbers.into_iter().enumerate().filter(|(_, number)| *number > 0))
+    }
+
+    /// Finds the limits that count what has no message that could be read: an HTTP request; none for one of MCP.
+    pub(super) fn of_request(route: &Route, method: &str, path: &str) -> Self {
+        let limits = route.limits.as_ref().filter(|_| route.kind == UpstreamKind::Http);
+        let Some(limits) = limits.map(RouteLimits::limits) else { return Self(None) };
+        let path = path.strip_prefix(&*route.path).unwrap_or(path);
+        Self::of(limits.of_http(method, path).indices().map(|index| (index, 1)))
+    }
+
+    /// Counts a permitted request against the limits of the route of its token. Those of how many run at the same time
+    /// count it as long as `slot` is there.
+    pub(super) fn enter(
+        &self,
+        token: &Addressed<'_>,
+        now: Instant,
+        slot: &mut Option<UserSlot>,
+    ) -> Result<(), Rejection> {
+        let (Some(counted), Some(limits)) = (&self.0, &token.route().limits) else { return Ok(()) };
+        let caller = (token.token().principal().as_ref(), token.token().grant());
+        let calls = limits.enter(counted, caller, now)?;
+        if let Some(slot) = slot {
+            slot.hold(calls);
+        }
+        Ok(())
+    }
+
+    fn of(found: impl Iterator<Item = (usize, u32)>) -> Self {
+        Self(Some(found.collect::<Box<[_]>>()).filter(|found| !found.is_empty()))
+    }
+}
