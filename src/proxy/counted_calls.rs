@@ -7,7 +7,6 @@ use super::budget::UserSlot;
 use super::cached_principal::CachedPrincipal;
 use super::call_limits::RouteLimits;
 use super::rejection::Rejection;
-use super::route::Route;
 use crate::config::UpstreamKind;
 use crate::mcp::Envelope;
 
@@ -32,7 +31,8 @@ impl CountedCalls {
     }
 
     /// Finds the limits that count what has no message that could be read: an HTTP request; none for one of MCP.
-    pub(super) fn of_request(route: &Route, method: &str, path: &str) -> Self {
+    pub(super) fn of_request(caller: &CachedPrincipal, method: &str, path: &str) -> Self {
+        let route = caller.route();
         let limits = route.limits.as_ref().filter(|_| route.kind == UpstreamKind::Http);
         let Some(limits) = limits.map(RouteLimits::limits) else { return Self(None) };
         let path = path.strip_prefix(&*route.path).unwrap_or(path);

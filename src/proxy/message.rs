@@ -198,7 +198,7 @@ pub(super) async fn read(
             if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(std::mem::take(body), limit, time) };
         let again = KeptRequest::of_request(method, &body);
         let verdict = Verdict::of_request(caller, method.as_str(), path);
-        let (counted, asked) = (CountedCalls::of_request(route, method.as_str(), path), RpcCall::default());
+        let (counted, asked) = (CountedCalls::of_request(caller, method.as_str(), path), RpcCall::default());
         return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked, verdict, counted });
     }
     let read = read_whole(body, Limit { bytes: limit, time }, config.limits.inspect_body, large).await;

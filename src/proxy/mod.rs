@@ -35,6 +35,7 @@ mod message;
 mod origin;
 mod peer;
 mod permit;
+mod plain_path;
 mod record;
 mod refuse;
 mod rejection;

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use super::budget::UserBudgets;
 use super::call_limits::RouteLimits;
 use super::origin::Origins;
+use super::plain_path::is_plain;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, LackingScopes, MALFORMED_CREDENTIALS};
 use super::response::refusals::StreamRefusals;
 use super::row::Challenge;
@@ -355,25 +356,6 @@ impl Route {
             (UpstreamKind::Http, Some(query)) => format!("{}{rest}?{query}", self.base).parse().ok(),
         }
     }
-}
-
-/// HS-14: Returns whether a path has only one interpretation. The prefix was matched on raw bytes, so the rest must not
-/// lead out of it when it is decoded (even twice), normalized or stripped of path parameters.
-pub(super) fn is_plain(path: &str) -> bool {
-    let decoded = path.replace("%25", "%");
-    let hides = |text: &str| {
-        text.as_bytes()
-            .windows(3)
-            .any(|w| matches!(w, b"%25" | b"%2f" | b"%2F" | b"%2e" | b"%2E" | b"%5c" | b"%5C" | b"%00"))
-    };
-    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let name = segment.split(';').next().unwrap_or_default();
-        if name == "." || name == ".." || (segment.is_empty() && segments.peek().is_some()) {
-            return false;
-        }
-    }
-    !path.contains('\\') && !hides(&decoded)
 }
 
 fn metadata_url(upstream: &UpstreamConfig, config: &Config) -> String {

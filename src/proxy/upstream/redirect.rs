@@ -9,8 +9,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
 use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::plain_path::is_plain;
 use crate::proxy::response::caching;
-use crate::proxy::route::{Route, is_plain};
+use crate::proxy::route::Route;
 
 /// Returns whether a redirect keeps method and body (RFC 9110 15.4.8, 15.4.9).
 pub(in crate::proxy) fn repeats(status: StatusCode) -> bool {
