@@ -192,10 +192,11 @@ async fn the_access_line_says_who_called_what_and_how_it_ended() {
         " duration_ms=",
     ];
     assert!(told.iter().all(|part| called.contains(part)) && !called.contains("hunter2"), "{called}\n{reply:?}");
-    let (unknown, reply) = ask("tools/no-such-method", "{}").await;
+    // Without a session, the demo answers with an error.
+    let (failed, reply) = ask("prompts/list", "{}").await;
     assert!(
-        unknown.contains(" rpc_method=\"tools/no-such-method\"") && unknown.contains(" rpc_error=-32000"),
-        "{unknown}\n{reply:?}"
+        failed.contains(" rpc_method=\"prompts/list\"") && failed.contains(" rpc_error=-32000"),
+        "{failed}\n{reply:?}"
     );
     // The following lines have the new login name, and the token stays valid.
     gateway.home.command(&["user", "rename", "admin", "root"]);

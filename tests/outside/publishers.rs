@@ -18,6 +18,9 @@ const REFUSAL: &[u8] =
     b"HTTP/1.1 403 Forbidden\r\nserver: edge\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n\
     <!DOCTYPE html><html><head><title>Just a moment...</title></head>";
 
+/// What a request asks for: the demo's scopes but the one that is sensitive, which the page would not tick.
+const SCOPE: (&str, &str) = ("scope", "mcp:read mcp:write");
+
 /// Serves `answer` for every request over TLS as localhost; returns its port and the certificate of its CA.
 async fn edge(answer: Arc<Mutex<Vec<u8>>>) -> (u16, String) {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
@@ -96,7 +99,7 @@ async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuse
     let imported = gateway.home.command(&["client", "document", "import", &copy.display().to_string()]);
     assert_eq!((imported["client_id"].as_str(), imported["document_source"].as_str()), (Some(&*id), Some("imported")));
     let mut browser = Browser::new(&gateway.home);
-    let page = browser.ask(&application.request(&random(), &[])).await;
+    let page = browser.ask(&application.request(&random(), &[SCOPE])).await;
     for said in ["Published by localhost", "localhost could not be reached, so this description is a copy from"] {
         assert!(page.text().contains(said), "{said} in {}", page.text());
     }
@@ -132,7 +135,7 @@ async fn only_own_pages_start_silently(browser: &mut Browser, application: &Appl
         (&[("referer", own), frame], false),
         (&[("referer", own), ("sec-fetch-mode", "no-cors")], false),
     ] {
-        let asked = request(hyper::Method::GET, &application.request(&random(), &[]), fields, "");
+        let asked = request(hyper::Method::GET, &application.request(&random(), &[SCOPE]), fields, "");
         let answer = browser.send(asked).await;
         assert_eq!(
             answer.header("location").starts_with(&application.redirect_uri),
