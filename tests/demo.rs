@@ -120,7 +120,7 @@ async fn a_session_is_needed_ends_and_stays_ended() {
     assert_eq!(post(demo, &[("mcp-session-id", "x")], &list).await.status, StatusCode::NOT_FOUND);
     let (_, session) = initialize(demo, "2025-06-18").await;
     let headers = [("mcp-session-id", session.as_str())];
-    assert_eq!(post(demo, &headers, &list).await.json()["result"]["tools"].as_array().map(Vec::len), Some(4));
+    assert_eq!(post(demo, &headers, &list).await.json()["result"]["tools"].as_array().map(Vec::len), Some(7));
     let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
     assert_eq!(post(demo, &headers, &initialized).await.status, StatusCode::ACCEPTED);
     assert_eq!(send(demo, Method::DELETE, &headers, "").await.status, StatusCode::OK);
