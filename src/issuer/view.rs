@@ -81,7 +81,7 @@ impl fmt::Debug for Handles {
 pub struct LoginView {
     /// The client's display name, or `None` for the account page.
     pub client_name: Option<String>,
-    /// Whether the name is the client's own, and not a placeholder.
+    /// Whether the client gave a name, so that `client_name` is its own.
     pub client_has_name: bool,
     /// The upstream's display name.
     pub resource_name: Option<String>,
@@ -122,7 +122,7 @@ pub enum Identity {
 /// What the consent page shows: the client, where the code goes, what would be allowed, and for which account.
 #[derive(Debug, Clone)]
 pub struct ConsentView {
-    /// The client's self-asserted name, sanitized and truncated; a placeholder when it has none.
+    /// The client's self-asserted name, sanitized and truncated; general words when it has none.
     pub client_name: String,
     /// Whether the client has a name.
     pub client_has_name: bool,
@@ -172,7 +172,7 @@ impl ConsentView {
 pub struct NoAccessView {
     /// The client's display name.
     pub client_name: String,
-    /// Whether the name is the client's own, and not a placeholder.
+    /// Whether the client gave a name, so that `client_name` is its own.
     pub client_has_name: bool,
     /// The upstream's display name.
     pub resource_name: String,
