@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::header::{EXPECT, HOST};
+use http::header::{CONNECTION, EXPECT, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
@@ -45,8 +45,11 @@ pub(super) fn serve(
     let (in_flight, fragment) = InFlight::begin(connection);
     let snapshot = in_flight.connection().worker.snapshot();
     let (mut head, mut body) = RequestBody::of(request).into_parts();
-    if head.version == Version::HTTP_2 && head.headers.contains_key(EXPECT) {
-        body.hold_back(Arc::clone(&in_flight.connection().go_on));
+    if !body.is_end_stream() {
+        body.tell(in_flight.listener());
+        if head.version == Version::HTTP_2 && head.headers.contains_key(EXPECT) {
+            body.hold_back();
+        }
     }
     async move {
         let connection = in_flight.connection();
@@ -64,9 +67,11 @@ pub(super) fn serve(
         if is_head && response.body().size_hint().lower() > 0 {
             reply::drop_content(&mut response);
         }
-        let status = response.status();
-        if status.is_client_error() || status.is_server_error() {
+        if is_error(&response) {
             response.headers_mut().insert(X_REQUEST_ID, id.header());
+            if hold_back(version, &head.headers, &mut body) {
+                close(&mut response);
+            }
         }
         Ok(response.map(|body| Tracked::new(body, in_flight, progress)))
     }
@@ -122,6 +127,25 @@ async fn answer(connection: &Connection, snapshot: &Snapshot, request: Asked<'_>
     }
 }
 
+fn is_error(response: &Reply) -> bool {
+    response.status().is_client_error() || response.status().is_server_error()
+}
+
+/// Returns whether the client of an HTTP/1.1 request may be holding its body back; if so, only who reads the body asks
+/// for it.
+fn hold_back(version: Version, headers: &HeaderMap, body: &mut RequestBody) -> bool {
+    let holds_back = version < Version::HTTP_2 && !body.is_end_stream() && headers.contains_key(EXPECT);
+    if holds_back {
+        body.hold_back();
+    }
+    holds_back
+}
+
+/// RFC 9110 10.1.1: a client whose request is refused while it holds the body back is told that the connection closes.
+fn close(refusal: &mut Reply) {
+    refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
 /// Takes a request that was lent.
 fn take(head: &mut Parts, body: &mut RequestBody) -> Request<RequestBody> {
     let (empty, ()) = Request::new(()).into_parts();
@@ -137,10 +161,16 @@ async fn control(
     id: RequestId,
 ) -> Reply {
     let begun = tokio::time::Instant::now();
+    let (head, mut body) = request.into_parts();
+    let held_back = hold_back(head.version, &head.headers, &mut body);
+    let request = Request::from_parts(head, body);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let caller = Caller::new(Some(address), Some(id.digits().as_str().to_owned()));
     let config = Arc::clone(&snapshot.config);
-    let response = connection.worker.process.endpoints.serve(request, caller, config).await;
+    let mut response = connection.worker.process.endpoints.serve(request, caller, config).await;
+    if held_back && is_error(&response) {
+        close(&mut response);
+    }
     let reason = response.extensions().get().map(|Reason(word)| *word);
     let asked = RequestLine { method: &method, path: &path, host: None, address, id };
     log(&asked, &response, reason, None, begun.elapsed());

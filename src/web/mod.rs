@@ -23,7 +23,7 @@ pub use control_frames::ControlFrames;
 pub use csrf::{FormKey, is_cross_site};
 pub use go_on::GoOn;
 pub use pace::{Pace, Paced};
-pub use request_body::{LEFT_BYTES, LEFT_TIME, RequestBody};
+pub use request_body::{BodyListener, LEFT_BYTES, LEFT_TIME, RequestBody};
 pub use request_id::RequestId;
 
 /// Why a request was refused, in one word for the access log; stored in the response's extensions.

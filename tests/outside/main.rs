@@ -25,6 +25,8 @@ mod diagnosis;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod early_answers;
+#[cfg(test)]
 mod emergency;
 #[cfg(test)]
 mod expect;

@@ -135,6 +135,18 @@ impl Activity {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
+    /// Records that the rest of a body is being read, after which its request has ended.
+    pub(in crate::server) fn begin_rest(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// Records that the rest of a body was read or given up.
+    pub(in crate::server) fn end_rest(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+        // Otherwise nothing would tell the connection that it waits for its peer now.
+        self.waker.wake();
+    }
+
     /// Asks the connection to end when its requests have ended.
     pub(in crate::server) fn wind_down(&self) {
         self.ending.store(true, Relaxed);

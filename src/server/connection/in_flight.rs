@@ -9,7 +9,7 @@ use http_body::{Frame, SizeHint};
 
 use super::Connection;
 use super::stream::Progress;
-use crate::web::Body;
+use crate::web::{Body, BodyListener};
 
 /// A request in progress; counted until it is dropped.
 pub(in crate::server) struct InFlight(Arc<Connection>);
@@ -24,6 +24,11 @@ impl InFlight {
     /// Returns the request's connection.
     pub(in crate::server) fn connection(&self) -> &Connection {
         &self.0
+    }
+
+    /// Returns the connection for the request's body.
+    pub(in crate::server) fn listener(&self) -> Arc<dyn BodyListener> {
+        Arc::<Connection>::clone(&self.0)
     }
 }
 

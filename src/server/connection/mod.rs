@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex};
 use http::HeaderValue;
 
 use super::worker::Worker;
-use crate::web::GoOn;
 use crate::web::peer::Origin;
+use crate::web::{BodyListener, GoOn};
 use activity::Activity;
 use admission::ConnectionSlot;
 use stream::Progress;
@@ -67,5 +67,25 @@ impl Connection {
     /// Records that a good access token was shown on the connection.
     pub(super) fn mark_known(&self) {
         self.permit.mark_known();
+    }
+}
+
+impl BodyListener for Connection {
+    fn is_wanted(&self) {
+        self.go_on.ask();
+    }
+
+    fn begin_rest(&self) {
+        self.activity.begin_rest();
+    }
+
+    fn end_rest(&self) {
+        self.activity.end_rest();
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
