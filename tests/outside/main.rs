@@ -64,6 +64,8 @@ mod monitoring;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
+mod presets;
+#[cfg(test)]
 mod publishers;
 mod refresh;
 #[cfg(test)]

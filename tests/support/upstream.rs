@@ -1,4 +1,5 @@
-//! An upstream that records every request and answers any JSON-RPC call with an empty result.
+//! An upstream that records every request and answers any JSON-RPC call with a result, which is empty unless a test
+//! wants another.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -29,6 +30,11 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Self {
+        Self::with(|_| serde_json::json!({}))
+    }
+
+    /// An upstream whose results depend on the method.
+    pub(crate) fn with(result: fn(&str) -> serde_json::Value) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (tell, told) = std::sync::mpsc::channel();
         let shared = Arc::clone(&seen);
@@ -40,7 +46,7 @@ impl Upstream {
                 loop {
                     let (stream, _) = listener.accept().await.expect("a connection");
                     let seen = Arc::clone(&shared);
-                    let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
+                    let service = service_fn(move |request| answer(request, Arc::clone(&seen), result));
                     // A killed gateway leaves broken connections; the upstream ignores them.
                     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
                 }
@@ -63,14 +69,19 @@ pub(crate) fn is_trial(read: &[u8]) -> bool {
     read.is_empty() || read.windows(AGENT.len()).any(|part| part.eq_ignore_ascii_case(AGENT))
 }
 
-async fn answer(request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    result: fn(&str) -> serde_json::Value,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let text = String::from_utf8_lossy(&body).into_owned();
     let asked: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let line = format!("{} {}", head.method, head.uri);
     seen.lock().expect("no test panics while it holds the lock").push(Seen { line, headers: head.headers, body: text });
-    let answer = serde_json::json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}}).to_string();
-    let response = Response::builder().header("content-type", "application/json").body(Full::from(answer));
+    let result = result(asked["method"].as_str().unwrap_or_default());
+    let answer = serde_json::json!({"jsonrpc": "2.0", "id": asked["id"], "result": result});
+    let response = Response::builder().header("content-type", "application/json").body(Full::from(answer.to_string()));
     Ok(response.expect("a response"))
 }
