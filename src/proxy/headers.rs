@@ -84,7 +84,8 @@ pub(super) fn build(
             to.insert(LAST_EVENT_ID, event);
         }
     }
-    trace::forward(parent, from, &mut to, peer.request_id);
+    let id = peer.request_id.digits();
+    trace::forward(parent, from, &mut to, &id);
     to.insert(FORWARDED_FOR, peer.forwarded_for.clone());
     to.insert(FORWARDED_PROTO, table.public_scheme.clone());
     to.insert(FORWARDED_HOST, table.public_host.clone());
@@ -99,7 +100,7 @@ pub(super) fn build(
     to.insert(CLIENT, caller.client().clone());
     to.insert(SCOPES, caller.scopes().clone());
     to.insert(TENANT, caller.tenant().clone());
-    to.insert(UPSTREAM_REQUEST_ID, peer.request_id.header());
+    to.insert(UPSTREAM_REQUEST_ID, id.header());
     to
 }
 

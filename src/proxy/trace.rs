@@ -1,17 +1,16 @@
 //! W3C Trace Context towards upstreams: a valid parent is forwarded, a missing or malformed one is replaced by the
 //! request id.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::field::{TRACEPARENT, TRACESTATE};
-use crate::web::RequestId;
+use crate::web::Digits;
 
 /// Adds the trace context of a request to the head for the upstream; `parent` is the first in `from`.
 ///
 /// `baggage` is not forwarded: it is free text from outside, which telemetry libraries copy into all further requests
 /// (W3C Baggage, security considerations).
-pub(super) fn forward(parent: Option<&HeaderValue>, from: &HeaderMap, to: &mut HeaderMap, id: RequestId) {
+pub(super) fn forward(parent: Option<&HeaderValue>, from: &HeaderMap, to: &mut HeaderMap, id: &Digits) {
     match parent.filter(|v| is_parent(v.as_bytes())) {
         Some(given) => {
             to.insert(TRACEPARENT, given.clone());
@@ -26,12 +25,14 @@ pub(super) fn forward(parent: Option<&HeaderValue>, from: &HeaderMap, to: &mut H
 
 /// Returns the parent for a request without one. Its trace id is the request id, so that whoever has one finds the
 /// other.
-fn new_parent(id: RequestId) -> HeaderValue {
-    let digits = id.digits();
-    let (trace, span) = (digits.as_bytes(), digits.second_half());
+fn new_parent(id: &Digits) -> HeaderValue {
     // Not sampled: recording is the upstream's decision.
-    let text = [&b"00-"[..], trace, b"-", span, b"-00"].concat();
-    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static(""))
+    let mut text = *b"00-tttttttttttttttttttttttttttttttt-ssssssssssssssss-00";
+    let (trace, rest) = text.split_at_mut("00-".len()).1.split_at_mut(id.as_bytes().len());
+    trace.copy_from_slice(id.as_bytes());
+    rest.split_at_mut("-".len()).1.split_at_mut(id.second_half().len()).0.copy_from_slice(id.second_half());
+    // Hexadecimal digits are always a valid header value; the default is never used.
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Trace Context 3.2: version 00, trace id and parent id not all zero, lower case.
@@ -55,10 +56,10 @@ mod tests {
 
     #[test]
     fn a_trace_that_begins_here_has_the_request_id() {
-        let made = new_parent(RequestId::new([0xab; 16]));
+        let made = new_parent(&RequestId::new([0xab; 16]).digits());
         assert_eq!(made, "00-abababababababababababababababab-abababababababab-00");
         assert!(is_parent(made.as_bytes()), "{made:?}");
-        assert!(is_parent(new_parent(RequestId::new([0; 16])).as_bytes()));
+        assert!(is_parent(new_parent(&RequestId::new([0; 16]).digits()).as_bytes()));
     }
 
     #[test]

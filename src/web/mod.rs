@@ -24,7 +24,7 @@ pub use csrf::{FormKey, is_cross_site};
 pub use go_on::GoOn;
 pub use pace::{Pace, Paced};
 pub use request_body::{BodyListener, LEFT_BYTES, LEFT_TIME, RequestBody};
-pub use request_id::RequestId;
+pub use request_id::{Digits, RequestId};
 
 /// Why a request was refused, in one word for the access log; stored in the response's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,12 +32,18 @@ impl RequestId {
     /// Returns it as the value of a header field.
     #[must_use]
     pub fn header(self) -> HeaderValue {
-        // Hexadecimal digits are always a valid header value; the default is never used.
-        HeaderValue::from_bytes(&self.digits().0).unwrap_or(HeaderValue::from_static("0"))
+        self.digits().header()
     }
 }
 
 impl Digits {
+    /// Returns them as the value of a header field.
+    #[must_use]
+    pub fn header(&self) -> HeaderValue {
+        // Hexadecimal digits are always a valid header value; the default is never used.
+        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static("0"))
+    }
+
     /// Returns the digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
