@@ -5,6 +5,7 @@
 //! only `strict_json`. Start at [`ProtocolVersion`], then [`Envelope::read`].
 
 mod answer;
+mod batch;
 mod envelope;
 mod envelope_reader;
 mod headers;
@@ -15,6 +16,7 @@ mod version;
 pub use answer::{
     AnswerFault, AnswerReader, LONGEST_SIGN, Offer, Rewritten, ToolHints, may_change, may_list, says_list_changed,
 };
+pub use batch::BatchReader;
 pub use envelope::{Completes, Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
 use tokio::time::timeout;
 
+use super::batch;
 use super::budget::UserBudget;
 use super::cached_principal::CachedPrincipal;
 use super::counted_calls::CountedCalls;
@@ -22,8 +23,8 @@ use super::response::ending::Ids;
 use super::response::gather::{BufferedBody, Stop};
 use super::rpc::RpcCall;
 use super::upstream::request_body::Outgoing;
-use super::upstream::resend::{KeptRequest, LARGEST_KEPT};
-use super::verdict::Verdict;
+use super::upstream::resend::KeptRequest;
+use super::verdict::{Refused, Verdict};
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::{
     Envelope, EnvelopeError, EnvelopeReader, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders,
@@ -207,13 +208,21 @@ pub(super) async fn read(
     let bytes = read.map_err(|rejection| (rejection, Ids::None))?;
     let messages =
         look_into(&bytes, version.allows_batch()).await.map_err(|fault| (Rejection::Envelope(fault), Ids::None))?;
-    let ids = ids_of(&bytes, &messages);
+    let ids = Ids::of(&bytes, &messages);
     match check(&messages, version, headers) {
         Ok(()) => {
             let again = KeptRequest::of_message(route, &bytes, messages.iter().all(Envelope::only_reads));
             let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
             let asked = RpcCall::of(&bytes, &messages);
-            let verdict = Verdict::of_messages(caller, (&messages, &bytes), version);
+            let verdict = match Verdict::of_messages(caller, (&messages, &bytes), version) {
+                Verdict::Refused(refused) if refused.is_part() => {
+                    drop(messages);
+                    // Boxed, because it is rare.
+                    let rest = Box::pin(rest_of_batch(caller, bytes, refused)).await;
+                    return rest.map_err(|rejection| (rejection, Ids::None));
+                }
+                verdict @ (Verdict::Passes | Verdict::Refused(_)) => verdict,
+            };
             let counted = CountedCalls::of_messages(caller, &messages);
             let body = Outgoing::Whole(Some(bytes.into()));
             Ok(Message { body, ids, is_initialize, again, asked, verdict, counted })
@@ -240,21 +249,26 @@ async fn look_into(body: &[u8], batch: bool) -> Result<Vec<Envelope<'_>>, Envelo
     Box::pin(rest).await
 }
 
-/// Returns the ids of the requests in a body: slices of a small body, or copies if the ids are small themselves.
-fn ids_of(body: &Bytes, messages: &[Envelope<'_>]) -> Ids {
-    let mut requests = messages.iter().filter(|message| message.kind == MessageKind::Request);
-    let mut ids = requests.by_ref().filter_map(|message| message.id).filter_map(|id| {
-        if body.len() <= LARGEST_KEPT {
-            return Some(body.slice_ref(id.as_bytes()));
-        }
-        (id.len() <= LARGEST_KEPT).then(|| Bytes::copy_from_slice(id.as_bytes()))
-    });
-    match (messages, ids.next()) {
-        (_, None) => Ids::None,
-        ([message], Some(id)) if message.is_subscription() => Ids::Subscription(id),
-        ([_], Some(id)) => Ids::One(id),
-        (_, Some(first)) => Ids::Many(std::iter::once(first).chain(ids).collect()),
-    }
+/// Leaves the refused messages out of a batch.
+async fn rest_of_batch(caller: &CachedPrincipal, batch: Bytes, refused: Box<Refused>) -> Result<Message, Rejection> {
+    let mut messages = look_into(&batch, true).await.map_err(Rejection::Envelope)?;
+    let asked = RpcCall::of(&batch, &messages);
+    let bytes = batch::without(&batch, &refused).await.ok_or(Rejection::Internal)?;
+    refused.places().rev().for_each(|place| drop(messages.remove(place)));
+    let again = KeptRequest::of_message(caller.route(), &bytes, messages.iter().all(Envelope::only_reads));
+    let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
+    let counted = CountedCalls::of_messages(caller, &messages);
+    let ids = Ids::of_part(&batch, &messages);
+    let refused = refused.part(caller, ids).ok_or(Rejection::Internal)?;
+    Ok(Message {
+        body: Outgoing::Whole(Some(bytes.into())),
+        ids: Ids::Part(Box::new(refused)),
+        is_initialize,
+        again,
+        asked,
+        verdict: Verdict::Passes,
+        counted,
+    })
 }
 
 /// Refuses a version that the gateway does not know.

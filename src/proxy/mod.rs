@@ -20,6 +20,7 @@ use crate::web::{RequestBody, Response, reply};
 
 mod addressed;
 mod authenticate;
+mod batch;
 mod budget;
 mod by_address;
 mod cached_principal;

@@ -138,6 +138,8 @@ impl Record {
 
     /// Records why the request is refused. `origin` is the calling page's, if there is one.
     pub(super) fn refuse(&mut self, rejection: &Rejection, origin: Option<&HeaderValue>) {
+        let first = if let Rejection::BatchRefused(requests) = rejection { requests.first() } else { None };
+        let rejection = first.map_or(rejection, |request| &request.why);
         let row = rejection.row();
         self.error = match (row.word, self.route.kind) {
             (Word::Rpc(code), UpstreamKind::Mcp) => Some(code.into()),

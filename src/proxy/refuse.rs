@@ -4,11 +4,10 @@ use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, 
 use http::{HeaderValue, Version};
 
 use super::field::REQUEST_ID;
-use super::rejection::Rejection;
+use super::rejection::{RefusedOfBatch, Rejection};
 use super::route::Route;
 use super::row::{Field, Word};
 use crate::config::UpstreamKind;
-use crate::mcp::{ErrorResponse, UnsupportedVersion};
 use crate::web::{Body, RequestId, Response};
 
 /// What the answer to a rejected request depends on.
@@ -24,25 +23,18 @@ impl Rejection {
     /// Makes the answer. `id` is the raw JSON-RPC id of the request, if it was read.
     pub(super) fn respond(&self, to: &RefusalContext<'_>, id: Option<&str>) -> Response {
         let row = self.row();
-        let text = if let Self::LackingScopes(lacking) = self {
-            &*lacking.text
-        } else if let Self::MessageDenied(denied) | Self::RequestDenied(denied) = self {
-            &*denied.text
-        } else if let Self::LimitReached(limit) = self {
-            &*limit.text
-        } else {
-            row.text
-        };
         let body = match (row.word, to.route.kind) {
-            (Word::Rpc(code), UpstreamKind::Mcp) => {
-                let id = if let Self::Envelope(fault) = self { fault.id.as_deref() } else { id };
-                let data = if let Self::UnsupportedVersion(version) = self { Some(version) } else { None };
-                let data = data.map(|requested| UnsupportedVersion::of(requested));
-                ErrorResponse { code, message: text, id, data }.to_json()
+            (Word::Rpc(_), UpstreamKind::Mcp) => {
+                if let Self::BatchRefused(requests) = self {
+                    let errors: Vec<_> = requests.iter().map(RefusedOfBatch::to_json).collect();
+                    [b"[".as_slice(), &errors.join(&b','), b"]"].concat()
+                } else {
+                    self.to_json_rpc(id)
+                }
             }
             (Word::OAuth(_), _) | (Word::Rpc(_), UpstreamKind::Http) => {
                 // The reason of a rule is any text; a string always serialises.
-                let text = serde_json::to_string(text).unwrap_or_default();
+                let text = serde_json::to_string(self.text()).unwrap_or_default();
                 format!(r#"{{"error":"{}","error_description":{text}}}"#, row.oauth_word()).into_bytes()
             }
         };

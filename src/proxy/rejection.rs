@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::fault::Fault;
 use super::row::{Challenge, Field, Row, Word};
-use crate::mcp::{EnvelopeError, HeaderMismatch, UnsupportedVersion};
+use crate::mcp::{EnvelopeError, ErrorResponse, HeaderMismatch, UnsupportedVersion};
 use crate::oauth::ScopeSet;
 use crate::telemetry::Outcome;
 
@@ -61,12 +61,14 @@ pub(super) enum Rejection {
     /// No scope of the upstream opens what the message does. A client that got 403 would begin a login that cannot
     /// help.
     UnopenedMessage,
-    /// No scope of the upstream opens what a batch or an HTTP request does.
+    /// No scope of the upstream opens what the notifications of a batch or an HTTP request do.
     UnopenedRequest,
     /// Rules of the upstream refuse the message, whatever scopes the token has.
     MessageDenied(Box<DeniedRequest>),
-    /// Rules of the upstream refuse a batch or an HTTP request.
+    /// Rules of the upstream refuse the notifications of a batch or an HTTP request.
     RequestDenied(Box<DeniedRequest>),
+    /// All requests of a batch are refused, not all of them for a missing scope.
+    BatchRefused(Vec<RefusedOfBatch>),
     /// No slot is free, and too many requests are waiting.
     Overloaded,
     /// The process is ending before the upstream has answered.
@@ -131,6 +133,21 @@ impl DeniedRequest {
     }
 }
 
+/// A refused request of a batch.
+#[derive(Debug)]
+pub(super) struct RefusedOfBatch {
+    /// Its id, as raw JSON.
+    pub(super) id: Box<str>,
+    pub(super) why: Rejection,
+}
+
+impl RefusedOfBatch {
+    /// Returns the JSON-RPC error that answers it.
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        self.why.to_json_rpc(Some(&self.id))
+    }
+}
+
 /// A limit of the upstream that a request has reached.
 #[derive(Debug)]
 pub(super) struct ReachedLimit {
@@ -152,6 +169,28 @@ impl ReachedLimit {
 }
 
 impl Rejection {
+    /// Returns what the caller is told.
+    pub(super) fn text(&self) -> &str {
+        if let Self::LackingScopes(lacking) = self {
+            &lacking.text
+        } else if let Self::MessageDenied(denied) | Self::RequestDenied(denied) = self {
+            &denied.text
+        } else if let Self::LimitReached(limit) = self {
+            &limit.text
+        } else {
+            self.row().text
+        }
+    }
+
+    /// Returns the JSON-RPC error for a request with this id, which is raw JSON.
+    pub(super) fn to_json_rpc(&self, id: Option<&str>) -> Vec<u8> {
+        let Word::Rpc(code) = self.row().word else { return Vec::new() };
+        let id = if let Self::Envelope(fault) = self { fault.id.as_deref() } else { id };
+        let data = if let Self::UnsupportedVersion(version) = self { Some(version) } else { None };
+        let data = data.map(|requested| UnsupportedVersion::of(requested));
+        ErrorResponse { code, message: self.text(), id, data }.to_json()
+    }
+
     /// Returns the reason's row in the table. A new reason needs a row here and one in `docs/errors.md`.
     #[rustfmt::skip] // Two lines a row, so that the table can be read as one.
     pub(super) fn row(&self) -> Row {
@@ -212,8 +251,8 @@ impl Rejection {
                 UNOPENED).word(Word::Rpc(METHOD_NOT_FOUND)).key("upstream.scope.allow"),
             Self::MessageDenied(by) => by.told(Row::caller(StatusCode::OK, Outcome::Denied, "message_denied", UNOPENED)),
             Self::RequestDenied(by) => by.told(Row::caller(StatusCode::FORBIDDEN, Outcome::Denied, "request_denied", UNOPENED)),
-            Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded", "too many requests are in progress")
-                .key("upstream.max_connections"),
+            Self::BatchRefused(requests) => requests.first().map_or_else(|| Self::Internal.row(), |first| first.why.row()).status(StatusCode::OK),
+            Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded", "too many requests are in progress").key("upstream.max_connections"),
             Self::GoingDown => Row::unavailable(Outcome::GoingDown, "going_down", "the gateway is shutting down"),
             Self::Upstream(fault) => Row { key: fault.key, ..fault.cause.row() },
             Self::Internal => Row { field: Field::None, ..Row::unavailable(Outcome::Internal, "internal",

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::cached_principal::CachedPrincipal;
-use super::rejection::{DeniedRequest, LackingScopes, METHOD_NOT_FOUND, Rejection};
+use super::rejection::{DeniedRequest, LackingScopes, METHOD_NOT_FOUND, RefusedOfBatch, Rejection};
+use super::response::refused_part::RefusedPart;
 use crate::config::UpstreamKind;
-use crate::mcp::{Envelope, ProtocolVersion};
+use crate::mcp::{Envelope, MessageKind, ProtocolVersion};
 use crate::oauth::{ScopeSet, ScopeToken};
 use crate::policy::{Denial, JudgedMessage, Rules, Ruling};
 
@@ -28,9 +31,20 @@ pub(super) enum Verdict {
 
 /// Why a request does not pass.
 pub(super) struct Refused {
-    /// The decisions on the messages that do not pass, in their order; one where there is no batch.
-    decisions: Vec<Ruling>,
+    /// The messages that do not pass, in their order; one where there is no batch.
+    messages: Vec<RefusedMessage>,
     is_batch: bool,
+    /// Whether the rest of a batch is forwarded.
+    is_part: bool,
+}
+
+/// A message that does not pass, or a request without one.
+struct RefusedMessage {
+    /// Its place in a batch.
+    place: usize,
+    /// The id of a request, as raw JSON.
+    id: Option<Box<str>>,
+    ruling: Ruling,
     /// How a server answers what does not exist.
     unknown: Option<(i32, String)>,
 }
@@ -44,17 +58,25 @@ impl Verdict {
     ) -> Self {
         let Some(rules) = caller.route().rules.as_deref() else { return Self::Passes };
         // A batch of one has a place too, but it is not known here; its first byte tells.
-        let is_array = messages.len() > 1 || body.trim_ascii_start().starts_with(b"[");
+        let is_batch = messages.len() > 1 || body.trim_ascii_start().starts_with(b"[");
         let judge = |(place, envelope): (usize, &Envelope<'_>)| {
-            let message = JudgedMessage { envelope, body, place: is_array.then_some(place) };
+            let message = JudgedMessage { envelope, body, place: is_batch.then_some(place) };
             rules.judge(caller.standing(), message, |tool| caller.annotations(tool))
         };
-        let mut refused = messages.iter().enumerate().map(|one| (one.1, judge(one)));
-        let mut refused = refused.by_ref().filter(|(_, decision)| *decision != Ruling::Allowed).peekable();
-        let Some((first, _)) = refused.peek() else { return Self::Passes };
-        let (is_batch, unknown) = (messages.len() > 1, unknown(first, version));
-        let decisions = refused.map(|(_, decision)| decision).collect();
-        Self::Refused(Box::new(Refused { decisions, is_batch, unknown }))
+        if messages.iter().enumerate().all(|one| judge(one) == Ruling::Allowed) {
+            return Self::Passes;
+        }
+        let mut refused = Vec::new();
+        for (place, message) in messages.iter().enumerate() {
+            let ruling = judge((place, message));
+            // Without the scopes that every request needs, nothing passes.
+            if ruling != Ruling::Allowed || !caller.has_scopes() {
+                let id = message.id.filter(|_| message.kind == MessageKind::Request).map(Into::into);
+                refused.push(RefusedMessage { place, id, ruling, unknown: unknown(message, version) });
+            }
+        }
+        let is_part = is_batch && is_worth_forwarding(messages, &refused);
+        Self::Refused(Box::new(Refused { messages: refused, is_batch, is_part }))
     }
 
     /// Judges what has no message that could be read: an HTTP request, or one of MCP without a body.
@@ -70,7 +92,77 @@ impl Verdict {
         if decision == Ruling::Allowed {
             return Self::Passes;
         }
-        Self::Refused(Box::new(Refused { decisions: vec![decision], is_batch: false, unknown: None }))
+        let refused = RefusedMessage { place: 0, id: None, ruling: decision, unknown: None };
+        Self::Refused(Box::new(Refused { messages: vec![refused], is_batch: false, is_part: false }))
+    }
+}
+
+/// Returns whether what is left of a batch is forwarded. Where further scopes would open all its requests, the client
+/// sends all of it again once it has them.
+fn is_worth_forwarding(messages: &[Envelope<'_>], refused: &[RefusedMessage]) -> bool {
+    let is_request = |message: &&Envelope<'_>| message.kind == MessageKind::Request;
+    let requests = refused.iter().filter(|message| message.id.is_some());
+    let passes = messages.len() > refused.len();
+    let a_request_passes = messages.iter().filter(is_request).count() > requests.clone().count();
+    let would_scopes_help = requests.clone().count() > 0 && requests.clone().all(RefusedMessage::lacks_scopes);
+    passes && (a_request_passes || !would_scopes_help)
+}
+
+impl Refused {
+    /// Returns whether it is a part of a batch, of which the rest is forwarded.
+    pub(super) fn is_part(&self) -> bool {
+        self.is_part
+    }
+
+    /// Returns the places of its messages in the batch, in their order.
+    pub(super) fn places(&self) -> impl DoubleEndedIterator<Item = usize> {
+        self.messages.iter().map(|message| message.place)
+    }
+
+    /// Returns the answers to its requests, and the ids of the requests that are forwarded.
+    pub(super) fn part(&self, caller: &CachedPrincipal, ids: Box<[Bytes]>) -> Option<RefusedPart> {
+        let rules = caller.route().rules.as_deref()?;
+        let first = self.messages.first().map(|message| message.rejection(caller, rules, true))?;
+        Some(RefusedPart::new(first, &self.requests(caller, rules), ids))
+    }
+
+    fn requests(&self, caller: &CachedPrincipal, rules: &Rules) -> Vec<RefusedOfBatch> {
+        let request = |message: &RefusedMessage| {
+            let id = message.id.clone()?;
+            Some(RefusedOfBatch { id, why: message.rejection(caller, rules, true) })
+        };
+        self.messages.iter().filter_map(request).collect()
+    }
+}
+
+impl RefusedMessage {
+    /// Returns whether further scopes would let it pass.
+    fn lacks_scopes(&self) -> bool {
+        matches!(self.ruling, Ruling::Allowed | Ruling::Lacking(_))
+    }
+
+    /// Returns what it lacks, where the route requires `required` of every request.
+    fn lacking(&self, required: &ScopeSet) -> ScopeSet {
+        match &self.ruling {
+            Ruling::Lacking(scope) => required.union(&std::iter::once(scope.clone()).collect()),
+            Ruling::Allowed | Ruling::Unopened | Ruling::LeftOut | Ruling::Denied(_) => required.clone(),
+        }
+    }
+
+    /// Returns how it is refused. `is_message` says that it is answered as a message of its own.
+    fn rejection(&self, caller: &CachedPrincipal, rules: &Rules, is_message: bool) -> Rejection {
+        let denied = match &self.ruling {
+            Ruling::Allowed | Ruling::Lacking(_) => {
+                let required = rules.missing(caller.standing(), &caller.route().required_scopes);
+                return lacking_scopes(caller, rules, &self.lacking(&required));
+            }
+            Ruling::Unopened if is_message => return Rejection::UnopenedMessage,
+            Ruling::Unopened => return Rejection::UnopenedRequest,
+            Ruling::LeftOut => left_out(),
+            Ruling::Denied(denial) => denied(rules, *denial, self.unknown.as_ref().filter(|_| is_message)),
+        };
+        let denied = Box::new(denied);
+        if is_message { Rejection::MessageDenied(denied) } else { Rejection::RequestDenied(denied) }
     }
 }
 
@@ -90,26 +182,23 @@ fn unknown(message: &Envelope<'_>, version: ProtocolVersion) -> Option<(i32, Str
 /// Returns the refusal of a request by the rules of its caller's route; `refused` is `None` where the route only
 /// requires further scopes.
 pub(super) fn refusal(caller: &CachedPrincipal, rules: &Rules, refused: Option<&Refused>) -> Rejection {
-    let route = caller.route();
-    let mut lacking = rules.missing(caller.standing(), &route.required_scopes);
-    let is_message = route.kind == UpstreamKind::Mcp && refused.is_none_or(|refused| !refused.is_batch);
-    for decision in refused.iter().flat_map(|refused| &refused.decisions) {
-        match decision {
-            Ruling::Allowed => {}
-            Ruling::Lacking(scope) => lacking = lacking.union(&std::iter::once(scope.clone()).collect()),
-            Ruling::LeftOut => {
-                let denied = Box::new(left_out());
-                return if is_message { Rejection::MessageDenied(denied) } else { Rejection::RequestDenied(denied) };
-            }
-            Ruling::Unopened if is_message => return Rejection::UnopenedMessage,
-            Ruling::Unopened => return Rejection::UnopenedRequest,
-            Ruling::Denied(denial) => {
-                let unknown = refused.and_then(|refused| refused.unknown.as_ref());
-                let denied = Box::new(denied(rules, *denial, unknown.filter(|_| is_message)));
-                return if is_message { Rejection::MessageDenied(denied) } else { Rejection::RequestDenied(denied) };
-            }
-        }
+    let messages = refused.map(|refused| refused.messages.as_slice()).unwrap_or_default();
+    let is_batch = refused.is_some_and(|refused| refused.is_batch);
+    let mut answered: Vec<_> = messages.iter().filter(|message| message.id.is_some()).collect();
+    if answered.is_empty() {
+        // Notifications only.
+        answered = messages.iter().collect();
     }
+    if let Some(denied) = answered.iter().find(|message| !message.lacks_scopes()) {
+        return match refused {
+            Some(refused) if is_batch && denied.id.is_some() => {
+                Rejection::BatchRefused(refused.requests(caller, rules))
+            }
+            _ => denied.rejection(caller, rules, caller.route().kind == UpstreamKind::Mcp && !is_batch),
+        };
+    }
+    let required = rules.missing(caller.standing(), &caller.route().required_scopes);
+    let lacking = answered.into_iter().fold(required, |lacking, message| message.lacking(&lacking));
     lacking_scopes(caller, rules, &lacking)
 }
 

@@ -11,6 +11,7 @@
 )]
 
 mod again;
+mod batches;
 mod cache;
 mod calls;
 mod catalogue;

@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
@@ -17,6 +18,7 @@ use super::gather::{BufferedBody, Stop};
 use super::head;
 use super::head::{BodyKind, Declared, HeadContext};
 use super::open_streams::{StreamLimits, StreamSignal};
+use super::refused_part::RefusedPart;
 use super::relay::{Held, Relay};
 use super::rewrite::rewriter::{Rewriter, rewrite};
 use super::rewrite::stage::{LongAnswers, Stage};
@@ -63,7 +65,7 @@ struct Coming {
 /// What the head of an answer says about its body.
 struct Shape {
     status: StatusCode,
-    is_events: bool,
+    form: BodyKind,
     is_encoded: bool,
 }
 
@@ -97,10 +99,10 @@ impl Proxy {
         }
         // Before the body is read, because the connection of a rejected answer is closed.
         let session = if names_session { self.session(exchange, &head, caller)? } else { None };
-        let mut shape = Shape { status: head.status, is_events: form == BodyKind::Events, is_encoded };
+        let mut shape = Shape { status: head.status, form, is_encoded };
         let mut coming = Coming { body, read: BufferedBody::default(), lease, slot };
         Ok(async move {
-            let body = match read_soon(&mut coming, shape.is_events).await {
+            let body = match read_soon(&mut coming, form == BodyKind::Events).await {
                 Poll::Ready(Stop::Broken(error)) => return Err(Fault::of_exchange(&error).into()),
                 Poll::Ready(Stop::End) => {
                     let mut resumed = Resumed::at(Instant::now());
@@ -112,9 +114,17 @@ impl Proxy {
                     }
                     let read = coming.read.take();
                     let read = match rewriter {
-                        Some(rewriter) if may_change(&read) => Box::pin(rewritten(rewriter, &mut shape, read)).await?,
+                        Some(rewriter) if exchange.ids.refused().is_some() || may_change(&read) => {
+                            let read = Box::pin(rewritten(rewriter, &mut shape, read)).await?;
+                            joined(exchange, &mut shape, &mut head, read)
+                        }
                         Some(_) | None => read,
                     };
+                    whole(exchange, &shape, read)
+                }
+                Poll::Ready(Stop::Full) | Poll::Pending if replaces(exchange, &shape) => {
+                    drop(coming);
+                    let read = joined(exchange, &mut shape, &mut head, Bytes::new());
                     whole(exchange, &shape, read)
                 }
                 Poll::Ready(Stop::Full) | Poll::Pending => self.stream(exchange, &shape, coming, asker)?,
@@ -124,7 +134,7 @@ impl Proxy {
             let emptied = std::mem::take(&mut exchange.parts.headers);
             let mut response = Response::new(body);
             *response.status_mut() = shape.status;
-            let of = HeadContext { route, asked, form, is_head, session };
+            let of = HeadContext { route, asked, form: shape.form, is_head, session };
             *response.headers_mut() = head::build(of, &mut head.headers, emptied);
             exchange.worker.keep_map(head.headers);
             Ok(response)
@@ -159,8 +169,8 @@ impl Proxy {
         Coming { body, read, lease, slot }: Coming,
         asker: Asker<'_>,
     ) -> Result<Body, Rejection> {
-        let &Shape { status, is_events, is_encoded } = shape;
-        let config = exchange.config;
+        let &Shape { status, form, is_encoded } = shape;
+        let (is_events, config) = (form == BodyKind::Events, exchange.config);
         // A stream of events may stay open for hours, and no longer counts as a request in progress.
         let slot = Some(slot).filter(|_| !is_events);
         if slot.is_none() {
@@ -185,8 +195,8 @@ impl Proxy {
         }
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
         let stage = self.stage(exchange, asker.caller, is_events);
-        let relay = Relay::new((body.read_ahead(), (lease, slot)), read, event_limit, held).rewritten(stage);
-        Ok(Body::Relayed(Box::pin(relay)))
+        let relay = Relay::new((body.read_ahead(), (lease, slot)), read, event_limit, held);
+        Ok(Body::Relayed(Box::pin(relay.rewritten(stage).with_refusals(status.is_success()))))
     }
 
     /// Returns what rewrites an answer while it is relayed, where the upstream has a map.
@@ -229,7 +239,10 @@ async fn read_soon(Coming { body, read, .. }: &mut Coming, is_events: bool) -> P
 
 /// Rewrites an answer that has arrived.
 async fn rewritten(rewriter: Rewriter, shape: &mut Shape, answer: Bytes) -> Result<Bytes, Fault> {
-    Ok(match rewrite(answer.clone(), shape.is_events, &rewriter).await? {
+    if !may_change(&answer) {
+        return Ok(answer);
+    }
+    Ok(match rewrite(answer.clone(), shape.form == BodyKind::Events, &rewriter).await? {
         Rewritten::Unchanged => answer,
         Rewritten::Changed(text) => text.into(),
         Rewritten::UnknownTool(text) => {
@@ -246,9 +259,39 @@ fn whole(exchange: &mut Exchange<'_>, shape: &Shape, body: Bytes) -> Body {
         && !shape.is_encoded
         && let Some(record) = &mut exchange.record
     {
-        record.look(&body, shape.is_events);
+        record.look(&body, shape.form == BodyKind::Events);
     }
     Body::from(body)
+}
+
+/// Returns whether an answer has nothing for the client but the errors for the refused part of a batch.
+fn replaces(exchange: &Exchange<'_>, shape: &Shape) -> bool {
+    let is_nothing = |part: &RefusedPart| match shape.form {
+        BodyKind::Events => false,
+        BodyKind::Json => part.is_whole_answer(),
+        BodyKind::Other => true,
+    };
+    shape.status.is_success() && exchange.ids.refused().is_some_and(|part| !part.is_unanswered() && is_nothing(part))
+}
+
+/// Adds the errors for the refused part of a batch, if there is one, to an answer that has arrived. An upstream that
+/// refuses the rest has answered for all of it.
+fn joined(exchange: &mut Exchange<'_>, shape: &mut Shape, head: &mut http::response::Parts, answer: Bytes) -> Bytes {
+    let Some(part) = exchange.ids.refused() else { return answer };
+    if let Some(record) = &mut exchange.record {
+        record.refuse(part.first(), None);
+    }
+    if part.is_unanswered() || !shape.status.is_success() {
+        return answer;
+    }
+    if shape.form == BodyKind::Events {
+        return [part.events(), answer].concat().into();
+    }
+    let answer = if replaces(exchange, shape) { Bytes::new() } else { answer };
+    (shape.status, shape.form, shape.is_encoded) = (StatusCode::OK, BodyKind::Json, false);
+    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    head.headers.remove(CONTENT_ENCODING);
+    part.join(&answer)
 }
 
 /// Reads and drops a body, so that its connection can be reused.

@@ -133,7 +133,7 @@ impl Proxy {
         held.record.answer(Outcome::Forwarded, StatusCode::OK);
         held.record.open_stream();
         let stage = self.stage(exchange, caller, true);
-        let relay = Relay::early(late, config.limits.sse_event, held).rewritten(stage);
+        let relay = Relay::early(late, config.limits.sse_event, held).rewritten(stage).with_refusals(true);
         let emptied = std::mem::take(&mut exchange.parts.headers);
         let mut response = Response::new(Body::Relayed(Box::pin(relay)));
         *response.headers_mut() = head::of_events(emptied);

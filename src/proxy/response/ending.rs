@@ -4,8 +4,10 @@
 use bytes::{Bytes, BytesMut};
 
 use super::open_streams::StreamSignal;
-use crate::mcp::ErrorResponse;
+use super::refused_part::RefusedPart;
+use crate::mcp::{Envelope, ErrorResponse, MessageKind};
 use crate::proxy::row::INTERNAL_ERROR;
+use crate::proxy::upstream::resend::LARGEST_KEPT;
 use crate::telemetry::Outcome;
 
 /// The ids of the requests in a message, as raw JSON, for answers that the gateway makes itself.
@@ -20,18 +22,45 @@ pub(in crate::proxy) enum Ids {
     Subscription(Bytes),
     /// The requests of a batch.
     Many(Box<[Bytes]>),
+    /// The requests of a batch of which a part is refused.
+    Part(Box<RefusedPart>),
 }
 
 impl Ids {
+    /// Returns the ids of the requests in a body: slices of a small body, or copies if the ids are small themselves.
+    pub(in crate::proxy) fn of(body: &Bytes, messages: &[Envelope<'_>]) -> Self {
+        let mut ids = ids_of(body, messages);
+        match (messages, ids.next()) {
+            (_, None) => Self::None,
+            ([message], Some(id)) if message.is_subscription() => Self::Subscription(id),
+            ([_], Some(id)) => Self::One(id),
+            (_, Some(first)) => Self::Many(std::iter::once(first).chain(ids).collect()),
+        }
+    }
+
+    /// Returns the ids of the requests in what is left of a batch, see [`Ids::of`].
+    pub(in crate::proxy) fn of_part(body: &Bytes, messages: &[Envelope<'_>]) -> Box<[Bytes]> {
+        ids_of(body, messages).collect()
+    }
+
     pub(in crate::proxy) fn is_empty(&self) -> bool {
-        matches!(self, Self::None)
+        match self {
+            Self::None => true,
+            Self::One(_) | Self::Subscription(_) | Self::Many(_) => false,
+            Self::Part(part) => part.ids.is_empty(),
+        }
+    }
+
+    /// Returns the refused part of a batch of which the rest is forwarded.
+    pub(in crate::proxy) fn refused(&self) -> Option<&RefusedPart> {
+        if let Self::Part(part) = self { Some(part) } else { None }
     }
 
     /// Returns the id of a message that is one request.
     pub(in crate::proxy) fn one(&self) -> Option<&str> {
         match self {
             Self::One(id) | Self::Subscription(id) => std::str::from_utf8(id).ok(),
-            Self::None | Self::Many(_) => None,
+            Self::None | Self::Many(_) | Self::Part(_) => None,
         }
     }
 
@@ -54,6 +83,7 @@ impl Ids {
             Self::None => (None, &[][..]),
             Self::One(id) | Self::Subscription(id) => (Some(id), &[][..]),
             Self::Many(ids) => (None, &ids[..]),
+            Self::Part(part) => (None, &part.ids[..]),
         };
         one.into_iter().chain(many).filter_map(|id| std::str::from_utf8(id).ok())
     }
@@ -74,12 +104,23 @@ impl Ids {
         let error = |id| ErrorResponse { code: INTERNAL_ERROR, message, id: Some(id), data: None }.to_json();
         match self {
             Self::None | Self::One(_) | Self::Subscription(_) => self.each().flat_map(error).collect(),
-            Self::Many(_) => {
+            Self::Many(_) | Self::Part(_) => {
                 let errors: Vec<_> = self.each().map(error).collect();
-                [b"[".as_slice(), &errors.join(&b','), b"]"].concat().into()
+                let errors = [b"[".as_slice(), &errors.join(&b','), b"]"].concat();
+                self.refused().map_or_else(|| errors.clone().into(), |part| part.join(&errors))
             }
         }
     }
+}
+
+fn ids_of(body: &Bytes, messages: &[Envelope<'_>]) -> impl Iterator<Item = Bytes> {
+    let requests = messages.iter().filter(|message| message.kind == MessageKind::Request);
+    requests.filter_map(|message| message.id).filter_map(|id| {
+        if body.len() <= LARGEST_KEPT {
+            return Some(body.slice_ref(id.as_bytes()));
+        }
+        (id.len() <= LARGEST_KEPT).then(|| Bytes::copy_from_slice(id.as_bytes()))
+    })
 }
 
 impl StreamSignal {

@@ -14,5 +14,6 @@ pub(super) mod head;
 pub(super) mod open_streams;
 pub(super) mod pending_answer;
 pub(super) mod refusals;
+pub(super) mod refused_part;
 pub(super) mod relay;
 pub(super) mod rewrite;

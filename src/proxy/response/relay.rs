@@ -96,6 +96,22 @@ impl Relay {
         self
     }
 
+    /// Adds the errors for the refused part of a batch, if there is one and the upstream did not refuse the rest.
+    pub(super) fn with_refusals(mut self, has_succeeded: bool) -> Self {
+        let Some(part) = self.ids.refused() else { return self };
+        self.record.refuse(part.first(), None);
+        if part.is_unanswered() || !has_succeeded {
+            return self;
+        }
+        if self.events.is_some() {
+            let first = self.first.unwrap_or_default();
+            self.first = Some([first, part.events()].concat().into());
+        } else if let Some(stage) = &mut self.stage {
+            stage.join(part.joining());
+        }
+        self
+    }
+
     /// Relays a pending answer as a stream of events. `limit` is the maximum size of an event.
     pub(super) fn early(late: PendingAnswer, limit: usize, held: Held) -> Self {
         Self {

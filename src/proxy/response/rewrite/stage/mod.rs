@@ -17,6 +17,7 @@ use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::response::events::Events;
 use crate::proxy::response::gather::{BufferedBody, Stop};
+use crate::proxy::response::refused_part::Joining;
 
 /// How much of an answer, or of an event, is kept without a slot: as much as of an answer that is forwarded whole.
 const SMALL: usize = 64 << 10;
@@ -67,6 +68,8 @@ pub(in crate::proxy) struct Stage<S> {
     passing: Option<Vec<u8>>,
     slot: Option<FairSlot>,
     work: Option<StageWork>,
+    /// What joins the errors for the refused part of a batch with the body.
+    joining: Option<Joining>,
     end: Option<Stop<StageEnd>>,
 }
 
@@ -96,8 +99,14 @@ impl<S: Shows + Clone + Send + Sync + 'static> Stage<S> {
             passing: None,
             slot: None,
             work: None,
+            joining: None,
             end: None,
         }
+    }
+
+    /// Joins the errors for the refused part of a batch with the body, which is JSON.
+    pub(in crate::proxy) fn join(&mut self, joining: Joining) {
+        self.joining = Some(joining);
     }
 
     /// Says that the body is one JSON message and no stream of events.
@@ -128,7 +137,7 @@ impl<S: Shows + Clone + Send + Sync + 'static> Stage<S> {
                 self.work = None;
                 match done {
                     Ok(Done::Slot(slot)) => self.slot = Some(slot),
-                    Ok(Done::Rewritten(bytes)) => out.push(bytes),
+                    Ok(Done::Rewritten(bytes)) => self.pass(bytes, out),
                     Err(end) => self.end = Some(Stop::Broken(end)),
                 }
             }
@@ -141,6 +150,12 @@ impl<S: Shows + Clone + Send + Sync + 'static> Stage<S> {
                     self.end = Some(Stop::End);
                     let held = self.held.split().freeze();
                     self.release(held, out);
+                    continue;
+                }
+                Some(Stop::End) if self.joining.is_some() => {
+                    self.end = Some(Stop::End);
+                    let last = self.joining.take().map(|mut joining| joining.end()).unwrap_or_default();
+                    out.push(last.into());
                     continue;
                 }
                 Some(end) => return Poll::Ready(end),
@@ -215,7 +230,15 @@ impl<S: Shows + Clone + Send + Sync + 'static> Stage<S> {
         }
         let passed = if part.len() < LONGEST_SIGN { &seam } else { &*part };
         *before = passed.get(passed.len().saturating_sub(LONGEST_SIGN)..).unwrap_or_default().to_vec();
-        out.push(part);
+        self.pass(part, out);
+    }
+
+    /// Passes bytes of the body.
+    fn pass(&mut self, bytes: Bytes, out: &mut BufferedBody) {
+        out.push(match &mut self.joining {
+            Some(joining) => joining.pass(&bytes).into(),
+            None => bytes,
+        });
     }
 
     /// Passes whole events, or the whole body, rewritten where necessary.
@@ -225,7 +248,7 @@ impl<S: Shows + Clone + Send + Sync + 'static> Stage<S> {
             self.shows.note_change();
         }
         if !may_change(&whole) {
-            return out.push(in_slot(whole, slot));
+            return self.pass(in_slot(whole, slot), out);
         }
         let (shows, is_events) = (self.shows.clone(), self.is_events);
         let work = async move {
