@@ -55,10 +55,16 @@ pub fn person(tenant: &str, subject: &str) -> String {
 }
 
 impl Catalogue {
-    /// Notes what an answer to a person says of a tool. The most dangerous that any answer said
-    /// stays. See [`person`] for the name.
-    pub fn note(&self, person: &str, tool: &str, says: Annotations) {
-        lock(&self.people).note(person, tool, says);
+    /// Notes what an answer to a person says of a tool, and returns what that person's calls of it are judged by from
+    /// now on, as [`Self::annotations`]. See [`person`] for the name.
+    pub fn note(&self, person: &str, tool: &str, says: Annotations) -> Annotations {
+        let own = lock(&self.said).get(tool).copied();
+        let mut people = lock(&self.people);
+        // The own client was told the same, so there is nothing to remember.
+        if own != Some(says) {
+            people.note(person, tool, says);
+        }
+        merged(people.annotations(person, tool), own)
     }
 
     /// Returns what a person's calls of a tool are judged by: the most dangerous that the answers to this person, and
@@ -66,11 +72,7 @@ impl Catalogue {
     #[must_use]
     pub fn annotations(&self, person: &str, tool: &str) -> Annotations {
         let own = lock(&self.said).get(tool).copied();
-        match (lock(&self.people).annotations(person, tool), own) {
-            (Some(told), Some(own)) => told.most_dangerous(own),
-            (Some(known), None) | (None, Some(known)) => known,
-            (None, None) => Annotations::UNKNOWN,
-        }
+        merged(lock(&self.people).annotations(person, tool), own)
     }
 
     /// Says that the own client asks from now on.
@@ -123,7 +125,8 @@ impl Catalogue {
     }
 
     /// Returns the tools that are offered to a person: those that the own client listed, in their order, and those that
-    /// only the answers to this person spoke of, by name. Waits for lists that are awaited. `None` if nothing is known.
+    /// only the answers to this person spoke of, by name; each with the annotations that the person's calls are judged
+    /// by. Waits for lists that are awaited. `None` if nothing is known.
     pub async fn offered(&self, person: &str) -> Option<Vec<ListedTool>> {
         let mut listed = self.listed.subscribe();
         let known = listed.wait_for(|listed| !matches!(listed, Listed::Awaited)).await.ok()?.clone();
@@ -132,12 +135,21 @@ impl Catalogue {
             Listed::NotAsked | Listed::Awaited | Listed::Refused => (Vec::new(), false),
         };
         let names: std::collections::HashSet<_> = tools.iter().map(|tool| tool.name.clone()).collect();
+        let said = lock(&self.said);
         let people = lock(&self.people);
+        for tool in &mut tools {
+            tool.annotations = merged(people.annotations(person, &tool.name), said.get(&*tool.name).copied());
+        }
         let told = people.tools(person).filter(|(name, _)| !names.contains(*name));
         let mut told: Vec<_> = told
-            .map(|(name, annotations)| ListedTool { name: name.to_owned(), title: None, annotations, hash: None })
+            .map(|(name, told)| ListedTool {
+                name: name.to_owned(),
+                title: None,
+                annotations: merged(Some(told), said.get(name).copied()),
+                hash: None,
+            })
             .collect();
-        drop(people);
+        drop((said, people));
         told.sort_by(|a, b| a.name.cmp(&b.name));
         tools.append(&mut told);
         (is_known || !tools.is_empty()).then_some(tools)
@@ -151,6 +163,15 @@ impl Catalogue {
     /// Waits until the upstream says that a list changed.
     pub async fn change(&self) {
         self.changed.notified().await;
+    }
+}
+
+/// Returns the most dangerous of what a person was told of a tool and of what the own client was told.
+fn merged(told: Option<Annotations>, own: Option<Annotations>) -> Annotations {
+    match (told, own) {
+        (Some(told), Some(own)) => told.most_dangerous(own),
+        (Some(known), None) | (None, Some(known)) => known,
+        (None, None) => Annotations::UNKNOWN,
     }
 }
 
@@ -213,5 +234,8 @@ mod tests {
         catalogue.give_up();
         assert_eq!(names("bob").await.unwrap(), std::slice::from_ref(&listed));
         assert_eq!(names("ada").await.unwrap(), [listed, ("hers".to_owned(), None)]);
+        catalogue.note("ada", "add", Annotations::of(None, None, None));
+        let says = async |person| catalogue.offered(person).await.unwrap()[0].annotations;
+        assert_eq!((says("ada").await.read_only, says("bob").await), (false, MILD), "as calls are judged");
     }
 }

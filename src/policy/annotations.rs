@@ -1,6 +1,7 @@
 //! `Annotations`: what a tool says of itself (MCP, ToolAnnotations), as far as rules ask for it.
 
-/// The annotations of a tool. What it does not say counts as the dangerous side, as the specification has it.
+/// The annotations of a tool. What it does not say counts as the dangerous side, as the specification has it. A tool that
+/// says nothing of itself differs from one of which nothing is known, which may be of any kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Annotations {
     /// It does not change anything.
@@ -9,6 +10,8 @@ pub struct Annotations {
     pub destructive: bool,
     /// It deals with things outside of its server.
     pub open_world: bool,
+    /// Whether the upstream has described the tool at all.
+    pub is_known: bool,
 }
 
 /// One annotation, as patterns and rules name it.
@@ -24,7 +27,7 @@ pub enum Annotation {
 
 impl Annotations {
     /// Those of a tool of which nothing is known.
-    pub const UNKNOWN: Self = Self::of(None, None, None);
+    pub const UNKNOWN: Self = Self { is_known: false, ..Self::of(None, None, None) };
 
     /// Reads `readOnlyHint`, `destructiveHint` and `openWorldHint`, with the defaults of the specification.
     #[must_use]
@@ -34,6 +37,7 @@ impl Annotations {
             read_only,
             destructive: !read_only && !matches!(destructive, Some(false)),
             open_world: !matches!(open_world, Some(false)),
+            is_known: true,
         }
     }
 
@@ -44,6 +48,7 @@ impl Annotations {
             read_only: self.read_only && other.read_only,
             destructive: self.destructive || other.destructive,
             open_world: self.open_world || other.open_world,
+            is_known: self.is_known && other.is_known,
         }
     }
 

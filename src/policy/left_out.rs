@@ -52,7 +52,7 @@ impl Rules {
             return left_out.exclusions.names(name);
         }
         let says = says(name);
-        let kind = (says != Annotations::UNKNOWN).then(|| says.kind());
+        let kind = says.is_known.then(|| says.kind());
         let kinds = ToolKind::ALL.into_iter().zip(left_out.held);
         let held = kinds.filter(|(own, _)| kind.is_none_or(|kind| kind == *own));
         let held = held.fold(Mask::ALL, |all, (_, held)| all.and(held));
@@ -69,6 +69,7 @@ mod tests {
 
     const READS: Annotations = Annotations::of(Some(true), None, None);
     const WRITES: Annotations = Annotations::of(None, Some(false), None);
+    const SILENT: Annotations = Annotations::of(None, None, None);
     const DESTROYS: Annotations = Annotations::of(Some(false), Some(true), Some(false));
 
     fn token(name: &str) -> ScopeToken {
@@ -120,9 +121,13 @@ mod tests {
             ("file_new", Annotations::UNKNOWN, false),
             ("mail_new", WRITES, true),
             ("mail_new", Annotations::UNKNOWN, true),
+            // It says nothing of itself, which is known.
+            ("file_new", SILENT, true),
         ] {
             assert_eq!(rules.shows_annotated(&caller, Item::Tool(name), says), expected, "{name} {says:?}");
         }
+        let caller = standing(&rules, "files mail", &[("files", ToolKind::Destructive)], &[]);
+        assert!(!rules.shows_annotated(&caller, Item::Tool("file_new"), SILENT), "it may destroy");
         // Another scope opens it.
         let caller = standing(&rules, "files all", &[("files", ToolKind::Writing)], &[]);
         assert!(rules.shows_annotated(&caller, Item::Tool("file_new"), WRITES));

@@ -96,9 +96,9 @@ impl CachedPrincipal {
         &self.standing
     }
 
-    /// Notes what an answer to it says of a tool.
-    pub(super) fn note(&self, tool: &str, says: Annotations) {
-        self.route.catalogue.note(&self.person(), tool, says);
+    /// Notes what an answer to it says of a tool, and returns what its calls of the tool are judged by.
+    pub(super) fn note(&self, tool: &str, says: Annotations) -> Annotations {
+        self.route.catalogue.note(&self.person(), tool, says)
     }
 
     /// Returns what the answers to its person said of a tool.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{Exclusions, ScopeToken};
+use mcpgate::oauth::{Exclusions, ScopeToken, ToolKind};
 use mcpgate::policy::{Pattern, Rules, ScopeRule};
 use serde_json::json;
 
@@ -28,9 +28,14 @@ async fn world() -> World {
 }
 
 fn token(world: &World, left_out: &[&str]) -> String {
+    token_of(world, &[], left_out)
+}
+
+fn token_of(world: &World, kinds: &[ToolKind], tools: &[&str]) -> String {
     let mut made = world.make(MCP, "all");
-    let tools = left_out.iter().map(|tool| Box::from(*tool)).collect();
-    made.record.exclusions = Exclusions::new([].into(), tools).unwrap();
+    let groups = kinds.iter().map(|kind| (ScopeToken::parse("all").unwrap(), *kind)).collect();
+    let tools = tools.iter().map(|tool| Box::from(*tool)).collect();
+    made.record.exclusions = Exclusions::new(groups, tools).unwrap();
     world.cache.insert(&made.record);
     made.text
 }
@@ -69,4 +74,29 @@ async fn cn_21_an_unticked_tool_is_neither_listed_nor_called() {
         let reply = post(&world, token, &call(name), "2025-06-18").await;
         assert_eq!((reply.status, &reply.json()["result"]), (200, &json!({})), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_kind_that_was_left_out_covers_the_tools_that_say_so_or_of_which_nothing_is_known() {
+    let world = world().await;
+    let caller = token_of(&world, &[ToolKind::Destructive], &[]);
+    let tools = r#"{"name":"read","annotations":{"readOnlyHint":true}},{"name":"add","annotations":{"destructiveHint":false}},{"name":"silent"}"#;
+    world.mcp.then([answer(JSON, &format!(r#"{{"jsonrpc":"2.0","id":9,"result":{{"tools":[{tools}]}}}}"#))]);
+    let list = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/list", "params": {}});
+    let listed = post(&world, &caller, &list, "2025-11-25").await.json();
+    let names: Vec<_> = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names, ["read", "add"], "a tool that says nothing of itself may destroy");
+    for (name, passes) in [("read", true), ("add", true), ("silent", false), ("later", false)] {
+        let before = world.mcp.seen().len();
+        if passes {
+            world.mcp.then([answer(JSON, r#"{"jsonrpc":"2.0","id":9,"result":{}}"#)]);
+        }
+        let reply = post(&world, &caller, &call(name), "2025-11-25").await;
+        assert_eq!(world.mcp.seen().len() > before, passes, "{name}: {reply:?}");
+    }
+    // What says nothing of itself is known, so leaving out another kind does not cover it.
+    let other = token_of(&world, &[ToolKind::Reading], &[]);
+    world.mcp.then([answer(JSON, r#"{"jsonrpc":"2.0","id":9,"result":{}}"#)]);
+    assert!(post(&world, &other, &call("silent"), "2025-11-25").await.json()["result"].is_object());
+    assert!(post(&world, &other, &call("later"), "2025-11-25").await.text().contains("left this tool out"));
 }

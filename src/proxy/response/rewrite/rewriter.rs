@@ -44,11 +44,10 @@ impl Shows for Rewriter {
         let Some(rules) = &self.caller.route().rules else { return true };
         let standing: &Standing = self.caller.standing();
         match offer {
-            Offer::Tool(name, hints) if rules.asks_for_annotations() => {
-                self.caller.note(name, Annotations::of(hints.read_only, hints.destructive, hints.open_world));
-                rules.shows_annotated(standing, Item::Tool(name), self.caller.annotations(name))
+            Offer::Tool(name, hints) => {
+                let says = Annotations::of(hints.read_only, hints.destructive, hints.open_world);
+                rules.shows_annotated(standing, Item::Tool(name), self.caller.note(name, says))
             }
-            Offer::Tool(name, _) => rules.shows(standing, Item::Tool(name)),
             Offer::Prompt(name) => rules.shows(standing, Item::Prompt(name)),
             Offer::Resource(uri) => rules.shows(standing, Item::Resource(uri)),
             Offer::Template(uri) => rules.shows(standing, Item::Template(uri)),
