@@ -1,7 +1,7 @@
 //! `Annotations`: what a tool says of itself (MCP, ToolAnnotations), as far as rules ask for it.
 
-/// The annotations of a tool. What it does not say counts as the dangerous side, as the specification has it. A tool that
-/// says nothing of itself differs from one of which nothing is known, which may be of any kind.
+/// The annotations of a tool. What it does not say counts as the dangerous side, as the specification has it. A tool
+/// that says nothing of itself differs from one of which nothing is known, which may be of any kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Annotations {
     /// It does not change anything.

@@ -15,6 +15,7 @@ mod health;
 mod host;
 mod in_force;
 mod last_uses;
+mod offered_tools;
 mod operator;
 mod options;
 mod process_metrics;

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::build::Builder;
 use super::fetch::ExchangeableDialer;
 use super::in_force::InForce;
+use super::offered_tools::ToolsInForce;
 use super::operator::Operator;
 use crate::config::{Config, Overrides, TlsConfig};
 use crate::data_dir::keys::{self, Keys};
@@ -34,6 +35,7 @@ pub(super) struct Reloader {
     pub(super) builder: Builder,
     pub(super) in_force: Arc<InForce>,
     pub(super) dialer: Arc<ExchangeableDialer>,
+    pub(super) tools: Arc<ToolsInForce>,
     pub(super) operator: Arc<Operator>,
     pub(super) issuer: Arc<Issuer>,
 }
@@ -89,6 +91,7 @@ impl Reloader {
         let built = self.builder.snapshot(config, before).map_err(|error| vec![error.to_string()])?;
         // Nothing can fail from here on.
         self.dialer.exchange(built.dialer);
+        self.tools.exchange(&built.snapshot);
         self.in_force.adopt(built.snapshot.clone());
         self.operator.upstreams.watch(&built.snapshot.table);
         self.operator.certificate_ends.store(built.certificate_ends, Relaxed);

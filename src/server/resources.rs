@@ -6,12 +6,13 @@ use ring::hkdf::Prk;
 
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
+use super::offered_tools::ToolsInForce;
 use crate::clock::{CheckedClock, Clock, SystemClock};
 use crate::config::Config;
 use crate::data_dir::keys::{self, Keys};
 use crate::data_dir::{self, User};
 use crate::entropy::{Entropy, SystemEntropy};
-use crate::issuer::{Administration, Issuer, Services};
+use crate::issuer::{Administration, Issuer, OfferedTools, Services};
 use crate::oauth::TenantId;
 use crate::outbound::Fetch;
 use crate::store;
@@ -51,9 +52,16 @@ impl Resources {
     }
 
     /// Makes the authorization server.
-    pub(super) fn issuer(&self, dialer: &Arc<ExchangeableDialer>, metrics: &Arc<Metrics>) -> Arc<Issuer> {
+    pub(super) fn issuer(
+        &self,
+        dialer: &Arc<ExchangeableDialer>,
+        tools: &Arc<ToolsInForce>,
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Issuer> {
         let fetch: Arc<dyn Fetch> = Arc::<ExchangeableDialer>::clone(dialer);
-        Arc::new(Issuer::new(self.services.clone(), Arc::clone(&self.cache), fetch, Arc::clone(metrics)))
+        let tools: Arc<dyn OfferedTools> = Arc::<ToolsInForce>::clone(tools);
+        let issuer = Issuer::new(self.services.clone(), Arc::clone(&self.cache), fetch, Arc::clone(metrics));
+        Arc::new(issuer.with_tools(tools))
     }
 
     /// Makes the operators' side of the authorization server.

@@ -17,6 +17,7 @@ use super::error::RunError;
 use super::fetch::ExchangeableDialer;
 use super::in_force::InForce;
 use super::last_uses::LastUseWriter;
+use super::offered_tools::ToolsInForce;
 use super::operator::{self, Operator};
 use super::options::{Ready, RunOptions};
 use super::reload::Reloader;
@@ -32,7 +33,7 @@ use super::worker::Process;
 use super::worker_threads;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
-use crate::issuer::{Administration, FirstAccount, Issuer};
+use crate::issuer::{Administration, FirstAccount, Issuer, Services};
 use crate::proxy::Sessions;
 use crate::store::ServerLock;
 use crate::telemetry::Metrics;
@@ -119,7 +120,8 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
     services.config.store(Arc::clone(&snapshot.config));
     let metrics = metrics_of(&snapshot.config);
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
-    let issuer = resources.issuer(&dialer, &metrics);
+    let tools = Arc::new(ToolsInForce::new(&snapshot));
+    let issuer = resources.issuer(&dialer, &tools, &metrics);
     let first = first_account(&resources.administration(), &options).await?;
     let supervisor = Supervisor { metrics: Arc::clone(&metrics), ended: ended.clone() };
     let process = process(&resources, &issuer, metrics);
@@ -128,8 +130,7 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
         worker_threads::start(&process, &snapshot, services.entropy.as_ref(), &alarm, &supervisor)?;
     let ready = sockets.ready(&snapshot.config, built.development, first)?;
     let loopback = ready.operator.ip().is_loopback();
-    let serving = workers.iter().map(|handle| Arc::clone(&handle.worker)).collect();
-    let in_force = Arc::new(InForce::new(Arc::clone(&services.config), serving));
+    let in_force = in_force(services, &workers);
     let upstreams = Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&in_force));
     let operator = Arc::new(Operator::new(&process, services, upstreams, loopback, built.certificate_ends));
     let closing = ended.child_token();
@@ -139,6 +140,7 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
         builder,
         in_force,
         dialer,
+        tools,
         operator: Arc::clone(&operator),
         issuer: Arc::clone(&issuer),
     };
@@ -187,6 +189,11 @@ fn process(resources: &Resources, issuer: &Arc<Issuer>, metrics: Arc<Metrics>) -
         draining: false.into(),
         switch: Switch::default(),
     })
+}
+
+fn in_force(services: &Services, workers: &[WorkerHandle]) -> Arc<InForce> {
+    let serving = workers.iter().map(|handle| Arc::clone(&handle.worker)).collect();
+    Arc::new(InForce::new(Arc::clone(&services.config), serving))
 }
 
 /// Starts accepting on every listener; returns the task of the public one.

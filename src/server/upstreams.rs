@@ -26,6 +26,7 @@ impl Upstreams {
 
     /// Monitors the upstreams of a table from now on, and no others. Each is probed at once.
     pub(super) fn watch(&self, table: &Arc<RouteTable>) {
+        table.await_lists();
         let (watched, metrics, in_force) = (Arc::clone(table), self.metrics.clone(), Arc::clone(&self.in_force));
         let task = self.supervisor.spawn("upstream watch", move || {
             let (watched, metrics, in_force) = (Arc::clone(&watched), metrics.clone(), Arc::clone(&in_force));

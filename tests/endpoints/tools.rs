@@ -189,6 +189,32 @@ async fn an_upstream_that_does_not_answer_within_a_second_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn the_page_shows_only_what_this_person_may_use() {
+    let upstream = r#"
+[[upstream]]
+name = "files"
+path = "/mcp/files"
+url = "http://127.0.0.1:1/mcp"
+default_scopes = ["files:read", "files:most"]
+scope = [
+    { name = "files:read", title = "Read files", allow = ["tools/call:get_*"] },
+    { name = "files:most", title = "Change files", allow = ["tools/call:add"], includes = ["files:drop"] },
+    { name = "files:drop", title = "Drop files", allow = ["tools/call:drop"], users = ["grace"] },
+]
+
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:get_all"]
+"#;
+    let site = Site::offering(upstream, Arc::new(Scripted(four()))).await;
+    let client = site.register(REDIRECT).await;
+    let (_, page) = consent(&site, &client).await;
+    assert!(page.html.contains("<bdi>get_one</bdi>") && page.html.contains("<bdi>add</bdi>"), "{page}");
+    // A rule denies the one, and the other is opened by a scope that this person may not hold.
+    assert!(!page.html.contains("get_all") && !page.html.contains("<bdi>drop</bdi>"), "{page}");
+}
+
+#[tokio::test]
 async fn where_nobody_knows_the_tools_the_page_says_nothing_of_them() {
     let site = Site::start().await;
     let client = site.register(REDIRECT).await;

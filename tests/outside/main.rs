@@ -85,3 +85,5 @@ mod streams;
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tools;

@@ -34,7 +34,7 @@ impl Upstream {
     }
 
     /// An upstream whose results depend on the method.
-    pub(crate) fn with(result: fn(&str) -> serde_json::Value) -> Self {
+    pub(crate) fn with(result: impl Fn(&str) -> serde_json::Value + Clone + Send + 'static) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (tell, told) = std::sync::mpsc::channel();
         let shared = Arc::clone(&seen);
@@ -46,7 +46,8 @@ impl Upstream {
                 loop {
                     let (stream, _) = listener.accept().await.expect("a connection");
                     let seen = Arc::clone(&shared);
-                    let service = service_fn(move |request| answer(request, Arc::clone(&seen), result));
+                    let result = result.clone();
+                    let service = service_fn(move |request| answer(request, Arc::clone(&seen), result.clone()));
                     // A killed gateway leaves broken connections; the upstream ignores them.
                     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
                 }
@@ -72,7 +73,7 @@ pub(crate) fn is_trial(read: &[u8]) -> bool {
 async fn answer(
     request: Request<Incoming>,
     seen: Arc<Mutex<Vec<Seen>>>,
-    result: fn(&str) -> serde_json::Value,
+    result: impl Fn(&str) -> serde_json::Value,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();

@@ -53,7 +53,8 @@ impl IssuerRequest<'_> {
             groups: &upstream.holders.groups.of(user, &stored),
             scopes: &none,
         };
-        let opened: Vec<_> = scopes.iter().map(|scope| opened_by(scope, (rules, &caller), &tools)).collect();
+        let barred = upstream.holders.barred(user, &stored);
+        let opened: Vec<_> = scopes.iter().map(|scope| opened_by(scope, (rules, &caller, &barred), &tools)).collect();
         put_below(scopes, &opened, &tools, before);
         Ok(ToolsKnown::Listed)
     }
@@ -98,10 +99,14 @@ fn put_below(scopes: &mut [AskedScope], opened: &[Vec<bool>], tools: &[OfferedTo
     }
 }
 
-/// Returns for each tool whether a scope by itself opens it.
-fn opened_by(scope: &AskedScope, (rules, caller): (&Rules, &RuleCaller<'_>), tools: &[OfferedTool]) -> Vec<bool> {
+/// Returns for each tool whether a scope by itself opens it, given the scopes that the person may not hold.
+fn opened_by(
+    scope: &AskedScope,
+    (rules, caller, barred): (&Rules, &RuleCaller<'_>, &ScopeSet),
+    tools: &[OfferedTool],
+) -> Vec<bool> {
     let alone: ScopeSet = std::iter::once(scope.name.clone()).collect();
-    let standing = rules.standing(&RuleCaller { scopes: &alone, ..*caller });
+    let standing = rules.standing_without(&RuleCaller { scopes: &alone, ..*caller }, barred);
     let opens = |tool: &OfferedTool| rules.shows_annotated(&standing, Item::Tool(&tool.name), tool.annotations);
     tools.iter().map(opens).collect()
 }

@@ -11,6 +11,7 @@ use super::own_client::OwnClient;
 use super::own_session::OwnSession;
 use crate::catalogue::{OfferKind, Offers};
 use crate::config::UpstreamKind;
+use crate::proxy::route::Route;
 
 /// How often lists are read again.
 const EACH: Duration = Duration::from_mins(10);
@@ -23,10 +24,17 @@ const ALL: Duration = Duration::from_mins(1);
 /// The most pages of a list that are read.
 const MOST_PAGES: usize = 64;
 
+impl Route {
+    /// Returns whether the gateway lists what the upstream offers: where rules and the consent page use it.
+    pub(in crate::proxy) fn is_listed_here(&self) -> bool {
+        self.kind == UpstreamKind::Mcp && self.rules.is_some() && self.is_listed
+    }
+}
+
 impl OwnClient {
     /// Lists what the upstream offers again and again, if that is wanted. Never ends.
     pub(in crate::proxy) async fn keep_listed(&self, target: PathAndQuery) {
-        if !self.is_wanted() {
+        if !self.route.is_listed_here() {
             return std::future::pending().await;
         }
         let (mut pause, mut is_told) = (SHORTEST, false);
@@ -62,16 +70,11 @@ impl OwnClient {
 
     /// Lists what the upstream offers once, if that is wanted.
     pub(in crate::proxy) async fn list_once(&self, target: &PathAndQuery) {
-        if self.is_wanted()
+        if self.route.is_listed_here()
             && let Err(why) = self.list(target).await
         {
             tracing::debug!(upstream = &*self.route.name, "the gateway could not list what it offers: {why}");
         }
-    }
-
-    /// Returns whether what this upstream offers is asked for: where rules or a consent page use it.
-    fn is_wanted(&self) -> bool {
-        self.route.kind == UpstreamKind::Mcp && self.route.rules.is_some() && self.route.is_listed
     }
 
     /// Lists what the upstream offers, and adds it to the catalogue. Returns whether it has changed.

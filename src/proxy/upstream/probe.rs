@@ -39,6 +39,11 @@ impl RouteTable {
         join_all(self.probes(metrics, learnt).map(Probe::watch)).await;
     }
 
+    /// Says that lists of what upstreams offer are on their way, so that whoever needs them waits for them.
+    pub fn await_lists(&self) {
+        self.routes.iter().filter(|route| route.is_listed_here()).for_each(|route| route.catalogue.await_lists());
+    }
+
     /// Lists once what each upstream offers, where that is wanted.
     pub async fn list_upstreams(&self, metrics: &WorkerMetrics) {
         join_all(self.probes(metrics, &|_, _| ()).map(async |probe| probe.client.list_once(&probe.target).await)).await;
