@@ -10,8 +10,6 @@ use tokio::time::{sleep, timeout};
 use super::own_client::OwnClient;
 use super::own_session::OwnSession;
 use crate::catalogue::{OfferKind, Offers};
-use crate::config::UpstreamKind;
-use crate::proxy::route::Route;
 
 /// How often lists are read again.
 const EACH: Duration = Duration::from_mins(10);
@@ -23,13 +21,6 @@ const LONGEST: Duration = Duration::from_hours(1);
 const ALL: Duration = Duration::from_mins(1);
 /// The most pages of a list that are read.
 const MOST_PAGES: usize = 64;
-
-impl Route {
-    /// Returns whether the gateway lists what the upstream offers: where rules and the consent page use it.
-    pub(in crate::proxy) fn is_listed_here(&self) -> bool {
-        self.kind == UpstreamKind::Mcp && self.rules.is_some() && self.is_listed
-    }
-}
 
 impl OwnClient {
     /// Lists what the upstream offers again and again, if that is wanted. Never ends.

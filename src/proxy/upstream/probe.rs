@@ -67,6 +67,13 @@ impl RouteTable {
     }
 }
 
+impl Route {
+    /// Returns whether the gateway lists what the upstream offers: where rules and the consent page use it.
+    pub(super) fn is_listed_here(&self) -> bool {
+        self.kind == UpstreamKind::Mcp && self.rules.is_some() && self.is_listed
+    }
+}
+
 /// How an upstream answers a ping.
 pub(in crate::proxy) enum PingReply {
     /// The answer of an MCP server.
