@@ -84,6 +84,13 @@ sensitive = true
 allow = ["tools/call:delete_note"]
 
 [[upstream]]
+name = "toolbox"
+path = "/mcp/toolbox"
+url = "${upstreams[2].url}"
+display_name = "Toolbox"
+scopes = "execute"
+
+[[upstream]]
 name = "office"
 path = "/mcp/office"
 url = "${upstreams[0].url}"

@@ -87,6 +87,44 @@ async function visit(options, deed) {
   }
 }
 
+/** Redeems the code that arrived last. */
+async function redeem({ verifier }, name) {
+  const answer = await fetch(`${gateway.origin}/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'authorization_code',
+      client_id: client.client_id,
+      code: arrived.at(-1).get('code'),
+      redirect_uri: client.redirect_uris[0],
+      code_verifier: verifier,
+      resource: resource(name),
+    }),
+  });
+  return answer.json();
+}
+
+/** Sends a request of 2026-07-28, which needs no session, with a token. */
+async function ask({ access_token: token }, name, method, params = {}) {
+  const meta = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientCapabilities': {},
+    'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+  };
+  const answer = await fetch(resource(name), {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': method,
+      ...(params.name && { 'mcp-name': params.name }),
+    },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: meta } }),
+  });
+  return answer.json();
+}
+
 const reaches = (page) => page.waitForURL((url) => url.href.startsWith(client.redirect_uris[0]));
 
 describe('pages in Chromium', () => {
@@ -159,19 +197,59 @@ describe('pages in Chromium', () => {
     const left = reaches(page);
     await press();
     await left;
-    const answer = await fetch(`${gateway.origin}/token`, {
-      method: 'POST',
-      body: new URLSearchParams({
-        grant_type: 'authorization_code',
-        client_id: client.client_id,
-        code: arrived.at(-1).get('code'),
-        redirect_uri: client.redirect_uris[0],
-        code_verifier: asked.verifier,
-        resource: resource('office'),
-      }),
-    });
-    assert.equal((await answer.json()).scope, all[1]);
+    assert.equal((await redeem(asked, 'office')).scope, all[1]);
   }));
+
+  for (const colorScheme of ['light', 'dark']) {
+    const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2, colorScheme };
+    test(`a person unticks tools on a phone, ${colorScheme}`, () => visit(phone, async (page) => {
+      const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+      const scope = 'notes:read notes:write notes:delete';
+      const asked = authorization({ resource: resource('notes'), scope });
+      await page.goto(asked.href);
+      await logIn(page, ACCOUNT);
+      await page.getByRole('checkbox', { name: /^Echo/ }).waitFor();
+      // The whole label is the target of a finger, and the box of a kind is a step away from those of its tools.
+      await page.getByText('Echo', { exact: true }).tap();
+      await page.getByText('Tools that add or change').tap();
+      await page.getByRole('checkbox', { name: 'Delete notes' }).check();
+      await picture(page, `consent-tools-${colorScheme}`);
+      assert.ok(await fits(), 'no horizontal scrolling');
+      const left = reaches(page);
+      await consent(page);
+      await left;
+      const tokens = await redeem(asked, 'notes');
+      const { result } = await ask(tokens, 'notes', 'tools/list');
+      assert.deepEqual(result.tools.map(({ name }) => name), ['list_notes', 'delete_note']);
+      for (const name of ['echo', 'add_note']) {
+        const { error } = await ask(tokens, 'notes', 'tools/call', { name, arguments: { text: 'x' } });
+        assert.match(error.message, /left this tool out/);
+      }
+      // The next login shows it as it was left.
+      const again = authorization({ resource: resource('notes'), scope });
+      await page.goto(again.href);
+      for (const [name, ticked] of [[/^Echo/, false], [/^List notes/, true], [/^Tools that add/, false], [/^Add a note/, false]]) {
+        assert.equal(await page.getByRole('checkbox', { name }).isChecked(), ticked, String(name));
+      }
+      await picture(page, `consent-tools-again-${colorScheme}`);
+      for (const name of [/^Echo/, /^Tools that add/, /^Add a note/]) await page.getByRole('checkbox', { name }).check();
+      const back = reaches(page);
+      await consent(page);
+      await back;
+      assert.ok((await ask(await redeem(again, 'notes'), 'notes', 'tools/call', { name: 'echo', arguments: { text: 'x' } })).result);
+    }));
+
+    test(`many tools are folded, ${colorScheme}`, () => visit(phone, async (page) => {
+      await page.goto(authorization({ resource: resource('toolbox') }).href);
+      await logIn(page, ACCOUNT);
+      await page.getByRole('button', { name: 'Approve' }).waitFor();
+      await picture(page, `consent-many-tools-${colorScheme}`);
+      for (const summary of await page.locator('summary').all()) await summary.click();
+      await picture(page, `consent-many-tools-open-${colorScheme}`);
+      assert.ok(await page.locator('input[name="tool"]').count() > 3);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'no horizontal scrolling');
+    }));
+  }
 
   test('two tabs keep their transactions apart', () => visit({}, async (page, { context, expected }) => {
     const [first, second] = [authorization(), authorization()];
