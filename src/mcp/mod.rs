@@ -1,8 +1,9 @@
 //! What the gateway knows of MCP: versions, routing headers, the envelope of a JSON-RPC message. Pure.
 //!
-//! It reads just enough to be sure that the gateway and the upstream interpret the same bytes in the same way. It does
-//! not know tools, results or sessions, and never translates between revisions: that is up to the upstream. It uses
-//! only `strict_json`. Start at [`ProtocolVersion`], then [`Envelope::read`].
+//! It reads just enough to be sure that the gateway and the upstream interpret the same bytes in the same way. Of
+//! tools it knows only how they are defined (`tool`). It does not know results or sessions, and never translates
+//! between revisions: that is up to the upstream. It uses only `strict_json`. Start at [`ProtocolVersion`], then
+//! [`Envelope::read`].
 
 mod answer;
 mod batch;
@@ -11,6 +12,7 @@ mod envelope_reader;
 mod headers;
 mod reads;
 mod refusal;
+mod tool;
 mod version;
 
 pub use answer::{
@@ -22,4 +24,5 @@ pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};
 pub use reads::SUBSCRIBE;
 pub use refusal::{ErrorResponse, UnsupportedVersion};
+pub use tool::{Difference, ToolDefinition, differences, in_words, suspicions};
 pub use version::{ProtocolVersion, STATELESS_VERSIONS};

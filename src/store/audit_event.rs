@@ -240,6 +240,15 @@ events! {
         "the OAuth error code, with the rule in parentheses";
     /// A client revoked one of its access tokens, or its refresh token and thereby the grant.
     TokenRevoked = "token.revoked", Deed, [Subject Client Resource Target] [] ["access_token" "refresh_token"];
+    /// An operator approved a tool of an upstream: it is pinned as it is listed now.
+    ToolApproved = "tool.approved", Deed, [Actor Resource] [] [], "the tool";
+    /// An upstream with `pin` listed a tool that is neither pinned nor as it was listed before. At most 100 rows an
+    /// hour are written for each upstream.
+    ToolChanged = "tool.changed", Deed, [Resource] [] [],
+        "the tool, the signs of text aimed at a model in brackets, and how it differs from what is pinned; up to 4096 \
+         characters";
+    /// An operator removed what was kept of a tool of an upstream.
+    ToolForgotten = "tool.forgotten", Deed, [Actor Resource] [] [], "the tool";
 }
 
 #[cfg(test)]

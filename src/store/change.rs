@@ -50,6 +50,8 @@ pub enum Change {
     AccountRenamed(TenantId, AccountId),
     /// An account was added to or removed from a group: read its tokens again.
     AccountGroupsChanged(TenantId, AccountId),
+    /// Tools of an upstream, which is named, were approved or forgotten: read what is pinned again.
+    ToolsChanged(TenantId, String),
 }
 
 impl Change {
@@ -62,7 +64,8 @@ impl Change {
             | Self::ClientDeleted(tenant, _)
             | Self::AccountDisabled(tenant, _)
             | Self::AccountRenamed(tenant, _)
-            | Self::AccountGroupsChanged(tenant, _) => tenant,
+            | Self::AccountGroupsChanged(tenant, _)
+            | Self::ToolsChanged(tenant, _) => tenant,
         }
     }
 
@@ -76,6 +79,7 @@ impl Change {
             Self::AccountDisabled(..) => "account_disabled",
             Self::AccountRenamed(..) => "account_renamed",
             Self::AccountGroupsChanged(..) => "account_groups_changed",
+            Self::ToolsChanged(..) => "tools_changed",
         }
     }
 
@@ -88,6 +92,7 @@ impl Change {
             Self::AccountDisabled(_, subject)
             | Self::AccountRenamed(_, subject)
             | Self::AccountGroupsChanged(_, subject) => subject.as_str().to_owned(),
+            Self::ToolsChanged(_, upstream) => upstream.clone(),
         }
     }
 
@@ -100,6 +105,7 @@ impl Change {
             "client_deleted" => Self::ClientDeleted(tenant, ClientId::parse(key)?),
             "account_disabled" => Self::AccountDisabled(tenant, AccountId::parse(key)?),
             "account_renamed" => Self::AccountRenamed(tenant, AccountId::parse(key)?),
+            "tools_changed" => Self::ToolsChanged(tenant, key.to_owned()),
             "account_groups_changed" => Self::AccountGroupsChanged(tenant, AccountId::parse(key)?),
             _ => return None,
         })
@@ -156,6 +162,7 @@ mod tests {
             Change::AccountDisabled(tenant.clone(), AccountId::parse("u1").unwrap()),
             Change::AccountRenamed(tenant.clone(), AccountId::parse("u1").unwrap()),
             Change::AccountGroupsChanged(tenant.clone(), AccountId::parse("u1").unwrap()),
+            Change::ToolsChanged(tenant.clone(), "files".to_owned()),
         ] {
             assert_eq!(Change::parse(tenant.clone(), change.kind(), &change.key()), Some(change));
         }

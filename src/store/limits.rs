@@ -3,7 +3,7 @@
 
 use crate::oauth::{Client, ScopeToken};
 
-use super::{Account, AuditRow, Result, StoreError};
+use super::{Account, AuditEvent, AuditRow, Result, StoreError};
 
 /// Maximum length of a password hash; an argon2id PHC string needs about 100 bytes.
 const PASSWORD_HASH: usize = 512;
@@ -14,6 +14,8 @@ const DOCUMENT: usize = 64 * 1024;
 /// Maximum length of a field in the audit trail; longer ones are truncated, because a refusal must be recorded even if
 /// its input was huge.
 const AUDIT_FIELD: usize = 256;
+/// Maximum length of the reason in an audit row about a tool, which holds how it changed.
+const AUDIT_DIFFERENCE: usize = 4096;
 /// Maximum length of the scopes in an audit row: more than any upstream has.
 const AUDIT_SCOPES: usize = 4096;
 
@@ -69,7 +71,9 @@ pub(super) fn body(body: Option<&str>) -> Result<()> {
 
 /// Truncates the free texts of an audit row, and the list of scopes at a scope boundary.
 pub(super) fn audit(row: AuditRow) -> AuditRow {
-    let cut = |text: Option<String>| text.map(|t| t.chars().filter(|c| *c != '\0').take(AUDIT_FIELD).collect());
+    let within = |text: Option<String>, most| text.map(|t| t.chars().filter(|c| *c != '\0').take(most).collect());
+    let cut = |text| within(text, AUDIT_FIELD);
+    let reason = if row.event == AuditEvent::ToolChanged { AUDIT_DIFFERENCE } else { AUDIT_FIELD };
     let mut room = AUDIT_SCOPES;
     let fits = |scope: &&ScopeToken| {
         room = room.saturating_sub(scope.as_str().len() + 1);
@@ -80,7 +84,7 @@ pub(super) fn audit(row: AuditRow) -> AuditRow {
         resource: row.resource.filter(|resource| resource.as_str().len() <= RESOURCE),
         scopes: row.scopes.map(|scopes| scopes.iter().take_while(fits).cloned().collect()),
         target: cut(row.target),
-        reason: cut(row.reason),
+        reason: within(row.reason, reason),
         request_id: cut(row.request_id),
         ..row
     }

@@ -40,6 +40,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 18, name: "last_use", sql: include_str!("migrations/0018_last_use.sql") },
     Migration { number: 19, name: "group_member", sql: include_str!("migrations/0019_group_member.sql") },
     Migration { number: 20, name: "exclusions", sql: include_str!("migrations/0020_exclusions.sql") },
+    Migration { number: 21, name: "catalogue", sql: include_str!("migrations/0021_catalogue.sql") },
 ];
 
 /// A step that was applied to a store.

@@ -24,6 +24,7 @@ mod audit_event;
 mod audit_query;
 mod audit_row;
 mod audit_store;
+mod catalogue_store;
 mod change;
 mod change_log;
 mod client_store;
@@ -34,6 +35,7 @@ mod grant_store;
 mod group_store;
 mod issuance;
 mod limits;
+mod listing;
 pub mod memory;
 mod migrate;
 mod outcome;
@@ -49,6 +51,9 @@ pub use audit_event::{AuditClass, AuditEvent, AuditEventDescription, AuditField}
 pub use audit_query::{AuditFilter, AuditPage, AuditRetention, Pruned};
 pub use audit_row::AuditRow;
 pub use audit_store::AuditStore;
+pub use catalogue_store::{
+    CatalogueStore, KeptListing, Listing, SeenTool, StoredCatalogue, ToolChoice, ToolRecord, ToolState, ToolsDone,
+};
 pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;
 pub use client_store::{ClientStore, SecretRotation};
@@ -91,6 +96,7 @@ pub trait Store:
     + ChangeLog
     + Upkeep
     + ClockStore
+    + CatalogueStore
     + Send
     + Sync
     + 'static

@@ -84,8 +84,9 @@ impl TokenCache {
         self.keep_only(|token| live.contains(token));
         *lock(&self.position) = Some(position);
         self.mark_current(begun);
-        // Makes open streams look up their tokens again.
+        // Makes open streams look up their tokens again, and what is pinned be read again.
         self.announce();
+        self.tools_changed.send_modify(|n| *n = n.wrapping_add(1));
         Ok(())
     }
 

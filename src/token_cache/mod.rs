@@ -63,6 +63,8 @@ pub struct TokenCache {
     generation: AtomicU64,
     /// Signals every revocation, after it has taken effect.
     revoked: watch::Sender<u64>,
+    /// Signals that what is pinned of an upstream has changed.
+    tools_changed: watch::Sender<u64>,
     loading: Loading,
     uses: Uses,
     /// The last change that was applied; `None` while earlier changes may be missing.
@@ -102,6 +104,7 @@ impl TokenCache {
             tombstones: Mutex::default(),
             generation: AtomicU64::new(0),
             revoked: watch::Sender::new(0),
+            tools_changed: watch::Sender::new(0),
             loading: Loading::new(config.rates.store_reads_per_second),
             uses: Uses::default(),
             position: Mutex::default(),
@@ -229,6 +232,7 @@ impl TokenCache {
                 self.forget_subject(tenant, subject);
             }
             Change::AccountRenamed(tenant, subject) => self.forget_name(tenant, subject),
+            Change::ToolsChanged(..) => self.tools_changed.send_modify(|n| *n = n.wrapping_add(1)),
         }
     }
 
@@ -242,6 +246,12 @@ impl TokenCache {
     #[must_use]
     pub fn revocations(&self) -> watch::Receiver<u64> {
         self.revoked.subscribe()
+    }
+
+    /// Returns a receiver that is notified whenever tools of an upstream were approved or forgotten, or may have been.
+    #[must_use]
+    pub fn tool_changes(&self) -> watch::Receiver<u64> {
+        self.tools_changed.subscribe()
     }
 
     /// Returns the number of tokens in the cache.

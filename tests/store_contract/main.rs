@@ -17,6 +17,7 @@ use mcpgate::store::{EmbeddedStore, Store};
 
 mod accounts;
 mod audit;
+mod catalogue;
 mod changes;
 mod clients;
 mod clock;

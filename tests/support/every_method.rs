@@ -7,12 +7,13 @@ pub(crate) use mcpgate::oauth::{
     GroupName, GroupSet, Lifetime, LoginName, TenantId, Timestamp, TokenHash,
 };
 pub(crate) use mcpgate::store::{
-    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog,
-    ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, ConsentKey, Ephemeral, EphemeralHash,
-    EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, GroupStore, Insertion, LinkHash,
-    LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange, Pruned, Recorded, RedeemCode,
-    Redemption, Renaming, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore, SetupLink, SignIn,
-    StoreError, StoreStats, Update, Upkeep, UseReport,
+    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CatalogueStore,
+    ChangeLog, ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, ConsentKey, Ephemeral,
+    EphemeralHash, EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, GroupStore, Insertion,
+    KeptListing, LinkHash, Listing, LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange,
+    Pruned, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SecretRotation, SessionHash,
+    SessionStore, SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone, Update, Upkeep,
+    UseReport,
 };
 
 /// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
@@ -88,6 +89,12 @@ macro_rules! every_method {
                 fn remove_member(group: &GroupName, subject: &AccountId, audit: AuditRow) -> Update;
                 fn groups_of(tenant: &TenantId, subject: &AccountId) -> GroupSet;
                 fn list_members(tenant: &TenantId) -> Vec<(GroupName, AccountId)>;
+            }
+            CatalogueStore {
+                fn catalogue(tenant: &TenantId, upstream: &str) -> StoredCatalogue;
+                fn keep_listing(upstream: &str, listing: Listing, audit: AuditRow) -> KeptListing;
+                fn approve_tools(upstream: &str, which: ToolChoice, audit: AuditRow) -> ToolsDone;
+                fn forget_tools(upstream: &str, which: ToolChoice, audit: AuditRow) -> ToolsDone;
             }
             LoginStore {
                 fn find_login(attempt: SignIn, name: Option<LoginName>) -> LoginHistory;

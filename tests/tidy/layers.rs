@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("telemetry", &["sync", "config"]),
     ("web", &["time", "config"]),
-    ("store", &["sync", "oauth", "data_dir", "files"]),
+    ("store", &["sync", "oauth", "mcp", "policy", "data_dir", "files"]),
     ("outbound", &["sync", "config", "trust", "network", "web"]),
     ("catalogue", &["policy", "sync"]),
     ("token_cache", &["oauth", "store", "clock", "config", "sync"]),

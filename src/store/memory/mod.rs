@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use super::outcome::Ended;
 use super::{
     Account, AccountStatus, AuditRow, Change, ClockNote, Consent, ConsentKey, Ephemeral, GrantFilter, LinkHash,
-    LoginPlace, LoginSession, Result, SetupLink, Store, StoreError, Update, limits,
+    LoginPlace, LoginSession, Result, SetupLink, Store, StoreError, StoredCatalogue, Update, limits,
 };
 use crate::oauth::{
     AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, GroupName, LoginName, LoginNameHash,
@@ -20,6 +20,7 @@ use crate::sync::lock;
 
 mod accounts;
 mod audit;
+mod catalogue;
 mod change_log;
 mod clients;
 mod clock;
@@ -73,6 +74,8 @@ struct State {
     changes: Vec<(u64, Timestamp, Change)>,
     last_change: u64,
     clock: Option<ClockNote>,
+    /// By tenant and upstream.
+    catalogues: HashMap<(TenantId, String), StoredCatalogue>,
     /// The number of operations so far, which is also the change mark.
     operations: u64,
 }

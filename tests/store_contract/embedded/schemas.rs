@@ -16,13 +16,14 @@ use mcpgate::oauth::{
     DocumentAge, DocumentSource, Grant, Subject,
 };
 use mcpgate::store::{
-    AuditEvent, Consent, Ephemeral, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink, Source,
-    Store,
+    AuditEvent, Consent, Ephemeral, Listing, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink,
+    Source, Store,
 };
 use rusqlite::Connection;
 
 use super::disk::{FAULTS, failing_disk, put_fault};
 use super::open_store;
+use crate::catalogue;
 use crate::grants::operators;
 use crate::wait;
 use crate::world::*;
@@ -102,7 +103,20 @@ async fn fill(store: &Arc<dyn Store>) {
     fill_clients(store).await;
     fill_grants(store).await;
     fill_accounts(store).await;
+    fill_catalogue(store).await;
     store.note_time(START).await.unwrap();
+}
+
+/// Tools that are pinned, changed and gone.
+async fn fill_catalogue(store: &Arc<dyn Store>) {
+    for tools in [["add", "sub"], ["add", "new"]] {
+        let listing = Listing {
+            tools: tools.map(|name| catalogue::tool(name, tools[1])).to_vec(),
+            is_whole: true,
+            alarms: Some(9),
+        };
+        store.keep_listing("files", listing, audit(AuditEvent::ToolChanged)).await.unwrap();
+    }
 }
 
 async fn fill_clients(store: &Arc<dyn Store>) {

@@ -3,11 +3,13 @@
 //! against somebody who can write the file.
 
 use super::row::storable;
-use super::words::{origin_word, step_word};
+use super::words::{annotations_number, origin_word, step_word};
+use crate::mcp::ToolDefinition;
 use crate::oauth::{
     AccessTokenRecord, AccountId, Client, CodeRecord, DocumentSource, Exclusions, FirstUse, Grant, GrantId, GroupName,
     Subject, TenantId, Timestamp, TokenHash,
 };
+use crate::store::catalogue_store::ToolRecord;
 use crate::store::{Account, AccountStatus, Consent, Ephemeral, LoginSession, Result, SetupLink, Source, StoreError};
 
 /// A record that carries a seal.
@@ -281,6 +283,43 @@ impl Sealed for GroupMember {
     fn seal(&self) -> u32 {
         let fields = Fields::of("group_member").text(self.tenant.as_str());
         fields.text(self.subject.as_str()).text(self.group.as_str()).finish()
+    }
+}
+
+/// A tool of an upstream.
+pub(super) struct StoredTool<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) upstream: &'a str,
+    pub(super) tool: &'a ToolRecord,
+}
+
+impl Sealed for StoredTool<'_> {
+    fn seal(&self) -> u32 {
+        let hash = |definition: &Option<ToolDefinition>| definition.as_ref().map(|d| d.hash().to_vec());
+        Fields::of("tool")
+            .text(self.tenant.as_str())
+            .text(self.upstream)
+            .text(&self.tool.name)
+            .number(annotations_number(self.tool.says).into())
+            .number(annotations_number(self.tool.most_dangerous).into())
+            .optional(hash(&self.tool.listed).as_deref())
+            .optional(hash(&self.tool.pinned).as_deref())
+            .finish()
+    }
+}
+
+/// When the tools of an upstream were listed and pinned.
+pub(super) struct CatalogueTimes<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) upstream: &'a str,
+    pub(super) listed_at: Option<Timestamp>,
+    pub(super) pinned_at: Option<Timestamp>,
+}
+
+impl Sealed for CatalogueTimes<'_> {
+    fn seal(&self) -> u32 {
+        let fields = Fields::of("catalogue").text(self.tenant.as_str()).text(self.upstream);
+        fields.optional_at(self.listed_at).optional_at(self.pinned_at).finish()
     }
 }
 

@@ -2,6 +2,7 @@
 //! one into another.
 
 use crate::oauth::ClientOrigin;
+use crate::policy::Annotations;
 use crate::store::EphemeralStep;
 
 pub(super) const fn origin_word(origin: ClientOrigin) -> &'static str {
@@ -38,4 +39,16 @@ pub(super) fn parse_step(word: &str) -> Option<EphemeralStep> {
     [EphemeralStep::LogIn, EphemeralStep::Consent, EphemeralStep::Ended]
         .into_iter()
         .find(|step| step_word(*step) == word)
+}
+
+/// Returns annotations as a number, a bit for each; the seal of the row covers it.
+pub(super) fn annotations_number(says: Annotations) -> u32 {
+    let bits = [says.read_only, says.destructive, says.open_world, says.is_known];
+    bits.into_iter().zip([1, 2, 4, 8]).filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum()
+}
+
+pub(super) fn parse_annotations(number: u64) -> Option<Annotations> {
+    let has = |bit| number & bit != 0;
+    let says = || Annotations { read_only: has(1), destructive: has(2), open_world: has(4), is_known: has(8) };
+    (number < 16).then(says)
 }

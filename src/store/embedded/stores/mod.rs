@@ -27,6 +27,7 @@ macro_rules! implement {
 
 mod accounts;
 mod audit;
+mod catalogue;
 mod change_log;
 mod clients;
 mod clock;

@@ -1,0 +1,161 @@
+//! What a list of tools changes in what is kept of an upstream, and which changes raise an alarm: decided here for
+//! every store.
+
+use std::collections::BTreeMap;
+
+use super::catalogue_store::{KeptListing, Listing, SeenTool, StoredCatalogue, ToolChoice, ToolRecord, ToolsDone};
+use crate::mcp::{ToolDefinition, differences, in_words, suspicions};
+use crate::oauth::Timestamp;
+
+/// The most tools that are kept of an upstream.
+pub(super) const MOST_TOOLS: usize = 4096;
+/// The most bytes of definitions that are kept of an upstream; of further tools only the hash is.
+const MOST_BYTES: usize = 8 << 20;
+/// The longest name or title in bytes; a tool with a longer name is left out.
+const LONGEST_NAME: usize = 1024;
+
+/// Takes a listing into what is kept.
+///
+/// - The first whole list is pinned, apart from tools with text aimed at a model.
+/// - A tool raises an alarm when it is listed in a way that is neither pinned nor as it was listed before.
+/// - What the gateway itself listed stands; where it never got a list, what somebody was shown is kept.
+pub(super) fn taken(known: StoredCatalogue, listing: Listing, now: Timestamp) -> KeptListing {
+    let Listing { tools, is_whole, alarms } = listing;
+    let is_first = is_whole && known.pinned_at.is_none() && alarms.is_some();
+    let keeps = is_whole || known.listed_at.is_none();
+    let mut records: BTreeMap<String, ToolRecord> =
+        known.tools.into_iter().map(|tool| (tool.name.clone(), tool)).collect();
+    let (mut reasons, mut seen, mut bytes) = (Vec::new(), std::collections::BTreeSet::new(), 0_usize);
+    for tool in tools.into_iter().filter(|tool| is_storable(&tool.name)) {
+        seen.insert(tool.name.clone());
+        let known = records.get(&tool.name);
+        if known.is_none() && records.len() >= MOST_TOOLS {
+            continue;
+        }
+        let pinned = known.and_then(|known| known.pinned.clone());
+        let is_news = known.and_then(|known| known.listed.as_ref()) != Some(&tool.definition);
+        let may_be_pinned = is_first && pinned.is_none();
+        let signs = if alarms.is_some() && is_news { suspicions(&tool.definition) } else { Vec::new() };
+        let pins = may_be_pinned && signs.is_empty();
+        if alarms.is_some() && is_news && !pins && pinned.as_ref() != Some(&tool.definition) {
+            reasons.push(alarm(&tool, pinned.as_ref(), &signs, may_be_pinned));
+        }
+        if keeps {
+            let record = record(known, tool, pins, now);
+            bytes = bytes.saturating_add(record.listed.as_ref().and_then(ToolDefinition::text).map_or(0, str::len));
+            records.insert(record.name.clone(), if bytes > MOST_BYTES { record.without_texts() } else { record });
+        }
+    }
+    if is_whole {
+        for tool in records.values_mut().filter(|tool| tool.listed.is_some() && !seen.contains(&tool.name)) {
+            (tool.listed, tool.since) = (None, now);
+        }
+        // What is gone and was never pinned makes room.
+        let is_full = records.len() >= MOST_TOOLS;
+        records.retain(|_, tool| !is_full || tool.listed.is_some() || tool.pinned.is_some());
+    }
+    let catalogue = StoredCatalogue {
+        listed_at: if is_whole { Some(now) } else { known.listed_at },
+        pinned_at: if is_first { Some(now) } else { known.pinned_at },
+        tools: records.into_values().collect(),
+    };
+    KeptListing { catalogue, alarms: limited(reasons, alarms.unwrap_or_default()) }
+}
+
+fn record(known: Option<&ToolRecord>, tool: SeenTool, pins: bool, now: Timestamp) -> ToolRecord {
+    let is_same = known.is_some_and(|known| known.listed.as_ref() == Some(&tool.definition));
+    ToolRecord {
+        title: tool.title.filter(|title| is_storable(title)),
+        says: tool.annotations,
+        most_dangerous: known.map_or(tool.annotations, |known| known.most_dangerous.most_dangerous(tool.annotations)),
+        pinned: if pins { Some(tool.definition.clone()) } else { known.and_then(|known| known.pinned.clone()) },
+        since: known.filter(|_| is_same).map_or(now, |known| known.since),
+        listed: Some(tool.definition),
+        name: tool.name,
+    }
+}
+
+impl ToolRecord {
+    fn without_texts(self) -> Self {
+        let bare = |definition: Option<ToolDefinition>| definition.map(ToolDefinition::without_text);
+        Self { listed: bare(self.listed), pinned: bare(self.pinned), ..self }
+    }
+}
+
+/// Returns the reason of the audit row of a tool: its name, how it differs, and the signs of text aimed at a model.
+fn alarm(tool: &SeenTool, pinned: Option<&ToolDefinition>, signs: &[String], is_first: bool) -> String {
+    let differences = differences(pinned, &tool.definition);
+    let how = match (differences, pinned) {
+        (Some(found), Some(_)) => format!("changed: {}", in_words(&found)),
+        (None, Some(_)) => "changed, and too long to be compared".to_owned(),
+        (Some(found), None) => format!("{}: {}", if is_first { "not pinned" } else { "new" }, in_words(&found)),
+        (None, None) => "new".to_owned(),
+    };
+    let signs = if signs.is_empty() { String::new() } else { format!(" [{}]", signs.join("; ")) };
+    format!("{}{signs} {how}", tool.name)
+}
+
+/// Keeps as many reasons as may be written, the last of which then stands for the rest.
+fn limited(mut reasons: Vec<String>, most: usize) -> Vec<String> {
+    let total = reasons.len();
+    reasons.truncate(most);
+    if let Some(last) = reasons.last_mut().filter(|_| total > most) {
+        *last = format!("and {} tools more; mcpgate tool list has all", total - most + 1);
+    }
+    reasons
+}
+
+fn is_storable(name: &str) -> bool {
+    name.len() <= LONGEST_NAME && !name.contains('\0')
+}
+
+/// Approves tools; returns the names of those that changed by it.
+pub(super) fn approved(catalogue: &mut StoredCatalogue, which: &ToolChoice) -> ToolsDone {
+    let chosen = match chosen(catalogue, which, |tool| tool.listed.is_some()) {
+        Ok(chosen) => chosen,
+        Err(not) => return not,
+    };
+    let mut done = Vec::new();
+    for tool in catalogue.tools.iter_mut().filter(|tool| chosen.contains(&tool.name)) {
+        if tool.listed != tool.pinned || tool.most_dangerous != tool.says {
+            (tool.pinned, tool.most_dangerous) = (tool.listed.clone(), tool.says);
+            done.push(tool.name.clone());
+        }
+    }
+    ToolsDone::Done(done)
+}
+
+/// Forgets tools; returns the names of those that were known.
+pub(super) fn forgotten(catalogue: &mut StoredCatalogue, which: &ToolChoice) -> ToolsDone {
+    let chosen = match chosen(catalogue, which, |_| true) {
+        Ok(chosen) => chosen,
+        Err(not) => return not,
+    };
+    catalogue.tools.retain(|tool| !chosen.contains(&tool.name));
+    if *which == ToolChoice::All {
+        *catalogue = StoredCatalogue::default();
+    }
+    ToolsDone::Done(chosen)
+}
+
+fn chosen(
+    catalogue: &StoredCatalogue,
+    which: &ToolChoice,
+    is_meant: impl Fn(&ToolRecord) -> bool,
+) -> Result<Vec<String>, ToolsDone> {
+    let find = |name: &String| {
+        let found = catalogue.tools.iter().find(|tool| tool.name == *name && is_meant(tool));
+        found.ok_or_else(|| ToolsDone::NotFound(name.clone()))
+    };
+    match which {
+        ToolChoice::All => Ok(catalogue.tools.iter().filter(|tool| is_meant(tool)).map(|t| t.name.clone()).collect()),
+        ToolChoice::Named(names) => names.iter().map(|name| Ok(find(name)?.name.clone())).collect(),
+        ToolChoice::Exactly(name, hash) => {
+            let listed = find(name)?.listed.as_ref().map(ToolDefinition::short_hash).unwrap_or_default();
+            if hash.is_empty() || !listed.starts_with(hash.as_str()) {
+                return Err(ToolsDone::Changed(name.clone()));
+            }
+            Ok(vec![name.clone()])
+        }
+    }
+}
