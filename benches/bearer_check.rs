@@ -16,7 +16,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, Exclusions, GrantId, GroupSet, Lifetime,
+    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet, Lifetime,
     ResourceIndicator, ScopeSet, Subject, TenantId, TokenHash, TokenKeys,
 };
 use mcpgate::store::memory::MemoryStore;
@@ -47,6 +47,7 @@ fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {
             tenant: TenantId::default(),
             grant: GrantId(grant),
             client: ClientId::parse("mcp_client_a").unwrap(),
+            client_origin: ClientOrigin::Registered,
             subject: Subject::Person(AccountId::parse(&format!("user-{}", n % 1000)).unwrap()),
             user: "ada".into(),
             groups: GroupSet::default(),

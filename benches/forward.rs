@@ -30,8 +30,8 @@ use hyper::body::Incoming;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, Exclusions, GrantId, GroupSet, Lifetime, ScopeSet,
-    Subject, TenantId, TokenKeys,
+    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet, Lifetime,
+    ScopeSet, Subject, TenantId, TokenKeys,
 };
 use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
@@ -87,6 +87,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         tenant: TenantId::default(),
         grant: GrantId([1; 16]),
         client: ClientId::parse("mcp_client_a").unwrap(),
+        client_origin: ClientOrigin::Registered,
         subject: Subject::Person(AccountId::parse("ada").unwrap()),
         user: "ada".into(),
         groups: GroupSet::default(),

@@ -229,9 +229,7 @@ fn describe(client: &Client, own: &str) -> Value {
     members.insert("client_id".to_owned(), json!(client.id.as_str()));
     let origin = match client.origin {
         ClientOrigin::Manual if client.id.as_str() == own => "operator",
-        ClientOrigin::Manual => "manual",
-        ClientOrigin::Registered => "registered",
-        ClientOrigin::MetadataDocument => "metadata_document",
+        ClientOrigin::Manual | ClientOrigin::Registered | ClientOrigin::MetadataDocument => client.origin.as_str(),
     };
     members.insert("origin".to_owned(), json!(origin));
     members.insert("status".to_owned(), json!(if client.disabled { "disabled" } else { "enabled" }));

@@ -240,6 +240,8 @@ struct Explanation {
     /// Scopes that the account may not hold.
     may_not_hold: ScopeSet,
     groups: GroupSet,
+    /// How the client became known; `None` without a store that knows it.
+    client_kind: Option<ClientOrigin>,
 }
 
 impl Explanation {
@@ -267,6 +269,7 @@ impl Explanation {
             would_help,
             may_not_hold: upstream.holders.barred(sender.user.as_str(), &sender.groups),
             groups: upstream.holders.groups.of(sender.user.as_str(), &sender.groups).into_owned(),
+            client_kind: sender.client_kind,
         }
     }
 
@@ -282,6 +285,7 @@ impl Explanation {
             "would_help": names(&self.would_help),
             "may_not_hold": names(&self.may_not_hold),
             "groups": self.groups.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "client_kind": self.client_kind.map(ClientOrigin::as_str),
         })
     }
 
@@ -300,6 +304,7 @@ impl Explanation {
             ("scopes that would help, each alone", names(&self.would_help).join(" ")),
             ("scopes that the account may not hold", names(&self.may_not_hold).join(" ")),
             ("groups", groups.join(" ")),
+            ("client", self.client_kind.map(ClientOrigin::as_str).unwrap_or_default().to_owned()),
         ] {
             lines.extend((!list.is_empty()).then(|| format!("{title}: {list}")));
         }

@@ -58,8 +58,6 @@ table! {
         /// Client ids, exactly.
         clients: Vec<String> = [];
         /// How the client became known: `manual` by an operator, `registered` by itself, or by a `metadata_document`.
-        /// Requests do not show the difference between the first two yet: an allow rule must list both to match either,
-        /// and a deny rule that lists one matches both.
         client_kinds: Vec<ClientKind> = [];
         /// Login names of accounts.
         users: Vec<String> = [];

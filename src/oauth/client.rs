@@ -35,7 +35,7 @@ impl ClientId {
 }
 
 /// How the client became known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientOrigin {
     /// An operator added it.
     Manual,
@@ -43,6 +43,18 @@ pub enum ClientOrigin {
     Registered,
     /// A Client ID Metadata Document describes it.
     MetadataDocument,
+}
+
+impl ClientOrigin {
+    /// Returns the word for it, as in `client_kinds` of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Registered => "registered",
+            Self::MetadataDocument => "metadata_document",
+        }
+    }
 }
 
 /// The hash of a client secret, and until when the secret is valid.

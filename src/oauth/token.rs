@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::authorization::repeated;
 use super::{
-    AuthorizationCode, ClientId, CodeHash, CodeVerifier, Exclusions, Form, GrantId, GrantType, OAuthError,
-    RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+    AuthorizationCode, ClientId, ClientOrigin, CodeHash, CodeVerifier, Exclusions, Form, GrantId, GrantType,
+    OAuthError, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
 
 /// An access token as stored.
@@ -19,6 +19,8 @@ pub struct AccessTokenRecord {
     pub grant: GrantId,
     /// The client that it was issued to.
     pub client: ClientId,
+    /// How the client became known; not stored with the token.
+    pub client_origin: ClientOrigin,
     /// On whose behalf the client acts.
     pub subject: Subject,
     /// The account's login name when this record was made or read; for display only.

@@ -51,8 +51,8 @@ pub struct Who {
 pub struct RuleCaller<'a> {
     /// The client that its token was issued to.
     pub client: &'a ClientId,
-    /// How the client became known; `None` if all that is known is that the gateway issued its id, so that it was added
-    /// by an operator or registered itself. An allow rule must then mean both, a deny rule one of them.
+    /// How the client became known. `None`, which requests never have, if all that is known is that the gateway issued
+    /// its id; an allow rule must then mean both manual and registered clients, a deny rule one of them.
     pub client_kind: Option<ClientOrigin>,
     /// The login name of its user.
     pub user: &'a str,

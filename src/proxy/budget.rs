@@ -112,8 +112,8 @@ pub(super) mod tests {
     use super::{SWEEP_AT, UserBudgets};
     use crate::config::{Config, Overrides, Rates};
     use crate::oauth::{
-        AccessTokenRecord, AccountId, ClientId, Exclusions, GrantId, GroupSet, ResourceIndicator, ScopeSet, Subject,
-        TenantId, Timestamp, TokenHash,
+        AccessTokenRecord, AccountId, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet, ResourceIndicator,
+        ScopeSet, Subject, TenantId, Timestamp, TokenHash,
     };
     use crate::token_cache::Principal;
     use std::sync::Arc;
@@ -143,6 +143,7 @@ pub(super) mod tests {
             tenant: TenantId::default(),
             grant: GrantId([0; 16]),
             client: ClientId::parse(client).unwrap(),
+            client_origin: ClientOrigin::Registered,
             subject: Subject::Person(AccountId::parse(&format!("user-{n}")).unwrap()),
             user: "ada".into(),
             groups: GroupSet::default(),

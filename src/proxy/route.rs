@@ -20,7 +20,7 @@ use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
 use crate::catalogue::{self, Catalogue, ListedTool};
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
-use crate::oauth::{BearerChallenge, ClientOrigin, ResourceIndicator, ScopeSet, TenantId};
+use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing};
 use crate::token_cache::Principal;
 
@@ -199,7 +199,7 @@ impl Route {
         let Some(rules) = &self.rules else { return Standing::default() };
         let caller = RuleCaller {
             client: principal.client(),
-            client_kind: principal.client().is_url().then_some(ClientOrigin::MetadataDocument),
+            client_kind: Some(principal.client_origin()),
             user: principal.user(),
             groups: &self.holders.groups.of(principal.user(), principal.groups()),
             scopes: held,

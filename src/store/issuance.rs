@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::AuditRow;
-use crate::oauth::{AccessTokenRecord, FirstUse, Grant, GroupSet, Lifetime, ScopeSet, Timestamp, TokenHash};
+use crate::oauth::{
+    AccessTokenRecord, ClientOrigin, FirstUse, Grant, GroupSet, Lifetime, ScopeSet, Timestamp, TokenHash,
+};
 
 /// How many of the newest access tokens a grant keeps when it is refreshed: more than the processes of one installation
 /// use at a time, and few enough that refreshing in a loop cannot fill everybody's cache. Tokens issued in the grace
@@ -25,6 +27,8 @@ pub struct NewAccessToken {
     pub scopes: Option<ScopeSet>,
     /// The login name of the grant's account.
     pub user: Arc<str>,
+    /// How the grant's client became known.
+    pub client_origin: ClientOrigin,
 }
 
 /// What is stored when access is granted.
@@ -54,6 +58,7 @@ impl NewAccessToken {
             tenant: grant.tenant.clone(),
             grant: grant.id,
             client: grant.client.clone(),
+            client_origin: self.client_origin,
             subject: grant.subject.clone(),
             user: Arc::clone(&self.user),
             // The store adds them, in the transaction that stores the token.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, Exclusions, GrantId, GroupSet, ResourceIndicator, ScopeSet, Subject,
-    TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet, ResourceIndicator, ScopeSet,
+    Subject, TenantId, Timestamp, TokenHash,
 };
 
 /// The key of an entry: a tenant and a token's hash.
@@ -21,6 +21,8 @@ pub struct Principal {
     tenant: TenantId,
     /// The client that the token was issued to.
     client: ClientId,
+    /// How the client became known.
+    client_origin: ClientOrigin,
     /// On whose behalf the client acts.
     subject: Subject,
     /// The account's login name, for display only.
@@ -40,6 +42,7 @@ impl Principal {
         Self {
             tenant: token.tenant.clone(),
             client: token.client.clone(),
+            client_origin: token.client_origin,
             subject: token.subject.clone(),
             user: Arc::clone(&token.user),
             groups: token.groups.clone(),
@@ -59,6 +62,12 @@ impl Principal {
     #[must_use]
     pub fn client(&self) -> &ClientId {
         &self.client
+    }
+
+    /// Returns how the client became known.
+    #[must_use]
+    pub fn client_origin(&self) -> ClientOrigin {
+        self.client_origin
     }
 
     /// Returns on whose behalf the client acts.

@@ -28,6 +28,10 @@ effect = "deny"
 operations = ["tools/call:write"]
 arguments = [{ pointer = "/path", pattern = "/etc/*" }]
 reason = "system files stay as they are"
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:erase"]
+client_kinds = ["registered", "metadata_document"]
 [[upstream]]
 name = "reports"
 path = "/api"
@@ -139,6 +143,25 @@ fn the_groups_of_the_store_count_where_there_is_one() {
     data.json(&["group", "add", "staff", "grace"]);
     let answer = files.ask(&arguments);
     assert_eq!((&answer["decision"], &answer["groups"]), (&json!("allowed"), &json!(["staff"])));
+}
+
+#[test]
+fn the_kind_of_the_client_counts_as_far_as_it_is_known() {
+    let data = Data::new();
+    let files = Files::new(data.folder.path());
+    let added = data.json(&["client", "add", "--name", "Reports", "--redirect-uri", "https://app.example/cb"]);
+    let own = added["client_id"].as_str().unwrap();
+    for (client, kind, decision) in [
+        (own, json!("manual"), "allowed"),
+        ("https://app.example/client.json", json!("metadata_document"), "refused"),
+        // A deny rule means what could be.
+        ("mcp_client_unknown", Value::Null, "refused"),
+    ] {
+        let head = ["policy", "test", "--json", "--config", &files.config, "--user", "ada", "--client", client];
+        let output = run(&[&head, &FILES[..], &["--scopes", "read write", "--call", "erase"]].concat());
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&answer["client_kind"], &answer["decision"]), (&kind, &json!(decision)), "{client}");
+    }
 }
 
 #[test]

@@ -245,7 +245,11 @@ users = ["bob"]
 [[upstream.rule]]
 effect = "deny"
 operations = ["tools/call:d"]
-client_kinds = ["metadata_document"]
+client_kinds = ["metadata_document", "manual"]
+[[upstream.rule]]
+effect = "deny"
+operations = ["tools/call:e"]
+client_kinds = ["registered"]
 [[upstream.rule]]
 effect = "deny"
 annotations = ["destructive"]
@@ -253,9 +257,14 @@ groups = ["interns"]
 "#;
     let world = ruled(UpstreamKind::Mcp, tables).await;
     let (own, other) = (token(&world, MCP, "use"), world.token_of(MCP, super::world::ADA, "other"));
-    for (token, name, passes) in
-        [(&own, "a", true), (&other, "a", false), (&own, "b", false), (&own, "c", true), (&own, "d", true)]
-    {
+    for (token, name, passes) in [
+        (&own, "a", true),
+        (&other, "a", false),
+        (&own, "b", false),
+        (&own, "c", true),
+        (&own, "d", true),
+        (&own, "e", false),
+    ] {
         let reply = world.ask(&RawRequest::post(call(name, &json!({}))).bearer(token)).await;
         assert_eq!(reply.json()["error"].is_null(), passes, "{name}: {reply:?}");
     }

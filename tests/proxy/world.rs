@@ -194,7 +194,7 @@ impl World {
         };
         self.store.inner.insert_account(account, self.audit(AuditEvent::AccountAdded)).await.unwrap();
         let client = OAuthClient { id: client(),            metadata: ClientMetadata::from_stored(r#"{"redirect_uris":["https://app.example/cb"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"none"}"#).unwrap(),
- created_at: now, ..records::client("app", ClientOrigin::Manual) };
+ created_at: now, ..records::client("app", ClientOrigin::Registered) };
         self.store.inner.insert_client(client, 10, self.audit(AuditEvent::ClientAdded)).await.unwrap();
     }
 

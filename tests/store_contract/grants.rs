@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, Grant, Lifetime, Subject, TenantId, Timestamp};
-use mcpgate::store::{ACTIVITY_AT_ONCE, AuditEvent, Change, GrantFilter, Store, StoreError, Update};
+use mcpgate::store::{ACTIVITY_AT_ONCE, AuditEvent, Change, GrantFilter, Redemption, Store, StoreError, Update};
 
 use crate::world::*;
 
@@ -14,6 +14,7 @@ crate::on_every_store! {
     tokens_are_found_only_while_everybody_is_enabled,
     live_tokens_come_in_pages_in_order,
     grants_are_listed_newest_first_while_they_stand,
+    a_token_says_how_its_client_became_known,
     an_operators_token_lives_without_code_and_refresh,
     several_tokens_are_found_at_once_in_the_order_asked,
     a_grant_needs_client_and_account,
@@ -187,6 +188,27 @@ pub(crate) fn operators(name: &str) -> (Grant, AccessTokenRecord) {
     let grant = grant_of(name, START);
     let token = token_of(&grant, hash(name));
     (grant, token)
+}
+
+async fn a_token_says_how_its_client_became_known(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let kinds = [ClientOrigin::Manual, ClientOrigin::Registered, ClientOrigin::MetadataDocument];
+    for (name, origin) in ["m", "r", "d"].into_iter().zip(kinds) {
+        store.insert_client(client(name, origin), 100, row(AuditEvent::ClientAdded, START)).await.unwrap();
+        let (grant, token) = operators(name);
+        let grant = Grant { client: client_id(name), ..grant };
+        let token = AccessTokenRecord { client: client_id(name), client_origin: origin, ..token };
+        let issued = row(AuditEvent::OperatorTokenIssued, START);
+        store.insert_operator_token(grant, token.clone(), issued).await.unwrap();
+        assert_eq!(store.find_access_token(&tenant(), &hash(name), START).await.unwrap(), Some(token));
+    }
+    let (live, _) = store.live_access_tokens(0, 10, START).await.unwrap();
+    assert_eq!(live.iter().map(|token| token.client_origin).collect::<Vec<_>>(), kinds);
+    issue(&store, code("c", START)).await;
+    let redeemed = store.redeem_code(redeem("c", "first", START)).await.unwrap();
+    let Redemption::Redeemed(_, issued) = redeemed else { panic!("{redeemed:?}") };
+    assert_eq!(issued.client_origin, ClientOrigin::Registered);
+    assert_eq!(store.find_access_token(&tenant(), &hash("first"), START).await.unwrap(), Some(*issued));
 }
 
 async fn an_operators_token_lives_without_code_and_refresh(store: Arc<dyn Store>) {

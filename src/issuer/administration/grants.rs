@@ -90,6 +90,7 @@ impl Administration {
             tenant: self.tenant.clone(),
             grant: GrantId(self.services.entropy.random_16()),
             client: client.clone(),
+            client_origin: ClientOrigin::Manual,
             subject: account.subject,
             user: account.name.as_str().into(),
             groups: GroupSet::default(),

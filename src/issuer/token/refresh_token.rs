@@ -50,7 +50,7 @@ impl IssuerRequest<'_> {
         };
         let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let lifetime = self.policy.access_lifetime(&grant.resource);
-        let new = NewAccessToken { hash: access.hash(), lifetime, scopes, user };
+        let new = NewAccessToken { hash: access.hash(), lifetime, scopes, user, client_origin: client.origin };
         let request = self.rotation_of(client, &grant, claims, new);
         if matches!(
             grant.judge_refresh(&request.presented, request.now),

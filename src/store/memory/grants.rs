@@ -81,7 +81,9 @@ impl State {
         let is_unused = grant.is_some_and(|g| g.takes_mark(token.generation, FirstUse::Used));
         let named = self.account(&token.tenant, token.subject.id());
         let user = named.map_or_else(|| Arc::clone(&token.user), |account| account.name.as_str().into());
-        self.with_groups(AccessTokenRecord { reports_use: is_unused, user, ..token.clone() })
+        let client = self.client(&token.tenant, &token.client);
+        let client_origin = client.map_or(token.client_origin, |client| client.origin);
+        self.with_groups(AccessTokenRecord { reports_use: is_unused, user, client_origin, ..token.clone() })
     }
 
     /// Adds the groups of its account to a token.

@@ -4,13 +4,15 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, VoidToken, opened};
+use super::words::parse_origin;
 use super::{accounts, audit, clients, grants, groups};
 use crate::oauth::{AccessTokenRecord, Grant, GrantId, GroupSet, TenantId, Timestamp, TokenHash};
 use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
 use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, limits};
 
 /// The columns of a token. `CROSS JOIN` fixes the join order: from the token to its grant, client and account.
-const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.kind, a.name, g.resource,
+const SELECT: &str =
+    "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, c.origin, a.subject, a.kind, a.name, g.resource,
         coalesce(t.scopes, g.scopes), g.exclusions, t.generation,
         t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
         t.issued_at, t.expires_at, t.seal,
@@ -28,6 +30,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
         tenant: c.tenant()?,
         grant: c.grant()?,
         client: c.client()?,
+        client_origin: c.word(parse_origin)?,
         subject: c.subject()?,
         user: c.text()?.into(),
         groups: GroupSet::default(),
