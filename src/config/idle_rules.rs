@@ -6,13 +6,12 @@ use super::problem::Setting;
 use super::rule_file::Rule;
 use super::scope_lists::pattern;
 use crate::oauth::{ClientId, ClientOrigin};
-use crate::policy::{Pattern, Rule as Compiled, ScopeRule};
+use crate::policy::{Pattern, Rule as Compiled};
 
 /// Reports rules about operations that no scope opens, where scopes say what they open. `has_unknown` is whether there
 /// is a scope for methods that MCP does not define.
-pub(super) fn unopened(check: &Check<'_>, whole: &WrittenUpstream, map: &[ScopeRule], has_unknown: bool) {
+pub(super) fn unopened(check: &Check<'_>, whole: &WrittenUpstream, opened: &[&Pattern], has_unknown: bool) {
     let kind = whole.upstream.kind.value.into();
-    let opened: Vec<&Pattern> = map.iter().flat_map(|scope| &scope.allow).collect();
     for rule in whole.rules.iter().map(|written| &written.rule) {
         let is_open = |text: &String| {
             // What cannot be read is reported already.

@@ -1,7 +1,7 @@
 //! The rules for `[[upstream.limit]]`: that each can be read, and limits something.
 
 use super::check::{Check, is_label};
-use super::file::WrittenUpstream;
+use super::file::{Upstream, WrittenUpstream};
 use super::limit_file::{Limit as Written, PerWord};
 use super::scope_lists::patterns;
 use super::settings::UpstreamKind;
@@ -28,6 +28,30 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> Option<CallLimi
         limits.push(new);
     }
     CallLimits::compile(limits)
+}
+
+/// How many requests without a token are answered at the same time for each host and for each site.
+const ANONYMOUS_AT_ONCE: [u32; 2] = [16, 64];
+/// How many hosts of a site may make as many requests without a token as they can.
+const HOSTS_PER_SITE: u32 = 10;
+
+/// Makes the limits of requests without a token; `None` if there are none.
+pub(super) fn without_token(upstream: &Upstream) -> Option<CallLimits> {
+    if upstream.anonymous.value.is_empty() {
+        return None;
+    }
+    let per_minute = upstream.anonymous_per_minute.value;
+    let rates = [per_minute, per_minute.saturating_mul(HOSTS_PER_SITE)];
+    let limits = [("anonymous", LimitPer::Host), ("anonymous-network", LimitPer::Site)];
+    let limits = limits.into_iter().zip(rates).zip(ANONYMOUS_AT_ONCE);
+    let limit = |(((name, per), per_minute), at_once): (((&str, LimitPer), u32), u32)| CallLimit {
+        name: name.to_owned(),
+        operations: Vec::new(),
+        per,
+        rate: Some(LimitRate { per_minute, burst: per_minute }),
+        at_once: Some(at_once),
+    };
+    CallLimits::compile(limits.map(limit).collect())
 }
 
 fn one(check: &Check<'_>, kind: UpstreamKind, written: &Written) -> Option<CallLimit> {

@@ -10,7 +10,9 @@ use super::rules;
 use super::scope_lists::{pattern, patterns, subset};
 use super::settings::{ScopeConfig, UpstreamKind};
 use crate::oauth::{ScopeSet, ScopeToken};
-use crate::policy::{EVERYTHING, MANAGE, MCP_SCOPES, MOST, PresetScope, READ_ONLY, READ_ONLY_HTTP, Rules, ScopeRule};
+use crate::policy::{
+    EVERYTHING, MANAGE, MCP_SCOPES, MOST, Pattern, PresetScope, READ_ONLY, READ_ONLY_HTTP, Rules, ScopeRule,
+};
 
 /// The scopes of an upstream.
 pub(super) struct UpstreamScopes {
@@ -63,7 +65,8 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
         catalogue.push(ScopeConfig { name: token, title, description, sensitive: scope.sensitive.value });
     }
     let narrowing = rules::all(check, whole, &catalogue);
-    let is_compiled = has_map || !narrowing.is_empty();
+    let anonymous = anonymous(check, upstream, map.len());
+    let is_compiled = has_map || !narrowing.is_empty() || !anonymous.is_empty();
     if let Some(name) = written.last().and_then(|scope| scope.name.as_ref()).filter(|_| is_compiled && map.len() > MOST)
     {
         check.report.wrong(
@@ -73,9 +76,11 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
         );
     }
     let unknown = unknown_methods(check, upstream, &map, has_map);
-    let rules = is_compiled.then(|| Rules::narrowed(&map, has_map, &narrowing).with_unknown_methods(unknown.as_ref()));
+    let compile = || Rules::narrowed(&map, has_map, &narrowing).with_unknown_methods(unknown.as_ref());
+    let rules = is_compiled.then(|| compile().with_anonymous(&anonymous));
     if let Some(rules) = rules.as_ref().filter(|_| has_map) {
-        idle_rules::unopened(check, whole, &map, unknown.is_some());
+        let opened: Vec<&Pattern> = map.iter().flat_map(|scope| &scope.allow).chain(&anonymous).collect();
+        idle_rules::unopened(check, whole, &opened, unknown.is_some());
         inclusions(check, written, &map);
         force(check, upstream, written, (&map, rules));
     }
@@ -122,6 +127,24 @@ fn preset(check: &Check<'_>, upstream: &Upstream) -> (Vec<ScopeConfig>, Vec<Scop
             ready_made(kind, &own).into_iter().unzip()
         }
     }
+}
+
+/// Reads what may be done without a token, beside `scopes` of a map.
+fn anonymous(check: &Check<'_>, upstream: &Upstream, scopes: usize) -> Vec<Pattern> {
+    let listed = &upstream.anonymous;
+    if !listed.value.is_empty() && scopes >= MOST {
+        check.report.wrong(listed, "an upstream with this key has at most 127 scopes", "remove the key, or a scope");
+    }
+    let kind = upstream.kind.value.into();
+    if !listed.value.is_empty() && kind == UpstreamKind::Mcp && !upstream.check_envelope.value {
+        let fault = "without reading messages, the gateway cannot tell what may be done without a token";
+        check.report.wrong(&upstream.check_envelope, fault, "remove the key, or anonymous");
+    }
+    if listed.value.is_empty() && upstream.anonymous_per_minute.line.is_some() {
+        let fault = "without anonymous, nothing is answered without a token";
+        check.report.wrong(&upstream.anonymous_per_minute, fault, "remove the key, or write anonymous");
+    }
+    patterns(check, kind, listed)
 }
 
 /// Adds what `manage` lists to the scope for it.

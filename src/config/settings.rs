@@ -154,6 +154,8 @@ pub struct UpstreamConfig {
     pub rules: Option<Arc<Rules>>,
     /// How often its operations may be used; `None` if that is not limited.
     pub limits: Option<Arc<CallLimits>>,
+    /// How often it may be used without a token; `None` if it may not.
+    pub anonymous_limits: Option<Arc<CallLimits>>,
     /// Who may hold a token for it, and which of its scopes.
     pub holders: Holders,
     /// Lifetime of its access tokens, if it differs.

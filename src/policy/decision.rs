@@ -177,7 +177,7 @@ impl Rules {
     }
 
     fn by_scope(&self, caller: &Standing, opening: Mask) -> Ruling {
-        if !self.has_map || opening.has_any_of(caller.held) {
+        if (!self.has_map && !caller.is_anonymous) || opening.has_any_of(caller.held) {
             return Ruling::Allowed;
         }
         // A login for a scope that the account may not hold would end on the page without access.

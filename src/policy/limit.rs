@@ -36,6 +36,10 @@ pub enum LimitPer {
     Client(Vec<ClientId>),
     /// All callers have one count.
     Upstream,
+    /// Each host from which requests without a token come.
+    Host,
+    /// Each site from which requests without a token come: the addresses that one customer commonly owns.
+    Site,
 }
 
 /// A rate, as a token bucket.

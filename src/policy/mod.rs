@@ -7,6 +7,7 @@
 //! then [`Rules::judge`] and [`Pattern`].
 
 mod annotations;
+mod anonymous;
 mod arguments;
 mod capability;
 mod decision;

@@ -30,7 +30,7 @@ pub struct ScopeRule {
 /// The compiled map and rules of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    scopes: Vec<MappedScope>,
+    pub(super) scopes: Vec<MappedScope>,
     /// Whether scopes say what they open; otherwise each opens everything.
     pub(super) has_map: bool,
     pub(super) rules: Vec<Rule>,
@@ -40,6 +40,8 @@ pub struct Rules {
     pub(super) over_arguments: Mask,
     /// The scope that opens methods which MCP does not define.
     unknown_methods: Mask,
+    /// What opens operations for callers without a token: a bit beyond those of the scopes.
+    pub(super) anonymous: Mask,
     /// Rules about any operation.
     any: Mask,
     /// Rules about tools with certain annotations, and for each annotation those that accept it.
@@ -56,7 +58,7 @@ pub struct Rules {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct MappedScope {
+pub(super) struct MappedScope {
     name: ScopeToken,
     sensitive: bool,
     /// Itself, and the scopes that it includes, directly or not.
@@ -81,6 +83,8 @@ pub struct Standing {
     pub(super) rules: Mask,
     /// The scopes that its account may not hold, which therefore nobody tells it to ask for.
     pub(super) barred: Mask,
+    /// Whether it has no token.
+    pub(super) is_anonymous: bool,
     /// What its grant leaves out, if anything.
     pub(super) left_out: Option<Box<ExcludedTools>>,
 }
@@ -104,6 +108,7 @@ impl Rules {
             allow: Mask::default(),
             over_arguments: Mask::default(),
             unknown_methods: Mask::default(),
+            anonymous: Mask::default(),
             any: Mask::default(),
             over_annotations: Mask::default(),
             annotated_rules: [Mask::default(); 3],
@@ -157,7 +162,7 @@ impl Rules {
         rule.operations.iter().for_each(|pattern| self.open(&pattern.0, by, rule.effect == RuleEffect::Deny));
     }
 
-    fn open(&mut self, operations: &Operations, by: Matching, is_denied: bool) {
+    pub(super) fn open(&mut self, operations: &Operations, by: Matching, is_denied: bool) {
         match operations {
             Operations::Methods(glob) => self.methods.add(glob, by),
             Operations::Tools(glob) => self.tools.add(glob, by),
@@ -198,7 +203,7 @@ impl Rules {
             |rule: &Rule| rule.is_about(caller) && (rule.who.scopes.is_empty() || has_scope(&rule.who.scopes));
         let rules = self.rules.iter().enumerate().filter(|(_, rule)| is_about(rule));
         let rules = rules.fold(Mask::default(), |all, (index, _)| all.with(Mask::bit(index)));
-        Standing { held, rules, barred, left_out: None }
+        Standing { held, rules, barred, ..Standing::default() }
     }
 
     /// Returns the scopes that a caller has, itself or by inclusion.
@@ -280,8 +285,10 @@ impl Rules {
             _ => Mask::default(),
         };
         let rules = found.rules.with(self.any).without(self.over_annotations).with(denied);
-        let is_unknown = found.scopes.is_empty() && !self.unknown_methods.is_empty() && !is_known(method);
-        Matching { scopes: if is_unknown { self.unknown_methods } else { found.scopes }, rules }
+        let is_open = !found.scopes.without(self.anonymous).is_empty();
+        let is_unknown = !is_open && !self.unknown_methods.is_empty() && !is_known(method);
+        let opening = if is_unknown { self.unknown_methods } else { Mask::default() };
+        Matching { scopes: found.scopes.with(opening), rules }
     }
 
     /// Adds what names a tool by its annotations, and leaves out the rules that ask for others.

@@ -12,7 +12,8 @@ use crate::network::site;
 use crate::oauth::{GrantId, TenantId, Timestamp, TokenHash};
 use crate::token_cache::{Load, Lookup, Principal, TokenCache};
 
-/// A token that was valid when it was looked up. Made only by [`LookedUp::authenticate`].
+/// A token that was valid when it was looked up, or a caller without one. Made only by [`LookedUp::authenticate`] and
+/// [`Authenticated::anonymous`].
 pub(super) struct Authenticated {
     principal: Arc<Principal>,
     grant: GrantId,
@@ -22,6 +23,17 @@ pub(super) struct Authenticated {
 }
 
 impl Authenticated {
+    /// Takes a caller without a token, which is for the upstream of its request alone, and never ends.
+    pub(super) fn anonymous(principal: Principal, at: Timestamp) -> Self {
+        let (grant, hash) = (GrantId([0; 16]), TokenHash::of(&[]));
+        Self { principal: Arc::new(principal), grant, hash, expires: Timestamp::from_secs(u64::MAX), at }
+    }
+
+    /// Returns whether there is no token, and so nothing that could be revoked.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.principal.is_anonymous()
+    }
+
     pub(super) fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }
@@ -42,6 +54,11 @@ impl Authenticated {
     pub(super) fn at(&self) -> Timestamp {
         self.at
     }
+}
+
+/// Returns whether a request shows nothing that somebody could have taken for credentials.
+pub(super) fn shows_nothing(headers: &HeaderMap, uri: &Uri) -> bool {
+    !headers.contains_key(AUTHORIZATION) && !has_token_in_query(uri)
 }
 
 /// The bearer token of a request, not checked yet.

@@ -97,7 +97,10 @@ impl UserBudget {
 impl UserSlot {
     /// Keeps what counts against other limits for as long as the request.
     pub(super) fn hold(&mut self, calls: Option<Box<RunningCalls>>) {
-        self.calls = calls;
+        self.calls = match (self.calls.take(), calls) {
+            (Some(held), Some(more)) => Some(Box::new(held.and(*more))),
+            (held, more) => held.or(more),
+        };
     }
 }
 

@@ -12,7 +12,7 @@ use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use crate::catalogue;
-use crate::oauth::{GroupName, Subject, ToolGroup};
+use crate::oauth::{GroupName, ScopeSet, Subject, ToolGroup};
 use crate::policy::{Annotations, Standing};
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
@@ -36,18 +36,21 @@ pub(super) struct CachedPrincipal {
 }
 
 impl CachedPrincipal {
-    fn new(token: &Addressed<'_>, table: &RouteTable) -> Result<Self, Rejection> {
+    /// Prepares what the requests of a token need.
+    pub(super) fn new(token: &Addressed<'_>, table: &RouteTable) -> Result<Self, Rejection> {
         let (principal, route) = (token.token().principal(), token.route());
         // HS-16: the types behind these only allow printable ASCII, so none can fail; if one did, the request would be
         // refused.
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
-        let held = route.held(principal);
+        let is_anonymous = principal.is_anonymous();
+        let held = if is_anonymous { route.anonymous().map(|_| ScopeSet::default()) } else { route.held(principal) };
         let (is_admitted, held) = (held.is_some(), held.unwrap_or_default());
-        let standing = route.standing(principal, &held);
+        let of_token = || route.standing(principal, &held);
+        let standing = route.anonymous().filter(|_| is_anonymous).unwrap_or_else(of_token);
         Ok(Self {
             budget: table.budgets.of(principal),
             is_admitted,
-            has_scopes: route.has_required(&standing, &held),
+            has_scopes: is_anonymous || route.has_required(&standing, &held),
             standing,
             subject: value(principal.subject().as_str())?,
             user: user_of(principal).map(|user| value(&escaped(user))).transpose()?,
@@ -108,6 +111,11 @@ impl CachedPrincipal {
 
     fn person(&self) -> String {
         catalogue::person(self.principal.tenant().as_str(), self.principal.subject().as_str())
+    }
+
+    /// Returns whether it has no token: then it is nobody whom an upstream could be told of.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.principal.is_anonymous()
     }
 
     pub(super) fn subject(&self) -> &HeaderValue {

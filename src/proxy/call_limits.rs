@@ -1,5 +1,6 @@
 //! `RouteLimits`: counts the messages of permitted requests against the limits of their route (`[[upstream.limit]]`).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,19 @@ use tokio::time::Instant;
 
 use super::rejection::{ReachedLimit, Rejection};
 use super::usage::{CountKey, LimitUsage, Reached, RunningCall, RunningCalls};
+use crate::network;
 use crate::oauth::GrantId;
 use crate::policy::{CallLimit, CallLimits, LimitPer};
 use crate::token_cache::Principal;
+
+/// Whose request is counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CountedCaller<'a> {
+    pub(super) principal: &'a Principal,
+    pub(super) grant: GrantId,
+    /// The client's address.
+    pub(super) address: IpAddr,
+}
 
 /// The limits of a route, each with its counts.
 pub(super) struct RouteLimits {
@@ -43,7 +54,7 @@ impl RouteLimits {
     pub(super) fn enter(
         &self,
         counted: &[(usize, u32)],
-        caller: (&Principal, GrantId),
+        caller: CountedCaller<'_>,
         now: Instant,
     ) -> Result<Option<Box<RunningCalls>>, Rejection> {
         let mut entered: Vec<(RunningCall, &CallLimit)> = Vec::new();
@@ -63,12 +74,14 @@ impl RouteLimits {
     }
 }
 
-fn key(per: &LimitPer, (principal, grant): (&Principal, GrantId)) -> CountKey {
+fn key(per: &LimitPer, CountedCaller { principal, grant, address }: CountedCaller<'_>) -> CountKey {
     match per {
         LimitPer::User => CountKey::User(principal.subject().id().clone()),
         LimitPer::Client(own) if own.contains(principal.client()) => CountKey::Client(principal.client().clone()),
         LimitPer::Grant | LimitPer::Client(_) => CountKey::Grant(grant),
         LimitPer::Upstream => CountKey::Upstream,
+        LimitPer::Host => CountKey::Address(network::host(address)),
+        LimitPer::Site => CountKey::Address(network::site(address)),
     }
 }
 
@@ -79,6 +92,8 @@ fn reached_limit(limit: &CallLimit, reached: Reached) -> ReachedLimit {
         LimitPer::Grant => "for each authorization",
         LimitPer::Client(_) => "for each client",
         LimitPer::Upstream => "for all users together",
+        LimitPer::Host => "for each address",
+        LimitPer::Site => "for each network",
     };
     let (per_minute, burst) = limit.rate.map_or((0, 0), |rate| (rate.per_minute, rate.burst));
     let (key, what, when, retry_after) = match reached {
@@ -86,7 +101,9 @@ fn reached_limit(limit: &CallLimit, reached: Reached) -> ReachedLimit {
             let seconds = seconds(wait);
             let unit = if seconds == 1 { "second" } else { "seconds" };
             let when = format!("try again in {seconds} {unit}");
-            ("upstream.limit.per_minute", format!("{per_minute} a minute"), when, seconds)
+            let is_anonymous = matches!(limit.per, LimitPer::Host | LimitPer::Site);
+            let key = if is_anonymous { "upstream.anonymous_per_minute" } else { "upstream.limit.per_minute" };
+            (key, format!("{per_minute} a minute"), when, seconds)
         }
         Reached::Burst => {
             let what = format!("{burst} in one request");

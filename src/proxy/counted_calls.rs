@@ -1,11 +1,13 @@
 //! `CountedCalls`: which limits of its route count a request.
 
+use std::net::IpAddr;
+
 use tokio::time::Instant;
 
 use super::addressed::Addressed;
 use super::budget::UserSlot;
 use super::cached_principal::CachedPrincipal;
-use super::call_limits::RouteLimits;
+use super::call_limits::{CountedCaller, RouteLimits};
 use super::rejection::Rejection;
 use crate::config::UpstreamKind;
 use crate::mcp::Envelope;
@@ -43,12 +45,13 @@ impl CountedCalls {
     /// count it as long as `slot` is there.
     pub(super) fn enter(
         &self,
-        token: &Addressed<'_>,
+        (token, address): (&Addressed<'_>, IpAddr),
         now: Instant,
         slot: &mut Option<UserSlot>,
     ) -> Result<(), Rejection> {
         let (Some(counted), Some(limits)) = (&self.0, &token.route().limits) else { return Ok(()) };
-        let caller = (token.token().principal().as_ref(), token.token().grant());
+        let token = token.token();
+        let caller = CountedCaller { principal: token.principal(), grant: token.grant(), address };
         let calls = limits.enter(counted, caller, now)?;
         if let Some(slot) = slot {
             slot.hold(calls);

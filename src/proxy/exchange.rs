@@ -87,6 +87,8 @@ pub(super) struct Exchange<'a> {
     pub(super) parts: &'a mut Parts,
     pub(super) peer: &'a Peer,
     pub(super) has_good_token: bool,
+    /// Whether it has no token, and is not permitted yet.
+    pub(super) is_anonymous: bool,
     /// The token cache's generation before the token was looked up.
     pub(super) generation: u64,
     pub(super) version: ProtocolVersion,
@@ -166,6 +168,9 @@ impl Proxy {
     /// Marks that the grant of a token was used, because a request with it is permitted.
     pub(super) fn mark_use(&self, token: &Addressed<'_>) {
         let token = token.token();
+        if token.is_anonymous() {
+            return;
+        }
         self.last_uses.mark(token.principal().tenant(), token.grant(), token.at());
     }
 
@@ -174,6 +179,7 @@ impl Proxy {
     pub(super) async fn check_again(&self, exchange: &Exchange<'_>, token: &Addressed<'_>) -> Result<(), Rejection> {
         // One that has expired meanwhile is still in the cache (TV-15).
         if self.cache.generation() != exchange.generation
+            && !token.token().is_anonymous()
             && self.cache.is_forgotten(token.token().hash(), self.clock.now())
         {
             // Boxed because it is rare. The token may have been evicted, which is not a revocation.

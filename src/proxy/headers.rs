@@ -93,13 +93,15 @@ pub(super) fn build(
     for (name, value) in &route.static_headers {
         to.insert(name.clone(), value.clone());
     }
-    to.insert(SUBJECT, caller.subject().clone());
-    if let Some(user) = caller.user() {
-        to.insert(USER, user.clone());
+    if !caller.is_anonymous() {
+        to.insert(SUBJECT, caller.subject().clone());
+        if let Some(user) = caller.user() {
+            to.insert(USER, user.clone());
+        }
+        to.insert(CLIENT, caller.client().clone());
+        to.insert(SCOPES, caller.scopes().clone());
+        to.insert(TENANT, caller.tenant().clone());
     }
-    to.insert(CLIENT, caller.client().clone());
-    to.insert(SCOPES, caller.scopes().clone());
-    to.insert(TENANT, caller.tenant().clone());
     to.insert(UPSTREAM_REQUEST_ID, id.header());
     to
 }

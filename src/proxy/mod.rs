@@ -5,6 +5,7 @@
 //! then `permit.rs`, `headers.rs` and `rejection.rs`.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use http::header::{ORIGIN, VIA};
 use http::request::Parts;
@@ -19,6 +20,7 @@ use crate::telemetry::Outcome;
 use crate::web::{RequestBody, Response, reply};
 
 mod addressed;
+mod anonymous;
 mod authenticate;
 mod batch;
 mod budget;
@@ -59,6 +61,8 @@ pub use session::Sessions;
 pub use upstream::probe::OnTitle;
 pub use upstream::state::UpstreamState;
 
+use addressed::Addressed;
+use anonymous::Anonymous;
 use cached_principal::CachedPrincipal;
 use exchange::Exchange;
 use fair_slots::FairSlot;
@@ -106,6 +110,7 @@ impl Proxy {
             config,
             peer,
             has_good_token: false,
+            is_anonymous: false,
             generation: 0,
             version: ProtocolVersion::read(head.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
             record: Some(Record::begin(&worker.metrics, route, &head.method, peer, begun)),
@@ -118,6 +123,7 @@ impl Proxy {
             Err(_) => Err(Rejection::BadOrigin),
         };
         let (mut response, outcome) = answered.unwrap_or_else(|rejection| {
+            let rejection = exchange.hiding(rejection);
             if let Rejection::Upstream(fault) = &rejection {
                 fault.log(&route.name, peer.request_id);
             }
@@ -147,23 +153,18 @@ impl Proxy {
         body: &mut RequestBody,
         mut resumed: Resumed,
     ) -> Result<(Response, Outcome), Rejection> {
-        let Exchange { worker, route, config, ref parts, version, .. } = *exchange;
-        let (method, fields) = (&parts.method, &parts.headers);
+        let Exchange { route, ref parts, .. } = *exchange;
         let target = route.target(&parts.uri).ok_or(Rejection::AmbiguousPath)?;
-        if *method == Method::OPTIONS {
-            return Ok((origin::preflight(&route.pass_headers, fields), Outcome::Preflight));
+        if parts.method == Method::OPTIONS {
+            return Ok((origin::preflight(&route.pass_headers, &parts.headers), Outcome::Preflight));
         }
         // RFC 6750 3: before anything that depends on the request, so that all unauthenticated requests see the same
         // 401.
-        let generation = self.cache.generation();
-        let token = resumed.after(pin!(self.authenticated(exchange, resumed.time()))).await?;
-        (exchange.has_good_token, exchange.generation) = (true, generation);
-        let caller = worker.caller(&token)?;
-        if let Some(record) = &mut exchange.record {
-            record.of(&caller);
-        }
-        worker.table.budgets.spend(caller.budget())?;
-        exchange.user_slot = Some(caller.budget().enter(config.limits.streams_per_principal)?);
+        exchange.generation = self.cache.generation();
+        let token = resumed.after(pin!(self.authenticated(exchange, resumed.time()))).await;
+        let (token, caller) = self.accept(exchange, token, resumed.time())?;
+        let Exchange { worker, config, ref parts, version, .. } = *exchange;
+        let (method, fields) = (&parts.method, &parts.headers);
         message::check_method(route.kind, version, method)?;
         let head = message::Head { caller: &caller, method, path: parts.uri.path(), headers: fields, version, config };
         message::check_headers(head, body)?;
@@ -179,10 +180,11 @@ impl Proxy {
         }
         let checked = self.check_session(exchange, &caller)?;
         let permit = Permit::grant(caller, &message.verdict).inspect(|_| self.mark_use(&token))?;
+        exchange.is_anonymous = false;
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }
-        message.counted.enter(&token, resumed.time(), &mut exchange.user_slot)?;
+        message.counted.enter((&token, exchange.peer.address), resumed.time(), &mut exchange.user_slot)?;
         let pool = worker.pools.get(route.index).ok_or(Rejection::Internal)?.permit(permit)?;
         let slot = resumed.after(pin!(pool.enter())).await?;
         let headers = self.head(exchange, pool.caller(), checked);
@@ -209,6 +211,30 @@ impl Proxy {
         self.check_again(exchange, &token).await?;
         let response = pin!(self.deliver(exchange, response, (lease, slot), asker)?).await?;
         Ok((response, Outcome::Forwarded))
+    }
+
+    /// Accepts a request with a valid token, or one without a token where the upstream answers such, and counts it.
+    fn accept<'r>(
+        &self,
+        exchange: &mut Exchange<'r>,
+        token: Result<Addressed<'r>, Rejection>,
+        now: Instant,
+    ) -> Result<(Addressed<'r>, Arc<CachedPrincipal>), Rejection> {
+        let Anonymous { token, caller, calls } = match token {
+            Ok(token) => Anonymous { caller: exchange.worker.caller(&token)?, token, calls: None },
+            Err(Rejection::NoCredentials) => self.anonymous(exchange, now)?,
+            Err(rejection) => return Err(rejection),
+        };
+        exchange.is_anonymous = token.token().is_anonymous();
+        exchange.has_good_token = !exchange.is_anonymous;
+        if let Some(record) = &mut exchange.record {
+            record.of(&caller);
+        }
+        exchange.worker.table.budgets.spend(caller.budget())?;
+        let mut user_slot = caller.budget().enter(exchange.config.limits.streams_per_principal)?;
+        user_slot.hold(calls);
+        exchange.user_slot = Some(user_slot);
+        Ok((token, caller))
     }
 
     /// Builds the head of the request to the upstream.
@@ -254,7 +280,11 @@ impl Proxy {
         match (ids.next(), ids.next()) {
             (None, _) => Ok(CheckedRequest::default()),
             (Some(id), None) => {
-                let id = self.sessions.unwrap(route, caller.principal(), id)?;
+                let id = if session::is_anonymous(id) && !caller.is_anonymous() {
+                    self.take_session(exchange, caller, id)?
+                } else {
+                    self.sessions.unwrap(route, caller.principal(), id)?
+                };
                 // MCP 2025-11-25, Resumability: events are replayed only to the client that they were first sent to.
                 Ok(CheckedRequest { session: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned(), routing: false })
             }

@@ -57,6 +57,8 @@ pub(super) struct Route {
     pub(super) rules: Option<Arc<Rules>>,
     /// How often its operations may be used.
     pub(super) limits: Option<RouteLimits>,
+    /// How often it may be used without a token; `None` if it may not.
+    pub(super) anonymous_limits: Option<RouteLimits>,
     /// Who may hold a token for it, and which of its scopes.
     pub(super) holders: Holders,
     pub(super) check_envelope: bool,
@@ -151,8 +153,10 @@ impl RouteTable {
         }
         for new in table.routes.iter_mut().filter_map(Arc::get_mut) {
             let old = self.routes.iter().find(|old| old.name == new.name && old.tenant == new.tenant);
-            if let (Some(limits), Some(before)) = (&mut new.limits, old.and_then(|old| old.limits.as_ref())) {
-                limits.adopt(before);
+            let Some(old) = old else { continue };
+            let limits = [(&mut new.limits, &old.limits), (&mut new.anonymous_limits, &old.anonymous_limits)];
+            for (new, old) in limits {
+                new.iter_mut().zip(old).for_each(|(new, old)| new.adopt(old));
             }
         }
         Ok(table)
@@ -208,6 +212,11 @@ impl Route {
         rules.leaving_out(rules.standing_without(&caller, &barred), held, principal.exclusions())
     }
 
+    /// Returns what the rules know of a caller without a token; `None` if such a caller may do nothing.
+    pub(super) fn anonymous(&self) -> Option<Standing> {
+        self.rules.as_ref()?.anonymous()
+    }
+
     /// Returns whether a caller has the scopes that every request needs.
     pub(super) fn has_required(&self, standing: &Standing, held: &ScopeSet) -> bool {
         match &self.rules {
@@ -217,6 +226,9 @@ impl Route {
     }
 
     fn upholds(&self, earlier: &Self, principal: &Principal) -> bool {
+        if principal.is_anonymous() {
+            return self.anonymous().is_some();
+        }
         let Some(held) = self.held(principal) else { return false };
         let standing = self.standing(principal, &held);
         let is_refused = self.rules.as_ref().is_some_and(|rules| rules.judge_handshake(&standing) != Ruling::Allowed);
@@ -242,12 +254,8 @@ impl Route {
         let url = &upstream.url;
         let host = url.host().ok_or_else(|| fault("its URL has no host"))?.to_owned();
         let port = url.port_or_known_default().ok_or_else(|| fault("its URL has no port"))?;
-        let authority: Authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_string(),
-        }
-        .parse()
-        .map_err(|_| fault("its host is not valid in a request"))?;
+        let written = url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
+        let authority: Authority = written.parse().map_err(|_| fault("its host is not valid in a request"))?;
         let named = match &upstream.host {
             Some(host) => host.parse().map_err(|_| fault("its host is not valid in a request"))?,
             None => authority.clone(),
@@ -267,6 +275,7 @@ impl Route {
             required_scopes: upstream.required_scopes.clone(),
             rules: upstream.rules.clone(),
             limits: upstream.limits.as_ref().map(RouteLimits::new),
+            anonymous_limits: upstream.anonymous_limits.as_ref().map(RouteLimits::new),
             holders: upstream.holders.clone(),
             check_envelope: upstream.check_envelope,
             takes_title: upstream.takes_title,

@@ -23,6 +23,10 @@ use crate::token_cache::Principal;
 
 /// Length of the truncated MAC in bytes (128 bits).
 const TAG: usize = 16;
+/// What the ids of clients without a token begin with, before a name of 32 hexadecimal digits.
+pub(super) const ANONYMOUS_CLIENT: &str = "anonymous_";
+/// What the ids of their sessions begin with; no MAC in base64url does.
+const ANONYMOUS_ID: &str = "~";
 /// The longest id of an upstream, in bytes.
 const MAX_ID: usize = 1024;
 /// Minimum length in bytes of an id that cannot be guessed, if it is random. A shorter one is likely to be reused.
@@ -166,7 +170,10 @@ impl Sessions {
         let (key, owner) = self.hashes(route, caller, id);
         let since = lock(self.shard(key)).give(key, owner, now.as_millis());
         let tag = URL_SAFE_NO_PAD.encode(self.tag(route, caller, since, id.as_bytes()));
-        HeaderValue::try_from(format!("{tag}.{since:x}.{id}")).ok()
+        // Without a token, the id also says which of all principals it belongs to.
+        let name = caller.client().as_str().strip_prefix(ANONYMOUS_CLIENT).filter(|_| caller.is_anonymous());
+        let whose = name.map(|name| format!("{ANONYMOUS_ID}{name}.")).unwrap_or_default();
+        HeaderValue::try_from(format!("{whose}{tag}.{since:x}.{id}")).ok()
     }
 
     /// Checks an id that a client sent and returns the upstream's own id.
@@ -176,17 +183,46 @@ impl Sessions {
         caller: &Principal,
         wrapped: &HeaderValue,
     ) -> Result<HeaderValue, Rejection> {
-        let (tag, since, id) = parts(wrapped).ok_or(Rejection::UnknownSession)?;
-        let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| Rejection::UnknownSession)?;
-        if !bool::from(self.tag(route, caller, since, id.as_bytes()).ct_eq(&tag)) {
-            return Err(Rejection::UnknownSession);
-        }
+        let (since, id) = self.made_for(route, caller, wrapped).ok_or(Rejection::UnknownSession)?;
         let (key, owner) = self.hashes(route, caller, id);
-        let least = if looks_random(id) { 0 } else { self.begun };
-        if !lock(self.shard(key)).confirm_owner(key, owner, since, least) {
+        if !lock(self.shard(key)).confirm_owner(key, owner, since, self.least(id)) {
             return Err(Rejection::UnknownSession);
         }
         HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
+    }
+
+    /// Checks an id that a client got without a token and sends with one, because it has signed in since: the session
+    /// belongs to its user from now on, and to nobody without a token.
+    pub(super) fn take_over(
+        &self,
+        route: &Route,
+        (anonymous, caller): (&Principal, &Principal),
+        wrapped: &HeaderValue,
+        now: Timestamp,
+    ) -> Result<HeaderValue, Rejection> {
+        let (since, id) = self.made_for(route, anonymous, wrapped).ok_or(Rejection::UnknownSession)?;
+        let ((key, before), (_, owner)) = (self.hashes(route, anonymous, id), self.hashes(route, caller, id));
+        let mut shard = lock(self.shard(key));
+        let is_theirs = shard.get(key).is_some_and(|given| given.owner == owner);
+        if !is_theirs && !shard.confirm_owner(key, before, since, self.least(id)) {
+            return Err(Rejection::UnknownSession);
+        }
+        shard.give(key, owner, now.as_millis());
+        drop(shard);
+        HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
+    }
+
+    /// Returns since when the session of an id belongs to a principal, and the upstream's own id, if the id was made
+    /// for that principal.
+    fn made_for<'w>(&self, route: &Route, caller: &Principal, wrapped: &'w HeaderValue) -> Option<(u64, &'w str)> {
+        let (tag, since, id) = parts(wrapped)?;
+        let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
+        bool::from(self.tag(route, caller, since, id.as_bytes()).ct_eq(&tag)).then_some((since, id))
+    }
+
+    /// Returns the earliest time since when an id may belong to somebody that this process does not know.
+    fn least(&self, id: &str) -> u64 {
+        if looks_random(id) { 0 } else { self.begun }
     }
 
     /// Returns a hash of the id at its upstream, and one of its owner; both are only valid in this process.
@@ -231,8 +267,21 @@ pub(super) fn upstreams_own(wrapped: &HeaderValue) -> Option<&str> {
     parts(wrapped).map(|(_, _, id)| id)
 }
 
+/// Returns whether an id says that its session began without a token.
+pub(super) fn is_anonymous(wrapped: &HeaderValue) -> bool {
+    wrapped.as_bytes().starts_with(ANONYMOUS_ID.as_bytes())
+}
+
+/// Returns the name of the principal without a token that a session belongs to; `None` if its principal has one.
+pub(super) fn anonymous_name(wrapped: &HeaderValue) -> Option<&str> {
+    let (name, _) = wrapped.to_str().ok()?.strip_prefix(ANONYMOUS_ID)?.split_once('.')?;
+    (name.len() == 32 && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))).then_some(name)
+}
+
 fn parts(wrapped: &HeaderValue) -> Option<(&str, u64, &str)> {
-    let (tag, rest) = wrapped.to_str().ok()?.split_once('.')?;
+    let text = wrapped.to_str().ok()?;
+    let own = if text.starts_with(ANONYMOUS_ID) { text.split_once('.')?.1 } else { text };
+    let (tag, rest) = own.split_once('.')?;
     let (since, id) = rest.split_once('.')?;
     Some((tag, u64::from_str_radix(since, 16).ok()?, id))
 }

@@ -1,6 +1,7 @@
 //! `LimitUsage`: how much of one limit each user, grant or client has used, over all workers and in bounded memory.
 
 use std::hash::RandomState;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub(super) enum CountKey {
     Client(ClientId),
     /// All callers of the upstream.
     Upstream,
+    /// A host or a site (`network.rs`).
+    Address(IpAddr),
     /// All for whom there is no room.
     Surplus,
 }
@@ -65,12 +68,18 @@ pub(super) struct RunningCall {
 }
 
 /// The messages of a request that count as running until this is dropped.
-pub(super) struct RunningCalls(#[expect(dead_code, reason = "it is dropped")] Vec<RunningCall>);
+pub(super) struct RunningCalls(Vec<RunningCall>);
 
 impl RunningCalls {
     /// Keeps calls that are counted as running.
     pub(super) fn new(calls: Vec<RunningCall>) -> Self {
         Self(calls)
+    }
+
+    /// Keeps those of other limits too.
+    pub(super) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
     }
 }
 

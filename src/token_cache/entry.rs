@@ -14,7 +14,8 @@ use crate::oauth::{
 /// The key of an entry: a tenant and a token's hash.
 pub(super) type Key = (TenantId, TokenHash);
 
-/// Who is calling, at which resource, with which scopes. Made only from the record of a token that enters the cache.
+/// Who is calling, at which resource, with which scopes. Made only from the record of a token that enters the cache, or
+/// for a caller without a token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
     /// The tenant that it belongs to.
@@ -35,6 +36,8 @@ pub struct Principal {
     scopes: ScopeSet,
     /// What its grant leaves out of them.
     exclusions: Exclusions,
+    /// Whether there is no token.
+    is_anonymous: bool,
 }
 
 impl Principal {
@@ -49,7 +52,32 @@ impl Principal {
             resource: token.resource.clone(),
             scopes: token.scopes.clone(),
             exclusions: token.exclusions.clone(),
+            is_anonymous: false,
         }
+    }
+
+    /// Makes the principal of a caller without a token, who is whoever says so: without a name, groups and scopes.
+    #[must_use]
+    pub fn anonymous(tenant: TenantId, client: ClientId, subject: AccountId, resource: ResourceIndicator) -> Self {
+        Self {
+            tenant,
+            client,
+            // As strangers: nobody has vouched for it.
+            client_origin: ClientOrigin::Registered,
+            subject: Subject::Service(subject),
+            user: Arc::from(""),
+            groups: GroupSet::default(),
+            resource,
+            scopes: ScopeSet::default(),
+            exclusions: Exclusions::default(),
+            is_anonymous: true,
+        }
+    }
+
+    /// Returns whether there is no token.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.is_anonymous
     }
 
     /// Returns the tenant that it belongs to.

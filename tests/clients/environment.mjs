@@ -84,6 +84,19 @@ sensitive = true
 allow = ["tools/call:delete_note"]
 
 [[upstream]]
+name = "library"
+path = "/mcp/library"
+url = "${upstreams[0].url}"
+display_name = "Library"
+default_scopes = ["library:use"]
+anonymous = ["tools/list", "tools/call:echo"]
+
+[[upstream.scope]]
+name = "library:use"
+title = "Use the library"
+allow = ["tools/list", "tools/call"]
+
+[[upstream]]
 name = "toolbox"
 path = "/mcp/toolbox"
 url = "${upstreams[2].url}"

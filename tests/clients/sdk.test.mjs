@@ -127,6 +127,25 @@ describe('SDK clients that need another scope', { concurrency: 2 }, () => {
   }
 });
 
+describe('SDK clients before an upstream that needs a token for some tools only', { concurrency: 2 }, () => {
+  for (const client of CLIENTS) {
+    test(client[0], async () => {
+      const open = await drive(client, 'library', { full: false, tool: 'echo', arguments: { text: 'nobody' } });
+      assert.match(open.one('called').text, /nobody/);
+      assert.deepEqual(open.one('connected').tools, ['echo']);
+      assert.deepEqual(open.steps.filter(({ step }) => ['registered', 'browser', 'tokens'].includes(step)), []);
+      // The login comes in the middle of the session, which goes on.
+      const stepUp = { name: 'add_note', arguments: { text: `signed by ${client[0]}` } };
+      const { one } = await drive(client, 'library', { full: false, stepUp });
+      assert.deepEqual(one('connected').tools, ['echo']);
+      const { text, scope, openings } = one('stepped up');
+      assert.match(text, /^Added/);
+      assert.equal(scope, 'library:use');
+      assert.equal(openings, 1);
+    });
+  }
+});
+
 // How often the user has been asked in the end: at the login, and at each call that a client or its application makes.
 const ASKED = { 'TypeScript SDK v1': 1, 'TypeScript SDK v2': 3, 'Python SDK v1': 2, 'Python SDK v2': 2 };
 

@@ -62,6 +62,28 @@ fn without_allow_and_includes_there_is_no_map() {
 }
 
 #[test]
+fn what_may_be_done_without_a_token_is_judged_and_limited() {
+    for (text, expected) in [
+        ("anonymous = [\"tools/list:a\"]\n", "7: upstream[0].anonymous[0]: names can follow"),
+        ("kind = \"http\"\nanonymous = [\"tools/list\"]\n", "8: upstream[0].anonymous[0]: this is not an HTTP"),
+        ("anonymous_per_minute = 5\n", "7: upstream[0].anonymous_per_minute: without anonymous, nothing is answered"),
+        ("anonymous = [\"*\"]\ncheck_envelope = false\n", "8: upstream[0].check_envelope: without reading messages"),
+    ] {
+        let problem = only_problem(text);
+        assert!(problem.contains(&format!("gateway.toml:{expected}")), "{text}: {problem}");
+    }
+    let most: String = (0..128).map(|n| scope(&format!("s{n}"), "allow = [\"x\"]")).collect();
+    assert!(only_problem(&format!("anonymous = [\"x\"]\n{most}")).contains("has at most 127 scopes"));
+    let upstream = |text: &str| load(&format!("{GOOD}{text}"), &Overrides::default()).upstreams.remove(0);
+    assert!(upstream("").anonymous_limits.is_none());
+    let open = upstream("anonymous = [\"x\"]\nanonymous_per_minute = 7\n");
+    let of = |limit: &mcpgate::policy::CallLimit| (limit.rate.map(|rate| rate.per_minute), limit.at_once);
+    let limits: Vec<_> = open.anonymous_limits.as_ref().expect("limits").all().iter().map(of).collect();
+    assert_eq!(limits, [(Some(7), Some(16)), (Some(70), Some(64))]);
+    assert!(open.rules.is_some_and(|rules| rules.anonymous().is_some()));
+}
+
+#[test]
 fn presets_bring_their_scopes_and_their_map() {
     let names = |text: &str| {
         let config = load(&format!("{GOOD}{text}"), &Overrides::default());

@@ -107,6 +107,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
         required_scopes: ScopeSet::default(),
         rules: None,
         limits: None,
+        anonymous_limits: None,
         holders: Holders::default(),
         access_lifetime: None,
         max_connections: 1,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::config::{Config, Overrides, UpstreamKind};
+use mcpgate::config::{Config, UpstreamKind};
 use mcpgate::policy::CallLimits;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -10,17 +10,11 @@ use tokio::sync::Notify;
 use super::client::{RawRequest, Reply};
 use super::log::Log;
 use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
-use super::world::{ADA, API, MCP, World};
+use super::world::{ADA, API, MCP, World, upstream};
 
 /// The compiled limits of an upstream with these keys and tables.
 fn limits(tables: &str) -> Option<Arc<CallLimits>> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("gateway.toml");
-    let head = "public_url = \"https://mcp.example.com\"\nlisten = { tls = \"development\" }\n\
-                [[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/mcp\"\n";
-    let scope = "[[upstream.scope]]\nname = \"use\"\ntitle = \"Use\"\n";
-    std::fs::write(&file, format!("{head}{tables}{scope}")).unwrap();
-    Config::load(Some(&file), &Overrides::default()).unwrap().upstreams[0].limits.clone()
+    upstream(&format!("{tables}[[upstream.scope]]\nname = \"use\"\ntitle = \"Use\"\n")).limits
 }
 
 fn set(config: &mut Config, kind: UpstreamKind, tables: &str) {

@@ -11,6 +11,7 @@
 )]
 
 mod again;
+mod anonymous;
 mod batches;
 mod cache;
 mod calls;

@@ -3,22 +3,17 @@
 
 use std::sync::Arc;
 
-use mcpgate::config::{Config, Overrides, UpstreamKind};
+use mcpgate::config::UpstreamKind;
 use mcpgate::policy::Rules;
 use serde_json::{Value, json};
 
 use super::client::{RawRequest, Reply};
 use super::upstream::send;
-use super::world::{API, MCP, World};
+use super::world::{API, MCP, World, upstream};
 
 /// The compiled scopes and rules of an upstream with these keys and tables.
 pub(crate) fn rules(tables: &str) -> Option<Arc<Rules>> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("gateway.toml");
-    let head = "public_url = \"https://mcp.example.com\"\nlisten = { tls = \"development\" }\n\
-                [[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/mcp\"\n";
-    std::fs::write(&file, format!("{head}{tables}")).unwrap();
-    Config::load(Some(&file), &Overrides::default()).unwrap().upstreams[0].rules.clone()
+    upstream(tables).rules
 }
 
 /// A world whose upstreams of a kind have these scopes and rules.

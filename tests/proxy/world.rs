@@ -9,7 +9,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mcpgate::clock::{Clock, ManualClock};
-use mcpgate::config::{Config, Overrides};
+use mcpgate::config::{Config, Overrides, UpstreamConfig};
 use mcpgate::oauth::{
     AccessToken, AccessTokenRecord, AccountId, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, Grant,
     GrantId, Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenKeys,
@@ -304,6 +304,13 @@ pub(crate) fn client() -> ClientId {
 }
 
 pub(crate) const PING: &str = r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#;
+
+/// An upstream with these keys and tables.
+pub(crate) fn upstream(keys: &str) -> UpstreamConfig {
+    let head = "public_url = \"https://gw.example\"\n[listen]\ntls = \"development\"\n\
+                [[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/mcp\"\n";
+    records::config(&format!("{head}{keys}"), Overrides::default()).upstreams.remove(0)
+}
 
 fn configuration(mcp: SocketAddr, alpha: SocketAddr, api: SocketAddr) -> Config {
     let text = format!(

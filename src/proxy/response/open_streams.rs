@@ -69,7 +69,8 @@ pub(in crate::proxy) struct StreamHandle {
     active: AtomicBool,
     waker: AtomicWaker,
     streams: Arc<OpenStreams>,
-    hash: TokenHash,
+    /// The token's; `None` without one, which nobody can revoke.
+    hash: Option<TokenHash>,
     /// The token cache's generation when the token was last known to be valid.
     generation: AtomicU64,
 }
@@ -101,7 +102,8 @@ impl StreamHandle {
         if generation == self.generation.load(Ordering::Relaxed) {
             return false;
         }
-        let is_revoked = self.streams.cache.is_forgotten(&self.hash, self.streams.clock.now());
+        let (cache, now) = (&self.streams.cache, self.streams.clock.now());
+        let is_revoked = self.hash.as_ref().is_some_and(|hash| cache.is_forgotten(hash, now));
         if !is_revoked {
             self.generation.store(generation, Ordering::Relaxed);
         }
@@ -131,7 +133,7 @@ struct OpenStream {
     handle: Arc<StreamHandle>,
     route: Arc<Route>,
     principal: Arc<Principal>,
-    hash: TokenHash,
+    hash: Option<TokenHash>,
     /// When the token has expired and the grace period is over.
     end: Timestamp,
     opened: Instant,
@@ -181,17 +183,18 @@ impl OpenStreams {
         route: &Arc<Route>,
         limits: StreamLimits,
     ) -> Arc<StreamHandle> {
+        let hash = Some(*token.hash()).filter(|_| !token.is_anonymous());
         let handle = Arc::new(StreamHandle {
             signal: AtomicU8::new(NONE),
             active: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             streams: Arc::clone(self),
-            hash: *token.hash(),
+            hash,
             generation: AtomicU64::new(generation),
         });
         let now = Instant::now();
         let grace = Lifetime::from_millis(u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX));
-        let (hash, end) = (*token.hash(), token.expires().plus(grace));
+        let end = token.expires().plus(grace);
         let (held, route, principal) = (Arc::clone(&handle), Arc::clone(route), Arc::clone(token.principal()));
         let stream =
             OpenStream { handle: held, route, principal, hash, end, opened: now, heard: now, limits, unseen: true };
@@ -293,7 +296,8 @@ impl OpenStream {
         }
         // TV-14, SS-06. A token that is no longer in the cache may be revoked, so the stream is closed: a client that
         // reconnects is checked against the store. Expired tokens stay in the cache for longer than the grace period.
-        if (std::mem::take(&mut self.unseen) || revoked) && cache.is_forgotten(&self.hash, time) {
+        let is_due = std::mem::take(&mut self.unseen) || revoked;
+        if is_due && self.hash.as_ref().is_some_and(|hash| cache.is_forgotten(hash, time)) {
             return Some(StreamSignal::TokenEnded);
         }
         if now.saturating_duration_since(self.opened) >= self.limits.max_age {

@@ -1,0 +1,93 @@
+//! Requests without a token, where an upstream allows some (`anonymous`).
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode};
+use tokio::time::Instant;
+
+use super::addressed::Addressed;
+use super::authenticate::{Authenticated, shows_nothing};
+use super::cached_principal::CachedPrincipal;
+use super::call_limits::CountedCaller;
+use super::exchange::{Exchange, Proxy};
+use super::field::MCP_SESSION_ID;
+use super::rejection::Rejection;
+use super::response::ending::Ids;
+use super::session;
+use super::usage::RunningCalls;
+use crate::config::UpstreamKind;
+use crate::network;
+use crate::oauth::{AccountId, ClientId};
+use crate::token_cache::Principal;
+
+/// A caller without a token.
+pub(super) struct Anonymous<'r> {
+    pub(super) token: Addressed<'r>,
+    pub(super) caller: Arc<CachedPrincipal>,
+    /// What counts it until its answer has ended.
+    pub(super) calls: Option<Box<RunningCalls>>,
+}
+
+impl Proxy {
+    /// Checks the session that a request with a token names, and that began without one.
+    pub(super) fn take_session(
+        &self,
+        exchange: &Exchange<'_>,
+        caller: &CachedPrincipal,
+        id: &HeaderValue,
+    ) -> Result<HeaderValue, Rejection> {
+        let name = session::anonymous_name(id).ok_or(Rejection::UnknownSession)?;
+        let nobody = exchange.nobody(name)?;
+        self.sessions.take_over(exchange.route, (&nobody, caller.principal()), id, self.clock.now())
+    }
+
+    /// Accepts a request without a token, if its upstream answers some and the limits for that are not reached. Each
+    /// session is a principal of its own, and so is each request outside a session; all of a site share what a user
+    /// may use.
+    pub(super) fn anonymous<'r>(&self, exchange: &Exchange<'r>, now: Instant) -> Result<Anonymous<'r>, Rejection> {
+        let Exchange { worker, route, ref parts, peer, .. } = *exchange;
+        let limits = route.anonymous_limits.as_ref().ok_or(Rejection::NoCredentials)?;
+        if !shows_nothing(&parts.headers, &parts.uri) {
+            return Err(Rejection::NoCredentials);
+        }
+        let has_sessions = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
+        let mut ids = parts.headers.get_all(MCP_SESSION_ID).iter().filter(|_| has_sessions);
+        let name = match (ids.next(), ids.next()) {
+            (Some(id), None) => session::anonymous_name(id).ok_or(Rejection::NoCredentials)?.to_owned(),
+            // The stream and the end of a session are for those who know its id.
+            (None, _) if has_sessions && parts.method != Method::POST => return Err(Rejection::NoCredentials),
+            (None, _) => peer.request_id.digits().as_str().to_owned(),
+            (Some(_), Some(_)) => return Err(Rejection::NoCredentials),
+        };
+        let principal = exchange.nobody(&name)?;
+        let token = Authenticated::anonymous(principal, self.clock.now());
+        let counted = CountedCaller { principal: token.principal(), grant: token.grant(), address: peer.address };
+        let calls = limits.enter(&[(0, 1), (1, 1)], counted, now)?;
+        let token = Addressed::check(token, route)?;
+        let caller = Arc::new(CachedPrincipal::new(&token, &worker.table)?);
+        Ok(Anonymous { token, caller, calls })
+    }
+}
+
+impl Exchange<'_> {
+    /// Returns the principal without a token that has this name.
+    fn nobody(&self, name: &str) -> Result<Principal, Rejection> {
+        let client = ClientId::parse(&format!("{}{name}", session::ANONYMOUS_CLIENT)).ok_or(Rejection::Internal)?;
+        let subject = format!("anonymous_{}", network::site(self.peer.address));
+        let subject = AccountId::parse(&subject).ok_or(Rejection::Internal)?;
+        Ok(Principal::anonymous(self.route.tenant.clone(), client, subject, self.route.resource.clone()))
+    }
+
+    /// Returns how a request is refused: without a token, in no other way than any is without one, unless what refused
+    /// it would not change with a token.
+    pub(super) fn hiding(&mut self, rejection: Rejection) -> Rejection {
+        let status = rejection.row().status;
+        let is_pressure = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        let is_session = matches!(rejection, Rejection::UnknownSession);
+        if !self.is_anonymous || is_pressure || is_session {
+            return rejection;
+        }
+        self.ids = Ids::None;
+        Rejection::NoCredentials
+    }
+}
