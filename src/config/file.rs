@@ -219,8 +219,8 @@ table! {
         /// "tools/call:search_*"]`. Whatever else comes without a token gets 401, and a wrong token always does. Deny
         /// rules about everybody hold. docs/rules.md says which clients never sign in then.
         anonymous: Vec<String> = [];
-        /// How many requests without a token are answered per minute for each address (IPv4, or IPv6 /64), and ten times
-        /// as many for each network (/24, /48). At the same time, 16 and 64 are, streams included.
+        /// How many requests without a token are answered per minute for each address (IPv4, or IPv6 /64), and ten
+        /// times as many for each network (/24, /48). At the same time, 16 and 64 are, streams included.
         anonymous_per_minute: u32 = 60, 1 to 100000;
         /// The login names of those who may hold a token for it, beside the members of `allow_groups`. If either key is
         /// written, nobody else may: they are told so when they sign in, and their tokens are refused. A service

@@ -25,8 +25,12 @@ pub(super) struct Authenticated {
 impl Authenticated {
     /// Takes a caller without a token, which is for the upstream of its request alone, and never ends.
     pub(super) fn anonymous(principal: Principal, at: Timestamp) -> Self {
-        let (grant, hash) = (GrantId([0; 16]), TokenHash::of(&[]));
-        Self { principal: Arc::new(principal), grant, hash, expires: Timestamp::from_secs(u64::MAX), at }
+        let never = Timestamp::from_secs(u64::MAX);
+        Self::new((Arc::new(principal), GrantId([0; 16]), never), TokenHash::of(&[]), at)
+    }
+
+    fn new((principal, grant, expires): (Arc<Principal>, GrantId, Timestamp), hash: TokenHash, at: Timestamp) -> Self {
+        Self { principal, grant, hash, expires, at }
     }
 
     /// Returns whether there is no token, and so nothing that could be revoked.
@@ -107,7 +111,7 @@ impl LookedUp<'_> {
         address: IpAddr,
     ) -> Result<Authenticated, Rejection> {
         let Bearer { token, hash, at } = self.bearer;
-        let (principal, grant, expires) = match self.found {
+        let found = match self.found {
             Lookup::Hit(principal, grant, expires) => (principal, grant, expires),
             Lookup::Expired => return Err(Rejection::InvalidToken),
             Lookup::Stale => return Err(Rejection::Unprovable),
@@ -118,7 +122,7 @@ impl LookedUp<'_> {
                 Load::Unknown => return Err(Rejection::Unprovable),
             },
         };
-        Ok(Authenticated { principal, grant, hash, expires, at })
+        Ok(Authenticated::new(found, hash, at))
     }
 }
 

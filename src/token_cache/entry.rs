@@ -42,35 +42,33 @@ pub struct Principal {
 
 impl Principal {
     pub(super) fn of(token: &AccessTokenRecord) -> Self {
-        Self {
-            tenant: token.tenant.clone(),
-            client: token.client.clone(),
-            client_origin: token.client_origin,
-            subject: token.subject.clone(),
-            user: Arc::clone(&token.user),
-            groups: token.groups.clone(),
-            resource: token.resource.clone(),
-            scopes: token.scopes.clone(),
-            exclusions: token.exclusions.clone(),
-            is_anonymous: false,
-        }
+        let whose = (token.tenant.clone(), token.client.clone(), token.subject.clone());
+        Self::make(whose, token.resource.clone(), Some(token))
     }
 
-    /// Makes the principal of a caller without a token, who is whoever says so: without a name, groups and scopes.
+    /// Makes the principal of a caller without a token, which has no login name, no groups and no scopes.
     #[must_use]
     pub fn anonymous(tenant: TenantId, client: ClientId, subject: AccountId, resource: ResourceIndicator) -> Self {
+        Self::make((tenant, client, Subject::Service(subject)), resource, None)
+    }
+
+    fn make(
+        (tenant, client, subject): (TenantId, ClientId, Subject),
+        resource: ResourceIndicator,
+        token: Option<&AccessTokenRecord>,
+    ) -> Self {
         Self {
             tenant,
             client,
             // As strangers: nobody has vouched for it.
-            client_origin: ClientOrigin::Registered,
-            subject: Subject::Service(subject),
-            user: Arc::from(""),
-            groups: GroupSet::default(),
+            client_origin: token.map_or(ClientOrigin::Registered, |token| token.client_origin),
+            subject,
+            user: token.map_or_else(|| Arc::from(""), |token| Arc::clone(&token.user)),
+            groups: token.map(|token| token.groups.clone()).unwrap_or_default(),
             resource,
-            scopes: ScopeSet::default(),
-            exclusions: Exclusions::default(),
-            is_anonymous: true,
+            scopes: token.map(|token| token.scopes.clone()).unwrap_or_default(),
+            exclusions: token.map(|token| token.exclusions.clone()).unwrap_or_default(),
+            is_anonymous: token.is_none(),
         }
     }
 
