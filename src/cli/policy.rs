@@ -9,7 +9,7 @@ use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::data_dir::STORE;
 use crate::mcp::Envelope;
 use crate::oauth::{ClientId, ClientOrigin, GroupSet, LoginName, ScopeSet, ScopeToken};
-use crate::policy::{Annotation, Annotations, Denial, JudgedMessage, RuleCaller, Ruling, Standing};
+use crate::policy::{Annotation, Annotations, Denial, JudgedMessage, RuleCaller, Rules, Ruling, Standing};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -23,14 +23,17 @@ pub(super) struct TestArguments {
     #[arg(long)]
     upstream: Option<String>,
     /// Login name of the user
-    #[arg(long)]
-    user: String,
+    #[arg(long, required_unless_present = "anonymous")]
+    user: Option<String>,
     /// Id of the application
-    #[arg(long, value_name = "ID")]
-    client: String,
+    #[arg(long, value_name = "ID", required_unless_present = "anonymous")]
+    client: Option<String>,
     /// The scopes of the token, separated by spaces [default: the upstream's default scopes]
     #[arg(long)]
     scopes: Option<String>,
+    /// A request without a token
+    #[arg(long, conflicts_with_all = ["user", "client", "scopes"])]
+    anonymous: bool,
     /// The tool that is called
     #[arg(long, value_name = "TOOL", required_unless_present = "method", conflicts_with = "method")]
     call: Option<String>,
@@ -75,9 +78,11 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     let config = asked.data.load()?;
     let upstream = asked.upstream(&config)?;
     let question = asked.question(upstream.kind)?;
-    let scopes = asked.scopes(upstream)?;
-    let sender = asked.sender(&config)?;
-    let explanation = Explanation::of(&question, &sender, upstream, &scopes);
+    let explanation = if asked.anonymous {
+        Explanation::without_token(&question, upstream)
+    } else {
+        Explanation::of(&question, &asked.sender(&config)?, upstream, &asked.scopes(upstream)?)
+    };
     asked.data.output().one(&explanation.text(), &explanation.value())
 }
 
@@ -153,10 +158,10 @@ impl TestArguments {
 
     /// Returns what the configuration and the store, if there is one, know of the user and the application.
     fn sender(&self, config: &Config) -> Result<Sender, Failure> {
-        let user =
-            LoginName::parse(&self.user).ok_or_else(|| Failure::Usage("--user: this is no login name".to_owned()))?;
-        let client =
-            ClientId::parse(&self.client).ok_or_else(|| Failure::Usage("--client: this is no client id".to_owned()))?;
+        let user = self.user.as_deref().and_then(LoginName::parse);
+        let user = user.ok_or_else(|| Failure::Usage("--user: this is no login name".to_owned()))?;
+        let client = self.client.as_deref().and_then(ClientId::parse);
+        let client = client.ok_or_else(|| Failure::Usage("--client: this is no client id".to_owned()))?;
         let of_id = client.is_url().then_some(ClientOrigin::MetadataDocument);
         if !config.data_dir.join(STORE).exists() {
             return Ok(Sender { user, client, client_kind: of_id, groups: GroupSet::default() });
@@ -209,15 +214,15 @@ impl Access {
 }
 
 impl Question {
-    fn judge(&self, upstream: &UpstreamConfig, access: &Access) -> Ruling {
+    fn judge(&self, upstream: &UpstreamConfig, standing: &Standing) -> Ruling {
         let Some(rules) = upstream.rules.as_deref() else { return Ruling::Allowed };
         match self {
-            Self::Http { method, path } => rules.judge_http(&access.standing, method, path),
+            Self::Http { method, path } => rules.judge_http(standing, method, path),
             Self::Message { body, annotations } => {
                 let messages = Envelope::read(body.as_bytes(), false).unwrap_or_default();
                 let judge = |envelope| {
                     let message = JudgedMessage { envelope, body: body.as_bytes(), place: None };
-                    rules.judge(&access.standing, message, |_| *annotations)
+                    rules.judge(standing, message, |_| *annotations)
                 };
                 messages.first().map_or(Ruling::Unopened, judge)
             }
@@ -226,6 +231,7 @@ impl Question {
 }
 
 /// What is printed.
+#[derive(Default)]
 struct Explanation {
     /// Why the request is refused: a code for programs, and words; `None` if it passes.
     refused: Option<(&'static str, &'static str)>,
@@ -245,11 +251,25 @@ struct Explanation {
 }
 
 impl Explanation {
+    /// Explains what becomes of a request without a token.
+    fn without_token(question: &Question, upstream: &UpstreamConfig) -> Self {
+        let ruling =
+            upstream.rules.as_deref().and_then(Rules::anonymous).map(|nobody| question.judge(upstream, &nobody));
+        let (refused, denial) = match ruling {
+            Some(Ruling::Allowed) => (None, None),
+            Some(Ruling::Denied(denial)) => (Some(WITHOUT_TOKEN), Some(denial)),
+            _ => (Some(WITHOUT_TOKEN), None),
+        };
+        let reason = denial.and_then(|denial| denial.rule).zip(upstream.rules.as_deref());
+        let reason = reason.map(|(rule, rules)| rules.reason(rule).to_owned()).unwrap_or_default();
+        Self { refused, denial, reason, ..Self::default() }
+    }
+
     fn of(question: &Question, sender: &Sender, upstream: &UpstreamConfig, scopes: &ScopeSet) -> Self {
         let access = |scopes: &ScopeSet| Access::of(sender, upstream, scopes);
-        let refusal = |access: &Access| refusal(access, &question.judge(upstream, access));
+        let refusal = |access: &Access| refusal(access, &question.judge(upstream, &access.standing));
         let own = access(scopes);
-        let ruling = question.judge(upstream, &own);
+        let ruling = question.judge(upstream, &own.standing);
         let refused = refusal(&own);
         let lacking = scopes.union(&own.lacking);
         let helps =
@@ -311,6 +331,9 @@ impl Explanation {
         lines.join("\n")
     }
 }
+
+/// How a request without a token is refused, whatever the reason.
+const WITHOUT_TOKEN: (&str, &str) = ("no_token", "this needs a token");
 
 /// Returns why a request is refused, in the order in which the gateway asks.
 fn refusal(access: &Access, ruling: &Ruling) -> Option<(&'static str, &'static str)> {

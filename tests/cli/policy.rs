@@ -11,6 +11,7 @@ path = "/mcp"
 url = "http://127.0.0.1:1/mcp"
 default_scopes = ["read"]
 required_scopes = ["read"]
+anonymous = ["tools/call:format", "tools/call:write"]
 [[upstream.scope]]
 name = "read"
 title = "Read"
@@ -64,8 +65,11 @@ impl Files {
     }
 
     fn ask(&self, arguments: &[&str]) -> Value {
-        let head = ["policy", "test", "--json", "--client", "c", "--config", &self.config];
-        let output = run(&[&head, arguments].concat());
+        self.ask_as(&["--client", "c"], arguments)
+    }
+
+    fn ask_as(&self, who: &[&str], arguments: &[&str]) -> Value {
+        let output = run(&[&["policy", "test", "--json", "--config", &self.config], who, arguments].concat());
         assert!(output.status.success() && self.folder.path().exists(), "{arguments:?}: {}", text(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
@@ -99,6 +103,28 @@ fn what_decides_is_told() {
         // Whether a scope is named that the account may not hold is for other tests.
         assert!(told == why || (user == "eve" && told.is_some()), "{arguments:?}: {answer}");
     }
+}
+
+#[test]
+fn a_request_without_a_token_is_judged_too() {
+    let files = Files::without_store();
+    let ask = |upstream: &str, arguments: &[&str]| files.ask_as(&["--anonymous", "--upstream", upstream], arguments);
+    for (call, decision, rule) in [
+        (&["--call", "write"][..], "allowed", Value::Null),
+        (&["--call", "write", "--args", r#"{"path":"/etc/x"}"#], "refused", json!(1)),
+        (&["--call", "format"], "refused", json!(0)),
+        (&["--call", "read"], "refused", Value::Null),
+        (&["--method", "ping"], "allowed", Value::Null),
+    ] {
+        let answer = ask("files", call);
+        assert_eq!((&answer["decision"], &answer["rule"]), (&json!(decision), &rule), "{call:?}: {answer}");
+        assert_eq!(answer["why"].as_str(), Some("no_token").filter(|_| decision == "refused"), "{call:?}: {answer}");
+    }
+    assert_eq!(ask("reports", &["--method", "GET"])["why"], "no_token");
+    let both = run(&["policy", "test", "--config", &files.config, "--anonymous", "--user", "ada", "--method", "ping"]);
+    assert_eq!(both.status.code(), Some(64), "{}", text(&both.stderr));
+    let neither = run(&["policy", "test", "--config", &files.config, "--upstream", "files", "--method", "ping"]);
+    assert!(neither.status.code() == Some(64) && text(&neither.stderr).contains("--user"), "{}", text(&neither.stderr));
 }
 
 #[test]
