@@ -79,9 +79,8 @@ fn purpose(shown: &[AskedScope], listed: &str) -> String {
             // With its length, so that no two lists give the same text.
             purpose += &format!(" {}:{text}", text.len());
         }
-        if scope.sensitive {
-            purpose.push('!');
-        }
+        let marks = [(scope.sensitive, '!'), (scope.is_requested, '?'), (scope.is_held, '=')];
+        purpose.extend(marks.iter().filter(|(is_marked, _)| *is_marked).map(|(_, mark)| mark));
     }
     purpose.push(' ');
     purpose + listed

@@ -32,6 +32,12 @@ struct ScopeGroup<'a> {
     titles: String,
 }
 
+/// The scopes that are new, or those that the client holds already.
+struct ScopeSection<'a> {
+    is_held: bool,
+    groups: Vec<ScopeGroup<'a>>,
+}
+
 /// The consent form.
 #[derive(Template)]
 #[template(path = "consent.html", config = "src/endpoints/askama.toml")]
@@ -71,30 +77,48 @@ impl<'a> ConsentPage<'a> {
         self.view.scopes.iter().any(|scope| scope.sensitive)
     }
 
-    /// Returns the sentence with the number of scopes: people who see only the buttons must know that there is more to
-    /// read.
+    /// Returns the sentence with the number of scopes that are asked for: people who see only the buttons must know
+    /// that there is more to read.
     fn count(&self) -> String {
-        let (all, sensitive) =
-            (self.view.scopes.len(), self.view.scopes.iter().filter(|scope| scope.sensitive).count());
-        let all = format!("{all} permission{}", if all == 1 { "" } else { "s" });
-        if sensitive == 0 { all } else { format!("{all}, {sensitive} sensitive") }
+        let asked: Vec<_> = self.view.scopes.iter().filter(|scope| scope.is_requested).collect();
+        let count = |is: fn(&AskedScope) -> bool| asked.iter().filter(|scope| is(scope)).count();
+        let all = format!("{} permission{}", asked.len(), if asked.len() == 1 { "" } else { "s" });
+        let new = if self.is_step_up() { format!(", {} new", count(|scope| !scope.is_held)) } else { String::new() };
+        let sensitive = count(|scope| scope.sensitive);
+        let sensitive = if sensitive == 0 { String::new() } else { format!(", {sensitive} sensitive") };
+        all + &new + &sensitive
     }
 
-    /// Returns the scopes in display order, each with its index among all. Those that can do harm come first; if there
-    /// are many others, the last ones are folded.
-    fn groups(&self) -> Vec<ScopeGroup<'a>> {
-        let (sensitive, plain): (Vec<_>, Vec<_>) = self.view.scopes.iter().partition(|scope| scope.sensitive);
+    /// Returns whether the client holds some of the scopes already.
+    fn is_step_up(&self) -> bool {
+        self.view.scopes.iter().any(|scope| scope.is_held)
+    }
+
+    /// Returns the scopes in display order, what is new before what the client holds already.
+    fn sections(&self) -> Vec<ScopeSection<'a>> {
+        let mut place = 0;
+        let mut section = |is_held| {
+            let scopes: Vec<_> = self.view.scopes.iter().filter(|scope| scope.is_held == is_held).collect();
+            ScopeSection { is_held, groups: self.groups(&scopes, &mut place) }
+        };
+        let sections = [section(false), section(true)];
+        sections.into_iter().filter(|section| !section.groups.is_empty()).collect()
+    }
+
+    /// Returns scopes in display order, each with its place among all. Those that can do harm come first; if there are
+    /// many others, the last ones are folded.
+    fn groups(&self, scopes: &[&'a AskedScope], place: &mut usize) -> Vec<ScopeGroup<'a>> {
+        let (sensitive, plain): (Vec<_>, Vec<_>) = scopes.iter().copied().partition(|scope| scope.sensitive);
         // Folding a single one would save no space.
         let open = if plain.len() > SCOPES_SHOWN + 1 { SCOPES_SHOWN } else { plain.len() };
         let (shown, folded) = plain.split_at_checked(open).unwrap_or_default();
         let groups = [(sensitive.as_slice(), false), (shown, false), (folded, true)];
-        let mut place = 0;
         let mut numbered = |scopes: &[&'a AskedScope]| {
             scopes
                 .iter()
                 .map(|scope| {
-                    place += 1;
-                    (place, *scope)
+                    *place += 1;
+                    (*place, *scope)
                 })
                 .collect()
         };

@@ -87,7 +87,7 @@ pub struct LoginView {
     pub resource_name: Option<String>,
 }
 
-/// A scope that a client asks for, as the configuration describes it.
+/// A scope on a consent page, as the configuration describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedScope {
     /// The scope's token, as in requests.
@@ -98,6 +98,10 @@ pub struct AskedScope {
     pub description: String,
     /// Whether it can do harm, which the page marks.
     pub sensitive: bool,
+    /// Whether the client asks for it.
+    pub is_requested: bool,
+    /// Whether the client holds it already.
+    pub is_held: bool,
     /// Whether its box is ticked when the page is first shown.
     pub preticked: bool,
     /// The tools that stand below it.
@@ -145,7 +149,8 @@ pub struct ConsentView {
     pub resource_name: String,
     /// The upstream's URL.
     pub resource: String,
-    /// The scopes that the client asks for, in the order of the configuration; empty when it asks for everything.
+    /// The scopes that the client asks for or holds already, in the order of the configuration; empty when it asks for
+    /// everything.
     pub scopes: Vec<AskedScope>,
     /// What is known of the upstream's tools.
     pub tools: ToolsKnown,

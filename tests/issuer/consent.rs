@@ -176,10 +176,12 @@ async fn az_28_a_form_takes_scopes_away_and_adds_none() {
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:write");
 
-    let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
+    // A client that holds nothing yet.
+    let other = world.public_client(CALLBACK).await;
+    let browser = at_consent(&world, &other, &[("scope", "sales:read")]).await;
     let more = Decision::Approve(ScopeSet::parse("sales:read sales:write notes:read").unwrap().into());
     let location = world.request(&caller(1)).decide(&browser, more).await.unwrap();
-    let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
+    let tokens = world.redeem(&other.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:read");
 
     let browser = at_consent(&world, &client, &both).await;

@@ -45,5 +45,6 @@ mod revoke;
 mod scripted_fetch;
 #[path = "../support/services.rs"]
 mod services;
+mod step_up;
 mod stories;
 mod tokens;

@@ -1,33 +1,46 @@
 //! Which scopes a consent page shows, and which of them an approval grants.
 
+use super::holding::ConsentOffer;
 use super::interaction::{AccessRequest, Purpose};
 use crate::config::ScopeConfig;
 use crate::issuer::{AskedScope, AuthorizeRejection, Handles, IssuerRequest};
-use crate::oauth::ScopeSet;
+use crate::oauth::{AuthMethod, ScopeSet};
 
 impl IssuerRequest<'_> {
-    /// Returns what an approval with these ticks grants. AZ-28: a form can take scopes away but never add any, neither
-    /// one that the client did not ask for nor one that no page shows, because the configuration no longer has it or
-    /// the person may not hold it.
-    pub(in crate::issuer) fn granted(&self, asked: &AccessRequest, ticked: &ScopeSet, may: &ScopeSet) -> ScopeSet {
-        let shown: ScopeSet = self.asked_scopes(asked, may).into_iter().map(|scope| scope.name).collect();
+    /// Returns what an approval with these ticks grants. AZ-28: a form can take scopes away but never add any that no
+    /// page shows: because the client neither asked for it nor holds it, the configuration no longer has it, or the
+    /// person may not hold it.
+    pub(in crate::issuer) fn granted(
+        &self,
+        asked: &AccessRequest,
+        ticked: &ScopeSet,
+        offer: &ConsentOffer,
+    ) -> ScopeSet {
+        let shown: ScopeSet = self.asked_scopes(asked, offer).into_iter().map(|scope| scope.name).collect();
         ticked.intersection(&shown)
     }
 
-    /// Returns the scopes that the page of a request shows: those of `may`, which the person may approve.
-    pub(in crate::issuer) fn asked_scopes(&self, asked: &AccessRequest, may: &ScopeSet) -> Vec<AskedScope> {
+    /// Returns the scopes that the page of a request shows.
+    pub(in crate::issuer) fn asked_scopes(&self, asked: &AccessRequest, offer: &ConsentOffer) -> Vec<AskedScope> {
         let policy = &self.policy;
         let Some(upstream) = policy.upstream(asked.request.resource()) else { return Vec::new() };
-        let wanted = upstream.scopes.iter().filter(|scope| may.contains(scope.name.as_str()));
-        let named = |scope: &ScopeConfig| AskedScope {
-            name: scope.name.clone(),
-            title: scope.title.clone(),
-            description: scope.description.clone(),
-            sensitive: scope.sensitive,
+        let wanted = upstream.scopes.iter().filter(|scope| offer.scopes.contains(scope.name.as_str()));
+        let keeps_held = is_distinguishable(asked);
+        let named = |scope: &ScopeConfig| {
+            let is_requested = asked.request.scopes().contains(scope.name.as_str());
             // Without a scope that every request needs, the other scopes are useless.
-            preticked: !scope.sensitive || upstream.required_scopes.contains(scope.name.as_str()),
-            groups: Vec::new(),
-            opens_elsewhere: 0,
+            let is_harmless = !scope.sensitive || upstream.required_scopes.contains(scope.name.as_str());
+            AskedScope {
+                name: scope.name.clone(),
+                title: scope.title.clone(),
+                description: scope.description.clone(),
+                sensitive: scope.sensitive,
+                is_requested,
+                is_held: offer.held.contains(scope.name.as_str()),
+                preticked: is_harmless && (is_requested || keeps_held),
+                groups: Vec::new(),
+                opens_elsewhere: 0,
+            }
         };
         wanted.map(named).collect()
     }
@@ -41,13 +54,20 @@ impl IssuerRequest<'_> {
         match self.transaction(handles).await?.purpose {
             Purpose::Authorization(asked) => {
                 let session = self.live_session(handles.session.as_deref()).await?;
-                let may = match session {
-                    Some(session) => self.may_approve(&session.subject, &asked).await?.unwrap_or_default(),
-                    None => asked.request.scopes().clone(),
+                let offer = match session {
+                    Some(session) => self.offer(&asked, &session).await?.unwrap_or_default(),
+                    None => ConsentOffer { scopes: asked.request.scopes().clone(), ..ConsentOffer::default() },
                 };
-                Ok(self.asked_scopes(&asked, &may))
+                Ok(self.asked_scopes(&asked, &offer))
             }
             Purpose::Account => Ok(Vec::new()),
         }
     }
+}
+
+/// Returns whether no other program can pass for the client: the code goes to a web site, or the client has a secret.
+/// Any other gets no scope by a mere click that it does not ask for, though the client of the same id has it.
+fn is_distinguishable(asked: &AccessRequest) -> bool {
+    let has_secret = asked.client.metadata.token_endpoint_auth_method != AuthMethod::None;
+    has_secret || !asked.request.redirect().uri().is_local()
 }

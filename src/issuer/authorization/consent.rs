@@ -43,27 +43,27 @@ impl IssuerRequest<'_> {
             EphemeralStep::Ended => return self.decided_before(handles, &asked, &session, &decision).await,
             EphemeralStep::LogIn => return Err(self.gone(Rule::SignInBeforeLogin).await),
         }
-        let may = self.may_approve(&session.subject, &asked).await?;
-        let granted = match (&decision, &may) {
+        let offer = self.offer(&asked, &session).await?;
+        let granted = match (&decision, &offer) {
             (Decision::Deny, _) => None,
             (Decision::Approve(_), None) => return Err(AuthorizeRejection::NothingApproved),
-            (Decision::Approve(ticked), Some(may)) => {
-                let left = self.granted(&asked, &ticked.scopes, may);
+            (Decision::Approve(ticked), Some(offer)) => {
+                let left = self.granted(&asked, &ticked.scopes, offer);
                 // Approving with no scope left decides nothing.
                 if left.is_empty() && !asked.request.scopes().is_empty() {
                     return Err(AuthorizeRejection::NothingApproved);
                 }
-                Some(left)
+                let exclusions = ticked.exclusions(&offer.left_out).ok_or(AuthorizeRejection::TooMuchLeftOut)?;
+                Some((left, exclusions))
             }
         };
-        let Some(scopes) = granted else {
-            let error = match may {
+        let Some((scopes, exclusions)) = granted else {
+            let error = match offer {
                 Some(_) => OAuthError::new(Rule::UserDenied, "the user denied the request"),
                 None => OAuthError::new(Rule::AccountNotAdmitted, NOT_ADMITTED),
             };
             return self.deny(&pending.interaction, *asked, &session, error).await;
         };
-        let exclusions = self.left_out(&asked, &session, &decision).await?.ok_or(AuthorizeRejection::TooMuchLeftOut)?;
         let remember = self.to_remember(&asked, &session, (scopes.clone(), exclusions.clone()));
         let code = self.code_of(handles);
         let approval = Approval { code, scopes, exclusions, remember, event: AuditEvent::ConsentGiven };
@@ -88,11 +88,11 @@ impl IssuerRequest<'_> {
             Decision::Approve(ticked) => (self.services.store.find_code(&self.tenant, &code.hash()).await, ticked),
             Decision::Deny => return Err(self.finished().await),
         };
-        let may = self.may_approve(&session.subject, asked).await?.unwrap_or_default();
-        let left_out = self.left_out(asked, session, decision).await?;
+        let offer = self.offer(asked, session).await?.unwrap_or_default();
+        let left_out = ticked.exclusions(&offer.left_out);
         let waits = |c: &CodeRecord| {
             c.used_at.is_none()
-                && c.scopes == self.granted(asked, &ticked.scopes, &may)
+                && c.scopes == self.granted(asked, &ticked.scopes, &offer)
                 && Some(&c.exclusions) == left_out.as_ref()
                 && self.now() < c.expires_at
                 && c.challenge.is_some()
@@ -102,18 +102,6 @@ impl IssuerRequest<'_> {
             Some(_) => Ok(self.success(&asked.request, &code)),
             None => Err(self.finished().await),
         }
-    }
-
-    /// Returns what a grant leaves out after a decision; `None` if that is too much.
-    async fn left_out(
-        &self,
-        asked: &AccessRequest,
-        session: &LoginSession,
-        decision: &Decision,
-    ) -> Result<Option<Exclusions>, AuthorizeRejection> {
-        let Decision::Approve(ticked) = decision else { return Ok(Some(Exclusions::default())) };
-        let before = self.held(asked, session).await?.map(|grant| grant.exclusions);
-        Ok(ticked.exclusions(&before.unwrap_or_default()))
     }
 
     /// Returns the newest grant that the user gave the client for the resource, if it stands.
@@ -254,7 +242,7 @@ impl IssuerRequest<'_> {
         else {
             return Err(self.gone(Rule::AccountOrResourceGone).await);
         };
-        let Some(may) = self.may_hold(&account, upstream, request.scopes()).await? else {
+        let Some(offer) = self.offer(asked, session).await? else {
             return Ok(View::NoAccess(NoAccessView {
                 client_name: display_name(client),
                 client_has_name: client.metadata.client_name.is_some(),
@@ -265,13 +253,12 @@ impl IssuerRequest<'_> {
         let tokens = &policy.config.tokens;
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
         let identity = policy.identity(client, request.redirect());
-        let mut scopes = self.asked_scopes(asked, &may);
+        let mut scopes = self.asked_scopes(asked, &offer);
         if scopes.is_empty() && !request.scopes().is_empty() {
             // The page shows an empty list as "everything", which was not requested.
             return Err(self.gone(Rule::ScopesGone).await);
         }
-        let before = self.held(asked, session).await?.map(|grant| grant.exclusions).unwrap_or_default();
-        let tools = self.list_tools(asked, &account, &mut scopes, &before).await?;
+        let tools = self.list_tools(asked, &account, &mut scopes, &offer.left_out).await?;
         Ok(View::Consent(Box::new(ConsentView {
             client_name: display_name(client),
             client_has_name: client.metadata.client_name.is_some(),

@@ -2,11 +2,22 @@
 
 use super::interaction::AccessRequest;
 use crate::config::UpstreamConfig;
-use crate::issuer::IssuerRequest;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::rejection::StoreFailed;
-use crate::oauth::{AccountId, ScopeSet};
-use crate::store::Account;
+use crate::issuer::{AuthorizeRejection, IssuerRequest};
+use crate::oauth::{AccountId, ClientOrigin, Exclusions, ScopeSet};
+use crate::store::{Account, LoginSession};
+
+/// What a consent page offers.
+#[derive(Debug, Default)]
+pub(in crate::issuer) struct ConsentOffer {
+    /// The scopes that the person may approve: those that are requested, and those that the client holds.
+    pub(in crate::issuer) scopes: ScopeSet,
+    /// Those that the client holds by the newest grant that the person gave it.
+    pub(in crate::issuer) held: ScopeSet,
+    /// What that grant leaves out.
+    pub(in crate::issuer) left_out: Exclusions,
+}
 
 impl IssuerRequest<'_> {
     /// Returns those of the scopes that an account may hold at an upstream now; `None` if it may hold no token for it.
@@ -30,13 +41,46 @@ impl IssuerRequest<'_> {
         subject: &AccountId,
         asked: &AccessRequest,
     ) -> Result<Option<ScopeSet>, StoreFailed> {
-        let requested = asked.request.scopes();
+        self.may_approve_of(subject, asked, asked.request.scopes()).await
+    }
+
+    /// Returns what the consent page of a request offers to the person of a session; `None` if they may approve none of
+    /// the requested scopes, or no token at all.
+    pub(in crate::issuer) async fn offer(
+        &self,
+        asked: &AccessRequest,
+        session: &LoginSession,
+    ) -> Result<Option<ConsentOffer>, AuthorizeRejection> {
+        let Some(requested) = self.may_approve(&session.subject, asked).await? else { return Ok(None) };
+        let Some(grant) = self.held(asked, session).await? else {
+            return Ok(Some(ConsentOffer {
+                scopes: requested,
+                held: ScopeSet::default(),
+                left_out: Exclusions::default(),
+            }));
+        };
+        // An operator may have narrowed what the client may ask for.
+        let limit = asked.client.metadata.scope.as_ref().filter(|_| asked.client.origin == ClientOrigin::Manual);
+        let held = limit.map_or_else(|| grant.scopes.clone(), |limit| grant.scopes.intersection(limit));
+        let held = self.may_approve_of(&session.subject, asked, &held).await?.unwrap_or_default();
+        let all = requested.union(&held);
+        // Clients send back what they were granted, so it must fit into a parameter.
+        let scopes = if ScopeSet::parse(&all.to_string()).is_ok() { all } else { requested };
+        Ok(Some(ConsentOffer { scopes, held, left_out: grant.exclusions }))
+    }
+
+    async fn may_approve_of(
+        &self,
+        subject: &AccountId,
+        asked: &AccessRequest,
+        scopes: &ScopeSet,
+    ) -> Result<Option<ScopeSet>, StoreFailed> {
         let upstream = self.policy.upstream(asked.request.resource()).filter(|upstream| !upstream.holders.are_all());
         // Without the upstream, the page says what is missing.
-        let Some(upstream) = upstream else { return Ok(Some(requested.clone())) };
+        let Some(upstream) = upstream else { return Ok(Some(scopes.clone())) };
         let account = self.services.store.find_account(&self.tenant, subject).await.or_unavailable(self).await?;
         match account {
-            Some(account) => self.may_hold(&account, upstream, requested).await,
+            Some(account) => self.may_hold(&account, upstream, scopes).await,
             None => Ok(None),
         }
     }
