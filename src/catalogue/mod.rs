@@ -1,4 +1,5 @@
-//! What an upstream offers, as learnt from its answers. In memory; what was lost is learnt again.
+//! What an upstream offers, as learnt from its answers, and what of it is pinned. In memory; `server` keeps it in the
+//! store.
 //!
 //! What the gateway's own client listed serves everybody. What the answers to one person showed serves to judge that
 //! person's calls and no other's: an upstream may tell each something else. It does not judge and sends nothing:
@@ -6,6 +7,7 @@
 
 mod offers;
 mod people;
+mod pins;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,10 +15,12 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, watch};
 
 pub use offers::{ListedItem, ListedTool, OfferKind, Offers};
+pub use pins::KnownTool;
 
 use crate::policy::Annotations;
 use crate::sync::lock;
 use people::People;
+use pins::Pins;
 
 /// The most tools of which the own client's lists are remembered, those that are gone included.
 const MOST_REMEMBERED: usize = 2 * offers::MOST_ENTRIES;
@@ -27,6 +31,9 @@ pub struct Catalogue {
     people: Mutex<People>,
     /// What the lists of the gateway's own client said of each tool; the most dangerous of it.
     said: Mutex<HashMap<Box<str>, Annotations>>,
+    pins: Mutex<Pins>,
+    /// Somebody was shown a tool that is not pinned as it is.
+    shown: Notify,
     listed: watch::Sender<Listed>,
     /// The upstream said that a list changed.
     changed: Notify,
@@ -98,6 +105,7 @@ impl Catalogue {
             said.insert(tool.name.as_str().into(), before.most_dangerous(tool.annotations));
         }
         drop(said);
+        lock(&self.pins).learn(&offers);
         self.listed.send_if_modified(|listed| {
             let is_same = matches!(listed, Listed::Known(known) if **known == offers);
             if !is_same {
@@ -105,6 +113,74 @@ impl Catalogue {
             }
             !is_same
         })
+    }
+
+    /// Takes what is stored: the most dangerous that tools have said of themselves, in the place of what is remembered,
+    /// and what is pinned. What the own client has listed counts too, as it may not be stored yet.
+    pub fn adopt(&self, tools: &[KnownTool]) {
+        let listed = self.listed();
+        let offers = if let Listed::Known(offers) = &listed { offers.tools.as_slice() } else { &[] };
+        let stored = tools.iter().map(|tool| (tool.name.as_str(), tool.most_dangerous));
+        let mut said: HashMap<Box<str>, Annotations> = stored.map(|(name, says)| (name.into(), says)).collect();
+        for tool in offers {
+            let before = said.get(&*tool.name).copied().unwrap_or(tool.annotations);
+            said.insert(tool.name.as_str().into(), before.most_dangerous(tool.annotations));
+        }
+        let before = std::mem::replace(&mut *lock(&self.said), said.clone());
+        // What was approved as milder than it was is so for everybody.
+        for (name, says) in &said {
+            if before.get(name).is_some_and(|before| before.most_dangerous(*says) != *says) {
+                lock(&self.people).forget(name);
+            }
+        }
+        lock(&self.pins).adopt(tools);
+    }
+
+    /// Returns whether a person's calls of a tool are for something else than what was pinned, or for a tool that was
+    /// not.
+    #[must_use]
+    pub fn differs(&self, person: &str, tool: &str) -> bool {
+        lock(&self.pins).differs(person, tool)
+    }
+
+    /// Notes what an answer shows a person of a tool; its definition is `None` if it cannot be read. Returns whether it
+    /// is what was pinned.
+    pub fn show(&self, person: &str, tool: ListedTool) -> bool {
+        let is_pinned = lock(&self.pins).show(person, tool);
+        if !is_pinned {
+            self.shown.notify_one();
+        }
+        is_pinned
+    }
+
+    /// Waits until somebody was shown tools that are not pinned as they are, each of which is returned once.
+    pub async fn shown(&self) -> Vec<ListedTool> {
+        loop {
+            let shown = lock(&self.pins).take_waiting();
+            if !shown.is_empty() {
+                return shown;
+            }
+            self.shown.notified().await;
+        }
+    }
+
+    /// Returns a receiver for [`Self::next_offers`], to which the latest lists are new.
+    #[must_use]
+    pub fn listings(&self) -> watch::Receiver<Listed> {
+        let mut listings = self.listed.subscribe();
+        listings.mark_changed();
+        listings
+    }
+
+    /// Waits for lists of the own client that are new to a receiver.
+    pub async fn next_offers(&self, listings: &mut watch::Receiver<Listed>) -> Arc<Offers> {
+        loop {
+            // The sender is this catalogue.
+            let _open = listings.changed().await;
+            if let Listed::Known(offers) = listings.borrow_and_update().clone() {
+                return offers;
+            }
+        }
     }
 
     /// Says that the own client was not let list anything. What it listed before stays.
@@ -146,7 +222,7 @@ impl Catalogue {
                 name: name.to_owned(),
                 title: None,
                 annotations: merged(Some(told), said.get(name).copied()),
-                hash: None,
+                definition: None,
             })
             .collect();
         drop((said, people));

@@ -1,8 +1,8 @@
 //! `Offers`: what an upstream offers, read from its lists (MCP, `tools/list` and the other lists), within bounds.
 
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::Value;
 
+use crate::mcp::ToolDefinition;
 use crate::policy::Annotations;
 
 /// The most entries of one list that are kept.
@@ -21,9 +21,8 @@ pub struct ListedTool {
     pub title: Option<String>,
     /// What it says of itself.
     pub annotations: Annotations,
-    /// SHA-256 of what a model is told of it: name, title, description, schemas and annotations. `None` if they were
-    /// not read.
-    pub hash: Option<[u8; 32]>,
+    /// What a model is told of it. `None` if that was not read.
+    pub definition: Option<ToolDefinition>,
 }
 
 /// A prompt, a resource or a template of resources.
@@ -129,7 +128,7 @@ impl Offers {
         match kind {
             OfferKind::Tools => self.tools.push(ListedTool {
                 annotations: annotations(entry),
-                hash: Some(hash(entry)),
+                definition: Some(ToolDefinition::of(entry)),
                 name: item.name,
                 title: item.title,
             }),
@@ -151,13 +150,6 @@ impl ListedItem {
 fn annotations(tool: &Value) -> Annotations {
     let hint = |name| tool.get("annotations")?.get(name)?.as_bool();
     Annotations::of(hint("readOnlyHint"), hint("destructiveHint"), hint("openWorldHint"))
-}
-
-/// The same for every order of members.
-fn hash(tool: &Value) -> [u8; 32] {
-    let parts = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
-    let read: Vec<_> = parts.iter().map(|name| json!([name, tool.get(name)])).collect();
-    Sha256::digest(json!(read).to_string().as_bytes()).into()
 }
 
 #[cfg(test)]
@@ -198,26 +190,6 @@ mod tests {
         }
         assert_eq!(offers.prompts[0].title.as_deref(), Some("Greet"));
         assert_eq!((&*offers.resources[0].name, &*offers.templates[0].name), ("file:///a", "file:///{a}"));
-    }
-
-    #[test]
-    fn the_hash_changes_with_what_a_model_is_told_and_with_nothing_else() {
-        let of = |tool: Value| tools(&json!([tool])).tools[0].hash;
-        let tool = json!({"name": "a", "description": "d", "inputSchema": {"b": 1, "a": 2}});
-        let text = r#"{"inputSchema": {"a": 2, "b": 1}, "description": "d", "name": "a", "_meta": {"x": 1}}"#;
-        assert_eq!(of(tool.clone()), of(serde_json::from_str(text).unwrap()));
-        for (name, value) in [
-            ("name", json!("b")),
-            ("title", json!("t")),
-            ("description", json!("e")),
-            ("inputSchema", json!({"a": 2})),
-            ("outputSchema", json!({})),
-            ("annotations", json!({"readOnlyHint": true})),
-        ] {
-            let mut changed = tool.clone();
-            changed[name] = value;
-            assert_ne!(of(changed), of(tool.clone()), "{name}");
-        }
     }
 
     #[test]

@@ -42,6 +42,12 @@ impl People {
         self.tools.get(person)?.get(tool).copied()
     }
 
+    /// Forgets what was said of a tool to anybody.
+    pub(super) fn forget(&mut self, tool: &str) {
+        let gone = self.tools.values_mut().filter_map(|tools| tools.remove(tool)).count();
+        self.bytes = self.bytes.saturating_sub(gone.saturating_mul(tool.len() + OF_AN_ENTRY));
+    }
+
     /// Returns the tools of which the answers to a person spoke.
     pub(super) fn tools(&self, person: &str) -> impl Iterator<Item = (&str, Annotations)> {
         self.tools.get(person).into_iter().flatten().map(|(name, says)| (&**name, *says))

@@ -24,6 +24,7 @@ mod runtime;
 mod serve;
 mod session;
 mod token;
+mod tool;
 mod trust_stores;
 mod up;
 mod user;
@@ -70,6 +71,9 @@ enum Command {
     /// Ask what scopes and rules say of a request
     #[command(subcommand)]
     Policy(policy::Command),
+    /// See what tools upstreams list, and approve those that are new or have changed
+    #[command(subcommand)]
+    Tool(tool::Command),
     /// Issue tokens for scripts and probes
     #[command(subcommand)]
     Token(token::Command),
@@ -120,6 +124,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::User(command) => user::run(command),
         Command::Group(command) => group::run(command),
         Command::Policy(command) => policy::run(command),
+        Command::Tool(command) => tool::run(command),
         Command::Token(command) => token::run(command),
         Command::Client(command) => client::run(command),
         Command::Session(command) => session::run(command),

@@ -345,6 +345,7 @@ fn refusal(access: &Access, ruling: &Ruling) -> Option<(&'static str, &'static s
         Ruling::Denied(Denial { rule: None, .. }) => Some(("no_allow_rule", "no allow rule matches")),
         Ruling::Unopened => Some(("unopened", "no scope of the upstream opens this")),
         Ruling::LeftOut => Some(("left_out", "the user left the tool out")),
+        Ruling::Held => Some(("held", "the tool is not what was pinned")),
         Ruling::Lacking(_) => Some(("lacking_scope", "the token has no scope that opens this")),
         Ruling::Allowed if !access.lacking.is_empty() => {
             Some(("lacking_scope", "the token lacks a scope that every request needs"))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-use super::file_words::{CatalogueMode, ContentKind, Kind, LogFormat, ScopePreset};
+use super::file_words::{CatalogueMode, ContentKind, Kind, LogFormat, PinMode, ScopePreset};
 use super::limit_file::Limit;
 use super::listener_file::{Listen, Operator, Tls};
 use super::policy_file::{Audit, Documents, Limits, Login, Rates, Registration, Timeouts, Tokens};
@@ -248,6 +248,10 @@ table! {
         check_envelope: bool = true;
         /// Whether mcpgate itself lists what it offers, if scopes have `allow` (docs/upstreams.md): not if `passive`.
         catalogue: CatalogueMode = "active";
+        /// Whether its tools are pinned as the first list has them (docs/rules.md). Of a tool that is new or has
+        /// changed after that, an audit row says how; with `hold` it is also hidden from lists, and calls of it are
+        /// refused as if it did not exist, until `mcpgate tool approve`.
+        pin: PinMode = "off";
     }
 }
 

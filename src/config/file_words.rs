@@ -1,6 +1,6 @@
 //! The values of gateway.toml that are one of several words.
 
-use super::settings::UpstreamKind;
+use super::settings::{self, UpstreamKind};
 use super::value::words;
 
 words! {
@@ -60,6 +60,18 @@ words! {
 }
 
 words! {
+    /// What is done about tools that are not as they were pinned.
+    PinMode {
+        /// Nothing is pinned.
+        Off = "off",
+        /// They are reported.
+        Warn = "warn",
+        /// They are reported, and nobody gets them.
+        Hold = "hold",
+    }
+}
+
+words! {
     /// What a static answer is.
     ContentKind {
         /// Text in UTF-8.
@@ -78,6 +90,16 @@ words! {
         Text = "text",
         /// Lines for machines.
         Json = "json",
+    }
+}
+
+impl From<PinMode> for settings::PinMode {
+    fn from(mode: PinMode) -> Self {
+        match mode {
+            PinMode::Off => Self::Off,
+            PinMode::Warn => Self::Warn,
+            PinMode::Hold => Self::Hold,
+        }
     }
 }
 

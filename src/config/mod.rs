@@ -53,6 +53,6 @@ pub use policy::{
 pub use problem::Problem;
 pub use reference::{keys, reference};
 pub use settings::{
-    Config, Listener, MinimumKeyBits, ScopeConfig, StaticAnswer, TlsConfig, UpstreamConfig, UpstreamKind,
+    Config, Listener, MinimumKeyBits, PinMode, ScopeConfig, StaticAnswer, TlsConfig, UpstreamConfig, UpstreamKind,
 };
 pub use value::duration;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::check::Check;
 use super::file::{Scope, Upstream, WrittenUpstream};
-use super::file_words::ScopePreset;
+use super::file_words::{Kind, PinMode, ScopePreset};
 use super::idle_rules;
 use super::rules;
 use super::scope_lists::{pattern, patterns, subset};
@@ -66,7 +66,7 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
     }
     let narrowing = rules::all(check, whole, &catalogue);
     let anonymous = anonymous(check, upstream, map.len());
-    let is_compiled = has_map || !narrowing.is_empty() || !anonymous.is_empty();
+    let is_compiled = is_pinned(check, upstream) || has_map || !narrowing.is_empty() || !anonymous.is_empty();
     if let Some(name) = written.last().and_then(|scope| scope.name.as_ref()).filter(|_| is_compiled && map.len() > MOST)
     {
         check.report.wrong(
@@ -85,6 +85,20 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
         force(check, upstream, written, (&map, rules));
     }
     UpstreamScopes { catalogue, ready_made, rules: rules.map(Arc::new) }
+}
+
+/// Returns whether tools of an upstream are pinned, which needs an upstream that has tools and messages that are read.
+fn is_pinned(check: &Check<'_>, upstream: &Upstream) -> bool {
+    if upstream.pin.value == PinMode::Off {
+        return false;
+    }
+    if upstream.kind.value == Kind::Http {
+        check.report.wrong(&upstream.pin, "an upstream of kind \"http\" has no tools", "remove the key");
+    } else if !upstream.check_envelope.value {
+        let fault = "without check_envelope the gateway does not know which tool is called";
+        check.report.wrong(&upstream.pin, fault, "remove check_envelope = false");
+    }
+    true
 }
 
 /// Adds to a ready-made scope what a table says of it.

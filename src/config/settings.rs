@@ -174,6 +174,19 @@ pub struct UpstreamConfig {
     pub check_envelope: bool,
     /// Whether the gateway lists what it offers with a client of its own, where it has rules.
     pub is_listed: bool,
+    /// What is done about tools that are not as they were pinned.
+    pub pin: PinMode,
+}
+
+/// What is done about tools of an upstream that are not as they were pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinMode {
+    /// Nothing is pinned.
+    Off,
+    /// They are reported.
+    Warn,
+    /// They are reported, hidden from lists and refused to callers.
+    Hold,
 }
 
 /// What speaks behind the path.

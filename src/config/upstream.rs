@@ -14,7 +14,7 @@ use super::problem::Setting;
 use super::reserved_path::path_fault;
 use super::scope_lists;
 use super::scopes::{self, UpstreamScopes};
-use super::settings::{UpstreamConfig, UpstreamKind};
+use super::settings::{PinMode, UpstreamConfig, UpstreamKind};
 use super::upstream_headers;
 use crate::network::is_loopback;
 use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
@@ -89,6 +89,7 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: UpstreamScopes) ->
         max_stream: std::time::Duration::from_secs(86_400),
         check_envelope: true,
         is_listed: true,
+        pin: PinMode::Off,
     })
 }
 
@@ -166,6 +167,7 @@ fn one(
         max_stream: upstream.max_stream.value,
         check_envelope: upstream.check_envelope.value,
         is_listed: upstream.catalogue.value == CatalogueMode::Active,
+        pin: upstream.pin.value.into(),
     })
 }
 

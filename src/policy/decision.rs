@@ -26,6 +26,8 @@ pub enum Ruling {
     Unopened,
     /// The user left the tool out when they connected the client.
     LeftOut,
+    /// The tool is not what was pinned, and held until an operator approves it.
+    Held,
     /// Rules refuse it, whatever scopes the token has.
     Denied(Denial),
 }

@@ -11,7 +11,9 @@ use super::budget::UserBudget;
 use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
-use crate::catalogue;
+use crate::catalogue::{self, ListedTool};
+use crate::config::PinMode;
+use crate::mcp::ToolDefinition;
 use crate::oauth::{GroupName, ScopeSet, Subject, ToolGroup};
 use crate::policy::{Annotations, Standing};
 use crate::telemetry::AccessLine;
@@ -107,6 +109,24 @@ impl CachedPrincipal {
     /// Returns what the answers to its person said of a tool.
     pub(super) fn annotations(&self, tool: &str) -> Annotations {
         self.route.catalogue.annotations(&self.person(), tool)
+    }
+
+    /// Notes how an answer to it shows a tool, as the JSON of the entry. Returns whether it gets to see it, where tools
+    /// are pinned.
+    pub(super) fn is_shown_as_pinned(&self, tool: &str, says: Annotations, entry: &str) -> bool {
+        if self.route.pin() == PinMode::Off {
+            return true;
+        }
+        let (name, definition) = (tool.to_owned(), ToolDefinition::read(entry));
+        let shown = ListedTool { name, title: None, annotations: says, definition };
+        self.route.catalogue.show(&self.person(), shown) || self.route.pin() == PinMode::Warn
+    }
+
+    /// Returns whether calls of a tool are held for it, because it is not what was pinned. A name that cannot be read
+    /// may be that of any tool.
+    pub(super) fn is_held(&self, tool: Option<&str>) -> bool {
+        let differs = |tool| self.route.catalogue.differs(&self.person(), tool);
+        tool.is_none_or(differs)
     }
 
     fn person(&self) -> String {

@@ -58,7 +58,7 @@ pub use last_uses::LastUses;
 pub use peer::Peer;
 pub use route::RouteTable;
 pub use session::Sessions;
-pub use upstream::probe::OnTitle;
+pub use upstream::probe::{KeptCatalogue, OnTitle};
 pub use upstream::state::UpstreamState;
 
 use addressed::Addressed;

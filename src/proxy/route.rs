@@ -19,7 +19,7 @@ use super::upstream::health::Health;
 use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
 use crate::catalogue::{self, Catalogue, ListedTool};
-use crate::config::{Config, UpstreamConfig, UpstreamKind};
+use crate::config::{Config, PinMode, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing};
 use crate::token_cache::Principal;
@@ -146,7 +146,7 @@ impl RouteTable {
                 *new = Arc::clone(old);
             } else if let Some(new) = Arc::get_mut(new)
                 && (new.made_of.url == old.made_of.url && new.resource == old.resource)
-                && new.is_listed == old.is_listed
+                && (new.is_listed == old.is_listed && new.name == old.name)
             {
                 new.catalogue = Arc::clone(&old.catalogue);
             }
@@ -192,6 +192,11 @@ impl RouteTable {
 }
 
 impl Route {
+    /// Returns what is done about tools that are not as they were pinned.
+    pub(super) fn pin(&self) -> PinMode {
+        self.made_of.pin
+    }
+
     /// Returns the scopes of a token that its account may hold now: that changes with its groups and the configuration,
     /// while the token stays as it is. `None` if the account may hold no token for the route.
     pub(super) fn held(&self, principal: &Principal) -> Option<ScopeSet> {

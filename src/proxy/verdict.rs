@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::cached_principal::CachedPrincipal;
 use super::rejection::{DeniedRequest, LackingScopes, METHOD_NOT_FOUND, RefusedOfBatch, Rejection};
 use super::response::refused_part::RefusedPart;
-use crate::config::UpstreamKind;
+use crate::config::{PinMode, UpstreamKind};
 use crate::mcp::{Envelope, MessageKind, ProtocolVersion};
 use crate::oauth::{ScopeSet, ScopeToken};
 use crate::policy::{Denial, JudgedMessage, Rules, Ruling};
@@ -61,7 +61,8 @@ impl Verdict {
         let is_batch = messages.len() > 1 || body.trim_ascii_start().starts_with(b"[");
         let judge = |(place, envelope): (usize, &Envelope<'_>)| {
             let message = JudgedMessage { envelope, body, place: is_batch.then_some(place) };
-            rules.judge(caller.standing(), message, |tool| caller.annotations(tool))
+            let ruling = rules.judge(caller.standing(), message, |tool| caller.annotations(tool));
+            if ruling == Ruling::Allowed && is_held(caller, envelope) { Ruling::Held } else { ruling }
         };
         if messages.iter().enumerate().all(|one| judge(one) == Ruling::Allowed) {
             return Self::Passes;
@@ -95,6 +96,13 @@ impl Verdict {
         let refused = RefusedMessage { place: 0, id: None, ruling: decision, unknown: None };
         Self::Refused(Box::new(Refused { messages: vec![refused], is_batch: false, is_part: false }))
     }
+}
+
+/// Returns whether a message calls a tool that is held.
+fn is_held(caller: &CachedPrincipal, envelope: &Envelope<'_>) -> bool {
+    caller.route().pin() == PinMode::Hold
+        && envelope.method.as_deref() == Some("tools/call")
+        && caller.is_held(envelope.name.as_deref())
 }
 
 /// Returns whether what is left of a batch is forwarded. Where further scopes would open all its requests, the client
@@ -145,7 +153,7 @@ impl RefusedMessage {
     fn lacking(&self, required: &ScopeSet) -> ScopeSet {
         match &self.ruling {
             Ruling::Lacking(scope) => required.union(&std::iter::once(scope.clone()).collect()),
-            Ruling::Allowed | Ruling::Unopened | Ruling::LeftOut | Ruling::Denied(_) => required.clone(),
+            Ruling::Allowed | Ruling::Unopened | Ruling::LeftOut | Ruling::Held | Ruling::Denied(_) => required.clone(),
         }
     }
 
@@ -159,6 +167,7 @@ impl RefusedMessage {
             Ruling::Unopened if is_message => return Rejection::UnopenedMessage,
             Ruling::Unopened => return Rejection::UnopenedRequest,
             Ruling::LeftOut => left_out(),
+            Ruling::Held => held(self.unknown.as_ref()),
             Ruling::Denied(denial) => denied(rules, *denial, self.unknown.as_ref().filter(|_| is_message)),
         };
         let denied = Box::new(denied);
@@ -217,6 +226,12 @@ fn left_out() -> DeniedRequest {
     let text = "the user left this tool out when they connected this application; to allow it, they can connect the \
                 application again and tick it";
     DeniedRequest { code: INVALID_PARAMS, text: text.to_owned(), rule: "left out by the user".to_owned() }
+}
+
+/// Returns how a call of a tool is refused that is held: as if it did not exist.
+fn held(unknown: Option<&(i32, String)>) -> DeniedRequest {
+    let (code, text) = unknown.cloned().unwrap_or_else(|| (INVALID_PARAMS, "Unknown tool".to_owned()));
+    DeniedRequest { code, text, rule: "held until it is approved".to_owned() }
 }
 
 fn denied(rules: &Rules, denial: Denial, unknown: Option<&(i32, String)>) -> DeniedRequest {

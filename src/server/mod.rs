@@ -5,6 +5,7 @@
 //! `connection/serve.rs`, `dispatch.rs`; for changes of the configuration `reload.rs` and `build.rs`.
 
 mod build;
+mod catalogue_keeper;
 pub mod command_socket;
 mod connection;
 mod dispatch;

@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use ring::hkdf::Prk;
 
+use super::catalogue_keeper::CatalogueKeeper;
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
+use super::in_force::InForce;
 use super::offered_tools::ToolsInForce;
+use super::supervise::Supervisor;
+use super::upstreams::Upstreams;
+use super::worker::Process;
 use crate::clock::{CheckedClock, Clock, SystemClock};
 use crate::config::Config;
 use crate::data_dir::keys::{self, Keys};
@@ -15,6 +20,7 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::issuer::{Administration, Issuer, OfferedTools, Services};
 use crate::oauth::TenantId;
 use crate::outbound::Fetch;
+use crate::proxy::KeptCatalogue;
 use crate::store;
 use crate::store::ServerLock;
 use crate::telemetry::Metrics;
@@ -62,6 +68,24 @@ impl Resources {
         let tools: Arc<dyn OfferedTools> = Arc::<ToolsInForce>::clone(tools);
         let issuer = Issuer::new(self.services.clone(), Arc::clone(&self.cache), fetch, Arc::clone(metrics));
         Arc::new(issuer.with_tools(tools))
+    }
+
+    /// Makes the monitor of the upstreams, after the catalogues were given what is stored: requests are
+    /// judged by what is pinned, from the first on.
+    ///
+    /// # Errors
+    /// `RunError` when the store cannot be read.
+    pub(super) async fn upstreams(
+        &self,
+        catalogues: &[KeptCatalogue],
+        process: &Process,
+        supervisor: &Supervisor,
+        in_force: &Arc<InForce>,
+    ) -> Result<Upstreams, RunError> {
+        let (store, clock) = (Arc::clone(&self.services.store), Arc::clone(&self.services.clock));
+        let keeper = Arc::new(CatalogueKeeper { store, clock, cache: Arc::clone(&self.cache) });
+        keeper.load(catalogues).await?;
+        Ok(Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(in_force), keeper))
     }
 
     /// Makes the operators' side of the authorization server.

@@ -28,7 +28,6 @@ use super::switch::Switch;
 use super::tls::acceptor::TlsBase;
 use super::tls::dev_certs::DevelopmentFiles;
 use super::upkeep;
-use super::upstreams::Upstreams;
 use super::worker::Process;
 use super::worker_threads;
 use crate::config::Config;
@@ -131,7 +130,7 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
     let ready = sockets.ready(&snapshot.config, built.development, first)?;
     let loopback = ready.operator.ip().is_loopback();
     let in_force = in_force(services, &workers);
-    let upstreams = Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&in_force));
+    let upstreams = resources.upstreams(&snapshot.table.catalogues(), &process, &supervisor, &in_force).await?;
     let operator = Arc::new(Operator::new(&process, services, upstreams, loopback, built.certificate_ends));
     let closing = ended.child_token();
     let reloader = Reloader {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
 
+use super::catalogue_keeper::CatalogueKeeper;
 use super::in_force::InForce;
 use super::supervise::Supervisor;
 use crate::proxy::{RouteTable, UpstreamState};
@@ -15,23 +16,33 @@ pub(super) struct Upstreams {
     metrics: WorkerMetrics,
     supervisor: Supervisor,
     in_force: Arc<InForce>,
+    keeper: Arc<CatalogueKeeper>,
     watched: Mutex<Option<(Arc<RouteTable>, AbortHandle)>>,
 }
 
 impl Upstreams {
     /// Makes the monitor, with no upstreams yet.
-    pub(super) fn new(metrics: WorkerMetrics, supervisor: Supervisor, in_force: Arc<InForce>) -> Self {
-        Self { metrics, supervisor, in_force, watched: Mutex::default() }
+    pub(super) fn new(
+        metrics: WorkerMetrics,
+        supervisor: Supervisor,
+        in_force: Arc<InForce>,
+        keeper: Arc<CatalogueKeeper>,
+    ) -> Self {
+        Self { metrics, supervisor, in_force, keeper, watched: Mutex::default() }
     }
 
     /// Monitors the upstreams of a table from now on, and no others. Each is probed at once.
     pub(super) fn watch(&self, table: &Arc<RouteTable>) {
         table.await_lists();
         let (watched, metrics, in_force) = (Arc::clone(table), self.metrics.clone(), Arc::clone(&self.in_force));
+        let keeper = Arc::clone(&self.keeper);
         let task = self.supervisor.spawn("upstream watch", move || {
             let (watched, metrics, in_force) = (Arc::clone(&watched), metrics.clone(), Arc::clone(&in_force));
             let learnt = move |upstream: &str, title: &str| in_force.adopt_title(upstream, title);
-            async move { watched.watch_upstreams(&metrics, &learnt).await }
+            let keeper = Arc::clone(&keeper);
+            async move {
+                tokio::join!(watched.watch_upstreams(&metrics, &learnt), keeper.keep(watched.catalogues()));
+            }
         });
         let new = (Arc::clone(table), task.abort_handle());
         if let Some((_, task)) = lock(&self.watched).replace(new) {

@@ -117,6 +117,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
         max_stream: Duration::from_secs(1),
         check_envelope: true,
         is_listed: false,
+        pin: mcpgate::config::PinMode::Off,
         takes_title: false,
     }
 }

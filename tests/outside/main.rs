@@ -64,6 +64,8 @@ mod monitoring;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
+mod pins;
+#[cfg(test)]
 mod presets;
 #[cfg(test)]
 mod publishers;

@@ -43,6 +43,7 @@ mod messages;
 mod never_forwarded;
 mod passed;
 mod paths;
+mod pins;
 mod probes;
 #[path = "../support/records.rs"]
 mod records;

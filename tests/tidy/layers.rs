@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("web", &["time", "config"]),
     ("store", &["sync", "oauth", "mcp", "policy", "data_dir", "files"]),
     ("outbound", &["sync", "config", "trust", "network", "web"]),
-    ("catalogue", &["policy", "sync"]),
+    ("catalogue", &["mcp", "policy", "sync"]),
     ("token_cache", &["oauth", "store", "clock", "config", "sync"]),
     (
         "issuer",
@@ -81,6 +81,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "web",
             "store",
             "outbound",
+            "catalogue",
             "token_cache",
             "issuer",
             "proxy",

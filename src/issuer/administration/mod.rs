@@ -12,6 +12,7 @@ mod clients;
 mod documents;
 mod grants;
 mod groups;
+mod tools;
 mod withdrawal;
 
 pub use accepted_time::AcceptedTime;
@@ -83,6 +84,12 @@ pub enum AdministrationError {
         /// The name of the group.
         group: String,
     },
+    /// Nothing is kept of a tool of this name, or the upstream does not list it.
+    #[error("no tool {0:?} is listed here; mcpgate tool list has all")]
+    NoSuchTool(String),
+    /// The tool has another definition than the one that was meant.
+    #[error("the tool {0:?} has another hash by now; look at it again with mcpgate tool diff")]
+    ToolHasChanged(String),
     /// The password is not acceptable.
     #[error("{}", refusal(*.0))]
     Password(PasswordRefused),

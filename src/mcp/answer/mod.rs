@@ -28,8 +28,8 @@ pub struct ToolHints {
 /// What an answer offers to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer<'a> {
-    /// A tool, by its name, with what it says of itself.
-    Tool(&'a str, ToolHints),
+    /// A tool, by its name, with what it says of itself, and the JSON of its entry.
+    Tool(&'a str, ToolHints, &'a str),
     /// A prompt, by its name.
     Prompt(&'a str),
     /// A resource, by its URI.

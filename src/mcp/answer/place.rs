@@ -52,9 +52,9 @@ pub(super) enum AnswerMember {
 }
 
 impl List {
-    pub(super) fn offer(self, name: &str, hints: ToolHints) -> Offer<'_> {
+    pub(super) fn offer<'a>(self, name: &'a str, hints: ToolHints, entry: &'a str) -> Offer<'a> {
         match self {
-            Self::Tools => Offer::Tool(name, hints),
+            Self::Tools => Offer::Tool(name, hints, entry),
             Self::Prompts => Offer::Prompt(name),
             Self::Resources => Offer::Resource(name),
             Self::Templates => Offer::Template(name),

@@ -198,7 +198,8 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
         self.within = match self.within {
             AnswerPlace::Entry(list) => {
                 let name = self.message.name.and_then(text);
-                let stays = name.is_some_and(|name| (self.shows)(list.offer(&name, self.message.hints)));
+                let entry = self.text.get(self.element..self.walk.end_of_token()).unwrap_or_default();
+                let stays = name.is_some_and(|name| (self.shows)(list.offer(&name, self.message.hints, entry)));
                 self.end_element(stays);
                 AnswerPlace::List(list)
             }

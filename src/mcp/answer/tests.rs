@@ -7,7 +7,7 @@ use super::{AnswerReader, Offer, Rewritten, ToolHints, may_change, may_list};
 
 /// What the caller of these tests may not use begins with `no`.
 fn shows(offer: Offer<'_>) -> bool {
-    let (Offer::Tool(name, _)
+    let (Offer::Tool(name, _, _)
     | Offer::Prompt(name)
     | Offer::Resource(name)
     | Offer::Template(name)
@@ -70,7 +70,7 @@ fn what_a_tool_says_of_itself_comes_with_it() {
         {"name":"c","annotations":{"destructiveHint":1,"readOnlyHint":"true"},"_meta":{"annotations":{"readOnlyHint":true}}}]"#;
     let answer = result(&format!(r#"{{"tools":{list}}}"#));
     let note = |offer: Offer<'_>| {
-        if let Offer::Tool(_, hints) = offer {
+        if let Offer::Tool(_, hints, _) = offer {
             seen.push(hints);
         }
         true

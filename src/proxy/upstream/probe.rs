@@ -14,7 +14,9 @@ use tokio::time::timeout;
 use super::connect;
 use super::own_client::{OwnClient, PATIENCE, read};
 use super::redirect;
-use crate::config::UpstreamKind;
+use crate::catalogue::Catalogue;
+use crate::config::{PinMode, UpstreamKind};
+use crate::oauth::{ResourceIndicator, TenantId};
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
 use crate::proxy::response::head;
@@ -32,7 +34,36 @@ const PING: &str = r#"{"jsonrpc":"2.0","id":"mcpgate","method":"ping"}"#;
 /// Receives the title that an upstream (given by its configured name) gives itself.
 pub type OnTitle = dyn Fn(&str, &str) + Send + Sync;
 
+/// The catalogue of an upstream, and whose it is.
+#[derive(Debug, Clone)]
+pub struct KeptCatalogue {
+    /// The tenant of the upstream.
+    pub tenant: TenantId,
+    /// Its name in the configuration.
+    pub name: String,
+    /// The URL that its clients call.
+    pub resource: ResourceIndicator,
+    /// Whether tools are pinned.
+    pub is_pinned: bool,
+    /// What it offers.
+    pub catalogue: Arc<Catalogue>,
+}
+
 impl RouteTable {
+    /// Returns the catalogues of all upstreams that have one.
+    #[must_use]
+    pub fn catalogues(&self) -> Vec<KeptCatalogue> {
+        let has_one = self.routes.iter().filter(|route| route.kind == UpstreamKind::Mcp && route.rules.is_some());
+        let kept = has_one.map(|route| KeptCatalogue {
+            tenant: route.tenant.clone(),
+            name: route.name.clone(),
+            resource: route.resource.clone(),
+            is_pinned: route.pin() != PinMode::Off,
+            catalogue: Arc::clone(&route.catalogue),
+        });
+        kept.collect()
+    }
+
     /// Tries every upstream once, and then those that are down until they can be reached. Never ends. Upstreams without
     /// a configured display name are asked for their title.
     pub async fn watch_upstreams(&self, metrics: &WorkerMetrics, learnt: &OnTitle) {

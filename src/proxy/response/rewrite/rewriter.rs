@@ -44,9 +44,10 @@ impl Shows for Rewriter {
         let Some(rules) = &self.caller.route().rules else { return true };
         let standing: &Standing = self.caller.standing();
         match offer {
-            Offer::Tool(name, hints) => {
+            Offer::Tool(name, hints, entry) => {
                 let says = Annotations::of(hints.read_only, hints.destructive, hints.open_world);
                 rules.shows_annotated(standing, Item::Tool(name), self.caller.note(name, says))
+                    && self.caller.is_shown_as_pinned(name, says, entry)
             }
             Offer::Prompt(name) => rules.shows(standing, Item::Prompt(name)),
             Offer::Resource(uri) => rules.shows(standing, Item::Resource(uri)),

@@ -23,7 +23,7 @@ struct AllButNo;
 
 impl Shows for AllButNo {
     fn shows(&self, offer: Offer<'_>) -> bool {
-        !matches!(offer, Offer::Tool(name, _) if name.starts_with("no"))
+        !matches!(offer, Offer::Tool(name, _, _) if name.starts_with("no"))
     }
 
     fn note_change(&self) {}
