@@ -223,3 +223,33 @@ async fn where_nobody_knows_the_tools_the_page_says_nothing_of_them() {
     let page = browser.log_in(&login).await;
     assert!(!page.html.contains("which tools") && !page.html.contains("name=\"listed\""), "{page}");
 }
+
+#[tokio::test]
+async fn what_is_new_stands_apart_from_what_the_client_has() {
+    let site = site(four()).await;
+    let client = site.register(REDIRECT).await;
+    let (mut browser, page) = consent(&site, &client).await;
+    assert!(!page.html.contains("<h3>"), "nothing is held yet: {page}");
+    let mut form = page.form(&[("listed", page.hidden("listed")), ("decision", "approve")]);
+    form.extend([("scope", "files:read"), ("group", "0"), ("tool", "0"), ("tool", "1")]);
+    let pairs = browser.post("/consent", &form).await.redirected(REDIRECT);
+    let code = only(&pairs, "code");
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", &*client),
+        ("code", code),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", REDIRECT),
+        ("resource", FILES),
+    ];
+    assert_eq!(site.submit("/token", &form, &[]).await.status, 200);
+    site.clock.advance(Lifetime::from_secs(1));
+    let mut browser = Browser::new(&site);
+    let login = browser.begin(&request(&client, &[("resource", FILES), ("scope", "files:all")])).await;
+    let said = words(&browser.log_in(&login).await);
+    let places =
+        ["<h3>New</h3>", "Change files", "<h3>It already has</h3>", "Read files", "It does not ask for this now."];
+    let places: Vec<_> = places.iter().map(|text| said.find(text).expect(text)).collect();
+    assert!(places.is_sorted(), "{places:?}\n{said}");
+    assert!(said.contains("1 permission, 1 new"), "{said}");
+}
