@@ -150,6 +150,7 @@ mod tests {
         assert!(pins.show("bob", tool("Adds.")) && !pins.show("bob", unreadable) && pins.differs("bob", "add"));
         assert!(pins.show("ada", tool("Adds.")) && !pins.differs("ada", "add"), "it is back");
         pins.show("ada", tool("Adds and sends."));
+        pins.learn(&listed("Adds and sends."));
         pins.adopt(&pinned("Adds and sends."));
         assert!(!pins.differs("ada", "add") && pins.show("ada", tool("Adds and sends.")), "it was approved");
     }
