@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_repeats_and_commas_do_not_matter() {
+    fn sc_06_order_repeats_and_commas_do_not_matter() {
         let set = ScopeSet::parse("b a,c  a").unwrap();
         assert_eq!(set.to_string(), "a b c");
         assert_eq!(ScopeSet::parse(" a , b c").unwrap(), set);

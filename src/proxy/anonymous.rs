@@ -1,4 +1,4 @@
-//! Requests without a token, where an upstream allows some (`anonymous`).
+//! Accepts callers: with a token, or without one where an upstream allows some requests without (`anonymous`).
 
 use std::sync::Arc;
 
@@ -20,15 +20,39 @@ use crate::network;
 use crate::oauth::{AccountId, ClientId};
 use crate::token_cache::Principal;
 
-/// A caller without a token.
-pub(super) struct Anonymous<'r> {
-    pub(super) token: Addressed<'r>,
-    pub(super) caller: Arc<CachedPrincipal>,
-    /// What counts it until its answer has ended.
-    pub(super) calls: Option<Box<RunningCalls>>,
+/// A caller that is accepted, with a token or without one.
+struct AcceptedCaller<'r> {
+    token: Addressed<'r>,
+    caller: Arc<CachedPrincipal>,
+    /// What counts one without a token until its answer has ended.
+    calls: Option<Box<RunningCalls>>,
 }
 
 impl Proxy {
+    /// Accepts a request with a valid token, or one without a token where the upstream answers such, and counts it.
+    pub(super) fn accept<'r>(
+        &self,
+        exchange: &mut Exchange<'r>,
+        token: Result<Addressed<'r>, Rejection>,
+        now: Instant,
+    ) -> Result<(Addressed<'r>, Arc<CachedPrincipal>), Rejection> {
+        let AcceptedCaller { token, caller, calls } = match token {
+            Ok(token) => AcceptedCaller { caller: exchange.worker.caller(&token)?, token, calls: None },
+            Err(Rejection::NoCredentials) => self.anonymous(exchange, now)?,
+            Err(rejection) => return Err(rejection),
+        };
+        exchange.is_anonymous = token.token().is_anonymous();
+        exchange.has_good_token = !exchange.is_anonymous;
+        if let Some(record) = &mut exchange.record {
+            record.of(&caller);
+        }
+        exchange.worker.table.budgets.spend(caller.budget())?;
+        let mut user_slot = caller.budget().enter(exchange.config.limits.streams_per_principal)?;
+        user_slot.hold(calls);
+        exchange.user_slot = Some(user_slot);
+        Ok((token, caller))
+    }
+
     /// Checks the session that a request with a token names, and that began without one.
     pub(super) fn take_session(
         &self,
@@ -44,7 +68,7 @@ impl Proxy {
     /// Accepts a request without a token, if its upstream answers some and the limits for that are not reached. Each
     /// session is a principal of its own, and so is each request outside a session; all of a site share what a user
     /// may use.
-    pub(super) fn anonymous<'r>(&self, exchange: &Exchange<'r>, now: Instant) -> Result<Anonymous<'r>, Rejection> {
+    fn anonymous<'r>(&self, exchange: &Exchange<'r>, now: Instant) -> Result<AcceptedCaller<'r>, Rejection> {
         let Exchange { worker, route, ref parts, peer, .. } = *exchange;
         let limits = route.anonymous_limits.as_ref().ok_or(Rejection::NoCredentials)?;
         if !shows_nothing(&parts.headers, &parts.uri) {
@@ -65,7 +89,7 @@ impl Proxy {
         let calls = limits.enter(&[(0, 1), (1, 1)], counted, now)?;
         let token = Addressed::check(token, route)?;
         let caller = Arc::new(CachedPrincipal::new(&token, &worker.table)?);
-        Ok(Anonymous { token, caller, calls })
+        Ok(AcceptedCaller { token, caller, calls })
     }
 }
 

@@ -42,6 +42,7 @@ mod plain_path;
 mod record;
 mod refuse;
 mod rejection;
+mod repeats;
 mod response;
 mod resumed;
 mod route;
@@ -62,7 +63,6 @@ pub use upstream::probe::{KeptCatalogue, OnTitle};
 pub use upstream::state::UpstreamState;
 
 use addressed::Addressed;
-use anonymous::Anonymous;
 use cached_principal::CachedPrincipal;
 use exchange::Exchange;
 use fair_slots::FairSlot;
@@ -78,6 +78,7 @@ use upstream::lease::LeasedResponse;
 use upstream::pool::{ConnectionChoice, Permitted, UpstreamRequest};
 use upstream::resend::{KeptRequest, Next, ResendStep};
 use upstream::waiting::{Unanswered, Wait};
+use verdict::Verdict;
 
 /// What is needed to send a request, the first time or again.
 struct Sending<'a> {
@@ -179,7 +180,7 @@ impl Proxy {
             record.asks(message.asked);
         }
         let checked = self.check_session(exchange, &caller)?;
-        let permit = Permit::grant(caller, &message.verdict).inspect(|_| self.mark_use(&token))?;
+        let permit = self.permit(exchange, caller, (&message.verdict, &token), resumed.time())?;
         exchange.is_anonymous = false;
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
@@ -213,28 +214,20 @@ impl Proxy {
         Ok((response, Outcome::Forwarded))
     }
 
-    /// Accepts a request with a valid token, or one without a token where the upstream answers such, and counts it.
-    fn accept<'r>(
+    /// Permits a request if nothing is against it, and marks that the grant of its token was used.
+    fn permit(
         &self,
-        exchange: &mut Exchange<'r>,
-        token: Result<Addressed<'r>, Rejection>,
+        exchange: &Exchange<'_>,
+        caller: Arc<CachedPrincipal>,
+        (verdict, token): (&Verdict, &Addressed<'_>),
         now: Instant,
-    ) -> Result<(Addressed<'r>, Arc<CachedPrincipal>), Rejection> {
-        let Anonymous { token, caller, calls } = match token {
-            Ok(token) => Anonymous { caller: exchange.worker.caller(&token)?, token, calls: None },
-            Err(Rejection::NoCredentials) => self.anonymous(exchange, now)?,
-            Err(rejection) => return Err(rejection),
-        };
-        exchange.is_anonymous = token.token().is_anonymous();
-        exchange.has_good_token = !exchange.is_anonymous;
-        if let Some(record) = &mut exchange.record {
-            record.of(&caller);
-        }
-        exchange.worker.table.budgets.spend(caller.budget())?;
-        let mut user_slot = caller.budget().enter(exchange.config.limits.streams_per_principal)?;
-        user_slot.hold(calls);
-        exchange.user_slot = Some(user_slot);
-        Ok((token, caller))
+    ) -> Result<Permit, Rejection> {
+        let permit = Permit::grant(caller, verdict).map_err(|refusal| {
+            let (grant, is_message) = (token.token().grant(), exchange.ids.one().is_some());
+            exchange.worker.table.repeats.cut_short(refusal, grant, is_message, now)
+        })?;
+        self.mark_use(token);
+        Ok(permit)
     }
 
     /// Builds the head of the request to the upstream.

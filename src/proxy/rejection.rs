@@ -58,6 +58,8 @@ pub(super) enum Rejection {
     InsufficientScope,
     /// The token lacks a scope that would open what the request does.
     LackingScopes(Box<LackingScopes>),
+    /// The same challenge was given to the grant too often.
+    Repeated(Box<RepeatedRefusal>),
     /// No scope of the upstream opens what the message does. A client that got 403 would begin a login that cannot
     /// help.
     UnopenedMessage,
@@ -111,8 +113,19 @@ const REACHED: &str = "a limit of this server is reached";
 pub(super) struct LackingScopes {
     /// The scopes to ask for: those that the token has, and the missing ones.
     pub(super) wanted: ScopeSet,
+    /// What it needs, in words.
+    pub(super) needs: String,
     /// What the caller is told: printable ASCII, without quotes and backslashes.
     pub(super) text: String,
+}
+
+/// A refusal without the challenge that was given before.
+#[derive(Debug)]
+pub(super) struct RepeatedRefusal {
+    /// What the caller is told.
+    pub(super) text: String,
+    /// Whether the request is one JSON-RPC message: some clients begin a login for any 403.
+    pub(super) is_message: bool,
 }
 
 /// How rules refuse a request.
@@ -161,6 +174,14 @@ pub(super) struct ReachedLimit {
     pub(super) retry_after: u64,
 }
 
+impl RepeatedRefusal {
+    /// Adds to a row how the refusal is answered.
+    fn told(&self, row: Row) -> Row {
+        let row = row.word(Word::Rpc(FORBIDDEN));
+        if self.is_message { row.status(StatusCode::OK) } else { row }
+    }
+}
+
 impl ReachedLimit {
     /// Adds to a row what is said of the limit.
     fn told(&self, row: Row) -> Row {
@@ -177,6 +198,8 @@ impl Rejection {
             &denied.text
         } else if let Self::LimitReached(limit) = self {
             &limit.text
+        } else if let Self::Repeated(repeated) = self {
+            &repeated.text
         } else {
             self.row().text
         }
@@ -219,8 +242,7 @@ impl Rejection {
                 ..Row::caller(StatusCode::METHOD_NOT_ALLOWED, Outcome::MethodNotAllowed, "method_not_allowed",
                 "the method is not allowed here") },
             Self::AddressInField(what) => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "address_in_field", what).detailed(),
-            Self::UnsupportedMediaType(what) => Row::caller(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::UnsupportedMediaType,
-                "unsupported_media_type", what).detailed(),
+            Self::UnsupportedMediaType(what) => Row::caller(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::UnsupportedMediaType, "unsupported_media_type", what).detailed(),
             // DS-06, DS-02: the rest of the body is not worth reading; `Connection` does not exist in HTTP/2.
             Self::TooLarge => Row::caller(StatusCode::PAYLOAD_TOO_LARGE, Outcome::TooLarge, "body_too_large",
                 "the body is larger than allowed").field(Field::Close).key("limits.mcp_body"),
@@ -245,6 +267,7 @@ impl Rejection {
                 .field(Field::Challenge(Challenge::InsufficientScope)),
             Self::LackingScopes(_) => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "lacking_scopes",
                 INSUFFICIENT_SCOPE).word(Word::Rpc(FORBIDDEN)).key("upstream.scope.allow"),
+            Self::Repeated(by) => by.told(Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "repeated_refusal", INSUFFICIENT_SCOPE)),
             Self::UnopenedMessage => Row::caller(StatusCode::OK, Outcome::InsufficientScope, "message_not_allowed",
                 UNOPENED).word(Word::Rpc(METHOD_NOT_FOUND)).key("upstream.scope.allow"),
             Self::UnopenedRequest => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "request_not_allowed",

@@ -12,13 +12,14 @@ use super::call_limits::RouteLimits;
 use super::origin::Origins;
 use super::plain_path::is_plain;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, LackingScopes, MALFORMED_CREDENTIALS};
+use super::repeats::Repeats;
 use super::response::refusals::StreamRefusals;
 use super::row::Challenge;
 use super::upstream::connect;
 use super::upstream::health::Health;
 use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
-use crate::catalogue::{self, Catalogue, ListedTool};
+use crate::catalogue::Catalogue;
 use crate::config::{Config, PinMode, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing};
@@ -33,6 +34,7 @@ pub struct RouteTable {
     prefixes: Vec<(Box<str>, usize)>,
     pub(super) origins: Origins,
     pub(super) budgets: Arc<UserBudgets>,
+    pub(super) repeats: Arc<Repeats>,
     /// The values of `X-Forwarded-Host` and, below, `X-Forwarded-Proto`.
     pub(super) public_host: HeaderValue,
     pub(super) public_scheme: HeaderValue,
@@ -125,6 +127,7 @@ impl RouteTable {
             prefixes,
             origins: Origins::new(config),
             budgets: Arc::new(UserBudgets::new(&config.rates)),
+            repeats: Arc::default(),
             public_host: text(public.authority().map(Authority::as_str))?,
             public_scheme: text(public.scheme_str())?,
         })
@@ -137,7 +140,7 @@ impl RouteTable {
     /// # Errors
     /// As `build`.
     pub fn rebuild(&self, config: &Config) -> Result<Self, String> {
-        let mut table = Self::build(config)?;
+        let mut table = Self { repeats: Arc::clone(&self.repeats), ..Self::build(config)? };
         if self.budgets.are_of(&config.rates) {
             table.budgets = Arc::clone(&self.budgets);
         }
@@ -174,13 +177,6 @@ impl RouteTable {
     /// Returns whether this table serves the resource of a route from this or an earlier table.
     pub(super) fn serves(&self, route: &Route) -> bool {
         self.routes.iter().any(|own| own.resource == route.resource && own.tenant == route.tenant)
-    }
-
-    /// Returns the tools that the upstream of a resource offers to a subject. Waits for an answer that is awaited;
-    /// `None` if nothing is known.
-    pub async fn offered(&self, resource: &ResourceIndicator, subject: &str) -> Option<Vec<ListedTool>> {
-        let route = self.routes.iter().find(|route| route.resource == *resource)?;
-        route.catalogue.offered(&catalogue::person(route.tenant.as_str(), subject)).await
     }
 
     /// Returns whether a token that a route from this or an earlier table let pass would still pass, with every scope

@@ -214,10 +214,11 @@ pub(super) fn refusal(caller: &CachedPrincipal, rules: &Rules, refused: Option<&
 fn lacking_scopes(caller: &CachedPrincipal, rules: &Rules, lacking: &ScopeSet) -> Rejection {
     let names: Vec<&str> = lacking.iter().map(ScopeToken::as_str).collect();
     let what = if names.len() == 1 { "scope" } else { "scopes" };
-    let text = format!("this needs the {what} {}, which the token lacks: authorize again", names.join(" and "));
+    let needs = format!("this needs the {what} {}, which the token lacks", names.join(" and "));
+    let text = format!("{needs}: authorize again");
     // MCP authorization, step-up: clients that do not accumulate scopes keep what they have.
     let wanted = rules.known(caller.principal().scopes()).union(lacking);
-    Rejection::LackingScopes(Box::new(LackingScopes { wanted, text }))
+    Rejection::LackingScopes(Box::new(LackingScopes { wanted, needs, text }))
 }
 
 /// Returns how a call of a tool is refused that the user left out. Its scope is held, so a challenge would start a

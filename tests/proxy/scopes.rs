@@ -217,3 +217,34 @@ async fn a_reload_changes_what_a_scope_opens_at_once() {
     world.reload(|config| config.upstreams.iter_mut().for_each(|upstream| upstream.rules = None));
     assert_eq!(world.ask(&ask).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_client_that_asks_again_and_again_gets_words_instead_of_a_challenge() {
+    let world = mapped().await;
+    let (list, other, read) = (token(&world, MCP, "list"), token(&world, MCP, "list"), token(&world, API, "read"));
+    let write = RawRequest::post(call("write")).bearer(&list);
+    for _ in 0..4 {
+        assert_403s(&world.ask(&write).await, "list write");
+    }
+    world.reload(|config| config.rates.mcp_burst += 1);
+    for _ in 0..2 {
+        let reply = world.ask(&write).await;
+        reply.assert_rpc(200, -32003, json!(9));
+        assert_eq!(reply.field("www-authenticate"), None, "a client would begin another login");
+        let text = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(text.starts_with("this needs the scope write, which the token lacks. "), "{text}");
+        assert!(text.contains("connect this application again"), "{text}");
+    }
+    // What else it lacks, and what others lack, is another matter.
+    assert_403s(&world.ask(&RawRequest::post(call("search_web")).bearer(&list)).await, "list search");
+    assert_403s(&world.ask(&RawRequest::post(call("write")).bearer(&other)).await, "list write");
+    let delete = RawRequest::new("DELETE", "/api/reports/1").bearer(&read);
+    for _ in 0..4 {
+        assert_403s(&world.ask(&delete).await, "read write");
+    }
+    let reply = world.ask(&delete).await;
+    assert_eq!((reply.status, reply.field("www-authenticate")), (403, None));
+    assert_eq!(reply.json()["error"], "insufficient_scope");
+    world.mcp.assert_nothing();
+    world.api.assert_nothing();
+}

@@ -1,7 +1,9 @@
-//! `UpstreamState`: the state of an upstream, for operators.
+//! `UpstreamState`: the state of an upstream, for operators; and what it offers, for the consent page.
 
 use std::sync::Arc;
 
+use crate::catalogue::{self, ListedTool};
+use crate::oauth::ResourceIndicator;
 use crate::proxy::route::{Route, RouteTable};
 
 /// The state of an upstream, for operators.
@@ -16,6 +18,13 @@ pub struct UpstreamState {
 }
 
 impl RouteTable {
+    /// Returns the tools that the upstream of a resource offers to a subject. Waits for an answer that is awaited;
+    /// `None` if nothing is known.
+    pub async fn offered(&self, resource: &ResourceIndicator, subject: &str) -> Option<Vec<ListedTool>> {
+        let route = self.routes.iter().find(|route| route.resource == *resource)?;
+        route.catalogue.offered(&catalogue::person(route.tenant.as_str(), subject)).await
+    }
+
     /// Returns the state of each upstream, in the order of the configuration.
     #[must_use]
     pub fn states(&self) -> Vec<UpstreamState> {
