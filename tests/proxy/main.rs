@@ -11,6 +11,7 @@
 )]
 
 mod again;
+mod agreement;
 mod anonymous;
 mod batches;
 mod cache;
