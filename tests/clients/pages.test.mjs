@@ -368,7 +368,7 @@ describe('pages in Chromium', () => {
           assert.ok(y >= 0 && y + height <= 740, `${name} ${what}: ${y} to ${y + height}`);
         }
       };
-      assert.match(await page.locator('.dock').innerText(), /9 permissions, 2 sensitive/);
+      assert.match(await page.locator('.dock').innerText(), /9 permissions(, \d new)?, 2 sensitive/);
       await page.screenshot({ path: shot(`consent-nine-${colorScheme}-first`) });
       await inSight('on the first screen');
       assert.equal(await page.evaluate(() => scrollY), 0);

@@ -57,7 +57,8 @@ describe('SDK clients before the demo upstream', { concurrency: true }, () => {
   }
 });
 
-describe('SDK clients whose id is the URL of their metadata', { concurrency: 2 }, () => {
+// One after the other: they are one client to the user, and what it has is part of what a consent page shows.
+describe('SDK clients whose id is the URL of their metadata', { concurrency: 1 }, () => {
   for (const client of CLIENTS) {
     test(client[0], async () => {
       const wishes = { full: false, documentUrl, tool: 'echo', arguments: { text: 'documented' } };
