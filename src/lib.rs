@@ -32,7 +32,7 @@
 //! - `store`: what outlives the process: the schema (`migrations`), the traits, the embedded store, the model that
 //!   tests compare it with.
 //! - `outbound`: fetching documents from URLs that others name.
-//! - `catalogue`: what upstreams offer, as learnt from their answers, in memory.
+//! - `catalogue`: what upstreams offer, as learnt from their answers, and which of their tools are pinned.
 //! - `token_cache`: everything that a request with a known access token needs, in memory.
 //!
 //! Use cases.

@@ -83,7 +83,8 @@ impl<'a> ConsentPage<'a> {
         let asked: Vec<_> = self.view.scopes.iter().filter(|scope| scope.is_requested).collect();
         let count = |is: fn(&AskedScope) -> bool| asked.iter().filter(|scope| is(scope)).count();
         let all = format!("{} permission{}", asked.len(), if asked.len() == 1 { "" } else { "s" });
-        let new = if self.is_step_up() { format!(", {} new", count(|scope| !scope.is_held)) } else { String::new() };
+        let new = Some(count(|scope| !scope.is_held)).filter(|new| *new > 0 && self.is_step_up());
+        let new = new.map(|new| format!(", {new} new")).unwrap_or_default();
         let sensitive = count(|scope| scope.sensitive);
         let sensitive = if sensitive == 0 { String::new() } else { format!(", {sensitive} sensitive") };
         all + &new + &sensitive
