@@ -76,7 +76,8 @@ impl Verdict {
                 refused.push(RefusedMessage { place, id, ruling, unknown: unknown(message, version) });
             }
         }
-        let is_part = is_batch && is_worth_forwarding(messages, &refused);
+        // Without a token, what a 401 asks for would let the whole batch pass, and errors would say what rules hide.
+        let is_part = is_batch && !caller.is_anonymous() && is_worth_forwarding(messages, &refused);
         Self::Refused(Box::new(Refused { messages: refused, is_batch, is_part }))
     }
 

@@ -279,3 +279,22 @@ async fn an_01_plain_services_are_opened_by_method_and_path() {
     let token = world.token(API).text;
     assert_eq!(world.ask(&RawRequest::new("POST", "/api/public/a").bearer(&token)).await.status, 200);
 }
+
+#[tokio::test]
+async fn an_02_a_batch_of_which_a_part_needs_a_token_is_refused_as_a_whole() {
+    let world = mcp().await;
+    let expected = refused(&world).await;
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    for other in [
+        r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"delete"}}"#,
+        r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"search_secret"}}"#,
+        r#"{"jsonrpc":"2.0","id":2,"method":"x/unknown"}"#,
+        r#"{"jsonrpc":"2.0","method":"x/unknown"}"#,
+    ] {
+        let ask = RawRequest::post(format!("[{list},{other}]")).field("MCP-Protocol-Version", "2025-03-26");
+        assert_asked_to_sign_in(world.ask(&ask).await, &expected, other);
+    }
+    world.mcp.assert_nothing();
+    let ask = RawRequest::post(format!("[{list}]")).field("MCP-Protocol-Version", "2025-03-26");
+    assert_eq!(world.ask(&ask).await.status, 200, "a batch that needs none passes");
+}
