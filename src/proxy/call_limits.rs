@@ -76,6 +76,10 @@ impl RouteLimits {
 
 fn key(per: &LimitPer, CountedCaller { principal, grant, address }: CountedCaller<'_>) -> CountKey {
     match per {
+        // Without a token there is no grant; each would otherwise count as the same one.
+        LimitPer::Grant | LimitPer::Client(_) if principal.is_anonymous() => {
+            CountKey::User(principal.subject().id().clone())
+        }
         LimitPer::User => CountKey::User(principal.subject().id().clone()),
         LimitPer::Client(own) if own.contains(principal.client()) => CountKey::Client(principal.client().clone()),
         LimitPer::Grant | LimitPer::Client(_) => CountKey::Grant(grant),
@@ -121,4 +125,29 @@ fn reached_limit(limit: &CallLimit, reached: Reached) -> ReachedLimit {
 /// Rounds up, so that nobody is told to come back too early.
 fn seconds(wait: Duration) -> u64 {
     u64::try_from(wait.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::{CountedCaller, LimitPer, key};
+    use crate::oauth::{AccountId, ClientId, GrantId, ResourceIndicator, TenantId};
+    use crate::token_cache::Principal;
+
+    #[test]
+    fn no_limit_counts_all_callers_without_a_token_as_one_user() {
+        let key_of = |per: &LimitPer, client: &str, subject: &str| {
+            let (client, subject) = (ClientId::parse(client).unwrap(), AccountId::parse(subject).unwrap());
+            let resource = ResourceIndicator::parse("https://gw.example/mcp").unwrap();
+            let principal = Principal::anonymous(TenantId::default(), client, subject, resource);
+            let address = IpAddr::from([192, 0, 2, 1]);
+            key(per, CountedCaller { principal: &principal, grant: GrantId([0; 16]), address })
+        };
+        for per in [LimitPer::User, LimitPer::Grant, LimitPer::Client(Vec::new())] {
+            let first = key_of(&per, "anonymous_1", "anonymous_192.0.2.0");
+            assert_eq!(first, key_of(&per, "anonymous_2", "anonymous_192.0.2.0"), "{per:?}: a network is one user");
+            assert_ne!(first, key_of(&per, "anonymous_3", "anonymous_198.51.100.0"), "{per:?}: another is not");
+        }
+    }
 }
