@@ -105,7 +105,7 @@ impl Proxy {
     #[must_use]
     pub fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, metrics: WorkerMetrics, sessions: Arc<Sessions>) -> Self {
         Self {
-            open_streams: OpenStreams::new(Arc::clone(&cache), Arc::clone(&clock)),
+            open_streams: OpenStreams::new(Arc::clone(&cache), Arc::clone(&clock), Arc::clone(&sessions)),
             cache,
             clock,
             metrics,

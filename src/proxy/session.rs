@@ -212,6 +212,14 @@ impl Sessions {
         HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
     }
 
+    /// Returns whether the session of an id that was made for a principal is somebody else's now, as far as this
+    /// process knows. Counts as a use.
+    pub(super) fn is_taken(&self, route: &Route, from: &Principal, wrapped: &HeaderValue) -> bool {
+        let Some(id) = upstreams_own(wrapped) else { return false };
+        let (key, owner) = self.hashes(route, from, id);
+        lock(self.shard(key)).get(key).is_some_and(|given| given.owner != owner)
+    }
+
     /// Returns since when the session of an id belongs to a principal, and the upstream's own id, if the id was made
     /// for that principal.
     fn made_for<'w>(&self, route: &Route, caller: &Principal, wrapped: &'w HeaderValue) -> Option<(u64, &'w str)> {

@@ -298,3 +298,22 @@ async fn an_02_a_batch_of_which_a_part_needs_a_token_is_refused_as_a_whole() {
     let ask = RawRequest::post(format!("[{list}]")).field("MCP-Protocol-Version", "2025-03-26");
     assert_eq!(world.ask(&ask).await.status, 200, "a batch that needs none passes");
 }
+
+#[tokio::test]
+async fn an_03_a_stream_opened_without_a_token_ends_when_the_session_is_taken_over() {
+    let world = mcp().await;
+    let id = session(&world).await;
+    let within = |ask: RawRequest| ask.field("Mcp-Session-Id", &id).field("MCP-Protocol-Version", "2025-06-18");
+    world.mcp.then([send(EVENTS), Act::Gate(std::sync::Arc::new(Notify::new()))]);
+    let mut client = world.connect().await;
+    client.send(&within(RawRequest::new("GET", "/mcp").field("Accept", "text/event-stream")).bytes()).await;
+    assert_eq!(client.head().await.status, 200);
+    assert_eq!(world.ask(&within(RawRequest::post(PING))).await.status, 200);
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert!(client.unread().is_empty(), "it stays open while the session is nobody's");
+    let ada = world.token(MCP).text;
+    assert_eq!(world.ask(&within(RawRequest::post(PING)).bearer(&ada)).await.status, 200);
+    let last = soon(client.chunk()).await.unwrap();
+    assert!(String::from_utf8_lossy(&last).starts_with(": "), "{last:?}");
+    assert_eq!(soon(client.chunk()).await.unwrap(), b"", "the stream ends properly");
+}

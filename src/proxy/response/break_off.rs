@@ -32,6 +32,7 @@ impl Relay {
                 );
             }
             StreamSignal::TokenEnded
+            | StreamSignal::TakenOver
             | StreamSignal::Unprovable
             | StreamSignal::Removed
             | StreamSignal::TooOld

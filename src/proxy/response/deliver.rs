@@ -219,7 +219,8 @@ impl Proxy {
         limits: StreamLimits,
     ) -> Result<Held, Rejection> {
         let record = exchange.record.take().ok_or(Rejection::Internal)?;
-        let handle = self.open_streams.add(token.token(), exchange.generation, exchange.route, limits);
+        let session = exchange.parts.headers.get(MCP_SESSION_ID);
+        let handle = self.open_streams.add((token.token(), session), exchange.generation, exchange.route, limits);
         let (user_slot, ids) = (exchange.user_slot.take(), std::mem::take(&mut exchange.ids));
         Ok(Held { handle, record, user_slot, ids })
     }

@@ -129,6 +129,7 @@ impl StreamSignal {
         match self {
             Self::KeepAlive => "",
             Self::TokenEnded => "the access token has ended",
+            Self::TakenOver => "the session goes on with an access token",
             Self::Unprovable => "tokens cannot be checked at present",
             Self::Removed => "the resource has been removed",
             Self::TooOld => "the stream is too old",
@@ -142,6 +143,7 @@ impl StreamSignal {
         match self {
             Self::KeepAlive => Outcome::Forwarded,
             Self::TokenEnded => Outcome::InvalidToken,
+            Self::TakenOver => Outcome::BadSession,
             Self::Unprovable => Outcome::Unprovable,
             Self::Removed => Outcome::Removed,
             Self::TooOld => Outcome::TooOld,

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::task::AtomicWaker;
+use http::HeaderValue;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp, TokenHash};
 use crate::proxy::authenticate::Authenticated;
 use crate::proxy::route::{Route, RouteTable};
+use crate::proxy::session::Sessions;
 use crate::sync::lock;
 use crate::token_cache::{Principal, TokenCache};
 
@@ -27,6 +29,8 @@ pub(in crate::proxy) enum StreamSignal {
     TokenEnded,
     /// Cached tokens can no longer be trusted (the change log is too old), and the grace period is over.
     Unprovable,
+    /// It was opened without a token, and whoever signed in since has the session now.
+    TakenOver,
     /// Its upstream is no longer configured.
     Removed,
     /// It has reached the maximum duration of a stream.
@@ -40,9 +44,10 @@ pub(in crate::proxy) enum StreamSignal {
 const NONE: u8 = 0;
 
 impl StreamSignal {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::KeepAlive,
         Self::TokenEnded,
+        Self::TakenOver,
         Self::Unprovable,
         Self::TooOld,
         Self::TooSilent,
@@ -59,6 +64,7 @@ impl StreamSignal {
             Self::Removed => 5,
             Self::Unprovable => 6,
             Self::GoingDown => 7,
+            Self::TakenOver => 8,
         }
     }
 }
@@ -134,6 +140,8 @@ struct OpenStream {
     route: Arc<Route>,
     principal: Arc<Principal>,
     hash: Option<TokenHash>,
+    /// The session, where it could be taken over: of a stream without a token that does not end by itself.
+    session: Option<HeaderValue>,
     /// When the token has expired and the grace period is over.
     end: Timestamp,
     opened: Instant,
@@ -147,6 +155,7 @@ struct OpenStream {
 pub(in crate::proxy) struct OpenStreams {
     cache: Arc<TokenCache>,
     clock: Arc<dyn Clock>,
+    sessions: Arc<Sessions>,
     state: Mutex<State>,
 }
 
@@ -170,15 +179,15 @@ const LOOK: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl OpenStreams {
-    pub(in crate::proxy) fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { cache, clock, state: Mutex::default() })
+    pub(in crate::proxy) fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, sessions: Arc<Sessions>) -> Arc<Self> {
+        Arc::new(Self { cache, clock, sessions, state: Mutex::default() })
     }
 
-    /// Monitors an answer until its handle is dropped. `generation` is the token cache's before the token was looked
-    /// up.
+    /// Monitors an answer until its handle is dropped. `session` is the id that its request names, `generation` is the
+    /// token cache's before the token was looked up.
     pub(in crate::proxy) fn add(
         self: &Arc<Self>,
-        token: &Authenticated,
+        (token, session): (&Authenticated, Option<&HeaderValue>),
         generation: u64,
         route: &Arc<Route>,
         limits: StreamLimits,
@@ -192,12 +201,23 @@ impl OpenStreams {
             hash,
             generation: AtomicU64::new(generation),
         });
+        let session = session.filter(|_| token.is_anonymous() && limits.is_standing).cloned();
         let now = Instant::now();
         let grace = Lifetime::from_millis(u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX));
         let end = token.expires().plus(grace);
         let (held, route, principal) = (Arc::clone(&handle), Arc::clone(route), Arc::clone(token.principal()));
-        let stream =
-            OpenStream { handle: held, route, principal, hash, end, opened: now, heard: now, limits, unseen: true };
+        let stream = OpenStream {
+            handle: held,
+            route,
+            principal,
+            hash,
+            session,
+            end,
+            opened: now,
+            heard: now,
+            limits,
+            unseen: true,
+        };
         let mut state = lock(&self.state);
         if state.closed || (state.is_draining && limits.is_standing) {
             handle.send(StreamSignal::GoingDown);
@@ -271,6 +291,8 @@ impl OpenStreams {
                 Some(StreamSignal::Removed)
             } else if is_narrowed {
                 Some(StreamSignal::TokenEnded)
+            } else if stream.is_taken_over(&self.sessions) {
+                Some(StreamSignal::TakenOver)
             } else if unprovable_for > stream.limits.grace {
                 // TV-23: a token that cannot be checked stays valid only for a while.
                 Some(StreamSignal::Unprovable)
@@ -289,6 +311,10 @@ impl OpenStreams {
 }
 
 impl OpenStream {
+    fn is_taken_over(&self, sessions: &Sessions) -> bool {
+        self.session.as_ref().is_some_and(|id| sessions.is_taken(&self.route, &self.principal, id))
+    }
+
     fn judge(&mut self, now: Instant, time: Timestamp, revoked: bool, cache: &TokenCache) -> Option<StreamSignal> {
         // TV-15: an answer may continue for a while after its token has expired.
         if time >= self.end {
