@@ -1,5 +1,5 @@
-//! `Cache-Control` of upstreams' answers (RFC 9111 5.2). Each needed a token, so no shared cache may store it; the
-//! upstream decides what the caller's own cache may do.
+//! `Cache-Control` of upstreams' answers (RFC 9111 5.2). Each is for the token of its request, or for none, so no
+//! shared cache may store it; the upstream decides what the caller's own cache may do.
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue};
