@@ -126,6 +126,7 @@ async fn gateway() -> Client {
 #[tokio::test]
 async fn each_scope_of_the_mcp_preset_opens_its_operations_and_no_other() {
     let mut client = gateway().await;
+    let mut refused = std::collections::HashMap::new();
     for scope in SCOPES {
         let token = token("all", scope);
         for revision in REVISIONS {
@@ -139,11 +140,15 @@ async fn each_scope_of_the_mcp_preset_opens_its_operations_and_no_other() {
                     let mut both = [scope, opening];
                     both.sort_unstable();
                     let expected = format!(", scope=\"{}\"", both.join(" "));
-                    assert_eq!(reply.status, 403, "{scope} {revision} {row:?}: {reply:?}");
-                    assert!(
-                        reply.header("www-authenticate").ends_with(&expected),
-                        "{scope} {revision} {row:?}: {reply:?}"
-                    );
+                    let times = refused.entry((scope, opening)).and_modify(|times| *times += 1).or_insert(1);
+                    // The fifth equal refusal within a minute has words instead.
+                    if *times < 5 || reply.status == 403 {
+                        let challenge = reply.header("www-authenticate");
+                        assert_eq!(reply.status, 403, "{scope} {revision} {row:?}: {reply:?}");
+                        assert!(challenge.ends_with(&expected), "{scope} {revision} {row:?}: {reply:?}");
+                    } else {
+                        assert_eq!(reply.json()["error"]["code"], -32003, "{scope} {revision} {row:?}: {reply:?}");
+                    }
                 }
             }
         }
