@@ -11,8 +11,10 @@
 //!
 //! Rules, pure functions of values and `now`.
 //! - `oauth`: OAuth 2.1: requests, clients, grants, codes, tokens, redirect URIs, error codes.
-//! - `mcp`: the parts of a JSON-RPC message that the gateway reads, lists in answers, routing headers, revisions.
-//! - `policy`: what scopes, rules and what users left out allow; who may hold a token; what limits count.
+//! - `mcp`: the parts of a JSON-RPC message that the gateway reads, lists in answers, definitions of tools, routing
+//!   headers, revisions.
+//! - `policy`: what scopes, rules and what users left out allow, and what may be done without a token; who may hold a
+//!   token; what limits count.
 //!
 //! Ground: what all groups listed after it may use.
 //! - `sync`: locks that stay usable after a panic, and work repeated on a thread of its own.
@@ -51,11 +53,11 @@
 //!
 //! A request with a bearer token: `server/connection/listener.rs` accepts, `server/connection/serve.rs` speaks TLS and
 //! HTTP, `server/dispatch.rs` finds its route. In `proxy/mod.rs`, `answer` is the order of everything that follows:
-//! `authenticate.rs` asks `token_cache`, `budget.rs` counts, `message.rs` reads the JSON-RPC message, `session.rs`
-//! checks the session, `verdict.rs` asks the rules (`policy`) about the message and `permit.rs` takes its word,
-//! `call_limits.rs` counts it, `headers.rs` builds the head for the upstream (`cached_principal.rs` has the values of
-//! the `X-Mcpgate-` fields), `proxy/upstream/pool.rs` sends it, `proxy/response/deliver.rs` and
-//! `proxy/response/relay.rs` bring the answer back, through `proxy/response/rewrite` where there are rules, which
+//! `authenticate.rs` asks `token_cache`, `accept.rs` takes the caller (or one without a token, where that is allowed),
+//! `budget.rs` counts, `message.rs` reads the JSON-RPC message, `session.rs` checks the session, `verdict.rs` asks the
+//! rules (`policy`) about the message and `permit.rs` takes its word, `call_limits.rs` counts it, `headers.rs` builds the
+//! head for the upstream (`cached_principal.rs` has the values of the `X-Mcpgate-` fields), `proxy/upstream/pool.rs`
+//! sends it, `proxy/response/deliver.rs` and `proxy/response/relay.rs` bring the answer back, through `proxy/response/rewrite` where there are rules, which
 //! leaves out of lists what the caller may not use. Every refusal of a stage is a row of `proxy/rejection.rs`, every
 //! fault of an upstream a row of `proxy/fault.rs`.
 //!
