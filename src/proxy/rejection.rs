@@ -137,12 +137,14 @@ pub(super) struct DeniedRequest {
     pub(super) text: String,
     /// The rule and its reason, for the access log.
     pub(super) rule: String,
+    /// The configuration key that decides, if one does.
+    pub(super) key: Option<&'static str>,
 }
 
 impl DeniedRequest {
     /// Adds to a row what is said of the rule.
     fn told(&self, row: Row) -> Row {
-        row.word(Word::Rpc(self.code)).key("upstream.rule")
+        Row { key: self.key, ..row.word(Word::Rpc(self.code)) }
     }
 }
 

@@ -227,13 +227,13 @@ fn lacking_scopes(caller: &CachedPrincipal, rules: &Rules, lacking: &ScopeSet) -
 fn left_out() -> DeniedRequest {
     let text = "the user left this tool out when they connected this application; to allow it, they can connect the \
                 application again and tick it";
-    DeniedRequest { code: INVALID_PARAMS, text: text.to_owned(), rule: "left out by the user".to_owned() }
+    DeniedRequest { code: INVALID_PARAMS, text: text.to_owned(), rule: "left out by the user".to_owned(), key: None }
 }
 
 /// Returns how a call of a tool is refused that is held: as if it did not exist.
 fn held(unknown: Option<&(i32, String)>) -> DeniedRequest {
     let (code, text) = unknown.cloned().unwrap_or_else(|| (INVALID_PARAMS, "Unknown tool".to_owned()));
-    DeniedRequest { code, text, rule: "held until it is approved".to_owned() }
+    DeniedRequest { code, text, rule: "held until it is approved".to_owned(), key: Some("upstream.pin") }
 }
 
 fn denied(rules: &Rules, denial: Denial, unknown: Option<&(i32, String)>) -> DeniedRequest {
@@ -255,5 +255,5 @@ fn denied(rules: &Rules, denial: Denial, unknown: Option<&(i32, String)>) -> Den
         Some((code, unknown)) => (*code, Cow::Borrowed(unknown.as_str())),
         None => (METHOD_NOT_FOUND, Cow::Owned(text)),
     };
-    DeniedRequest { code, text: text.into_owned(), rule }
+    DeniedRequest { code, text: text.into_owned(), rule, key: Some("upstream.rule") }
 }

@@ -3,14 +3,14 @@
 use mcpgate::catalogue::KnownTool;
 use mcpgate::config::{Config, PinMode};
 use mcpgate::mcp::ToolDefinition;
-use mcpgate::oauth::AccountId;
+use mcpgate::oauth::{AccountId, ResourceIndicator};
 use mcpgate::policy::Annotations;
 use serde_json::{Value, json};
 
 use super::client::RawRequest;
 use super::lists::{ask, mapped_by};
 use super::upstream::answer;
-use super::world::{MCP, World};
+use super::world::{ADA, MCP, World};
 
 const JSON: &str = "200 OK\r\nContent-Type: application/json";
 const ALL: &[(&str, &[&str])] = &[("use", &["*"])];
@@ -57,6 +57,13 @@ async fn calls(world: &World, token: &str) -> bool {
     world.mcp.seen().len() > before
 }
 
+/// How many tools the consent page of a person would show.
+async fn offered(world: &World, subject: &str) -> usize {
+    world.list().await;
+    let resource = ResourceIndicator::parse(MCP).unwrap();
+    world.table().offered(&resource, subject).await.unwrap_or_default().len()
+}
+
 #[tokio::test]
 async fn pn_04_what_one_person_is_shown_is_held_for_that_person() {
     let world = pinned(PinMode::Hold).await;
@@ -66,6 +73,7 @@ async fn pn_04_what_one_person_is_shown_is_held_for_that_person() {
     }
     assert!(!lists(&world, &ada, &tool("Adds and sends.").to_string()).await && !calls(&world, &ada).await);
     assert!(calls(&world, &bob).await, "what others were shown is no matter of bob's");
+    assert_eq!((offered(&world, ADA).await, offered(&world, "bob-0001").await), (0, 1), "on the consent page, too");
     // Escapes and spaces are no difference, further members are not for the model, a member twice is.
     let same = r#"{"_meta": {}, "description": "Adds\u002e", "name":"add"}"#;
     assert!(lists(&world, &ada, same).await && calls(&world, &ada).await);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalogue::{self, ListedTool};
+use crate::config::PinMode;
 use crate::oauth::ResourceIndicator;
 use crate::proxy::route::{Route, RouteTable};
 
@@ -18,11 +19,14 @@ pub struct UpstreamState {
 }
 
 impl RouteTable {
-    /// Returns the tools that the upstream of a resource offers to a subject. Waits for an answer that is awaited;
-    /// `None` if nothing is known.
+    /// Returns the tools that the upstream of a resource offers to a subject, without those that are held. Waits for an
+    /// answer that is awaited; `None` if nothing is known.
     pub async fn offered(&self, resource: &ResourceIndicator, subject: &str) -> Option<Vec<ListedTool>> {
         let route = self.routes.iter().find(|route| route.resource == *resource)?;
-        route.catalogue.offered(&catalogue::person(route.tenant.as_str(), subject)).await
+        let person = catalogue::person(route.tenant.as_str(), subject);
+        let mut tools = route.catalogue.offered(&person).await?;
+        tools.retain(|tool| route.pin() != PinMode::Hold || !route.catalogue.differs(&person, &tool.name));
+        Some(tools)
     }
 
     /// Returns the state of each upstream, in the order of the configuration.
