@@ -3,30 +3,22 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode};
-use tokio::time::Instant;
 
 use super::addressed::Addressed;
 use super::authenticate::{Authenticated, shows_nothing};
 use super::cached_principal::CachedPrincipal;
-use super::call_limits::CountedCaller;
 use super::exchange::{Exchange, Proxy};
 use super::field::MCP_SESSION_ID;
 use super::rejection::Rejection;
 use super::response::ending::Ids;
 use super::session;
-use super::usage::RunningCalls;
 use crate::config::UpstreamKind;
 use crate::network;
 use crate::oauth::{AccountId, ClientId};
 use crate::token_cache::Principal;
 
-/// A caller that is accepted, with a token or without one.
-struct AcceptedCaller<'r> {
-    token: Addressed<'r>,
-    caller: Arc<CachedPrincipal>,
-    /// What counts one without a token until its answer has ended.
-    calls: Option<Box<RunningCalls>>,
-}
+/// A caller that is accepted: its token, or what stands for one, and what its requests need.
+type AcceptedCaller<'r> = (Addressed<'r>, Arc<CachedPrincipal>);
 
 impl Proxy {
     /// Accepts a request with a valid token, or one without a token where the upstream answers such, and counts it.
@@ -34,11 +26,13 @@ impl Proxy {
         &self,
         exchange: &mut Exchange<'r>,
         token: Result<Addressed<'r>, Rejection>,
-        now: Instant,
-    ) -> Result<(Addressed<'r>, Arc<CachedPrincipal>), Rejection> {
-        let AcceptedCaller { token, caller, calls } = match token {
-            Ok(token) => AcceptedCaller { caller: exchange.worker.caller(&token)?, token, calls: None },
-            Err(Rejection::NoCredentials) => self.anonymous(exchange, now)?,
+    ) -> Result<AcceptedCaller<'r>, Rejection> {
+        let (token, caller) = match token {
+            Ok(token) => {
+                let caller = exchange.worker.caller(&token)?;
+                (token, caller)
+            }
+            Err(Rejection::NoCredentials) => self.anonymous(exchange)?,
             Err(rejection) => return Err(rejection),
         };
         exchange.is_anonymous = token.token().is_anonymous();
@@ -47,9 +41,7 @@ impl Proxy {
             record.of(&caller);
         }
         exchange.worker.table.budgets.spend(caller.budget())?;
-        let mut user_slot = caller.budget().enter(exchange.config.limits.streams_per_principal)?;
-        user_slot.hold(calls);
-        exchange.user_slot = Some(user_slot);
+        exchange.user_slot = Some(caller.budget().enter(exchange.config.limits.streams_per_principal)?);
         Ok((token, caller))
     }
 
@@ -65,13 +57,11 @@ impl Proxy {
         self.sessions.take_over(exchange.route, (&nobody, caller.principal()), id, self.clock.now())
     }
 
-    /// Accepts a request without a token, if its upstream answers some and the limits for that are not reached. Each
-    /// session is a principal of its own, and so is each request outside a session; all of a site share what a user
-    /// may use.
-    fn anonymous<'r>(&self, exchange: &Exchange<'r>, now: Instant) -> Result<AcceptedCaller<'r>, Rejection> {
+    /// Accepts a request without a token, if its upstream answers some. Each session is a principal of its own, and so
+    /// is each request outside a session; all of a site share what a user may use.
+    fn anonymous<'r>(&self, exchange: &Exchange<'r>) -> Result<AcceptedCaller<'r>, Rejection> {
         let Exchange { worker, route, ref parts, peer, .. } = *exchange;
-        let limits = route.anonymous_limits.as_ref().ok_or(Rejection::NoCredentials)?;
-        if !shows_nothing(&parts.headers, &parts.uri) {
+        if route.anonymous_limits.is_none() || !shows_nothing(&parts.headers, &parts.uri) {
             return Err(Rejection::NoCredentials);
         }
         let has_sessions = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
@@ -85,11 +75,9 @@ impl Proxy {
         };
         let principal = exchange.nobody(&name)?;
         let token = Authenticated::anonymous(principal, self.clock.now());
-        let counted = CountedCaller { principal: token.principal(), grant: token.grant(), address: peer.address };
-        let calls = limits.enter(&[(0, 1), (1, 1)], counted, now)?;
         let token = Addressed::check(token, route)?;
         let caller = Arc::new(CachedPrincipal::new(&token, &worker.table)?);
-        Ok(AcceptedCaller { token, caller, calls })
+        Ok((token, caller))
     }
 }
 

@@ -12,6 +12,9 @@ use super::rejection::Rejection;
 use crate::config::UpstreamKind;
 use crate::mcp::Envelope;
 
+/// Both limits of requests without a token, of which each counts once.
+const WITHOUT_TOKEN: &[(usize, u32)] = &[(0, 1), (1, 1)];
+
 /// The limits that count a request, by index, and how many of its messages each counts; `None` if there are none.
 pub(super) struct CountedCalls(Option<Box<[(usize, u32)]>>);
 
@@ -41,20 +44,23 @@ impl CountedCalls {
         Self::of(limits.of_http(method, path).indices().map(|index| (index, 1)))
     }
 
-    /// Counts a permitted request against the limits of the route of its token. Those of how many run at the same time
-    /// count it as long as `slot` is there.
+    /// Counts a permitted request against the limits of the route of its token, and one without a token against those
+    /// for such requests first. Those of how many run at the same time count it as long as `slot` is there.
     pub(super) fn enter(
         &self,
         (token, address): (&Addressed<'_>, IpAddr),
         now: Instant,
         slot: &mut Option<UserSlot>,
     ) -> Result<(), Rejection> {
-        let (Some(counted), Some(limits)) = (&self.0, &token.route().limits) else { return Ok(()) };
-        let token = token.token();
-        let caller = CountedCaller { principal: token.principal(), grant: token.grant(), address };
-        let calls = limits.enter(counted, caller, now)?;
-        if let Some(slot) = slot {
-            slot.hold(calls);
+        let (route, token) = (token.route(), token.token());
+        let of_route = self.0.as_deref().zip(route.limits.as_ref());
+        let without_token = route.anonymous_limits.as_ref().filter(|_| token.is_anonymous());
+        for (counted, limits) in without_token.map(|limits| (WITHOUT_TOKEN, limits)).into_iter().chain(of_route) {
+            let caller = CountedCaller { principal: token.principal(), grant: token.grant(), address };
+            let calls = limits.enter(counted, caller, now)?;
+            if let Some(slot) = slot {
+                slot.hold(calls);
+            }
         }
         Ok(())
     }

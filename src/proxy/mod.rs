@@ -19,8 +19,8 @@ use crate::mcp::ProtocolVersion;
 use crate::telemetry::Outcome;
 use crate::web::{RequestBody, Response, reply};
 
+mod accept;
 mod addressed;
-mod anonymous;
 mod authenticate;
 mod batch;
 mod budget;
@@ -163,7 +163,7 @@ impl Proxy {
         // 401.
         exchange.generation = self.cache.generation();
         let token = resumed.after(pin!(self.authenticated(exchange, resumed.time()))).await;
-        let (token, caller) = self.accept(exchange, token, resumed.time())?;
+        let (token, caller) = self.accept(exchange, token)?;
         let Exchange { worker, config, ref parts, version, .. } = *exchange;
         let (method, fields) = (&parts.method, &parts.headers);
         message::check_method(route.kind, version, method)?;
@@ -223,6 +223,9 @@ impl Proxy {
         now: Instant,
     ) -> Result<Permit, Rejection> {
         let permit = Permit::grant(caller, verdict).map_err(|refusal| {
+            if token.token().is_anonymous() {
+                return refusal;
+            }
             let (grant, is_message) = (token.token().grant(), exchange.ids.one().is_some());
             exchange.worker.table.repeats.cut_short(refusal, grant, is_message, now)
         })?;
