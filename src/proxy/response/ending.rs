@@ -3,6 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::events::write_event;
 use super::open_streams::StreamSignal;
 use super::refused_part::RefusedPart;
 use crate::mcp::{Envelope, ErrorResponse, MessageKind};
@@ -92,9 +93,7 @@ impl Ids {
     pub(in crate::proxy) fn errors_as_events(&self, before: &[u8], code: i32, message: &str) -> Bytes {
         let mut events = BytesMut::from(before);
         for id in self.each() {
-            events.extend_from_slice(b"event: message\ndata: ");
-            events.extend_from_slice(&ErrorResponse { code, message, id: Some(id), data: None }.to_json());
-            events.extend_from_slice(b"\n\n");
+            write_event(&mut events, &ErrorResponse { code, message, id: Some(id), data: None }.to_json());
         }
         events.freeze()
     }

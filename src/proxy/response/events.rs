@@ -1,10 +1,17 @@
 //! Finds the boundaries between the events of a stream: enough to insert a comment between two, and to limit the size
-//! of one.
+//! of one. Writes messages as events.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
+
+/// Writes a message, which has no line breaks, as an event.
+pub(super) fn write_event(to: &mut BytesMut, message: &[u8]) {
+    to.extend_from_slice(b"event: message\ndata: ");
+    to.extend_from_slice(message);
+    to.extend_from_slice(b"\n\n");
+}
 
 /// Tracks a stream of events (HTML, server-sent events: lines end with LF, CR or CRLF, an empty line ends an event).
 #[derive(Debug, Default, Clone, Copy)]

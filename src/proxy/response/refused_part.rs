@@ -3,6 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::events::write_event;
 use crate::proxy::rejection::{RefusedOfBatch, Rejection};
 
 /// The part of a batch that is refused, and the ids of the requests that are forwarded.
@@ -40,11 +41,7 @@ impl RefusedPart {
     /// Returns the errors as events.
     pub(in crate::proxy) fn events(&self) -> Bytes {
         let mut events = BytesMut::new();
-        for error in &self.errors {
-            events.extend_from_slice(b"event: message\ndata: ");
-            events.extend_from_slice(error);
-            events.extend_from_slice(b"\n\n");
-        }
+        self.errors.iter().for_each(|error| write_event(&mut events, error));
         events.freeze()
     }
 
