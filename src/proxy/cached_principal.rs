@@ -10,7 +10,8 @@ use super::addressed::Addressed;
 use super::budget::UserBudget;
 use super::by_address::ByAddress;
 use super::rejection::Rejection;
-use super::route::{Route, RouteTable};
+use super::route::Route;
+use super::route_table::RouteTable;
 use crate::catalogue::{self, ListedTool};
 use crate::config::PinMode;
 use crate::mcp::ToolDefinition;
@@ -279,7 +280,7 @@ mod tests {
     use crate::oauth::{AccessTokenRecord, AccountId, ClientId, Exclusions, GroupName, ScopeSet, TenantId};
     use crate::policy::Standing;
     use crate::proxy::budget::tests::{principal, record};
-    use crate::proxy::route::RouteTable;
+    use crate::proxy::route_table::RouteTable;
     use crate::token_cache::Principal;
     use http::HeaderValue;
     use proptest::prelude::*;

@@ -45,10 +45,10 @@ impl Rejection {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(REQUEST_ID, to.request_id.header());
         if let Self::LackingScopes(lacking) = self {
-            headers.extend(to.route.scope_challenge(lacking, to.slash).map(|value| (WWW_AUTHENTICATE, value)));
+            headers.extend(to.route.challenges.for_scopes(lacking, to.slash).map(|value| (WWW_AUTHENTICATE, value)));
         }
         let (name, value) = match row.field {
-            Field::Challenge(which) => (WWW_AUTHENTICATE, to.route.challenge(which, to.slash)),
+            Field::Challenge(which) => (WWW_AUTHENTICATE, to.route.challenges.of(which, to.slash)),
             Field::RetryAfter(seconds) => (RETRY_AFTER, seconds.into()),
             Field::Allow(methods) => (ALLOW, HeaderValue::from_static(methods)),
             Field::Close if to.version <= Version::HTTP_11 => (CONNECTION, HeaderValue::from_static("close")),

@@ -1,50 +1,24 @@
-//! `RouteTable`: which upstream owns a path, and everything that can be prepared before a request arrives.
+//! `Route`: an upstream with everything that can be prepared before a request arrives.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::budget::UserBudgets;
 use super::call_limits::RouteLimits;
-use super::origin::Origins;
+use super::challenges::Challenges;
 use super::plain_path::is_plain;
-use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, LackingScopes, MALFORMED_CREDENTIALS};
-use super::repeats::Repeats;
 use super::response::refusals::StreamRefusals;
-use super::row::Challenge;
 use super::upstream::connect;
 use super::upstream::health::Health;
 use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
 use crate::catalogue::Catalogue;
 use crate::config::{Config, PinMode, UpstreamConfig, UpstreamKind};
-use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
+use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing};
 use crate::token_cache::Principal;
-
-/// The route table: built when the configuration is loaded, and replaced as a whole.
-pub struct RouteTable {
-    pub(super) routes: Vec<Arc<Route>>,
-    /// Paths that must match exactly.
-    exact: BTreeMap<Box<str>, usize>,
-    /// Paths below which everything is served, longest first.
-    prefixes: Vec<(Box<str>, usize)>,
-    pub(super) origins: Origins,
-    pub(super) budgets: Arc<UserBudgets>,
-    pub(super) repeats: Arc<Repeats>,
-    /// The values of `X-Forwarded-Host` and, below, `X-Forwarded-Proto`.
-    pub(super) public_host: HeaderValue,
-    pub(super) public_scheme: HeaderValue,
-}
-
-impl std::fmt::Debug for RouteTable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.routes.iter().map(|r| &r.path)).finish()
-    }
-}
 
 /// An upstream with everything prepared for requests to it.
 pub(super) struct Route {
@@ -68,9 +42,7 @@ pub(super) struct Route {
     pub(super) takes_title: bool,
     /// The public path.
     pub(super) path: String,
-    challenges: [[HeaderValue; 2]; 4],
-    /// The URL of its protected resource metadata (RFC 9728 3.1).
-    metadata_url: String,
+    pub(super) challenges: Challenges,
     pub(super) origin: UpstreamOrigin,
     /// The upstream's path and query, for a request to exactly the public path.
     target: PathAndQuery,
@@ -92,99 +64,6 @@ pub(super) struct Route {
     pub(super) first_byte_timeout: Duration,
     pub(super) call_timeout: Duration,
     pub(super) max_stream: Duration,
-}
-
-impl RouteTable {
-    /// Builds the table.
-    ///
-    /// # Errors
-    /// An upstream's CA file or the system's roots could not be read.
-    pub fn build(config: &Config) -> Result<Self, String> {
-        let mut roots = connect::Roots::new(config.minimum_key_bits);
-        let mut routes = Vec::with_capacity(config.upstreams.len());
-        let mut exact = BTreeMap::new();
-        let mut prefixes = Vec::new();
-        for (index, upstream) in config.upstreams.iter().enumerate() {
-            let route = Route::build(index, upstream, config, &mut roots)?;
-            let path: Box<str> = route.path.as_str().into();
-            match route.kind {
-                UpstreamKind::Mcp => {
-                    // Served with and without one trailing slash, never redirected, because clients drop their token on
-                    // a redirect.
-                    exact.insert(format!("{path}/").into(), index);
-                    exact.insert(path, index);
-                }
-                UpstreamKind::Http => prefixes.push((path, index)),
-            }
-            routes.push(Arc::new(route));
-        }
-        prefixes.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-        let public: Uri = config.public_url.parse().map_err(|e| format!("the public URL cannot be read: {e}"))?;
-        let text = |t: Option<&str>| HeaderValue::from_str(t.unwrap_or_default()).map_err(|e| e.to_string());
-        Ok(Self {
-            routes,
-            exact,
-            prefixes,
-            origins: Origins::new(config),
-            budgets: Arc::new(UserBudgets::new(&config.rates)),
-            repeats: Arc::default(),
-            public_host: text(public.authority().map(Authority::as_str))?,
-            public_scheme: text(public.scheme_str())?,
-        })
-    }
-
-    /// Builds the table of a changed configuration. Counters are kept where the rates are the same, and connections
-    /// where an upstream is completely unchanged, including its place in the list (but not with TLS, since the roots in
-    /// its files may have changed).
-    ///
-    /// # Errors
-    /// As `build`.
-    pub fn rebuild(&self, config: &Config) -> Result<Self, String> {
-        let mut table = Self { repeats: Arc::clone(&self.repeats), ..Self::build(config)? };
-        if self.budgets.are_of(&config.rates) {
-            table.budgets = Arc::clone(&self.budgets);
-        }
-        for (new, old) in table.routes.iter_mut().zip(&self.routes) {
-            if new.made_of == old.made_of && new.origin.tls.is_none() {
-                *new = Arc::clone(old);
-            } else if let Some(new) = Arc::get_mut(new)
-                && (new.made_of.url == old.made_of.url && new.resource == old.resource)
-                && (new.is_listed == old.is_listed && new.name == old.name)
-            {
-                new.catalogue = Arc::clone(&old.catalogue);
-            }
-        }
-        for new in table.routes.iter_mut().filter_map(Arc::get_mut) {
-            let old = self.routes.iter().find(|old| old.name == new.name && old.tenant == new.tenant);
-            let Some(old) = old else { continue };
-            let limits = [(&mut new.limits, &old.limits), (&mut new.anonymous_limits, &old.anonymous_limits)];
-            for (new, old) in limits {
-                new.iter_mut().zip(old).for_each(|(new, old)| new.adopt(old));
-            }
-        }
-        Ok(table)
-    }
-
-    /// Returns the index of the upstream that owns a raw path (never decoded or normalised), if there is one.
-    #[must_use]
-    pub fn find(&self, raw_path: &str) -> Option<usize> {
-        self.exact.get(raw_path).copied().or_else(|| {
-            let owns = |prefix: &str| raw_path.strip_prefix(prefix).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-            self.prefixes.iter().find(|(prefix, _)| owns(prefix)).map(|(_, index)| *index)
-        })
-    }
-
-    /// Returns whether this table serves the resource of a route from this or an earlier table.
-    pub(super) fn serves(&self, route: &Route) -> bool {
-        self.routes.iter().any(|own| own.resource == route.resource && own.tenant == route.tenant)
-    }
-
-    /// Returns whether a token that a route from this or an earlier table let pass would still pass, with every scope
-    /// that had force then.
-    pub(super) fn upholds(&self, route: &Arc<Route>, principal: &Principal) -> bool {
-        let own = self.routes.iter().find(|own| own.resource == route.resource && own.tenant == route.tenant);
-        own.is_some_and(|own| Arc::ptr_eq(own, route) || own.upholds(route, principal))
-    }
 }
 
 impl Route {
@@ -226,7 +105,9 @@ impl Route {
         }
     }
 
-    fn upholds(&self, earlier: &Self, principal: &Principal) -> bool {
+    /// Returns whether a token that `earlier`, a route to the same resource, let pass would still pass, with every
+    /// scope that had force then.
+    pub(super) fn upholds(&self, earlier: &Self, principal: &Principal) -> bool {
         if principal.is_anonymous() {
             return self.anonymous().is_some();
         }
@@ -245,7 +126,25 @@ impl Route {
         included.unwrap_or(held)
     }
 
-    fn build(
+    /// Returns whether an earlier route can go on in its place. Not with TLS: the roots in its files may have changed.
+    pub(super) fn is_same_as(&self, old: &Self) -> bool {
+        self.made_of == old.made_of && self.origin.tls.is_none()
+    }
+
+    /// Takes over the catalogue of an earlier route, if that was learnt from the same server in the same way.
+    pub(super) fn adopt_catalogue(&mut self, old: &Self) {
+        if (self.made_of.url == old.made_of.url && self.resource == old.resource)
+            && (self.is_listed == old.is_listed && self.name == old.name)
+        {
+            self.catalogue = Arc::clone(&old.catalogue);
+        }
+    }
+
+    /// Prepares a route.
+    ///
+    /// # Errors
+    /// The upstream's CA file or the system's roots could not be read.
+    pub(super) fn build(
         index: usize,
         upstream: &UpstreamConfig,
         config: &Config,
@@ -281,8 +180,7 @@ impl Route {
             check_envelope: upstream.check_envelope,
             takes_title: upstream.takes_title,
             path: upstream.path.clone(),
-            challenges: challenges(upstream, &metadata_url(upstream, config)).map_err(|e| fault(&e))?,
-            metadata_url: metadata_url(upstream, config),
+            challenges: Challenges::build(upstream, config).map_err(|e| fault(&e))?,
             origin: UpstreamOrigin {
                 host,
                 port,
@@ -308,31 +206,6 @@ impl Route {
             call_timeout: upstream.call_timeout,
             max_stream: upstream.max_stream,
         })
-    }
-
-    /// Returns this upstream's challenge; the URL in it has a trailing slash if the request's path had one, since
-    /// strict clients compare the document's resource with the URL that they called (RFC 9728 3.3).
-    pub(super) fn challenge(&self, which: Challenge, slash: bool) -> HeaderValue {
-        let [bare, request, token, scope] = &self.challenges;
-        let [plain, slashed] = match which {
-            Challenge::Bare => bare,
-            Challenge::InvalidRequest => request,
-            Challenge::InvalidToken => token,
-            Challenge::InsufficientScope => scope,
-        };
-        if slash { slashed.clone() } else { plain.clone() }
-    }
-
-    /// Returns the challenge for a token without the scopes that a request needs (RFC 6750 3.1; MCP authorization,
-    /// scope challenge handling).
-    pub(super) fn scope_challenge(&self, lacking: &LackingScopes, slash: bool) -> Option<HeaderValue> {
-        let challenge = BearerChallenge {
-            error: Some("insufficient_scope"),
-            error_description: Some(&lacking.text),
-            scope: Some(&lacking.wanted),
-            resource_metadata: &format!("{}{}", self.metadata_url, if slash { "/" } else { "" }),
-        };
-        HeaderValue::try_from(challenge.to_header()).ok()
     }
 
     /// Returns the path and query of the configured URL.
@@ -366,31 +239,4 @@ impl Route {
             (UpstreamKind::Http, Some(query)) => format!("{}{rest}?{query}", self.base).parse().ok(),
         }
     }
-}
-
-fn metadata_url(upstream: &UpstreamConfig, config: &Config) -> String {
-    format!("{}/.well-known/oauth-protected-resource{}", config.public_url, upstream.path)
-}
-
-fn challenges(upstream: &UpstreamConfig, metadata_url: &str) -> Result<[[HeaderValue; 2]; 4], String> {
-    let make = |error: Option<&'static str>,
-                description: Option<&str>,
-                scope: &ScopeSet|
-     -> Result<[HeaderValue; 2], String> {
-        let one = |slash: &str| {
-            let resource_metadata = format!("{metadata_url}{slash}");
-            let scope = (!scope.is_empty()).then_some(scope);
-            let challenge =
-                BearerChallenge { error, error_description: description, scope, resource_metadata: &resource_metadata };
-            HeaderValue::try_from(challenge.to_header()).map_err(|e| e.to_string())
-        };
-        Ok([one("")?, one("/")?])
-    };
-    let (default, required) = (&upstream.default_scopes, &upstream.required_scopes);
-    Ok([
-        make(None, None, default)?,
-        make(Some("invalid_request"), Some(MALFORMED_CREDENTIALS), default)?,
-        make(Some("invalid_token"), Some(INVALID_TOKEN), default)?,
-        make(Some("insufficient_scope"), Some(INSUFFICIENT_SCOPE), required)?,
-    ])
 }

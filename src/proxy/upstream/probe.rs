@@ -21,7 +21,8 @@ use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
 use crate::proxy::response::head;
 use crate::proxy::response::head::BodyKind;
-use crate::proxy::route::{Route, RouteTable};
+use crate::proxy::route::Route;
+use crate::proxy::route_table::RouteTable;
 use crate::telemetry::WorkerMetrics;
 
 /// How often an upstream that is down is tried again.

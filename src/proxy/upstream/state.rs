@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::catalogue::{self, ListedTool};
 use crate::config::PinMode;
 use crate::oauth::ResourceIndicator;
-use crate::proxy::route::{Route, RouteTable};
+use crate::proxy::route::Route;
+use crate::proxy::route_table::RouteTable;
 
 /// The state of an upstream, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]

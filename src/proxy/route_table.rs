@@ -1,0 +1,126 @@
+//! `RouteTable`: which upstream owns a path.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::uri::Authority;
+use http::{HeaderValue, Uri};
+
+use super::budget::UserBudgets;
+use super::origin::Origins;
+use super::repeats::Repeats;
+use super::route::Route;
+use super::upstream::connect;
+use crate::config::{Config, UpstreamKind};
+use crate::token_cache::Principal;
+
+/// The route table: built when the configuration is loaded, and replaced as a whole.
+pub struct RouteTable {
+    pub(super) routes: Vec<Arc<Route>>,
+    /// Paths that must match exactly.
+    exact: BTreeMap<Box<str>, usize>,
+    /// Paths below which everything is served, longest first.
+    prefixes: Vec<(Box<str>, usize)>,
+    pub(super) origins: Origins,
+    pub(super) budgets: Arc<UserBudgets>,
+    pub(super) repeats: Arc<Repeats>,
+    /// The values of `X-Forwarded-Host` and, below, `X-Forwarded-Proto`.
+    pub(super) public_host: HeaderValue,
+    pub(super) public_scheme: HeaderValue,
+}
+
+impl std::fmt::Debug for RouteTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.routes.iter().map(|r| &r.path)).finish()
+    }
+}
+
+impl RouteTable {
+    /// Builds the table.
+    ///
+    /// # Errors
+    /// An upstream's CA file or the system's roots could not be read.
+    pub fn build(config: &Config) -> Result<Self, String> {
+        let mut roots = connect::Roots::new(config.minimum_key_bits);
+        let mut routes = Vec::with_capacity(config.upstreams.len());
+        let mut exact = BTreeMap::new();
+        let mut prefixes = Vec::new();
+        for (index, upstream) in config.upstreams.iter().enumerate() {
+            let route = Route::build(index, upstream, config, &mut roots)?;
+            let path: Box<str> = route.path.as_str().into();
+            match route.kind {
+                UpstreamKind::Mcp => {
+                    // Served with and without one trailing slash, never redirected, because clients drop their token on
+                    // a redirect.
+                    exact.insert(format!("{path}/").into(), index);
+                    exact.insert(path, index);
+                }
+                UpstreamKind::Http => prefixes.push((path, index)),
+            }
+            routes.push(Arc::new(route));
+        }
+        prefixes.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        let public: Uri = config.public_url.parse().map_err(|e| format!("the public URL cannot be read: {e}"))?;
+        let text = |t: Option<&str>| HeaderValue::from_str(t.unwrap_or_default()).map_err(|e| e.to_string());
+        Ok(Self {
+            routes,
+            exact,
+            prefixes,
+            origins: Origins::new(config),
+            budgets: Arc::new(UserBudgets::new(&config.rates)),
+            repeats: Arc::default(),
+            public_host: text(public.authority().map(Authority::as_str))?,
+            public_scheme: text(public.scheme_str())?,
+        })
+    }
+
+    /// Builds the table of a changed configuration. Counters are kept where the rates are the same, and connections
+    /// where an upstream is completely unchanged, including its place in the list (but not with TLS, since the roots in
+    /// its files may have changed).
+    ///
+    /// # Errors
+    /// As `build`.
+    pub fn rebuild(&self, config: &Config) -> Result<Self, String> {
+        let mut table = Self { repeats: Arc::clone(&self.repeats), ..Self::build(config)? };
+        if self.budgets.are_of(&config.rates) {
+            table.budgets = Arc::clone(&self.budgets);
+        }
+        for (new, old) in table.routes.iter_mut().zip(&self.routes) {
+            if new.is_same_as(old) {
+                *new = Arc::clone(old);
+            } else if let Some(new) = Arc::get_mut(new) {
+                new.adopt_catalogue(old);
+            }
+        }
+        for new in table.routes.iter_mut().filter_map(Arc::get_mut) {
+            let old = self.routes.iter().find(|old| old.name == new.name && old.tenant == new.tenant);
+            let Some(old) = old else { continue };
+            let limits = [(&mut new.limits, &old.limits), (&mut new.anonymous_limits, &old.anonymous_limits)];
+            for (new, old) in limits {
+                new.iter_mut().zip(old).for_each(|(new, old)| new.adopt(old));
+            }
+        }
+        Ok(table)
+    }
+
+    /// Returns the index of the upstream that owns a raw path (never decoded or normalised), if there is one.
+    #[must_use]
+    pub fn find(&self, raw_path: &str) -> Option<usize> {
+        self.exact.get(raw_path).copied().or_else(|| {
+            let owns = |prefix: &str| raw_path.strip_prefix(prefix).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+            self.prefixes.iter().find(|(prefix, _)| owns(prefix)).map(|(_, index)| *index)
+        })
+    }
+
+    /// Returns whether this table serves the resource of a route from this or an earlier table.
+    pub(super) fn serves(&self, route: &Route) -> bool {
+        self.routes.iter().any(|own| own.resource == route.resource && own.tenant == route.tenant)
+    }
+
+    /// Returns whether a token that a route from this or an earlier table let pass would still pass, with every scope
+    /// that had force then.
+    pub(super) fn upholds(&self, route: &Arc<Route>, principal: &Principal) -> bool {
+        let own = self.routes.iter().find(|own| own.resource == route.resource && own.tenant == route.tenant);
+        own.is_some_and(|own| Arc::ptr_eq(own, route) || own.upholds(route, principal))
+    }
+}
