@@ -252,6 +252,9 @@ table! {
         /// changed after that, an audit row says how; with `hold` it is also hidden from lists, and calls of it are
         /// refused as if it did not exist, until `mcpgate tool approve`.
         pin: PinMode = "off";
+        /// Whether listed tools say which scopes they need, and calls for want of a scope are refused as ChatGPT reads
+        /// it (docs/rules.md). Only for an upstream whose scopes say what they open.
+        security_schemes: bool = false;
     }
 }
 

@@ -29,8 +29,7 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
     let (mut catalogue, mut map) = preset(check, upstream);
     manage(check, upstream, &mut map);
     let ready_made = catalogue.iter().map(|scope| scope.name.clone()).collect();
-    let has_map = upstream.scopes.is_some()
-        || written.iter().any(|scope| scope.allow.line.is_some() || !scope.includes.value.is_empty());
+    let has_map = has_map(check, upstream, written);
     for (index, scope) in written.iter().enumerate() {
         let Some(name) = &scope.name else { continue };
         let Ok(token) = ScopeToken::parse(&name.value) else {
@@ -99,6 +98,20 @@ fn is_pinned(check: &Check<'_>, upstream: &Upstream) -> bool {
         check.report.wrong(&upstream.pin, fault, "remove check_envelope = false");
     }
     true
+}
+
+/// Returns whether scopes say what they open, without which tools cannot say what they need.
+fn has_map(check: &Check<'_>, upstream: &Upstream, written: &[Scope]) -> bool {
+    let opens = |scope: &Scope| scope.allow.line.is_some() || !scope.includes.value.is_empty();
+    let has_map = upstream.scopes.is_some() || written.iter().any(opens);
+    let setting = &upstream.security_schemes;
+    if setting.value && upstream.kind.value == Kind::Http {
+        check.report.wrong(setting, "an upstream of kind \"http\" has no tools", "remove the key");
+    } else if setting.value && !has_map {
+        let fault = "no scope of this upstream says what it opens, so its tools cannot say which they need";
+        check.report.wrong(setting, fault, "write scopes, or allow in the scopes, or remove the key");
+    }
+    has_map
 }
 
 /// Adds to a ready-made scope what a table says of it.

@@ -176,6 +176,8 @@ pub struct UpstreamConfig {
     pub is_listed: bool,
     /// What is done about tools that are not as they were pinned.
     pub pin: PinMode,
+    /// Whether listed tools say which scopes they need, and refused calls say so to ChatGPT.
+    pub security_schemes: bool,
 }
 
 /// What is done about tools of an upstream that are not as they were pinned.

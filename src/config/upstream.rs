@@ -90,6 +90,7 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: UpstreamScopes) ->
         check_envelope: true,
         is_listed: true,
         pin: PinMode::Off,
+        security_schemes: false,
     })
 }
 
@@ -168,6 +169,7 @@ fn one(
         check_envelope: upstream.check_envelope.value,
         is_listed: upstream.catalogue.value == CatalogueMode::Active,
         pin: upstream.pin.value.into(),
+        security_schemes: upstream.security_schemes.value,
     })
 }
 

@@ -16,13 +16,14 @@ mod tool;
 mod version;
 
 pub use answer::{
-    AnswerFault, AnswerReader, LONGEST_SIGN, Offer, Rewritten, ToolHints, may_change, may_list, says_list_changed,
+    AnswerFault, AnswerReader, LONGEST_SIGN, Offer, Rewritten, SecuritySchemes, Shown, ToolHints, may_change, may_list,
+    says_list_changed,
 };
 pub use batch::BatchReader;
 pub use envelope::{Completes, Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};
 pub use reads::SUBSCRIBE;
-pub use refusal::{ErrorResponse, UnsupportedVersion};
+pub use refusal::{ErrorResponse, RefusedCall, UnsupportedVersion};
 pub use tool::{Difference, ToolDefinition, differences, in_words, suspicions};
 pub use version::{ProtocolVersion, STATELESS_VERSIONS};

@@ -1,4 +1,4 @@
-//! The JSON-RPC error object of a refusal made by the gateway.
+//! The JSON-RPC answers of refusals made by the gateway.
 
 use serde::Serialize;
 
@@ -64,9 +64,82 @@ impl ErrorResponse<'_> {
     }
 }
 
+/// A refused call of a tool, as ChatGPT reads it (OpenAI Apps SDK, authentication: `mcp/www_authenticate`): the result
+/// of the tool is an error, with the challenge that the HTTP answer would have.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedCall<'a> {
+    /// The request's id as raw JSON; `None` writes `null`.
+    pub id: Option<&'a str>,
+    /// What is wrong.
+    pub text: &'a str,
+    /// The value of `WWW-Authenticate` (RFC 6750 3).
+    pub challenge: &'a str,
+    /// Whether the request is of 2026-07-28, where results have a `resultType`.
+    pub is_modern: bool,
+}
+
+impl RefusedCall<'_> {
+    /// Returns the JSON body. An id that is not JSON is left out.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let id: Option<&serde_json::value::RawValue> = self.id.and_then(|raw| serde_json::from_str(raw).ok());
+        let result = CallResult {
+            result_type: self.is_modern.then_some("complete"),
+            content: [TextContent { of_type: "text", text: self.text }],
+            is_error: true,
+            meta: CallMeta { www_authenticate: [self.challenge] },
+        };
+        // Strings and a flag always serialise.
+        serde_json::to_vec(&CallJson { jsonrpc: "2.0", id, result }).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+struct CallJson<'a> {
+    jsonrpc: &'static str,
+    id: Option<&'a serde_json::value::RawValue>,
+    result: CallResult<'a>,
+}
+
+/// The result of a call of a tool (MCP, CallToolResult).
+#[derive(Serialize)]
+struct CallResult<'a> {
+    #[serde(rename = "resultType", skip_serializing_if = "Option::is_none")]
+    result_type: Option<&'static str>,
+    content: [TextContent<'a>; 1],
+    #[serde(rename = "isError")]
+    is_error: bool,
+    #[serde(rename = "_meta")]
+    meta: CallMeta<'a>,
+}
+
+#[derive(Serialize)]
+struct TextContent<'a> {
+    #[serde(rename = "type")]
+    of_type: &'static str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct CallMeta<'a> {
+    #[serde(rename = "mcp/www_authenticate")]
+    www_authenticate: [&'a str; 1],
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ErrorResponse, UnsupportedVersion};
+    use super::{ErrorResponse, RefusedCall, UnsupportedVersion};
+
+    #[test]
+    fn a_refused_call_is_a_result_with_the_challenge() {
+        let refused = |is_modern| {
+            let call = RefusedCall { id: Some("7"), text: "no \"x\"", challenge: "Bearer scope=\"a\"", is_modern };
+            String::from_utf8(call.to_json()).unwrap()
+        };
+        let tail = r#""content":[{"type":"text","text":"no \"x\""}],"isError":true,"_meta":{"mcp/www_authenticate":["Bearer scope=\"a\""]}}}"#;
+        assert_eq!(refused(false), format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{{tail}"#));
+        assert_eq!(refused(true), format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"resultType":"complete",{tail}"#));
+    }
 
     #[test]
     fn the_id_comes_back_as_it_was_written() {

@@ -166,7 +166,7 @@ impl Rules {
     }
 
     /// Judges by everything but arguments.
-    fn by_name(&self, caller: &Standing, found: Matching) -> Ruling {
+    pub(super) fn by_name(&self, caller: &Standing, found: Matching) -> Ruling {
         let rules = found.rules.and(caller.rules);
         let denying = rules.and(self.deny).without(self.over_arguments);
         if !denying.is_empty() {

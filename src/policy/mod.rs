@@ -23,6 +23,7 @@ mod pattern;
 mod preset;
 mod rule;
 mod rules;
+mod tool_access;
 
 pub use annotations::{Annotation, Annotations};
 pub use arguments::{ArgumentNumber, Condition, Pointer, Scalar, Test, TextPattern};
@@ -34,6 +35,7 @@ pub use pattern::Pattern;
 pub use preset::{EVERYTHING, MANAGE, MCP_SCOPES, PresetScope, READ_ONLY, READ_ONLY_HTTP};
 pub use rule::{Rule, RuleCaller, RuleEffect, Who};
 pub use rules::{Rules, ScopeRule, Standing};
+pub use tool_access::ToolAccess;
 
 #[cfg(test)]
 mod tests {

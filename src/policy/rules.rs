@@ -234,7 +234,7 @@ impl Rules {
         all.fold(Matching::default(), Matching::with).scopes.with(self.unknown_methods).has_any_of(held)
     }
 
-    fn bit_of(&self, name: &ScopeToken) -> Mask {
+    pub(super) fn bit_of(&self, name: &ScopeToken) -> Mask {
         self.scopes.iter().position(|scope| scope.name == *name).map(Mask::bit).unwrap_or_default()
     }
 

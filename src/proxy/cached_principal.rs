@@ -15,7 +15,7 @@ use super::route_table::RouteTable;
 use crate::catalogue::{self, ListedTool};
 use crate::config::PinMode;
 use crate::mcp::ToolDefinition;
-use crate::oauth::{GroupName, ScopeSet, Subject, ToolGroup};
+use crate::oauth::{ClientOrigin, GroupName, ScopeSet, Subject, ToolGroup};
 use crate::policy::{Annotations, Standing};
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
@@ -130,6 +130,11 @@ impl CachedPrincipal {
         tool.is_none_or(differs)
     }
 
+    /// Returns whether its client reads the challenge for further scopes in the result of a refused call.
+    pub(super) fn reads_challenges_in_results(&self) -> bool {
+        self.route.gives_security_schemes() && is_chatgpt(&self.principal)
+    }
+
     fn person(&self) -> String {
         catalogue::person(self.principal.tenant().as_str(), self.principal.subject().as_str())
     }
@@ -177,6 +182,14 @@ impl CachedPrincipal {
             + self.log_fields.len()
             + groups.chain(kinds).chain(tools).sum::<usize>()
     }
+}
+
+/// ChatGPT's metadata document. Others of this host are of other programs, such as Codex.
+const CHATGPT: &str = "https://chatgpt.com/oauth/client.json";
+
+/// Returns whether a client is ChatGPT, by its metadata document: only those who publish it get codes for its id.
+fn is_chatgpt(principal: &Principal) -> bool {
+    principal.client_origin() == ClientOrigin::MetadataDocument && principal.client().as_str() == CHATGPT
 }
 
 /// Returns the login name of a person; `None` if the account is gone. A service has none, so that an upstream does not

@@ -64,14 +64,14 @@ impl Challenges {
 
     /// Returns the challenge for a token without the scopes that a request needs (RFC 6750 3.1; MCP authorization,
     /// scope challenge handling).
-    pub(super) fn for_scopes(&self, lacking: &LackingScopes, slash: bool) -> Option<HeaderValue> {
+    pub(super) fn for_scopes(&self, lacking: &LackingScopes, slash: bool) -> String {
         let challenge = BearerChallenge {
             error: Some("insufficient_scope"),
             error_description: Some(&lacking.text),
             scope: Some(&lacking.wanted),
             resource_metadata: &format!("{}{}", self.metadata_url, if slash { "/" } else { "" }),
         };
-        HeaderValue::try_from(challenge.to_header()).ok()
+        challenge.to_header()
     }
 }
 

@@ -236,6 +236,7 @@ impl Exchange<'_> {
             route: self.route,
             slash: self.parts.uri.path().strip_prefix(&*self.route.path) == Some("/"),
             version: self.parts.version,
+            is_modern: self.version.is_modern(),
             request_id: self.peer.request_id,
         };
         rejection.respond(&refused, self.ids.one())

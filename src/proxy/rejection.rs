@@ -117,6 +117,8 @@ pub(super) struct LackingScopes {
     pub(super) needs: String,
     /// What the caller is told: printable ASCII, without quotes and backslashes.
     pub(super) text: String,
+    /// Whether the request is a call of a tool whose client reads the challenge in the result.
+    pub(super) is_result: bool,
 }
 
 /// A refusal without the challenge that was given before.
@@ -174,6 +176,13 @@ pub(super) struct ReachedLimit {
     pub(super) text: String,
     /// Seconds until another request may pass.
     pub(super) retry_after: u64,
+}
+
+impl LackingScopes {
+    /// Adds to a row how the refusal is answered.
+    fn told(&self, row: Row) -> Row {
+        if self.is_result { row.status(StatusCode::OK) } else { row }
+    }
 }
 
 impl RepeatedRefusal {
@@ -267,8 +276,8 @@ impl Rejection {
             Self::InsufficientScope => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "insufficient_scope",
                 INSUFFICIENT_SCOPE).word(Word::OAuth("insufficient_scope")).key("upstream.required_scopes")
                 .field(Field::Challenge(Challenge::InsufficientScope)),
-            Self::LackingScopes(_) => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "lacking_scopes",
-                INSUFFICIENT_SCOPE).word(Word::Rpc(FORBIDDEN)).key("upstream.scope.allow"),
+            Self::LackingScopes(by) => by.told(Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "lacking_scopes",
+                INSUFFICIENT_SCOPE).word(Word::Rpc(FORBIDDEN)).key("upstream.scope.allow")),
             Self::Repeated(by) => by.told(Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "repeated_refusal", INSUFFICIENT_SCOPE)),
             Self::UnopenedMessage => Row::caller(StatusCode::OK, Outcome::InsufficientScope, "message_not_allowed",
                 UNOPENED).word(Word::Rpc(METHOD_NOT_FOUND)).key("upstream.scope.allow"),

@@ -72,6 +72,11 @@ impl Route {
         self.made_of.pin
     }
 
+    /// Returns whether listed tools say which scopes they need, and refused calls say so to clients that read it there.
+    pub(super) fn gives_security_schemes(&self) -> bool {
+        self.made_of.security_schemes
+    }
+
     /// Returns the scopes of a token that its account may hold now: that changes with its groups and the configuration,
     /// while the token stays as it is. `None` if the account may hold no token for the route.
     pub(super) fn held(&self, principal: &Principal) -> Option<ScopeSet> {

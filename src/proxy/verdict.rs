@@ -18,6 +18,8 @@ const INVALID_PARAMS: i32 = -32602;
 /// An unknown resource before 2026-07-28 (MCP 2025-11-25, server/resources: error handling); later it is
 /// [`INVALID_PARAMS`].
 const RESOURCE_NOT_FOUND: i32 = -32002;
+/// The request that calls a tool (MCP, server/tools).
+const TOOL_CALL: &str = "tools/call";
 /// The longest name in bytes that is repeated to the caller.
 const LONGEST_NAME: usize = 128;
 
@@ -45,6 +47,8 @@ struct RefusedMessage {
     /// The id of a request, as raw JSON.
     id: Option<Box<str>>,
     ruling: Ruling,
+    /// Whether it calls a tool.
+    is_call: bool,
     /// How a server answers what does not exist.
     unknown: Option<(i32, String)>,
 }
@@ -73,7 +77,8 @@ impl Verdict {
             // Without the scopes that every request needs, nothing passes.
             if ruling != Ruling::Allowed || !caller.has_scopes() {
                 let id = message.id.filter(|_| message.kind == MessageKind::Request).map(Into::into);
-                refused.push(RefusedMessage { place, id, ruling, unknown: unknown(message, version) });
+                let is_call = message.method.as_deref() == Some(TOOL_CALL);
+                refused.push(RefusedMessage { place, id, ruling, is_call, unknown: unknown(message, version) });
             }
         }
         // Without a token, what a 401 asks for would let the whole batch pass, and errors would say what rules hide.
@@ -94,7 +99,7 @@ impl Verdict {
         if decision == Ruling::Allowed {
             return Self::Passes;
         }
-        let refused = RefusedMessage { place: 0, id: None, ruling: decision, unknown: None };
+        let refused = RefusedMessage { place: 0, id: None, ruling: decision, is_call: false, unknown: None };
         Self::Refused(Box::new(Refused { messages: vec![refused], is_batch: false, is_part: false }))
     }
 }
@@ -102,7 +107,7 @@ impl Verdict {
 /// Returns whether a message calls a tool that is held.
 fn is_held(caller: &CachedPrincipal, envelope: &Envelope<'_>) -> bool {
     caller.route().pin() == PinMode::Hold
-        && envelope.method.as_deref() == Some("tools/call")
+        && envelope.method.as_deref() == Some(TOOL_CALL)
         && caller.is_held(envelope.name.as_deref())
 }
 
@@ -163,7 +168,7 @@ impl RefusedMessage {
         let denied = match &self.ruling {
             Ruling::Allowed | Ruling::Lacking(_) => {
                 let required = rules.missing(caller.standing(), &caller.route().required_scopes);
-                return lacking_scopes(caller, rules, &self.lacking(&required));
+                return lacking_scopes(caller, rules, &self.lacking(&required)).into();
             }
             Ruling::Unopened if is_message => return Rejection::UnopenedMessage,
             Ruling::Unopened => return Rejection::UnopenedRequest,
@@ -181,7 +186,7 @@ fn unknown(message: &Envelope<'_>, version: ProtocolVersion) -> Option<(i32, Str
     let name = message.name.as_deref()?;
     let shown = name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default();
     match message.method.as_deref()? {
-        "tools/call" => Some((INVALID_PARAMS, format!("Unknown tool: {shown}"))),
+        TOOL_CALL => Some((INVALID_PARAMS, format!("Unknown tool: {shown}"))),
         "prompts/get" => Some((INVALID_PARAMS, format!("Unknown prompt: {shown}"))),
         "resources/read" if version.is_modern() => Some((INVALID_PARAMS, format!("Resource not found: {shown}"))),
         "resources/read" => Some((RESOURCE_NOT_FOUND, format!("Resource not found: {shown}"))),
@@ -208,18 +213,26 @@ pub(super) fn refusal(caller: &CachedPrincipal, rules: &Rules, refused: Option<&
         };
     }
     let required = rules.missing(caller.standing(), &caller.route().required_scopes);
+    let is_call = !is_batch && answered.iter().all(|message| message.is_call && message.id.is_some());
+    let is_result = is_call && !answered.is_empty() && caller.reads_challenges_in_results();
     let lacking = answered.into_iter().fold(required, |lacking, message| message.lacking(&lacking));
-    lacking_scopes(caller, rules, &lacking)
+    LackingScopes { is_result, ..lacking_scopes(caller, rules, &lacking) }.into()
 }
 
-fn lacking_scopes(caller: &CachedPrincipal, rules: &Rules, lacking: &ScopeSet) -> Rejection {
+impl From<LackingScopes> for Rejection {
+    fn from(lacking: LackingScopes) -> Self {
+        Self::LackingScopes(Box::new(lacking))
+    }
+}
+
+fn lacking_scopes(caller: &CachedPrincipal, rules: &Rules, lacking: &ScopeSet) -> LackingScopes {
     let names: Vec<&str> = lacking.iter().map(ScopeToken::as_str).collect();
     let what = if names.len() == 1 { "scope" } else { "scopes" };
     let needs = format!("this needs the {what} {}, which the token lacks", names.join(" and "));
     let text = format!("{needs}: authorize again");
     // MCP authorization, step-up: clients that do not accumulate scopes keep what they have.
     let wanted = rules.known(caller.principal().scopes()).union(lacking);
-    Rejection::LackingScopes(Box::new(LackingScopes { wanted, needs, text }))
+    LackingScopes { wanted, needs, text, is_result: false }
 }
 
 /// Returns how a call of a tool is refused that the user left out. Its scope is held, so a challenge would start a

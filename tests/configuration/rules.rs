@@ -105,7 +105,7 @@ fn rules_have_force_without_a_map() {
 fn the_examples_of_the_page_about_rules_load() {
     let page = std::fs::read_to_string(crate::root().join("docs/rules.md")).expect("the page can be read");
     let examples: Vec<_> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 10);
+    assert_eq!(examples.len(), 11);
     for example in examples {
         let upstream = &load(&format!("{GOOD}{example}"), &Overrides::default()).upstreams[0];
         assert!(upstream.rules.is_some() != upstream.limits.is_some(), "{example}");

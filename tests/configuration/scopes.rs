@@ -41,6 +41,11 @@ fn a_map_in_which_something_has_no_force_is_refused() {
             "kind = \"http\"\nunknown_methods = \"x\"\n".to_owned(),
             "8: upstream[0].unknown_methods: an upstream of kind",
         ),
+        ("security_schemes = true\n".to_owned(), "7: upstream[0].security_schemes: no scope of this upstream says"),
+        (
+            "kind = \"http\"\nscopes = \"execute\"\nsecurity_schemes = true\n".to_owned(),
+            "9: upstream[0].security_schemes: an upstream of kind \"http\" has no tools",
+        ),
         ("kind = \"http\"\nscopes = \"mcp\"\n".to_owned(), "8: upstream[0].scopes: these scopes are for upstreams"),
         (format!("scopes = \"mcp\"\n{}", scope("none", "")), "9: upstream[0].scope[0].name: this scope allows nothing"),
     ] {

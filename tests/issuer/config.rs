@@ -118,6 +118,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
         check_envelope: true,
         is_listed: false,
         pin: mcpgate::config::PinMode::Off,
+        security_schemes: false,
         takes_title: false,
     }
 }

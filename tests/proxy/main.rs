@@ -17,6 +17,7 @@ mod batches;
 mod cache;
 mod calls;
 mod catalogue;
+mod chatgpt;
 mod client;
 mod early_answers;
 mod endings;

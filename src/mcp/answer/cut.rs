@@ -1,6 +1,10 @@
 //! `Cut`: which bytes go when some of the elements of an array, or of the members of an object, are left out.
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+/// Bytes that are replaced, and by what.
+pub(super) type Edit = (Range<usize>, Cow<'static, str>);
 
 /// The elements of one array, or the members of one object, in their order.
 #[derive(Debug, Default)]

@@ -1,5 +1,5 @@
 //! Answers of a server, rewritten for one caller: lists without the entries that it may not use, capabilities without
-//! those of which it may use no method, `Unknown tool` in one form.
+//! those of which it may use no method, `Unknown tool` in one form, tools with the scopes that they need.
 //!
 //! Decided by the shape of an answer and not by what was asked: a resumed stream carries answers to earlier requests,
 //! and a server may mix up two requests with the same id. Everything else stays byte for byte. Start at
@@ -9,10 +9,12 @@ mod cut;
 mod place;
 mod reader;
 mod scan;
+mod schemes;
 mod unknown_tool;
 
 pub use reader::{AnswerFault, AnswerReader, Rewritten};
 pub use scan::{LONGEST_SIGN, may_change, may_list, says_list_changed};
+pub use schemes::SecuritySchemes;
 
 /// What a tool says of itself (MCP, ToolAnnotations); `None` where it says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +40,23 @@ pub enum Offer<'a> {
     Template(&'a str),
     /// A capability of the server, by its name.
     Capability(&'a str),
+}
+
+/// What a caller gets to see of something that an answer offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// It does not see it.
+    Nothing,
+    /// The entry as it is.
+    AsItIs,
+    /// The entry of a tool with these security schemes, which take the place of its own.
+    With(SecuritySchemes),
+}
+
+impl From<bool> for Shown {
+    fn from(is_shown: bool) -> Self {
+        if is_shown { Self::AsItIs } else { Self::Nothing }
+    }
 }
 
 #[cfg(test)]

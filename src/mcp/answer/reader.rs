@@ -1,12 +1,11 @@
 //! `AnswerReader`: reads the messages of an answer, and decides what is left out.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
-use super::cut::Cut;
+use super::cut::{Cut, Edit};
 use super::place::{AnswerMember, AnswerPlace, List};
 use super::unknown_tool;
-use super::{Offer, ToolHints};
+use super::{Offer, Shown, ToolHints};
 use crate::strict_json::{JsonFault, Token, Walk, WalkStep, text, unescape};
 
 /// Why an answer cannot be read.
@@ -43,9 +42,6 @@ pub struct AnswerReader<'a, F> {
     unknown_tools: usize,
 }
 
-/// Bytes that are replaced, and by what.
-type Edit = (Range<usize>, Cow<'static, str>);
-
 /// What is known of the current message.
 #[derive(Debug, Default)]
 struct MessageFacts<'a> {
@@ -65,8 +61,8 @@ struct MessageFacts<'a> {
     words: Option<&'a str>,
 }
 
-impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
-    /// Begins to read an answer. `shows` says whether the caller may use what it offers.
+impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
+    /// Begins to read an answer. `shows` says what the caller gets to see of what it offers.
     ///
     /// # Errors
     /// It is not UTF-8.
@@ -199,8 +195,11 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
             AnswerPlace::Entry(list) => {
                 let name = self.message.name.and_then(text);
                 let entry = self.text.get(self.element..self.walk.end_of_token()).unwrap_or_default();
-                let stays = name.is_some_and(|name| (self.shows)(list.offer(&name, self.message.hints, entry)));
-                self.end_element(stays);
+                let shown = name.map(|name| (self.shows)(list.offer(&name, self.message.hints, entry)));
+                if let Some(Shown::With(schemes)) = &shown {
+                    self.edits.extend(schemes.edits(entry, self.element));
+                }
+                self.end_element(shown.is_some_and(|shown| shown != Shown::Nothing));
                 AnswerPlace::List(list)
             }
             AnswerPlace::List(_) => {
@@ -240,7 +239,7 @@ impl<'a, F: FnMut(Offer<'_>) -> bool> AnswerReader<'a, F> {
             (AnswerPlace::List(_), _) => self.end_element(false),
             (AnswerPlace::Capabilities, _) => {
                 let name = self.message.name.and_then(text);
-                let stays = name.is_none_or(|name| (self.shows)(Offer::Capability(&name)));
+                let stays = name.is_none_or(|name| (self.shows)(Offer::Capability(&name)) != Shown::Nothing);
                 self.end_element(stays);
             }
             (AnswerPlace::Content, _) => self.message.blocks += 1,

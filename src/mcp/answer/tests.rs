@@ -3,16 +3,16 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{AnswerReader, Offer, Rewritten, ToolHints, may_change, may_list};
+use super::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, ToolHints, may_change, may_list};
 
 /// What the caller of these tests may not use begins with `no`.
-fn shows(offer: Offer<'_>) -> bool {
+fn shows(offer: Offer<'_>) -> Shown {
     let (Offer::Tool(name, _, _)
     | Offer::Prompt(name)
     | Offer::Resource(name)
     | Offer::Template(name)
     | Offer::Capability(name)) = offer;
-    !name.starts_with("no")
+    (!name.starts_with("no")).into()
 }
 
 /// Rewrites an answer, in pieces too.
@@ -73,7 +73,7 @@ fn what_a_tool_says_of_itself_comes_with_it() {
         if let Offer::Tool(_, hints, _) = offer {
             seen.push(hints);
         }
-        true
+        Shown::AsItIs
     };
     assert_eq!(AnswerReader::new(answer.as_bytes(), note).and_then(AnswerReader::read), Ok(Rewritten::Unchanged));
     let none = ToolHints::default();
@@ -181,6 +181,48 @@ fn the_search_passes_over_ordinary_answers() {
     }
     assert!(may_change(br#"{"result":{"isError" : true}}"#) && may_change(br#"{"error":{}}"#));
     assert!(!may_list(br#"{"error":{"capabilities":{}}}"#));
+}
+
+#[test]
+fn a_tool_gets_schemes_in_the_place_of_its_own_and_the_rest_stays() {
+    let schemes = |offer: Offer<'_>| match (shows(offer), offer) {
+        (Shown::AsItIs, Offer::Tool("open", ..)) => Shown::With(SecuritySchemes::new(true, None)),
+        (Shown::AsItIs, Offer::Tool(..)) => Shown::With(SecuritySchemes::new(true, Some(&["a", "b:c"]))),
+        (shown, _) => shown,
+    };
+    let own = r#"[{"type":"noauth"},{"type":"oauth2","scopes":["a","b:c"]}]"#;
+    let (ours, meta) = (format!(r#""securitySchemes":{own}"#), format!(r#""_meta":{{"securitySchemes":{own}}}"#));
+    for (entry, with) in [
+        (r#"{"name":"a"}"#, format!(r#"{{"name":"a",{ours},{meta}}}"#)),
+        ("{\"name\":\"a\" , \"x\":[1.50] }", format!("{{\"name\":\"a\" , \"x\":[1.50] ,{ours},{meta}}}")),
+        (r#"{"_meta":{},"name":"a"}"#, format!(r#"{{{meta},"name":"a",{ours}}}"#)),
+        (
+            r#"{"_meta": {"ui":{"securitySchemes":1}} ,"name":"a"}"#,
+            format!(r#"{{"_meta": {{"ui":{{"securitySchemes":1}},{ours}}} ,"name":"a",{ours}}}"#),
+        ),
+        (
+            r#"{"securitySchemes" : [{"type":"noauth"}],"_meta":{"x":0,"security\u0053chemes": null},"name":"a"}"#,
+            format!(r#"{{"securitySchemes" : {own},"_meta":{{"x":0,"security\u0053chemes": {own}}},"name":"a"}}"#),
+        ),
+        (r#"{"name":"a","_meta":null}"#, format!(r#"{{"name":"a","_meta":null,{ours}}}"#)),
+        (
+            r#"{"name":"a","inputSchema":{"securitySchemes":{},"_meta":{}},"securitySchemes":{"x":[{}]}}"#,
+            format!(
+                r#"{{"name":"a","inputSchema":{{"securitySchemes":{{}},"_meta":{{}}}},"securitySchemes":{own},{meta}}}"#
+            ),
+        ),
+    ] {
+        let list = |entry: &str| result(&format!(r#"{{"tools":[{{"name":"no"}},{entry}],"nextCursor":"c"}}"#));
+        let read = AnswerReader::new(list(entry).as_bytes(), schemes).and_then(AnswerReader::read);
+        let expected = result(&format!(r#"{{"tools":[{with}],"nextCursor":"c"}}"#));
+        assert_eq!(read, Ok(Rewritten::Changed(expected.into_bytes())), "{entry}");
+    }
+    let read = AnswerReader::new(br#"{"result":{"tools":[{"name":"open"}]}}"#, schemes).unwrap().read();
+    let open = r#"[{"type":"noauth"}]"#;
+    let expected = format!(
+        r#"{{"result":{{"tools":[{{"name":"open","securitySchemes":{open},"_meta":{{"securitySchemes":{open}}}}}]}}}}"#
+    );
+    assert_eq!(read, Ok(Rewritten::Changed(expected.into_bytes())));
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! `Rewriter`: what a caller may see of an answer, by the rules of its upstream.
 
+use std::iter;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::event;
 use crate::config::UpstreamKind;
-use crate::mcp::{AnswerReader, Offer, Rewritten, may_change};
-use crate::policy::{Annotations, Item, Standing};
+use crate::mcp::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, may_change};
+use crate::oauth::ScopeToken;
+use crate::policy::{Annotations, Item, Rules, Standing};
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::fault::{Cause, Fault};
 
@@ -15,9 +17,9 @@ use crate::proxy::fault::{Cause, Fault};
 /// microseconds.
 const PIECE: usize = 16 << 10;
 
-/// Says what a caller may use of what an upstream offers.
+/// Says what a caller gets to see of what an upstream offers.
 pub(in crate::proxy) trait Shows {
-    fn shows(&self, offer: Offer<'_>) -> bool;
+    fn shows(&self, offer: Offer<'_>) -> Shown;
 
     /// Notes that the upstream says that one of its lists changed.
     fn note_change(&self);
@@ -40,14 +42,19 @@ impl Rewriter {
 }
 
 impl Shows for Rewriter {
-    fn shows(&self, offer: Offer<'_>) -> bool {
-        let Some(rules) = &self.caller.route().rules else { return true };
+    fn shows(&self, offer: Offer<'_>) -> Shown {
+        let Some(rules) = &self.caller.route().rules else { return Shown::AsItIs };
         let standing: &Standing = self.caller.standing();
-        match offer {
+        let is_shown = match offer {
             Offer::Tool(name, hints, entry) => {
                 let says = Annotations::of(hints.read_only, hints.destructive, hints.open_world);
-                rules.shows_annotated(standing, Item::Tool(name), self.caller.note(name, says))
-                    && self.caller.is_shown_as_pinned(name, says, entry)
+                let judged_by = self.caller.note(name, says);
+                let is_shown = rules.shows_annotated(standing, Item::Tool(name), judged_by)
+                    && self.caller.is_shown_as_pinned(name, says, entry);
+                if is_shown && self.caller.route().gives_security_schemes() {
+                    return Shown::With(schemes(&self.caller, rules, (name, judged_by)));
+                }
+                is_shown
             }
             Offer::Prompt(name) => rules.shows(standing, Item::Prompt(name)),
             Offer::Resource(uri) => rules.shows(standing, Item::Resource(uri)),
@@ -55,12 +62,22 @@ impl Shows for Rewriter {
             // In 2026-07-28 a request asks for log messages itself, without a method of their own.
             Offer::Capability("logging") if self.is_modern => true,
             Offer::Capability(name) => rules.offers(standing, name),
-        }
+        };
+        is_shown.into()
     }
 
     fn note_change(&self) {
         self.caller.route().catalogue.note_change();
     }
+}
+
+/// Returns what a call of a tool needs, by the rules of its upstream: the scopes that every request needs, and one that
+/// opens it.
+fn schemes(caller: &CachedPrincipal, rules: &Rules, tool: (&str, Annotations)) -> SecuritySchemes {
+    let access = rules.access(caller.standing(), caller.principal().scopes(), tool);
+    let scopes = access.scope.map(|scope| caller.route().required_scopes.union(&iter::once(scope.clone()).collect()));
+    let names: Option<Vec<&str>> = scopes.as_ref().map(|scopes| scopes.iter().map(ScopeToken::as_str).collect());
+    SecuritySchemes::new(access.is_open_to_all, names.as_deref())
 }
 
 /// Rewrites all of an answer: a JSON body, or a part of a stream that consists of whole events.

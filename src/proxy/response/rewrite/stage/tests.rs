@@ -11,7 +11,7 @@ use http_body_util::StreamBody;
 use proptest::prelude::*;
 
 use super::{LONGEST, LongAnswers, SMALL, Stage, StageEnd};
-use crate::mcp::Offer;
+use crate::mcp::{Offer, Shown};
 use crate::proxy::budget::{UserBudgets, tests as budget};
 use crate::proxy::fair_slots::FairSlots;
 use crate::proxy::fault::{Cause, ExchangeError};
@@ -22,8 +22,8 @@ use crate::proxy::response::rewrite::rewriter::Shows;
 struct AllButNo;
 
 impl Shows for AllButNo {
-    fn shows(&self, offer: Offer<'_>) -> bool {
-        !matches!(offer, Offer::Tool(name, _, _) if name.starts_with("no"))
+    fn shows(&self, offer: Offer<'_>) -> Shown {
+        (!matches!(offer, Offer::Tool(name, _, _) if name.starts_with("no"))).into()
     }
 
     fn note_change(&self) {}
