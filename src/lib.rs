@@ -58,8 +58,9 @@
 //! rules (`policy`) about the message and `permit.rs` takes its word, `call_limits.rs` counts it, `headers.rs` builds
 //! the head for the upstream (`cached_principal.rs` has the values of the `X-Mcpgate-` fields),
 //! `proxy/upstream/pool.rs` sends it, `proxy/response/deliver.rs` and `proxy/response/relay.rs` bring the answer back,
-//! through `proxy/response/rewrite` where there are rules, which leaves out of lists what the caller may not use. Every
-//! refusal of a stage is a row of `proxy/rejection.rs`, every fault of an upstream a row of `proxy/fault.rs`.
+//! through `proxy/response/rewrite` where there are rules, which leaves out of lists what the caller may not use. A
+//! reload or a revocation ends answers that go on (`proxy/response/open_streams.rs`). Every refusal of a stage is a row
+//! of `proxy/rejection.rs`, every fault of an upstream a row of `proxy/fault.rs`.
 //!
 //! An authorization code at `/token`: `server/dispatch.rs` hands over to `endpoints/mod.rs`, `endpoints/token.rs` reads
 //! the form, `issuer/token/request.rs` authenticates the client, has `oauth/token.rs` parse the parameters and

@@ -39,7 +39,7 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
     ("MC", "MCP messages", &[1, 3, 4, 5, 6, 8, 9, 11, 12, 13, 14, 15]),
     ("H2", "HTTP/2", &[1, 3, 5, 7, 8, 9, 10, 12]),
     ("DS", "slow, large and numerous requests", &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
-    ("SC", "scopes and rules", &[1, 2, 3, 6, 8, 9, 10, 11, 12, 13]),
+    ("SC", "scopes and rules", &[1, 2, 3, 6, 8, 9, 10, 11, 12, 13, 14]),
     ("PN", "pinned tools", &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
     ("AN", "requests without a token", &[1, 2, 3, 4, 5]),
     ("SS", "event streams", &[1, 2, 3, 4, 5, 6, 8, 9, 10]),

@@ -206,11 +206,13 @@ impl Rules {
         Standing { held, rules, barred, ..Standing::default() }
     }
 
-    /// Returns the scopes that a caller has, itself or by inclusion.
+    /// Returns the scopes that have force for a caller that may hold these: those of the map, itself or by inclusion;
+    /// without a map, all.
     #[must_use]
-    pub fn held(&self, caller: &Standing) -> ScopeSet {
-        let held = self.scopes.iter().enumerate().filter(|(index, _)| Mask::bit(*index).has_any_of(caller.held));
-        held.map(|(_, scope)| scope.name.clone()).collect()
+    pub fn in_force(&self, caller: &Standing, held: &ScopeSet) -> ScopeSet {
+        let mapped = self.scopes.iter().enumerate().filter(|(index, _)| Mask::bit(*index).has_any_of(caller.held));
+        let mapped = mapped.map(|(_, scope)| scope.name.clone()).collect();
+        if self.has_map { mapped } else { held.union(&mapped) }
     }
 
     /// Returns all groups that rules name.

@@ -11,25 +11,17 @@ use super::budget::UserBudget;
 use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use super::route::Route;
+use super::route_access::RouteAccess;
 use super::route_table::RouteTable;
-use crate::catalogue::{self, ListedTool};
-use crate::config::PinMode;
-use crate::mcp::ToolDefinition;
-use crate::oauth::{ClientOrigin, GroupName, ScopeSet, Subject, ToolGroup};
+use crate::oauth::{ClientOrigin, GroupName, Subject, ToolGroup};
 use crate::policy::{Annotations, Standing};
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
 
 /// A principal on this worker, with the route that its tokens are for. Made only from an [`Addressed`] token.
 pub(super) struct CachedPrincipal {
-    principal: Arc<Principal>,
-    route: Arc<Route>,
+    access: Arc<RouteAccess>,
     budget: Arc<UserBudget>,
-    /// Whether its account may hold a token for the route.
-    is_admitted: bool,
-    has_scopes: bool,
-    /// What the route's map knows of it; nothing without a map.
-    standing: Standing,
     subject: HeaderValue,
     user: Option<HeaderValue>,
     client: HeaderValue,
@@ -41,20 +33,13 @@ pub(super) struct CachedPrincipal {
 impl CachedPrincipal {
     /// Prepares what the requests of a token need.
     pub(super) fn new(token: &Addressed<'_>, table: &RouteTable) -> Result<Self, Rejection> {
-        let (principal, route) = (token.token().principal(), token.route());
+        let principal = token.token().principal();
+        let (access, held) = RouteAccess::with_scopes(principal, token.route());
         // HS-16: the types behind these only allow printable ASCII, so none can fail; if one did, the request would be
         // refused.
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
-        let is_anonymous = principal.is_anonymous();
-        let held = if is_anonymous { route.anonymous().map(|_| ScopeSet::default()) } else { route.held(principal) };
-        let (is_admitted, held) = (held.is_some(), held.unwrap_or_default());
-        let of_token = || route.standing(principal, &held);
-        let standing = route.anonymous().filter(|_| is_anonymous).unwrap_or_else(of_token);
         Ok(Self {
             budget: table.budgets.of(principal),
-            is_admitted,
-            has_scopes: is_anonymous || route.has_required(&standing, &held),
-            standing,
             subject: value(principal.subject().as_str())?,
             user: user_of(principal).map(|user| value(&escaped(user))).transpose()?,
             client: value(principal.client().as_str())?,
@@ -65,17 +50,21 @@ impl CachedPrincipal {
                 Some(principal.user()).filter(|user| !user.is_empty()),
                 principal.client().as_str(),
             ),
-            principal: Arc::clone(principal),
-            route: Arc::clone(route),
+            access: Arc::new(access),
         })
     }
 
+    /// Returns what it may use at its route.
+    pub(super) fn access(&self) -> &Arc<RouteAccess> {
+        &self.access
+    }
+
     pub(super) fn principal(&self) -> &Principal {
-        &self.principal
+        self.access.principal()
     }
 
     pub(super) fn route(&self) -> &Arc<Route> {
-        &self.route
+        self.access.route()
     }
 
     pub(super) fn budget(&self) -> &Arc<UserBudget> {
@@ -89,59 +78,32 @@ impl CachedPrincipal {
 
     /// Returns whether its account may hold a token for its route.
     pub(super) fn is_admitted(&self) -> bool {
-        self.is_admitted
+        self.access.is_admitted()
     }
 
     /// Returns whether it has the scopes that its route requires.
     pub(super) fn has_scopes(&self) -> bool {
-        self.has_scopes
+        self.access.has_scopes()
     }
 
     /// Returns what its route's map knows of it.
     pub(super) fn standing(&self) -> &Standing {
-        &self.standing
+        self.access.standing()
     }
 
-    /// Notes what an answer to it says of a tool, and returns what its calls of the tool are judged by.
-    pub(super) fn note(&self, tool: &str, says: Annotations) -> Annotations {
-        self.route.catalogue.note(&self.person(), tool, says)
-    }
-
-    /// Returns what the answers to its person said of a tool.
+    /// Returns what its calls of a tool are judged by.
     pub(super) fn annotations(&self, tool: &str) -> Annotations {
-        self.route.catalogue.annotations(&self.person(), tool)
-    }
-
-    /// Notes how an answer to it shows a tool, as the JSON of the entry. Returns whether it gets to see it, where tools
-    /// are pinned.
-    pub(super) fn is_shown_as_pinned(&self, tool: &str, says: Annotations, entry: &str) -> bool {
-        if self.route.pin() == PinMode::Off {
-            return true;
-        }
-        let (name, definition) = (tool.to_owned(), ToolDefinition::read(entry));
-        let shown = ListedTool { name, title: None, annotations: says, definition };
-        self.route.catalogue.show(&self.person(), shown) || self.route.pin() == PinMode::Warn
-    }
-
-    /// Returns whether calls of a tool are held for it, because it is not what was pinned. A name that cannot be read
-    /// may be that of any tool.
-    pub(super) fn is_held(&self, tool: Option<&str>) -> bool {
-        let differs = |tool| self.route.catalogue.differs(&self.person(), tool);
-        tool.is_none_or(differs)
+        self.access.annotations(tool)
     }
 
     /// Returns whether its client reads the challenge for further scopes in the result of a refused call.
     pub(super) fn reads_challenges_in_results(&self) -> bool {
-        self.route.gives_security_schemes() && is_chatgpt(&self.principal)
-    }
-
-    fn person(&self) -> String {
-        catalogue::person(self.principal.tenant().as_str(), self.principal.subject().as_str())
+        self.route().gives_security_schemes() && is_chatgpt(self.principal())
     }
 
     /// Returns whether it has no token: then it is nobody whom an upstream could be told of.
     pub(super) fn is_anonymous(&self) -> bool {
-        self.principal.is_anonymous()
+        self.access.is_anonymous()
     }
 
     pub(super) fn subject(&self) -> &HeaderValue {
@@ -170,15 +132,16 @@ impl CachedPrincipal {
     fn size(&self) -> usize {
         let own = [Some(&self.subject), self.user.as_ref(), Some(&self.client), Some(&self.scopes), Some(&self.tenant)];
         let text: usize = own.into_iter().flatten().map(HeaderValue::len).sum();
-        let groups = self.principal.groups().iter().map(|group| size_of::<GroupName>() + group.as_str().len());
-        let exclusions = self.principal.exclusions();
+        let groups = self.principal().groups().iter().map(|group| size_of::<GroupName>() + group.as_str().len());
+        let exclusions = self.principal().exclusions();
         let kinds = exclusions.groups().map(|(scope, _)| size_of::<ToolGroup>() + scope.as_str().len());
         let tools = exclusions.tools().map(|tool| size_of::<Box<str>>() + tool.len());
         size_of::<Self>()
+            + size_of::<RouteAccess>()
             + size_of::<Principal>()
             + size_of::<CachedCaller>()
             + 2 * text
-            + self.principal.resource().as_str().len()
+            + self.principal().resource().as_str().len()
             + self.log_fields.len()
             + groups.chain(kinds).chain(tools).sum::<usize>()
     }
@@ -244,7 +207,7 @@ impl PrincipalCache {
         let address = Arc::as_ptr(token.token().principal()).addr();
         // A principal has one audience, and a table one route for it. If the routes differed, that would be a bug,
         // which must not give permission for another route.
-        let kept = self.callers.get_mut(&address).filter(|kept| Arc::ptr_eq(&kept.caller.route, token.route()));
+        let kept = self.callers.get_mut(&address).filter(|kept| Arc::ptr_eq(kept.caller.route(), token.route()));
         if let Some(kept) = kept {
             kept.was_used = true;
             return Ok(Arc::clone(&kept.caller));
@@ -291,8 +254,8 @@ mod tests {
     use super::{CachedPrincipal, LOOKED_AT, PrincipalCache, escaped};
     use crate::config::{Config, Overrides};
     use crate::oauth::{AccessTokenRecord, AccountId, ClientId, Exclusions, GroupName, ScopeSet, TenantId};
-    use crate::policy::Standing;
     use crate::proxy::budget::tests::{principal, record};
+    use crate::proxy::route_access::RouteAccess;
     use crate::proxy::route_table::RouteTable;
     use crate::token_cache::Principal;
     use http::HeaderValue;
@@ -351,18 +314,14 @@ mod tests {
         let of = |principal: Principal, scopes: &str| {
             let principal = Arc::new(principal);
             Arc::new(CachedPrincipal {
-                route: Arc::clone(&table.routes[0]),
+                access: Arc::new(RouteAccess::new(&principal, &table.routes[0])),
                 budget: table.budgets.of(&principal),
-                is_admitted: true,
-                has_scopes: true,
-                standing: Standing::default(),
                 subject: value("user"),
                 user: None,
                 client: value("client"),
                 scopes: value(scopes),
                 tenant: value("default"),
                 log_fields: Box::default(),
-                principal,
             })
         };
         let caller = |n: usize, scopes: &str| of(principal(n), scopes);

@@ -13,15 +13,18 @@ use super::budget::UserSlot;
 use super::cached_principal::{CachedPrincipal, PrincipalCache};
 use super::fair_slots::FairSlots;
 use super::last_uses::LastUses;
+use super::opening::Opening;
 use super::peer::Peer;
 use super::record::Record;
 use super::refuse::RefusalContext;
 use super::rejection::Rejection;
 use super::response::ending::Ids;
 use super::response::open_streams::OpenStreams;
+use super::response::stream_handle::TokenCheck;
 use super::route::Route;
 use super::route_table::RouteTable;
 use super::session::Sessions;
+use super::table_in_force::TableInForce;
 use super::upstream::pool::Pool;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -51,6 +54,7 @@ pub struct Proxy {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: WorkerMetrics,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) table: Arc<TableInForce>,
     pub(super) open_streams: Arc<OpenStreams>,
     pub(super) large_bodies: Arc<FairSlots>,
     pub(super) long_answers: Arc<FairSlots>,
@@ -99,14 +103,18 @@ pub(super) struct Exchange<'a> {
     pub(super) user_slot: Option<UserSlot>,
     /// The ids of the requests in the message, once it was read.
     pub(super) ids: Ids,
+    /// What is kept of the message, once it was read; moved along like `record`.
+    pub(super) opening: Option<Opening>,
 }
 
 impl Proxy {
     /// Makes a worker's proxy. `sessions` binds legacy MCP session ids to their users, and is shared by all workers.
     #[must_use]
     pub fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, metrics: WorkerMetrics, sessions: Arc<Sessions>) -> Self {
+        let (table, tokens) = (Arc::default(), Arc::new(TokenCheck::new(Arc::clone(&cache), Arc::clone(&clock))));
         Self {
-            open_streams: OpenStreams::new(Arc::clone(&cache), Arc::clone(&clock), Arc::clone(&sessions)),
+            open_streams: OpenStreams::new(tokens, Arc::clone(&sessions), Arc::clone(&table)),
+            table,
             cache,
             clock,
             metrics,
@@ -125,9 +133,10 @@ impl Proxy {
         &self.last_uses
     }
 
-    /// Adopts another table: open answers of upstreams that are no longer in it are ended.
+    /// Adopts another table: it counts for open answers too, and ends those of upstreams that are no longer in it.
     pub fn adopt(&self, table: &Arc<RouteTable>) {
-        self.open_streams.adopt(table);
+        self.table.replace(table);
+        self.open_streams.look_soon();
     }
 
     /// Ends the streams that never end by themselves, because the process is shutting down.

@@ -1,43 +1,32 @@
 //! Checks the request's body: its type and size, and for MCP the envelope and its agreement with the headers.
 
-use std::future::poll_fn;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
-use tokio::time::timeout;
 
 use super::batch;
-use super::budget::UserBudget;
 use super::cached_principal::CachedPrincipal;
 use super::counted_calls::CountedCalls;
-use super::fair_slots::{FairSlot, FairSlots};
 use super::field::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
 use super::headers::check_addresses;
+use super::opening::Opening;
 use super::rejection::Rejection;
 use super::response::ending::Ids;
-use super::response::gather::{BufferedBody, Stop};
 use super::rpc::RpcCall;
 use super::upstream::request_body::Outgoing;
 use super::upstream::resend::KeptRequest;
 use super::verdict::{Refused, Verdict};
+use super::whole_body::{BodyLimit, LargeBodies, read_whole};
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::{
     Envelope, EnvelopeError, EnvelopeReader, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders,
 };
-use crate::web::{Pace, Paced, RequestBody};
+use crate::web::RequestBody;
 
 /// The amount of work on a message after which other tasks get their turn, see [`EnvelopeReader::step`]: tens of
 /// microseconds.
 const PIECE: usize = 16 << 10;
-/// Bytes of a large body that are parsed at a time, for the same reason.
-const PORTION: usize = 256 << 10;
-/// How long a large body waits for a slot.
-const SLOT_WAIT: Duration = Duration::from_secs(5);
 
 /// What a message is checked against besides its body.
 #[derive(Clone, Copy)]
@@ -49,20 +38,6 @@ pub(super) struct Head<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) version: ProtocolVersion,
     pub(super) config: &'a Config,
-}
-
-/// The slots for bodies beyond `limits.inspect_body`, and the user who may need one.
-#[derive(Clone, Copy)]
-pub(super) struct LargeBodies<'a> {
-    pub(super) slots: &'a Arc<FairSlots>,
-    pub(super) user: &'a Arc<UserBudget>,
-}
-
-/// Limits on the size of a body and the time that it may take.
-#[derive(Clone, Copy)]
-struct Limit {
-    bytes: usize,
-    time: Duration,
 }
 
 /// The body to be sent, and what was read from it.
@@ -79,18 +54,8 @@ pub(super) struct Message {
     pub(super) verdict: Verdict,
     /// The limits that count it.
     pub(super) counted: CountedCalls,
-}
-
-/// A large body, which keeps its slot until it is sent or dropped.
-struct BodyInSlot {
-    body: Bytes,
-    _slot: FairSlot,
-}
-
-impl AsRef<[u8]> for BodyInSlot {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
+    /// What is kept of its messages while it is answered.
+    pub(super) opening: Option<Opening>,
 }
 
 /// Checks the method against the protocol version of the request.
@@ -198,11 +163,20 @@ pub(super) async fn read(
         let body =
             if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(std::mem::take(body), limit, time) };
         let again = KeptRequest::of_request(method, &body);
-        let verdict = Verdict::of_request(caller, method.as_str(), path);
+        let verdict = Verdict::of_request(caller.access(), method.as_str(), path);
         let (counted, asked) = (CountedCalls::of_request(caller, method.as_str(), path), RpcCall::default());
-        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked, verdict, counted });
+        return Ok(Message {
+            body,
+            ids: Ids::None,
+            is_initialize: false,
+            again,
+            asked,
+            verdict,
+            counted,
+            opening: None,
+        });
     }
-    let read = read_whole(body, Limit { bytes: limit, time }, config.limits.inspect_body, large).await;
+    let read = read_whole(body, BodyLimit { bytes: limit, time }, config.limits.inspect_body, large).await;
     // Nobody wants the rest, if there is one.
     drop(std::mem::take(body));
     let bytes = read.map_err(|rejection| (rejection, Ids::None))?;
@@ -214,7 +188,7 @@ pub(super) async fn read(
             let again = KeptRequest::of_message(route, &bytes, messages.iter().all(Envelope::only_reads));
             let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
             let asked = RpcCall::of(&bytes, &messages);
-            let verdict = match Verdict::of_messages(caller, (&messages, &bytes), version) {
+            let verdict = match Verdict::of_messages(caller.access(), (&messages, &bytes), version) {
                 Verdict::Refused(refused) if refused.is_part() => {
                     drop(messages);
                     // Boxed, because it is rare.
@@ -224,8 +198,9 @@ pub(super) async fn read(
                 verdict @ (Verdict::Passes | Verdict::Refused(_)) => verdict,
             };
             let counted = CountedCalls::of_messages(caller, &messages);
+            let opening = Some(Opening::of_messages(&bytes, &messages));
             let body = Outgoing::Whole(Some(bytes.into()));
-            Ok(Message { body, ids, is_initialize, again, asked, verdict, counted })
+            Ok(Message { body, ids, is_initialize, again, asked, verdict, counted, opening })
         }
         Err(rejection) => Err((rejection, ids)),
     }
@@ -259,6 +234,7 @@ async fn rest_of_batch(caller: &CachedPrincipal, batch: Bytes, refused: Box<Refu
     let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
     let counted = CountedCalls::of_messages(caller, &messages);
     let ids = Ids::of_part(&batch, &messages);
+    let opening = Some(Opening::of_messages(&bytes, &messages));
     let refused = refused.part(caller, ids).ok_or(Rejection::Internal)?;
     Ok(Message {
         body: Outgoing::Whole(Some(bytes.into())),
@@ -268,6 +244,7 @@ async fn rest_of_batch(caller: &CachedPrincipal, batch: Bytes, refused: Box<Refu
         asked,
         verdict: Verdict::Passes,
         counted,
+        opening,
     })
 }
 
@@ -314,77 +291,4 @@ fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMa
         routing.agree_with(message).map_err(Rejection::HeaderMismatch)?;
     }
     Ok(())
-}
-
-/// Reads a body within `limit`. Beyond `small` bytes, it waits for a slot.
-async fn read_whole(
-    body: &mut RequestBody,
-    limit: Limit,
-    small: usize,
-    large: LargeBodies<'_>,
-) -> Result<Bytes, Rejection> {
-    let mut read = BufferedBody::default();
-    let enough = small.min(limit.bytes).saturating_add(1);
-    // First without a timer: a small body usually arrives with its head.
-    let (stop, slot) = match poll_fn(|cx| Poll::Ready(read.poll_read(body, enough, cx))).await {
-        Poll::Ready(stop @ (Stop::End | Stop::Broken(_))) => (stop, None),
-        Poll::Ready(Stop::Full) | Poll::Pending => {
-            let rest = timeout(limit.time, read_rest(&mut read, body, limit, enough, large));
-            Box::pin(rest).await.map_err(|_| Rejection::SlowBody)??
-        }
-    };
-    match stop {
-        Stop::Broken(_) => Err(Rejection::BadBody("the body is incomplete")),
-        Stop::End | Stop::Full if read.len() > limit.bytes => Err(Rejection::TooLarge),
-        Stop::End | Stop::Full => Ok(match slot {
-            Some(slot) => Bytes::from_owner(BodyInSlot { body: read.take(), _slot: slot }),
-            None => read.take(),
-        }),
-    }
-}
-
-/// Continues reading: up to `enough` bytes, then with a slot, which is returned.
-async fn read_rest(
-    read: &mut BufferedBody,
-    body: &mut RequestBody,
-    limit: Limit,
-    enough: usize,
-    large: LargeBodies<'_>,
-) -> Result<(Stop<hyper::Error>, Option<FairSlot>), Rejection> {
-    let stop = poll_fn(|cx| read.poll_read(body, enough, cx)).await;
-    if !matches!(stop, Stop::Full) {
-        return Ok((stop, None));
-    }
-    // MC-12: do not wait for a message that has not begun by now.
-    if read.is_blank() {
-        return Err(Rejection::Envelope(EnvelopeError { code: -32700, message: "the body is not JSON", id: None }));
-    }
-    let slot = large.slots.take(large.user, SLOT_WAIT).await?;
-    // DS-02: nobody may hold a slot that others need by sending very slowly.
-    let mut paced = Paced::new(Pace { total: limit.time, grace: Pace::CLIENTS_GRACE });
-    loop {
-        let enough = read.len().saturating_add(PORTION).min(limit.bytes.saturating_add(1));
-        let stop = poll_fn(|cx| poll_paced(read, body, enough, &mut paced, cx)).await?;
-        if !matches!(stop, Stop::Full) || read.len() > limit.bytes {
-            return Ok((stop, Some(slot)));
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Continues reading as long as the body keeps its pace.
-fn poll_paced(
-    read: &mut BufferedBody,
-    body: &mut RequestBody,
-    enough: usize,
-    paced: &mut Paced,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Stop<hyper::Error>, Rejection>> {
-    let before = read.len();
-    let stop = read.poll_read(body, enough, cx);
-    paced.received(read.len().saturating_sub(before));
-    match stop {
-        Poll::Ready(stop) => Poll::Ready(Ok(stop)),
-        Poll::Pending => paced.poll_slow(cx).map(|()| Err(Rejection::SlowBody)),
-    }
 }

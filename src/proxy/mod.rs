@@ -36,6 +36,7 @@ mod field;
 mod headers;
 mod last_uses;
 mod message;
+mod opening;
 mod origin;
 mod peer;
 mod permit;
@@ -47,14 +48,17 @@ mod repeats;
 mod response;
 mod resumed;
 mod route;
+mod route_access;
 mod route_table;
 mod row;
 mod rpc;
 mod session;
+mod table_in_force;
 mod trace;
 mod upstream;
 mod usage;
 mod verdict;
+mod whole_body;
 
 pub use exchange::{Destination, Proxy};
 pub use last_uses::LastUses;
@@ -120,6 +124,7 @@ impl Proxy {
             parts: head,
             user_slot: None,
             ids: Ids::None,
+            opening: None,
         };
         let answered = match &origin {
             Ok(_) => self.answer(&mut exchange, body, Resumed::at(begun)).await,
@@ -171,13 +176,13 @@ impl Proxy {
         message::check_method(route.kind, version, method)?;
         let head = message::Head { caller: &caller, method, path: parts.uri.path(), headers: fields, version, config };
         message::check_headers(head, body)?;
-        let large = message::LargeBodies { slots: &self.large_bodies, user: caller.budget() };
+        let large = whole_body::LargeBodies { slots: &self.large_bodies, user: caller.budget() };
         let message = resumed.after(pin!(message::read(head, body, large))).await;
         let message = message.map_err(|(rejection, ids)| {
             exchange.ids = ids;
             rejection
         })?;
-        exchange.ids = message.ids;
+        (exchange.ids, exchange.opening) = (message.ids, message.opening);
         if let Some(record) = &mut exchange.record {
             record.asks(message.asked);
         }

@@ -97,6 +97,11 @@ impl Route {
         rules.leaving_out(rules.standing_without(&caller, &barred), held, principal.exclusions())
     }
 
+    /// Returns whether lists in its answers are rewritten for their caller.
+    pub(super) fn is_rewritten(&self) -> bool {
+        self.kind == UpstreamKind::Mcp && self.rules.is_some()
+    }
+
     /// Returns what the rules know of a caller without a token; `None` if such a caller may do nothing.
     pub(super) fn anonymous(&self) -> Option<Standing> {
         self.rules.as_ref()?.anonymous()
@@ -127,8 +132,8 @@ impl Route {
     /// Returns the scopes that have force for a token, with those that they include.
     fn in_force(&self, principal: &Principal) -> ScopeSet {
         let held = self.held(principal).unwrap_or_default();
-        let included = self.rules.as_ref().map(|rules| rules.held(&self.standing(principal, &held)));
-        included.unwrap_or(held)
+        let in_force = self.rules.as_ref().map(|rules| rules.in_force(&self.standing(principal, &held), &held));
+        in_force.unwrap_or(held)
     }
 
     /// Returns whether an earlier route can go on in its place. Not with TLS: the roots in its files may have changed.

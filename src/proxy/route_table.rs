@@ -12,7 +12,6 @@ use super::repeats::Repeats;
 use super::route::Route;
 use super::upstream::connect;
 use crate::config::{Config, UpstreamKind};
-use crate::token_cache::Principal;
 
 /// The route table: built when the configuration is loaded, and replaced as a whole.
 pub struct RouteTable {
@@ -112,15 +111,8 @@ impl RouteTable {
         })
     }
 
-    /// Returns whether this table serves the resource of a route from this or an earlier table.
-    pub(super) fn serves(&self, route: &Route) -> bool {
-        self.routes.iter().any(|own| own.resource == route.resource && own.tenant == route.tenant)
-    }
-
-    /// Returns whether a token that a route from this or an earlier table let pass would still pass, with every scope
-    /// that had force then.
-    pub(super) fn upholds(&self, route: &Arc<Route>, principal: &Principal) -> bool {
-        let own = self.routes.iter().find(|own| own.resource == route.resource && own.tenant == route.tenant);
-        own.is_some_and(|own| Arc::ptr_eq(own, route) || own.upholds(route, principal))
+    /// Returns the route to the resource of a route from this or an earlier table.
+    pub(super) fn route_of(&self, route: &Route) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|own| own.resource == route.resource && own.tenant == route.tenant)
     }
 }

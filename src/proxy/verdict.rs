@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::cached_principal::CachedPrincipal;
 use super::rejection::{DeniedRequest, LackingScopes, METHOD_NOT_FOUND, RefusedOfBatch, Rejection};
 use super::response::refused_part::RefusedPart;
+use super::route_access::RouteAccess;
 use crate::config::{PinMode, UpstreamKind};
 use crate::mcp::{Envelope, MessageKind, ProtocolVersion};
 use crate::oauth::{ScopeSet, ScopeToken};
@@ -56,7 +57,7 @@ struct RefusedMessage {
 impl Verdict {
     /// Judges messages, of which there are several in a batch only.
     pub(super) fn of_messages(
-        caller: &CachedPrincipal,
+        caller: &RouteAccess,
         (messages, body): (&[Envelope<'_>], &[u8]),
         version: ProtocolVersion,
     ) -> Self {
@@ -87,7 +88,7 @@ impl Verdict {
     }
 
     /// Judges what has no message that could be read: an HTTP request, or one of MCP without a body.
-    pub(super) fn of_request(caller: &CachedPrincipal, method: &str, path: &str) -> Self {
+    pub(super) fn of_request(caller: &RouteAccess, method: &str, path: &str) -> Self {
         let route = caller.route();
         let Some(rules) = route.rules.as_deref() else { return Self::Passes };
         let decision = match route.kind {
@@ -105,7 +106,7 @@ impl Verdict {
 }
 
 /// Returns whether a message calls a tool that is held.
-fn is_held(caller: &CachedPrincipal, envelope: &Envelope<'_>) -> bool {
+fn is_held(caller: &RouteAccess, envelope: &Envelope<'_>) -> bool {
     caller.route().pin() == PinMode::Hold
         && envelope.method.as_deref() == Some(TOOL_CALL)
         && caller.is_held(envelope.name.as_deref())

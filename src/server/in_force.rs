@@ -33,17 +33,16 @@ impl InForce {
         self.workers.first().map(|worker| worker.snapshot())
     }
 
-    /// Puts a snapshot in force, keeps the display names that upstreams gave themselves, and ends streams of upstreams
-    /// that the snapshot no longer has.
+    /// Puts a snapshot in force, for open answers too, and keeps the display names that upstreams gave themselves.
     pub(super) fn adopt(&self, snapshot: Snapshot) {
         let _replacing = lock(&self.replacing);
         let mut config = Config::clone(&snapshot.config);
         config.keep_titles(&self.config.load());
-        let table = Arc::clone(&snapshot.table);
-        self.replace(&Snapshot { config: Arc::new(config), ..snapshot });
+        // Before requests are served by it: none must be judged by an earlier table.
         for worker in &self.workers {
-            worker.proxy.adopt(&table);
+            worker.proxy.adopt(&snapshot.table);
         }
+        self.replace(&Snapshot { config: Arc::new(config), ..snapshot });
     }
 
     /// Adopts the display name that an upstream gives itself.

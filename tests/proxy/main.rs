@@ -52,6 +52,7 @@ mod records;
 mod redirects;
 #[path = "../support/refusing.rs"]
 mod refusing;
+mod reloads;
 mod rules;
 mod scopes;
 mod secure;

@@ -10,7 +10,7 @@ const QUESTIONS: &[&str] = &["is_", "has_", "are_", "can_", "may_", "was_"];
 /// Questions that record something, the files that define them, and why they may.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("is_proven", "src/token_cache/proof.rs", "remembers the answer, so that the MAC is computed once"),
-    ("is_revoked", "src/proxy/response/open_streams.rs", "remembers the generation for which the answer was no"),
+    ("is_revoked", "src/proxy/response/stream_handle.rs", "remembers the generation for which the answer was no"),
 ];
 
 /// Calls that change shared state: atomics, and the write methods of the store and the limits.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::events::Wrap;
 use super::gather::BufferedBody;
-use super::open_streams::StreamSignal;
 use super::relay::{KEEP_ALIVE, Relay};
+use super::stream_handle::StreamSignal;
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::row::INTERNAL_ERROR;
@@ -32,6 +32,7 @@ impl Relay {
                 );
             }
             StreamSignal::TokenEnded
+            | StreamSignal::RulesChanged
             | StreamSignal::TakenOver
             | StreamSignal::Unprovable
             | StreamSignal::Removed

@@ -17,11 +17,12 @@ use tokio::time::{Instant, timeout};
 use super::gather::{BufferedBody, Stop};
 use super::head;
 use super::head::{BodyKind, Declared, HeadContext};
-use super::open_streams::{StreamLimits, StreamSignal};
+use super::open_stream::{NewStream, StreamLimits};
 use super::refused_part::RefusedPart;
 use super::relay::{Held, Relay};
 use super::rewrite::rewriter::{Rewriter, rewrite};
 use super::rewrite::stage::{LongAnswers, Stage};
+use super::stream_handle::StreamSignal;
 use crate::config::UpstreamKind;
 use crate::mcp::{Rewritten, may_change};
 use crate::proxy::addressed::Addressed;
@@ -30,6 +31,7 @@ use crate::proxy::exchange::{Exchange, Proxy};
 use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
+use crate::proxy::opening::Opening;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::resumed::Resumed;
 use crate::proxy::session;
@@ -206,7 +208,7 @@ impl Proxy {
         caller: &Arc<CachedPrincipal>,
         is_events: bool,
     ) -> Option<Stage<Rewriter>> {
-        let rewriter = Rewriter::of(caller, exchange.version.is_modern())?;
+        let rewriter = Rewriter::of(caller, exchange.version.is_modern())?.following(&self.table);
         let long = LongAnswers { slots: Arc::clone(&self.long_answers), user: Arc::clone(caller.budget()) };
         Some(Stage::new(rewriter, long, is_events, exchange.config.limits.sse_event))
     }
@@ -219,8 +221,15 @@ impl Proxy {
         limits: StreamLimits,
     ) -> Result<Held, Rejection> {
         let record = exchange.record.take().ok_or(Rejection::Internal)?;
-        let session = exchange.parts.headers.get(MCP_SESSION_ID);
-        let handle = self.open_streams.add((token.token(), session), exchange.generation, exchange.route, limits);
+        let opening = exchange.opening.take().unwrap_or_else(|| Opening::of_head(exchange.parts));
+        let new = NewStream {
+            token: token.token(),
+            generation: exchange.generation,
+            route: exchange.route,
+            session: exchange.parts.headers.get(MCP_SESSION_ID),
+            opening,
+        };
+        let handle = self.open_streams.add(new, limits);
         let (user_slot, ids) = (exchange.user_slot.take(), std::mem::take(&mut exchange.ids));
         Ok(Held { handle, record, user_slot, ids })
     }

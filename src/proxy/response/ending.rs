@@ -4,8 +4,8 @@
 use bytes::{Bytes, BytesMut};
 
 use super::events::write_event;
-use super::open_streams::StreamSignal;
 use super::refused_part::RefusedPart;
+use super::stream_handle::StreamSignal;
 use crate::mcp::{Envelope, ErrorResponse, MessageKind};
 use crate::proxy::row::INTERNAL_ERROR;
 use crate::proxy::upstream::resend::LARGEST_KEPT;
@@ -128,6 +128,7 @@ impl StreamSignal {
         match self {
             Self::KeepAlive => "",
             Self::TokenEnded => "the access token has ended",
+            Self::RulesChanged => "the rules of this server have changed",
             Self::TakenOver => "the session goes on with an access token",
             Self::Unprovable => "tokens cannot be checked at present",
             Self::Removed => "the resource has been removed",
@@ -142,6 +143,7 @@ impl StreamSignal {
         match self {
             Self::KeepAlive => Outcome::Forwarded,
             Self::TokenEnded => Outcome::InvalidToken,
+            Self::RulesChanged => Outcome::Denied,
             Self::TakenOver => Outcome::BadSession,
             Self::Unprovable => Outcome::Unprovable,
             Self::Removed => Outcome::Removed,

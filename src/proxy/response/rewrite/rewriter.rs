@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::event;
-use crate::config::UpstreamKind;
 use crate::mcp::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, may_change};
 use crate::oauth::ScopeToken;
 use crate::policy::{Annotations, Item, Rules, Standing};
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::route_access::RouteAccess;
+use crate::proxy::table_in_force::TableInForce;
 
 /// The amount of work on an answer after which other tasks get their turn, see [`AnswerReader::step`]: tens of
 /// microseconds.
@@ -23,36 +24,49 @@ pub(in crate::proxy) trait Shows {
 
     /// Notes that the upstream says that one of its lists changed.
     fn note_change(&self);
+
+    /// Returns what says so now, which a reload may have changed.
+    fn current(&self) -> Self
+    where
+        Self: Clone,
+    {
+        self.clone()
+    }
 }
 
 /// Rewrites the answers to one request.
 #[derive(Clone)]
 pub(in crate::proxy) struct Rewriter {
-    caller: Arc<CachedPrincipal>,
+    access: Arc<RouteAccess>,
     is_modern: bool,
+    /// Where the answer is a stream: what a reload may have changed meanwhile.
+    table: Option<Arc<TableInForce>>,
 }
 
 impl Rewriter {
     /// Makes the rewriter of a caller; `None` where nothing is rewritten. `is_modern` says whether it uses 2026-07-28.
     pub(in crate::proxy) fn of(caller: &Arc<CachedPrincipal>, is_modern: bool) -> Option<Self> {
-        let route = caller.route();
-        let rewrites = route.kind == UpstreamKind::Mcp && route.rules.is_some();
-        rewrites.then(|| Self { caller: Arc::clone(caller), is_modern })
+        caller.route().is_rewritten().then(|| Self { access: Arc::clone(caller.access()), is_modern, table: None })
+    }
+
+    /// Goes by the table in force from now on.
+    pub(in crate::proxy) fn following(self, table: &Arc<TableInForce>) -> Self {
+        Self { table: Some(Arc::clone(table)), ..self }
     }
 }
 
 impl Shows for Rewriter {
     fn shows(&self, offer: Offer<'_>) -> Shown {
-        let Some(rules) = &self.caller.route().rules else { return Shown::AsItIs };
-        let standing: &Standing = self.caller.standing();
+        let Some(rules) = &self.access.route().rules else { return Shown::AsItIs };
+        let standing: &Standing = self.access.standing();
         let is_shown = match offer {
             Offer::Tool(name, hints, entry) => {
                 let says = Annotations::of(hints.read_only, hints.destructive, hints.open_world);
-                let judged_by = self.caller.note(name, says);
+                let judged_by = self.access.note(name, says);
                 let is_shown = rules.shows_annotated(standing, Item::Tool(name), judged_by)
-                    && self.caller.is_shown_as_pinned(name, says, entry);
-                if is_shown && self.caller.route().gives_security_schemes() {
-                    return Shown::With(schemes(&self.caller, rules, (name, judged_by)));
+                    && self.access.is_shown_as_pinned(name, says, entry);
+                if is_shown && self.access.route().gives_security_schemes() {
+                    return Shown::With(schemes(&self.access, rules, (name, judged_by)));
                 }
                 is_shown
             }
@@ -67,13 +81,18 @@ impl Shows for Rewriter {
     }
 
     fn note_change(&self) {
-        self.caller.route().catalogue.note_change();
+        self.access.route().catalogue.note_change();
+    }
+
+    fn current(&self) -> Self {
+        let changed = self.table.as_ref().and_then(|table| table.changed(&self.access)).map(Arc::new);
+        Self { access: changed.unwrap_or_else(|| Arc::clone(&self.access)), ..self.clone() }
     }
 }
 
 /// Returns what a call of a tool needs, by the rules of its upstream: the scopes that every request needs, and one that
 /// opens it.
-fn schemes(caller: &CachedPrincipal, rules: &Rules, tool: (&str, Annotations)) -> SecuritySchemes {
+fn schemes(caller: &RouteAccess, rules: &Rules, tool: (&str, Annotations)) -> SecuritySchemes {
     let access = rules.access(caller.standing(), caller.principal().scopes(), tool);
     let scopes = access.scope.map(|scope| caller.route().required_scopes.union(&iter::once(scope.clone()).collect()));
     let names: Option<Vec<&str>> = scopes.as_ref().map(|scopes| scopes.iter().map(ScopeToken::as_str).collect());

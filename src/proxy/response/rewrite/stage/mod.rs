@@ -250,7 +250,7 @@ impl<S: Shows + Clone + Send + Sync + 'static> Stage<S> {
         if !may_change(&whole) {
             return self.pass(in_slot(whole, slot), out);
         }
-        let (shows, is_events) = (self.shows.clone(), self.is_events);
+        let (shows, is_events) = (self.shows.current(), self.is_events);
         let work = async move {
             let rewritten = rewrite(whole.clone(), is_events, &shows).await.map_err(StageEnd::Fault)?;
             Ok(Done::Rewritten(match rewritten {

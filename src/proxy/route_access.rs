@@ -1,0 +1,100 @@
+//! `RouteAccess`: what a principal may use at its route, by the configuration that the route was made from.
+
+use std::sync::Arc;
+
+use super::route::Route;
+use crate::catalogue::{self, ListedTool};
+use crate::config::PinMode;
+use crate::mcp::ToolDefinition;
+use crate::oauth::ScopeSet;
+use crate::policy::{Annotations, Standing};
+use crate::token_cache::Principal;
+
+/// What a principal may use at a route.
+pub(super) struct RouteAccess {
+    principal: Arc<Principal>,
+    route: Arc<Route>,
+    /// Whether its account may hold a token for the route.
+    is_admitted: bool,
+    has_scopes: bool,
+    /// What the route's map knows of it; nothing without a map.
+    standing: Standing,
+}
+
+impl RouteAccess {
+    pub(super) fn new(principal: &Arc<Principal>, route: &Arc<Route>) -> Self {
+        Self::with_scopes(principal, route).0
+    }
+
+    /// Returns also which scopes of its token have force.
+    pub(super) fn with_scopes(principal: &Arc<Principal>, route: &Arc<Route>) -> (Self, ScopeSet) {
+        let is_anonymous = principal.is_anonymous();
+        let held = if is_anonymous { route.anonymous().map(|_| ScopeSet::default()) } else { route.held(principal) };
+        let (is_admitted, held) = (held.is_some(), held.unwrap_or_default());
+        let of_token = || route.standing(principal, &held);
+        let standing = route.anonymous().filter(|_| is_anonymous).unwrap_or_else(of_token);
+        let has_scopes = is_anonymous || route.has_required(&standing, &held);
+        let (principal, route) = (Arc::clone(principal), Arc::clone(route));
+        (Self { principal, route, is_admitted, has_scopes, standing }, held)
+    }
+
+    pub(super) fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// Returns whether its account may hold a token for its route.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.is_admitted
+    }
+
+    /// Returns whether it has the scopes that its route requires.
+    pub(super) fn has_scopes(&self) -> bool {
+        self.has_scopes
+    }
+
+    /// Returns what its route's map knows of it.
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Returns whether it has no token: then it is nobody whom an upstream could be told of.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.principal.is_anonymous()
+    }
+
+    /// Notes what an answer to it says of a tool, and returns what its calls of the tool are judged by.
+    pub(super) fn note(&self, tool: &str, says: Annotations) -> Annotations {
+        self.route.catalogue.note(&self.person(), tool, says)
+    }
+
+    /// Returns what the answers to its person said of a tool.
+    pub(super) fn annotations(&self, tool: &str) -> Annotations {
+        self.route.catalogue.annotations(&self.person(), tool)
+    }
+
+    /// Notes how an answer to it shows a tool, as the JSON of the entry. Returns whether it gets to see it, where tools
+    /// are pinned.
+    pub(super) fn is_shown_as_pinned(&self, tool: &str, says: Annotations, entry: &str) -> bool {
+        if self.route.pin() == PinMode::Off {
+            return true;
+        }
+        let (name, definition) = (tool.to_owned(), ToolDefinition::read(entry));
+        let shown = ListedTool { name, title: None, annotations: says, definition };
+        self.route.catalogue.show(&self.person(), shown) || self.route.pin() == PinMode::Warn
+    }
+
+    /// Returns whether calls of a tool are held for it, because it is not what was pinned. A name that cannot be read
+    /// may be that of any tool.
+    pub(super) fn is_held(&self, tool: Option<&str>) -> bool {
+        let differs = |tool| self.route.catalogue.differs(&self.person(), tool);
+        tool.is_none_or(differs)
+    }
+
+    fn person(&self) -> String {
+        catalogue::person(self.principal.tenant().as_str(), self.principal.subject().as_str())
+    }
+}
