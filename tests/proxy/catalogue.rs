@@ -151,3 +151,40 @@ async fn a_passing_note_of_a_change_makes_it_list_again() {
     assert_eq!(methods(&world)[4..], ["initialize", "notifications/initialized"]);
     watch.abort();
 }
+
+#[tokio::test]
+async fn an_upstream_that_was_down_is_listed_soon_after_it_is_found_again() {
+    let address = super::free_address::free_address();
+    let change = |config: &mut mcpgate::config::Config| {
+        let main = config.upstreams.iter_mut().find(|upstream| upstream.name == "main").unwrap();
+        main.url.set_port(Some(address.port())).unwrap();
+        main.url.set_path("/mcp");
+    };
+    let world = mapped_by(READ, change).await;
+    let watch = world.watch();
+    let caller = token(&world, "read");
+    let ping = || ask("ping", "2025-11-25", &caller);
+    // Long enough for the pauses of the own client to become longer than this test.
+    while world.ask(&ping()).await.status != 502 {}
+    tokio::time::sleep(std::time::Duration::from_secs(7)).await;
+    let upstream = super::upstream::Upstream::start_on(tokio::net::TcpListener::bind(address).await.unwrap());
+    let moved = || [answer("307 Temporary Redirect\r\nLocation: /mcp/", "")];
+    upstream.then([answer(JSON, r#"{"jsonrpc":"2.0","id":9,"result":{}}"#)]);
+    upstream.then(moved());
+    upstream.then([answer(JSON, r#"{"jsonrpc":"2.0","id":"mcpgate","result":{}}"#)]);
+    upstream.then([answer(JSON, &initialized(&json!({"tools": {}})))]);
+    upstream.then([answer("202 Accepted", "")]);
+    upstream.then([answer(JSON, &result(2, &json!({"tools": [tool("add", true)]})))]);
+    let begun = std::time::Instant::now();
+    while world.ask(&ping()).await.status != 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    while offered(&world, "anybody").await.is_none() {
+        assert!(begun.elapsed().as_secs() < 6, "{:?}", upstream.seen());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let lines: Vec<_> = upstream.seen().iter().map(|seen| seen.line.clone()).collect();
+    assert_eq!(lines[..3], ["POST /mcp HTTP/1.1", "POST /mcp HTTP/1.1", "POST /mcp/ HTTP/1.1"]);
+    assert!(lines[3..].iter().all(|line| line == "POST /mcp/ HTTP/1.1"), "it is listed where it answers: {lines:?}");
+    watch.abort();
+}

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
+use tokio::sync::Notify;
+
 use crate::proxy::fault::Cause;
 use crate::sync::lock;
 
@@ -12,6 +14,8 @@ pub(in crate::proxy) struct Health {
     state: Mutex<State>,
     /// Whether `State::doubt` is set, so that requests need not take the lock.
     is_doubted: AtomicBool,
+    /// A request has found it reachable again.
+    recovered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +30,18 @@ impl Health {
     /// Records how an attempt to connect ended. Returns how the previous one ended.
     pub(in crate::proxy) fn tried(&self, end: Result<(), Cause>) -> Option<Result<(), Cause>> {
         self.lock().last.replace(end)
+    }
+
+    /// Records how an attempt to connect for a request ended, which may be what finds it reachable again.
+    pub(in crate::proxy) fn tried_for_request(&self, end: Result<(), Cause>) {
+        if matches!(self.tried(end), Some(Err(_))) && end.is_ok() {
+            self.recovered.notify_one();
+        }
+    }
+
+    /// Waits until a request finds it reachable again.
+    pub(in crate::proxy) async fn recovered(&self) {
+        self.recovered.notified().await;
     }
 
     /// Returns whether the last attempt failed.

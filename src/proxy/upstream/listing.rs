@@ -1,10 +1,11 @@
 //! Lists what an upstream offers, in a session of the gateway's own, for the catalogue: at start, when the upstream
-//! says that a list changed, and from time to time.
+//! says that a list changed or was found again after it was down, and from time to time.
 
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::own_client::OwnClient;
@@ -23,14 +24,15 @@ const ALL: Duration = Duration::from_mins(1);
 const MOST_PAGES: usize = 64;
 
 impl OwnClient {
-    /// Lists what the upstream offers again and again, if that is wanted. Never ends.
-    pub(in crate::proxy) async fn keep_listed(&self, target: PathAndQuery) {
+    /// Lists what the upstream offers again and again, if that is wanted, and soon after it was found again: then
+    /// `target`, where it answers, is sent anew. Never ends.
+    pub(in crate::proxy) async fn keep_listed(self, mut target: watch::Receiver<PathAndQuery>) {
         if !self.route.is_listed_here() {
             return std::future::pending().await;
         }
         let (mut pause, mut is_told) = (SHORTEST, false);
         loop {
-            let (client, to) = (self.clone(), target.clone());
+            let (client, to) = (self.clone(), target.borrow_and_update().clone());
             // On a task of its own, which a reload does not stop before the session is ended.
             let listed = tokio::spawn(async move { client.list(&to).await });
             let longest = match listed.await {
@@ -53,9 +55,19 @@ impl OwnClient {
                 // The process ends.
                 Err(_) => return std::future::pending().await,
             };
-            sleep(pause).await;
-            let rest = longest.saturating_sub(pause);
-            drop(timeout(rest, self.route.catalogue.change()).await);
+            let again = async {
+                sleep(pause).await;
+                let rest = longest.saturating_sub(pause);
+                drop(timeout(rest, self.route.catalogue.change()).await);
+            };
+            let was_found_again = tokio::select! {
+                () = again => false,
+                Ok(()) = target.changed() => true,
+            };
+            if was_found_again {
+                pause = SHORTEST;
+                sleep(SHORTEST).await;
+            }
         }
     }
 

@@ -177,7 +177,7 @@ impl Pool {
         let resting = || Fault::new(Cause::Resting, "the last connection attempt failed a moment ago");
         let attempt = self.breaker.attempt(Instant::now()).ok_or_else(resting)?;
         let dialled = connect::dial(&self.route.origin).await;
-        self.route.health.tried(dialled.as_ref().map(drop).map_err(|fault| fault.cause));
+        self.route.health.tried_for_request(dialled.as_ref().map(drop).map_err(|fault| fault.cause));
         attempt.end(dialled.is_ok(), Instant::now());
         let dialled = dialled?;
         let counted = self.metrics.connection(self.route.index);

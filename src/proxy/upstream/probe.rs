@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::connect;
@@ -130,13 +131,18 @@ pub(in crate::proxy) struct Probe<'a> {
 impl Probe<'_> {
     async fn watch(mut self) {
         self.run().await;
-        let (client, target) = (self.client.clone(), self.target.clone());
-        let listing = client.keep_listed(target);
+        let route = Arc::clone(&self.route);
+        let (found_at, target) = watch::channel(self.target.clone());
+        let listing = self.client.clone().keep_listed(target);
         let watching = async {
             loop {
-                tokio::time::sleep(AGAIN).await;
-                if self.route.health.is_down() {
-                    self.run().await;
+                let has_recovered = timeout(AGAIN, route.health.recovered()).await.is_ok();
+                if !has_recovered && !route.health.is_down() {
+                    continue;
+                }
+                self.run().await;
+                if !route.health.is_down() {
+                    found_at.send_replace(self.target.clone());
                 }
             }
         };
