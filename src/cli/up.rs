@@ -42,24 +42,25 @@ pub(super) struct Arguments {
 
 /// Serves until told to stop.
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let overrides = Overrides {
+    let mut overrides = Overrides {
         data_dir: arguments.data,
         listen: arguments.listen,
         operator_listen: arguments.operator_listen,
         public_url: arguments.public_url,
         workers: arguments.workers,
         upstream: arguments.upstream,
+        by_annotation: false,
         up: true,
         data_only: false,
     };
     // Not the machine's own file: a trial must not interfere with the server that is configured there.
     let file = ConfigFile::named(arguments.config.as_deref())?.map(|file| file.path);
     let config = Config::load(file.as_deref(), &overrides).map_err(Failure::Configuration)?;
+    overrides.by_annotation = remember::was_by_annotation(&config.data_dir, overrides.upstream.as_deref());
     let (upstream, config_file) = (overrides.upstream.clone(), file.clone());
     let password_file = arguments.admin_password_file.clone();
     let ready = move |ready: &Ready| {
-        let noted =
-            remember::note(&ready.config.data_dir, &ready.config.public_url, upstream.as_deref(), file.as_deref());
+        let noted = remember::note(&ready.config, upstream.as_deref(), file.as_deref());
         if let Err(failure) = noted {
             tracing::warn!(
                 ?failure,

@@ -21,6 +21,14 @@ pub(super) fn text(ready: &Ready) -> String {
         };
         add(&mut out, format_args!("  {what} {}  (in front of {behind})\n", upstream.resource.as_str()));
     }
+    if let Some(upstream) = config.unknown_server() {
+        let why = if config.is_by_annotation() {
+            "its tools say whether they only read"
+        } else {
+            "no tool of it is known to say that it only reads"
+        };
+        add(&mut out, format_args!("  Permissions  {} ({why})\n", upstream.default_scopes));
+    }
     add(&mut out, format_args!("  Health       http://{}/healthz, metrics at /metrics\n", ready.operator));
     add(&mut out, format_args!("  Data         {}\n", config.data_dir.display()));
     if let Some(link) = &ready.setup_link {

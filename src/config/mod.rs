@@ -38,6 +38,7 @@ mod secret_source;
 mod settings;
 mod table;
 mod title;
+mod unknown_server;
 mod upstream;
 mod upstream_headers;
 mod value;

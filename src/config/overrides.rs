@@ -18,6 +18,9 @@ pub struct Overrides {
     pub workers: Option<usize>,
     /// The argument of `up UPSTREAM_URL`: one upstream at `/mcp`.
     pub upstream: Option<String>,
+    /// Whether that upstream has scopes by what its tools say of themselves, since one of them says that it only reads;
+    /// otherwise it has one scope.
+    pub by_annotation: bool,
     /// Whether this is `up`: defaults for one machine (development certificate, loopback), and no file needed.
     pub up: bool,
     /// Whether the command only works on data: faults in what only the server opens are ignored.

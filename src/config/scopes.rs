@@ -239,21 +239,8 @@ pub(super) fn of_demo() -> UpstreamScopes {
     UpstreamScopes { catalogue, ready_made, rules: Some(Arc::new(Rules::compile(&map))) }
 }
 
-/// Returns the only scope of a server of which nothing but the URL is known.
-pub(super) fn of_unknown_server() -> UpstreamScopes {
-    let own = PresetScope {
-        name: "mcp:use",
-        title: "Use everything that it offers",
-        description: "Call all of its tools, and read all of its resources and prompts, on your behalf.",
-        allow: &[EVERYTHING],
-    };
-    let catalogue: Vec<_> = ready_made(UpstreamKind::Mcp, &own).into_iter().map(|(scope, _)| scope).collect();
-    let ready_made = catalogue.iter().map(|scope| scope.name.clone()).collect();
-    UpstreamScopes { catalogue, ready_made, rules: None }
-}
-
 /// Returns a ready-made scope, and what it opens.
-fn ready_made(kind: UpstreamKind, own: &PresetScope<'_>) -> Option<(ScopeConfig, ScopeRule)> {
+pub(super) fn ready_made(kind: UpstreamKind, own: &PresetScope<'_>) -> Option<(ScopeConfig, ScopeRule)> {
     let name = ScopeToken::parse(own.name).ok()?;
     let (title, description) = (own.title.to_owned(), own.description.to_owned());
     let allow = own.allow.iter().filter_map(|text| pattern(kind, text).ok()).collect();

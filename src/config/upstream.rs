@@ -32,9 +32,9 @@ pub(super) fn all(
     if let Some(url) = &check.overrides.upstream {
         let url = Setting::unwritten(url.clone(), "UPSTREAM_URL");
         // Used until the server's own title is known. Its address must not be shown to users.
-        let named =
-            address(check, &url, origin).and_then(|url| simple(origin, url, "MCP server", scopes::of_unknown_server()));
-        found.extend(named.map(|upstream| UpstreamConfig { takes_title: true, ..upstream }));
+        let named = address(check, &url, origin).and_then(|url| simple(origin, url, "MCP server"));
+        let named = named.map(|upstream| UpstreamConfig { takes_title: true, ..upstream });
+        found.extend(named.map(|upstream| upstream.scoped(check.overrides.by_annotation)));
     }
     let mut places: Vec<UniqueName<'_>> = found.iter().map(|_| UniqueName::OF_COMMAND_LINE).collect();
     places.extend(file.listen.health_path.as_ref().map(UniqueName::of_health));
@@ -49,7 +49,10 @@ pub(super) fn all(
     let demo = check.overrides.up && check.overrides.upstream.is_none() && written.is_empty();
     if demo {
         let url = Url::parse("http://127.0.0.1:0/mcp").ok();
-        found.extend(url.and_then(|url| simple(origin, url, "mcpgate demo", scopes::of_demo())));
+        found.extend(url.and_then(|url| simple(origin, url, "mcpgate demo")).map(|upstream| {
+            let UpstreamScopes { catalogue, ready_made, rules } = scopes::of_demo();
+            UpstreamConfig { scopes: catalogue, default_scopes: ready_made, rules, ..upstream }
+        }));
     }
     if !demo && written.is_empty() && check.overrides.upstream.is_none() {
         check.report.add(None, "upstream", "there is no upstream", "write at least one [[upstream]]");
@@ -58,8 +61,8 @@ pub(super) fn all(
     (found, demo)
 }
 
-/// Makes the one upstream of `up`.
-fn simple(origin: &str, url: Url, display_name: &str, scopes: UpstreamScopes) -> Option<UpstreamConfig> {
+/// Makes the one upstream of `up`, without scopes.
+fn simple(origin: &str, url: Url, display_name: &str) -> Option<UpstreamConfig> {
     Some(UpstreamConfig {
         name: "mcp".to_owned(),
         tenant: TenantId::default(),
@@ -74,10 +77,10 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: UpstreamScopes) ->
         headers: Vec::new(),
         pass_headers: Vec::new(),
         documentation: None,
-        default_scopes: scopes.ready_made,
-        scopes: scopes.catalogue,
+        default_scopes: ScopeSet::default(),
+        scopes: Vec::new(),
         required_scopes: ScopeSet::default(),
-        rules: scopes.rules,
+        rules: None,
         limits: None,
         anonymous_limits: None,
         holders: Holders::default(),

@@ -32,6 +32,7 @@ mod start;
 mod supervise;
 mod switch;
 mod tls;
+mod unknown_server;
 mod upkeep;
 mod upstreams;
 mod worker;

@@ -27,6 +27,7 @@ use super::supervise::{Alarm, Failures, Supervisor};
 use super::switch::Switch;
 use super::tls::acceptor::TlsBase;
 use super::tls::dev_certs::DevelopmentFiles;
+use super::unknown_server::choose_scopes;
 use super::upkeep;
 use super::worker::Process;
 use super::worker_threads;
@@ -105,19 +106,19 @@ fn listen(address: SocketAddr, key: &'static str, option: &'static str) -> Resul
 
 /// Starts everything; connections are accepted when it returns. Reads and writes files. Also returns the channel on
 /// which failures of essential parts are reported.
-pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gateway, Failures), RunError> {
+pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Gateway, Failures), RunError> {
     let (lock, resources) = Resources::open(&config).await?;
     let sockets = Sockets::bind(&config).await?;
     let ended = CancellationToken::new();
     let services = &resources.services;
-    let (clock, entropy) = (Arc::clone(&services.clock), Arc::clone(&services.entropy));
-    let tls = TlsBase::new(clock, entropy, resources.ticket_secrets.clone());
-    let builder = Builder { tls, clock: Arc::clone(&services.clock), demo: sockets.demo_address()? };
-    let built = builder.snapshot(config, None)?;
+    let builder =
+        Builder { tls: tls_base(&resources), clock: Arc::clone(&services.clock), demo: sockets.demo_address()? };
+    let metrics = metrics_of(&config);
+    let (config, asked) = Box::pin(choose_scopes(config, &mut options.overrides, metrics.worker())).await?;
+    let built = builder.snapshot(config, asked.as_deref())?;
     let snapshot = built.snapshot;
     // The same configuration with the port of the demo upstream, which is known only now.
     services.config.store(Arc::clone(&snapshot.config));
-    let metrics = metrics_of(&snapshot.config);
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
     let tools = Arc::new(ToolsInForce::new(&snapshot));
     let issuer = resources.issuer(&dialer, &tools, &metrics);
@@ -168,6 +169,11 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
         lock,
     };
     Ok((gateway, failures))
+}
+
+fn tls_base(resources: &Resources) -> TlsBase {
+    let (clock, entropy) = (Arc::clone(&resources.services.clock), Arc::clone(&resources.services.entropy));
+    TlsBase::new(clock, entropy, resources.ticket_secrets.clone())
 }
 
 fn metrics_of(config: &Config) -> Arc<Metrics> {

@@ -105,6 +105,11 @@ fn up_takes_its_options_and_adds_a_file() {
     assert_eq!(elsewhere.upstreams[0].display_name, "MCP server");
     let scopes: Vec<_> = config.upstreams[0].scopes.iter().map(|s| s.name.as_str()).collect();
     assert_eq!((scopes, config.upstreams[0].default_scopes.to_string()), (vec!["mcp:use"], "mcp:use".to_owned()));
+    assert_eq!((config.upstreams[0].required_scopes.to_string(), config.is_by_annotation()), ("mcp:use".into(), false));
+    let annotated = load("", &Overrides { by_annotation: true, ..overrides.clone() });
+    assert_eq!(annotated.upstreams[0].default_scopes.to_string(), "mcp:read mcp:write");
+    assert!(annotated.upstreams[0].required_scopes.is_empty() && annotated.is_by_annotation());
+    assert_eq!(annotated.scoped(false).upstreams, load("", &overrides).upstreams);
     let clash = problems_of("[[upstream]]\nname = \"b\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n", &overrides);
     assert!(lines(&clash)[0].contains("the upstream of the command line has the same path"));
     let bad = Config::load(None, &Overrides { upstream: Some("stdio:x".into()), ..up() }).expect_err("not http");

@@ -89,3 +89,5 @@ mod support;
 mod tls;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod unknown_server;

@@ -84,7 +84,7 @@ impl OwnClient {
     ///
     /// # Errors
     /// The upstream does not let it, with the reason.
-    async fn list(&self, target: &PathAndQuery) -> Result<bool, String> {
+    pub(in crate::proxy) async fn list(&self, target: &PathAndQuery) -> Result<bool, String> {
         let catalogue = &self.route.catalogue;
         catalogue.await_lists();
         let _session = catalogue.session.lock().await;

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::connect;
 use super::own_client::{OwnClient, PATIENCE, read};
 use super::redirect;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Listed, Offers};
 use crate::config::{PinMode, UpstreamKind};
 use crate::oauth::{ResourceIndicator, TenantId};
 use crate::proxy::fault::{Cause, Fault};
@@ -80,6 +80,24 @@ impl RouteTable {
     /// Lists once what each upstream offers, where that is wanted.
     pub async fn list_upstreams(&self, metrics: &WorkerMetrics) {
         join_all(self.probes(metrics, &|_, _| ()).map(async |probe| probe.client.list_once(&probe.target).await)).await;
+    }
+
+    /// Asks the upstream with this name once what it offers.
+    ///
+    /// # Errors
+    /// It does not let the gateway list that, with the reason.
+    pub async fn ask_for_offers(&self, upstream: &str, metrics: &WorkerMetrics) -> Result<Arc<Offers>, String> {
+        let probe = self.probes(metrics, &|_, _| ()).find(|probe| *probe.route.name == *upstream);
+        let mut probe = probe.ok_or_else(|| "it is not configured".to_owned())?;
+        if let Err(why) = probe.client.list(&probe.target).await {
+            let Ok(PingReply::Moved(to)) = probe.ping(&probe.target).await else { return Err(why) };
+            probe.target = to;
+            probe.client.list(&probe.target).await?;
+        }
+        match probe.route.catalogue.listed() {
+            Listed::Known(offers) => Ok(offers),
+            Listed::NotAsked | Listed::Awaited | Listed::Refused => Err("it did not answer".to_owned()),
+        }
     }
 
     /// Tries every upstream once.
