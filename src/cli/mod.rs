@@ -16,6 +16,7 @@ mod db;
 mod demo_upstream;
 mod failure;
 mod group;
+mod known_tools;
 mod output;
 mod password;
 mod policy;

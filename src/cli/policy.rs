@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::data::DataArguments;
 use super::failure::Failure;
+use super::known_tools::CalledTool;
 use super::runtime::block_on;
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::data_dir::STORE;
@@ -40,8 +41,8 @@ pub(super) struct TestArguments {
     /// The arguments of the call, as JSON
     #[arg(long, value_name = "JSON")]
     args: Option<String>,
-    /// What the tool says of itself, of readOnly, destructive and openWorld, separated by spaces [default: nothing is
-    /// known of it]
+    /// What the tool says of itself, of readOnly, destructive and openWorld, separated by spaces [default: what the
+    /// store knows of it, otherwise nothing]
     #[arg(long, requires = "call")]
     annotations: Option<String>,
     /// The method: of MCP, or of HTTP for an upstream of kind http
@@ -60,7 +61,7 @@ pub(super) struct TestArguments {
 /// A request that is judged.
 enum Question {
     /// A message of MCP, and what its tool says of itself.
-    Message { body: String, annotations: Annotations },
+    Message { body: String, annotations: Annotations, is_held: bool },
     /// An HTTP request, with its path below that of the upstream.
     Http { method: String, path: String },
 }
@@ -77,12 +78,14 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     let Command::Test(asked) = command;
     let config = asked.data.load()?;
     let upstream = asked.upstream(&config)?;
-    let question = asked.question(upstream.kind)?;
-    let explanation = if asked.anonymous {
+    let tool = asked.called().map(|tool| CalledTool::find(&config, upstream, tool)).transpose()?.flatten();
+    let question = asked.question(upstream.kind, tool.as_ref())?;
+    let mut explanation = if asked.anonymous {
         Explanation::without_token(&question, upstream)
     } else {
         Explanation::of(&question, &asked.sender(&config)?, upstream, &asked.scopes(upstream)?)
     };
+    explanation.tool = tool;
     asked.data.output().one(&explanation.text(), &explanation.value())
 }
 
@@ -97,7 +100,13 @@ impl TestArguments {
         }
     }
 
-    fn question(&self, kind: UpstreamKind) -> Result<Question, Failure> {
+    /// Returns the tool that is called.
+    fn called(&self) -> Option<&str> {
+        let named = self.name.as_ref().filter(|_| self.method.as_deref() == Some("tools/call"));
+        self.call.as_ref().or(named).map(String::as_str)
+    }
+
+    fn question(&self, kind: UpstreamKind, tool: Option<&CalledTool>) -> Result<Question, Failure> {
         if kind == UpstreamKind::Http {
             let method = self.method.clone().filter(|_| self.name.is_none() && self.args.is_none());
             let missing = || Failure::Usage("the upstream has kind http: write --method and --path".to_owned());
@@ -132,11 +141,13 @@ impl TestArguments {
         if !one {
             return Err(Failure::Usage("--args: this is not JSON without repeated members".to_owned()));
         }
-        Ok(Question::Message { body, annotations: self.annotations()? })
+        let annotations = self.annotations()?.or_else(|| tool.map(CalledTool::annotations));
+        let is_held = tool.is_some_and(|tool| tool.is_held);
+        Ok(Question::Message { body, annotations: annotations.unwrap_or(Annotations::UNKNOWN), is_held })
     }
 
-    fn annotations(&self) -> Result<Annotations, Failure> {
-        let Some(text) = &self.annotations else { return Ok(Annotations::UNKNOWN) };
+    fn annotations(&self) -> Result<Option<Annotations>, Failure> {
+        let Some(text) = &self.annotations else { return Ok(None) };
         let parse = |word: &str| {
             Annotation::parse(word).ok_or_else(|| {
                 Failure::Usage(format!("--annotations: {word:?} is none: readOnly, destructive, openWorld"))
@@ -144,7 +155,8 @@ impl TestArguments {
         };
         let says: Vec<Annotation> = text.split_whitespace().map(parse).collect::<Result<_, _>>()?;
         let has = |annotation| Some(says.contains(&annotation));
-        Ok(Annotations::of(has(Annotation::ReadOnly), has(Annotation::Destructive), has(Annotation::OpenWorld)))
+        let says = Annotations::of(has(Annotation::ReadOnly), has(Annotation::Destructive), has(Annotation::OpenWorld));
+        Ok(Some(says))
     }
 
     fn scopes(&self, upstream: &UpstreamConfig) -> Result<ScopeSet, Failure> {
@@ -218,13 +230,14 @@ impl Question {
         let Some(rules) = upstream.rules.as_deref() else { return Ruling::Allowed };
         match self {
             Self::Http { method, path } => rules.judge_http(standing, method, path),
-            Self::Message { body, annotations } => {
+            Self::Message { body, annotations, is_held } => {
                 let messages = Envelope::read(body.as_bytes(), false).unwrap_or_default();
                 let judge = |envelope| {
                     let message = JudgedMessage { envelope, body: body.as_bytes(), place: None };
                     rules.judge(standing, message, |_| *annotations)
                 };
-                messages.first().map_or(Ruling::Unopened, judge)
+                let ruling = messages.first().map_or(Ruling::Unopened, judge);
+                if ruling == Ruling::Allowed && *is_held { Ruling::Held } else { ruling }
             }
         }
     }
@@ -248,6 +261,8 @@ struct Explanation {
     groups: GroupSet,
     /// How the client became known; `None` without a store that knows it.
     client_kind: Option<ClientOrigin>,
+    /// What the store knows of the tool.
+    tool: Option<CalledTool>,
 }
 
 impl Explanation {
@@ -290,6 +305,7 @@ impl Explanation {
             may_not_hold: upstream.holders.barred(sender.user.as_str(), &sender.groups),
             groups: upstream.holders.groups.of(sender.user.as_str(), &sender.groups).into_owned(),
             client_kind: sender.client_kind,
+            tool: None,
         }
     }
 
@@ -306,6 +322,7 @@ impl Explanation {
             "may_not_hold": names(&self.may_not_hold),
             "groups": self.groups.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "client_kind": self.client_kind.map(ClientOrigin::as_str),
+            "tool": self.tool.as_ref().map(CalledTool::value),
         })
     }
 
@@ -328,6 +345,7 @@ impl Explanation {
         ] {
             lines.extend((!list.is_empty()).then(|| format!("{title}: {list}")));
         }
+        lines.extend(self.tool.as_ref().map(CalledTool::text));
         lines.join("\n")
     }
 }

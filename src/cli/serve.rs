@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::config_file::ConfigFile;
 use super::failure::{Failure, lines, values};
+use super::known_tools;
 use super::output::Output;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Overrides, Problem};
@@ -52,6 +53,7 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
             if !config.data_dir.join(STORE).exists() {
                 warnings.extend(config.warnings_of_groups());
             }
+            warnings.extend(known_tools::warnings(&config));
             match server::look_over(&config, SystemClock.now()) {
                 Ok(doubts) => warnings.extend(doubts),
                 Err(error) => {

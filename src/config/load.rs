@@ -17,7 +17,7 @@ use super::problem::{Report, Setting};
 use super::settings::Config;
 use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
-use super::{document, file_trust, groups, login, secret_source, upstream, well_known};
+use super::{document, file_trust, groups, login, secret_source, upstream, well_known, written_patterns};
 use crate::files::{self, ReadError};
 use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_scheme};
 
@@ -147,6 +147,7 @@ impl Check<'_> {
             workers: self.workers(&file),
             brand,
             upstreams,
+            patterns: written_patterns::all(&file.upstreams),
             groups,
             well_known: well_known::all(self, &file.well_known),
             demo,

@@ -44,6 +44,7 @@ mod upstream_headers;
 mod value;
 mod warnings;
 mod well_known;
+mod written_patterns;
 
 pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system, roots_of_environment};
 pub use overrides::Overrides;
@@ -55,5 +56,6 @@ pub use problem::Problem;
 pub use reference::{keys, reference};
 pub use settings::{
     Config, Listener, MinimumKeyBits, PinMode, ScopeConfig, StaticAnswer, TlsConfig, UpstreamConfig, UpstreamKind,
+    WrittenPattern,
 };
 pub use value::duration;

@@ -12,7 +12,7 @@ use super::policy::{
     Timeouts, TokenPolicy,
 };
 use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
-use crate::policy::{CallLimits, ConfiguredGroups, Holders, Rules};
+use crate::policy::{CallLimits, ConfiguredGroups, Holders, Pattern, Rules};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Config {
     pub brand: Brand,
     /// The upstreams, longest path first.
     pub upstreams: Vec<UpstreamConfig>,
+    /// The patterns of the file that name tools, prompts or resources.
+    pub patterns: Vec<WrittenPattern>,
     /// The groups of the file.
     pub groups: Arc<ConfiguredGroups>,
     /// Static answers under `/.well-known/`.
@@ -211,6 +213,21 @@ pub struct ScopeConfig {
     pub description: String,
     /// Whether it can do harm.
     pub sensitive: bool,
+}
+
+/// A pattern that names tools, prompts or resources, and where it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenPattern {
+    /// The name of the upstream.
+    pub upstream: String,
+    /// The key, with its tables and the place in the list: `upstream[0].scope[1].allow[2]`.
+    pub key: String,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The pattern as it is written.
+    pub text: String,
+    /// What it names.
+    pub pattern: Pattern,
 }
 
 /// One static answer.

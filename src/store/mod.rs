@@ -81,7 +81,7 @@ pub use session_store::SessionStore;
 pub use upkeep::Upkeep;
 
 use crate::data_dir::STORE;
-use crate::oauth::Timestamp;
+use crate::oauth::{TenantId, Timestamp};
 
 /// Everything a store must do.
 pub trait Store:
@@ -101,6 +101,15 @@ pub trait Store:
     + Sync
     + 'static
 {
+}
+
+/// Reads what is kept of an upstream in the store of a data directory, without changing anything there, whether or not
+/// a server runs. `None` without a store, and with one that an older program made.
+///
+/// # Errors
+/// `StoreError` when it cannot be read, is damaged or newer than this program.
+pub fn stored_catalogue(data_dir: &Path, tenant: &TenantId, upstream: &str) -> Result<Option<StoredCatalogue>> {
+    embedded::stored_catalogue(&data_dir.join(STORE), tenant, upstream)
 }
 
 /// Opens the embedded store of a data directory; `held` is the lock if a server opens it.

@@ -33,6 +33,7 @@ pub(crate) fn config() -> Config {
             upstream("notes", "default", &["notes:read"], "notes:read"),
             upstream("foreign", "other", &["foreign:read"], "foreign:read"),
         ],
+        patterns: Vec::new(),
         groups: Arc::default(),
         well_known: Vec::new(),
         demo: false,

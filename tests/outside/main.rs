@@ -46,6 +46,8 @@ mod idle;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod known_tools;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod life;

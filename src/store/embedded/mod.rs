@@ -9,8 +9,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Result;
-use crate::oauth::Timestamp;
+use super::{Result, StoredCatalogue};
+use crate::oauth::{TenantId, Timestamp};
 
 #[cfg(test)]
 mod cost;
@@ -40,6 +40,15 @@ pub struct EmbeddedStore {
     writer: Writer,
     readers: Readers,
     mark: CommitMark,
+}
+
+/// Reads what is kept of an upstream from a file that stays as it is; `None` if there is none, or if this program would
+/// change it before using it.
+///
+/// # Errors
+/// `StoreError` when it cannot be read, or is damaged.
+pub(super) fn stored_catalogue(file: &Path, tenant: &TenantId, upstream: &str) -> Result<Option<StoredCatalogue>> {
+    connection::read_as_it_is(file, |state| rows::catalogue::of(state, tenant, upstream))
 }
 
 impl EmbeddedStore {

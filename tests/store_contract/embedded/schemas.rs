@@ -264,6 +264,12 @@ fn stores_of_every_earlier_schema_are_brought_up_to_date_with_all_their_rows() {
         let file = folder.path().join("mcpgate.db");
         left_by(schema, &file);
         let (tables, rows) = before(&file);
+        let bytes = std::fs::read(&file).unwrap();
+        let kept =
+            mcpgate::store::stored_catalogue(folder.path(), &mcpgate::oauth::TenantId::default(), "files").unwrap();
+        assert_eq!(kept.is_some(), schema == migrations().len(), "schema {schema}");
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(names == ["mcpgate.db"] && std::fs::read(&file).unwrap() == bytes, "only read: {names:?}");
         assert_whole(&file, &tables, &rows, &format!("schema {schema}"));
     }
 }

@@ -1,5 +1,6 @@
 //! Connections to the file: their settings, and updating the schema.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::backup_mark;
-use super::paths::{folder_of, resolved};
+use super::paths::{beside, folder_of, resolved};
 use super::server_lock::ServerLock;
 use crate::oauth::Timestamp;
 use crate::store::embedded::rows::row;
@@ -27,6 +28,37 @@ pub(super) fn open_backup(file: &Path) -> Result<Connection> {
         Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
     Ok(connection)
+}
+
+/// Reads one consistent state of a store, beside a server or without one; nothing is written, also no file beside it.
+/// `None` if there is no file, or if this program would change it before using it.
+pub(crate) fn read_as_it_is<T>(file: &Path, read: impl FnOnce(&Connection) -> Result<T>) -> Result<Option<T>> {
+    if !file.exists() {
+        return Ok(None);
+    }
+    let file = resolved(file)?;
+    // With a write-ahead log, somebody has the store open, or was killed. Without one, SQLite would make one and leave
+    // it behind, unless it is told that nothing changes.
+    let is_open = beside(&file, "-wal").exists();
+    let name: String = file.as_os_str().as_bytes().iter().map(in_a_uri).collect();
+    let uri = format!("file:{name}?immutable={}", u8::from(!is_open));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    connection.busy_timeout(BUSY)?;
+    if !is_up_to_date(&connection)? {
+        return Ok(None);
+    }
+    let state = connection.unchecked_transaction()?;
+    read(&state).map(Some)
+}
+
+/// Returns a byte of a path as SQLite's URIs have it (<https://www.sqlite.org/uri.html>).
+fn in_a_uri(byte: &u8) -> String {
+    let is_plain = byte.is_ascii_alphanumeric() || b"/-._~".contains(byte);
+    if is_plain { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
 }
 
 /// Opens one connection.

@@ -1,0 +1,104 @@
+//! What the store knows of the tools of upstreams, for commands that judge a configuration and ask no server.
+
+use serde_json::{Value, json};
+
+use super::output::{moment, printable};
+use crate::config::{Config, PinMode, UpstreamConfig, UpstreamKind, WrittenPattern};
+use crate::oauth::Timestamp;
+use crate::policy::{Annotations, KnownItems, NamedKind};
+use crate::store::{StoreError, StoredCatalogue, ToolRecord, ToolState, stored_catalogue};
+
+/// What is known of a tool.
+pub(super) struct CalledTool {
+    /// Since when the tools are listed as they are; `None` if the gateway has not listed them itself.
+    listed_at: Option<Timestamp>,
+    /// The tool; `None` if it was never listed.
+    record: Option<ToolRecord>,
+    /// Whether it is hidden and refused until it is approved.
+    pub(super) is_held: bool,
+}
+
+impl CalledTool {
+    /// Looks a tool up; `None` if nothing is known of the tools of the upstream, or there is no store.
+    pub(super) fn find(config: &Config, upstream: &UpstreamConfig, tool: &str) -> Result<Option<Self>, StoreError> {
+        let Some(kept) = stored_catalogue(&config.data_dir, &upstream.tenant, &upstream.name)? else {
+            return Ok(None);
+        };
+        let (listed_at, record) = (kept.listed_at, kept.tools.into_iter().find(|own| own.name == tool));
+        let is_as_pinned = record.as_ref().is_some_and(|own| match own.state() {
+            ToolState::Pinned => true,
+            ToolState::Changed | ToolState::New => false,
+            ToolState::Gone => own.pinned.is_some(),
+        });
+        let is_held = upstream.pin == PinMode::Hold && !is_as_pinned;
+        let is_known = listed_at.is_some() || record.is_some() || is_held;
+        Ok(is_known.then_some(Self { listed_at, record, is_held }))
+    }
+
+    /// Returns what calls of it are judged by.
+    pub(super) fn annotations(&self) -> Annotations {
+        self.record.as_ref().map_or(Annotations::UNKNOWN, |record| record.most_dangerous)
+    }
+
+    pub(super) fn value(&self) -> Value {
+        let (says, record) = (self.annotations(), self.record.as_ref());
+        json!({
+            "state": record.map(|record| record.state().as_str()),
+            "since": record.map(|record| moment(record.since)),
+            "held": self.is_held,
+            "read_only": says.read_only,
+            "destructive": says.destructive,
+            "open_world": says.open_world,
+            "list_since": self.listed_at.map(moment),
+        })
+    }
+
+    pub(super) fn text(&self) -> String {
+        let held = if self.is_held { ", held" } else { "" };
+        let state = match (&self.record, self.listed_at) {
+            (Some(record), _) => format!("{} since {}", record.state().as_str(), moment(record.since)),
+            (None, Some(at)) => format!("not among those that are listed since {}", moment(at)),
+            (None, None) => "never listed".to_owned(),
+        };
+        format!("tool: {state}{held}; counts as {}", names(self.annotations()))
+    }
+}
+
+/// Returns the names of annotations.
+fn names(says: Annotations) -> String {
+    let named = [("readOnly", says.read_only), ("destructive", says.destructive), ("openWorld", says.open_world)];
+    let names: Vec<_> = named.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
+    if names.is_empty() { "neither readOnly nor destructive nor openWorld".to_owned() } else { names.join(", ") }
+}
+
+/// Returns a warning for each pattern of the configuration that names nothing the upstream has listed, one sentence
+/// each.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let named = |upstream: &&UpstreamConfig| config.patterns.iter().any(|own| own.upstream == upstream.name);
+    let upstreams = config.upstreams.iter().filter(|upstream| upstream.kind == UpstreamKind::Mcp).filter(named);
+    let of = |upstream: &UpstreamConfig| match stored_catalogue(&config.data_dir, &upstream.tenant, &upstream.name) {
+        Ok(kept) => kept.map(|kept| unnamed(config, upstream, &kept)).unwrap_or_default(),
+        Err(error) => {
+            let text = "patterns are not compared with what it offers, because the store cannot be read";
+            vec![format!("the upstream {}: {text}: {error}", upstream.name)]
+        }
+    };
+    upstreams.flat_map(of).collect()
+}
+
+fn unnamed(config: &Config, upstream: &UpstreamConfig, kept: &StoredCatalogue) -> Vec<String> {
+    let Some(listed_at) = kept.listed_at else { return Vec::new() };
+    let listed = kept.tools.iter().filter(|tool| tool.listed.is_some());
+    let tools: Vec<_> = listed.map(|tool| (tool.name.as_str(), tool.most_dangerous)).collect();
+    let known = KnownItems { tools: &tools };
+    let own = config.patterns.iter().filter(|own| own.upstream == upstream.name);
+    let unnamed = own.filter(|own| own.pattern.names_any(known) == Some(false));
+    unnamed.map(|own| sentence(own, tools.len(), listed_at)).collect()
+}
+
+fn sentence(own: &WrittenPattern, count: usize, listed_at: Timestamp) -> String {
+    let line = own.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+    let what = own.pattern.named_kind().map_or("items", NamedKind::as_str);
+    let (text, since) = (printable(&own.text), moment(listed_at));
+    format!("{}{line}: \"{text}\" names none of the {count} {what} that the upstream lists since {since}", own.key)
+}
