@@ -10,12 +10,14 @@ use crate::store::{StoreError, StoredCatalogue, ToolRecord, ToolState, stored_ca
 
 /// What is known of a tool.
 pub(super) struct CalledTool {
-    /// Since when the tools are listed as they are; `None` if the gateway has not listed them itself.
+    /// When the gateway itself last listed other tools than before; `None` if it never did.
     listed_at: Option<Timestamp>,
     /// The tool; `None` if it was never listed.
     record: Option<ToolRecord>,
     /// Whether it is hidden and refused until it is approved.
     pub(super) is_held: bool,
+    /// Whether it is compared with what was pinned.
+    is_pinned: bool,
 }
 
 impl CalledTool {
@@ -30,9 +32,9 @@ impl CalledTool {
             ToolState::Changed | ToolState::New => false,
             ToolState::Gone => own.pinned.is_some(),
         });
-        let is_held = upstream.pin == PinMode::Hold && !is_as_pinned;
+        let (is_held, is_pinned) = (upstream.pin == PinMode::Hold && !is_as_pinned, upstream.pin != PinMode::Off);
         let is_known = listed_at.is_some() || record.is_some() || is_held;
-        Ok(is_known.then_some(Self { listed_at, record, is_held }))
+        Ok(is_known.then_some(Self { listed_at, record, is_held, is_pinned }))
     }
 
     /// Returns what calls of it are judged by.
@@ -40,24 +42,31 @@ impl CalledTool {
         self.record.as_ref().map_or(Annotations::UNKNOWN, |record| record.most_dangerous)
     }
 
+    /// Returns how it is listed; `None` if it never was.
+    fn state(&self) -> Option<&'static str> {
+        let state = self.record.as_ref()?.state();
+        let is_compared = self.is_pinned || state == ToolState::Gone;
+        Some(if is_compared { state.as_str() } else { "listed" })
+    }
+
     pub(super) fn value(&self) -> Value {
         let (says, record) = (self.annotations(), self.record.as_ref());
         json!({
-            "state": record.map(|record| record.state().as_str()),
+            "state": self.state(),
             "since": record.map(|record| moment(record.since)),
             "held": self.is_held,
             "read_only": says.read_only,
             "destructive": says.destructive,
             "open_world": says.open_world,
-            "list_since": self.listed_at.map(moment),
+            "listed_at": self.listed_at.map(moment),
         })
     }
 
     pub(super) fn text(&self) -> String {
         let held = if self.is_held { ", held" } else { "" };
-        let state = match (&self.record, self.listed_at) {
-            (Some(record), _) => format!("{} since {}", record.state().as_str(), moment(record.since)),
-            (None, Some(at)) => format!("not among those that are listed since {}", moment(at)),
+        let state = match (self.state().zip(self.record.as_ref()), self.listed_at) {
+            (Some((state, record)), _) => format!("{state} since {}", moment(record.since)),
+            (None, Some(at)) => format!("not among those listed at {}", moment(at)),
             (None, None) => "never listed".to_owned(),
         };
         format!("tool: {state}{held}; counts as {}", names(self.annotations()))
@@ -99,6 +108,6 @@ fn unnamed(config: &Config, upstream: &UpstreamConfig, kept: &StoredCatalogue) -
 fn sentence(own: &WrittenPattern, count: usize, listed_at: Timestamp) -> String {
     let line = own.line.map(|line| format!(" (line {line})")).unwrap_or_default();
     let what = own.pattern.named_kind().map_or("items", NamedKind::as_str);
-    let (text, since) = (printable(&own.text), moment(listed_at));
-    format!("{}{line}: \"{text}\" names none of the {count} {what} that the upstream lists since {since}", own.key)
+    let (text, at) = (printable(&own.text), moment(listed_at));
+    format!("{}{line}: \"{text}\" names none of the {count} {what} that the upstream listed at {at}", own.key)
 }

@@ -113,7 +113,7 @@ fn assert_warned(home: &Home) {
     for (warning, (key, pattern)) in found.iter().zip(expected) {
         let (place, rest) = warning.split_once(" (line ").unwrap();
         assert_eq!(place, key, "{warning}");
-        let said = format!("): \"{pattern}\" names none of the 2 tools that the upstream lists since 20");
+        let said = format!("): \"{pattern}\" names none of the 2 tools that the upstream listed at 20");
         assert!(rest.contains(&said), "{warning}");
     }
 }
