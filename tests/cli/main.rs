@@ -29,6 +29,7 @@ mod clients;
 mod data_folder;
 mod help;
 mod policy;
+mod rules_page;
 mod up;
 
 pub(crate) use password::PASSWORD;

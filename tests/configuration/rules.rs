@@ -101,6 +101,22 @@ fn rules_have_force_without_a_map() {
     assert!(config.upstreams[0].rules.is_some());
 }
 
+/// The tables of ready-made scopes say what the program opens.
+#[test]
+fn the_page_about_rules_has_the_ready_made_scopes() {
+    use mcpgate::policy::{MANAGE, MCP_SCOPES, READ_ONLY};
+    let page = std::fs::read_to_string(crate::root().join("docs/rules.md")).expect("the page can be read");
+    let rows: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).collect();
+    let shown = |name: &str| rows.iter().find(|(own, _)| *own == name).map(|(_, opens)| opens.trim_end_matches(" |"));
+    let opens = |allow: &[&str]| format!("`{}`", allow.join("`, `"));
+    for scope in MCP_SCOPES {
+        let more = if scope.name == MANAGE { ", and what `manage` lists" } else { "" };
+        assert_eq!(shown(scope.name), Some(&*format!("{}{more}", opens(scope.allow))), "{}", scope.name);
+    }
+    let reading = rows.iter().find(|(name, _)| *name == "read_only`, kind `mcp").map(|(_, opens)| *opens);
+    assert_eq!(reading, Some(&*format!("{} |", opens(READ_ONLY.allow))));
+}
+
 #[test]
 fn the_examples_of_the_page_about_rules_load() {
     let page = std::fs::read_to_string(crate::root().join("docs/rules.md")).expect("the page can be read");
