@@ -1,5 +1,9 @@
 //! Detects names that look like another's, chosen by strangers to be mistaken for something that the user trusts
 //! (RG-05).
+//!
+//! Recognised are the confusable and compatible characters of Unicode and those of `DRAWN`. Not recognised are letters of
+//! other scripts that are in no table, letters that are left out, added or exchanged ("Cluade", "Cl4ude"), and words
+//! before a name without a space ("TheClaude").
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
@@ -23,6 +27,39 @@ const BRANDS: &[(&str, &[&str])] = &[
     ("Gemini", &["gemini.google.com", "vertexaisearch.cloud.google.com"]),
     ("Google", &["gemini.google.com", "vertexaisearch.cloud.google.com"]),
     ("Added by your administrator", &[]),
+];
+
+/// Letters that look like Latin ones although the tables of Unicode (confusables of UTS 39, compatibility) do not say so:
+/// phonetic small capitals, Canadian syllabics, upright strokes, and the rounded e of other alphabets.
+const DRAWN: &[(char, &str)] = &[
+    ('a', "\u{1d00}\u{15e9}"),
+    ('b', "\u{299}"),
+    ('c', "\u{1d04}\u{1455}"),
+    ('d', "\u{1d05}\u{15ea}"),
+    ('e', "\u{1d07}\u{15f4}\u{454}\u{404}\u{25b}\u{190}\u{3b5}"),
+    ('f', "\u{a730}"),
+    ('g', "\u{262}"),
+    ('h', "\u{29c}"),
+    ('i', "\u{26a}"),
+    ('j', "\u{1d0a}"),
+    ('k', "\u{1d0b}"),
+    (
+        'l',
+        "\u{29f}\u{4e28}\u{2f01}\u{31d1}\u{3163}\u{ffdc}\u{1175}\u{23d0}\u{2502}\u{2503}\u{ffe8}\u{2758}\u{2759}\u{fe31}\u{fe33}\u{258f}",
+    ),
+    ('m', "\u{1d0d}"),
+    ('n', "\u{274}"),
+    ('o', "\u{1d0f}"),
+    ('p', "\u{1d18}"),
+    ('q', "\u{a7af}"),
+    ('r', "\u{280}"),
+    ('s', "\u{a731}"),
+    ('t', "\u{1d1b}"),
+    ('u', "\u{1d1c}"),
+    ('v', "\u{1d20}"),
+    ('w', "\u{1d21}"),
+    ('y', "\u{28f}"),
+    ('z', "\u{1d22}"),
 ];
 
 /// Minimum length of a name that is also found at the beginning of a longer word: "Go" does not match "Google".
@@ -52,26 +89,56 @@ fn is_its_own(name: &str, host: Option<&str>, brand: &str, homes: &[&str]) -> bo
         None => host == home,
     };
     let at_home = |host: &str| homes.iter().any(|home| is_home(host, home));
-    !homes.is_empty()
-        && has_run(
-            &words(&name.to_lowercase().nfc().collect::<String>()),
-            &words(&brand.to_lowercase()).concat(),
-            MatchEnd::Any,
-        )
-        && host.is_none_or(at_home)
+    let brand = words(&brand.to_lowercase()).concat();
+    let spells = |name: &str| has_run(&words(&name.to_lowercase().nfc().collect::<String>()), &brand, MatchEnd::Any);
+    !homes.is_empty() && (spells(name) || spells(&without_numbers(name))) && host.is_none_or(at_home)
 }
 
 fn looks(name: &str, known: &str, ending: MatchEnd) -> bool {
     let known = appearances(known).map(|words| words.concat());
     let known: Vec<_> = known.iter().filter(|known| !known.is_empty()).collect();
-    appearances(name).iter().any(|words| known.iter().any(|known| has_run(words, known, ending)))
+    // "1oop" looks like "Loop", and "1Loop" begins with a number.
+    [name, &without_numbers(name)]
+        .into_iter()
+        .flat_map(appearances)
+        .any(|words| known.iter().any(|known| has_run(&words, known, ending)))
+}
+
+/// Returns a name without the digits that its words begin with.
+fn without_numbers(name: &str) -> String {
+    let mut in_word = false;
+    let stays = |c: &char| {
+        if !in_word && c.is_numeric() {
+            return false;
+        }
+        if !is_combining_mark(*c) {
+            in_word = as_drawn(*c).is_alphanumeric();
+        }
+        true
+    };
+    name.chars().filter(stays).collect()
+}
+
+/// Returns the Latin letter that a character looks like, if it is in `DRAWN` or a letter on a coloured background; else
+/// the character itself.
+fn as_drawn(c: char) -> char {
+    // Negative circled and squared letters, and those that flags are made of.
+    let first = match c {
+        '\u{1f150}'..='\u{1f169}' => 0x1f150,
+        '\u{1f170}'..='\u{1f189}' => 0x1f170,
+        '\u{1f1e6}'..='\u{1f1ff}' => 0x1f1e6,
+        c if c.is_ascii() => return c,
+        c => return DRAWN.iter().find(|(_, others)| others.contains(c)).map_or(c, |(letter, _)| *letter),
+    };
+    char::from_u32(u32::from('a') + u32::from(c) - first).unwrap_or(c)
 }
 
 /// Returns the words of a name by their appearance, in two variants: some letters of other alphabets look like one
 /// Latin letter and have another as compatibility mapping (U+03F9 looks like C, but maps to something else).
 fn appearances(name: &str) -> [Vec<String>; 2] {
     let compatible = |text: &str| text.nfkd().collect::<String>();
-    [seen(&compatible(name)), seen(&compatible(&skeleton(name).collect::<String>()))]
+    let drawn: String = name.chars().map(as_drawn).collect();
+    [seen(&compatible(&drawn)), seen(&compatible(&skeleton(&drawn).collect::<String>()))]
 }
 
 fn seen(text: &str) -> Vec<String> {
@@ -139,10 +206,16 @@ mod tests {
             "Loop (official)",
             "The Loop",
             "|oop",
+            "1oop",
+            "1Loop",
+            "\u{2460}\u{2461} Loop",
+            "7.5Loop",
+            "\u{29f}\u{1d0f}\u{1d0f}\u{1d18}",
+            "\u{4e28}oop",
         ] {
             assert!(resembles(name, "Loop"), "{name}");
         }
-        for name in ["Snoop", "Lop", "", "!!!"] {
+        for name in ["Snoop", "Lop", "", "!!!", "42", "x1Loop"] {
             assert!(!resembles(name, "Loop"), "{name}");
             assert!(!resembles("Loop", name), "{name}");
         }
@@ -185,6 +258,23 @@ mod tests {
             ("\u{3f9}laude", Some("evil.example"), Some("Claude")),
             ("GE\u{41c}INI", Some("evil.example"), Some("Gemini")),
             ("Microsoft Copi1ot", Some("microsoft.com"), Some("Copilot")),
+            ("\u{1d04}\u{29f}\u{1d00}\u{1d1c}\u{1d05}\u{1d07}", Some("claude.ai"), Some("Claude")),
+            ("C\u{29f}aude", None, Some("Claude")),
+            ("\u{1f152}\u{1f15b}\u{1f150}\u{1f164}\u{1f153}\u{1f154}", None, Some("Claude")),
+            ("\u{1f172}\u{1f17b}\u{1f170}\u{1f184}\u{1f173}\u{1f174}", None, Some("Claude")),
+            ("\u{1f1e8}\u{1f1f1}\u{1f1e6}\u{1f1fa}\u{1f1e9}\u{1f1ea}", None, Some("Claude")),
+            ("\u{1455}laude", None, Some("Claude")),
+            ("\u{1455}\u{14aa}\u{15e9}\u{144c}\u{15ea}\u{15f4}", None, Some("Claude")),
+            ("Claud\u{454}", None, Some("Claude")),
+            ("CLAUD\u{404}", None, Some("Claude")),
+            ("C\u{4e28}aude", None, Some("Claude")),
+            ("C\u{3163}aude", None, Some("Claude")),
+            ("C\u{23d0}aude", None, Some("Claude")),
+            ("1Claude", Some("evil.example"), Some("Claude")),
+            ("1Claude", Some("claude.ai"), None),
+            ("\u{2460}Claude", Some("evil.example"), Some("Claude")),
+            ("4\u{ff27}oogle", Some("evil.example"), Some("Google")),
+            ("3D Cursive", Some("tea.example"), None),
             ("My incursion", Some("tea.example"), None),
         ] {
             assert_eq!(borrowed_brand(name, host), borrowed, "{name} at {host:?}");
