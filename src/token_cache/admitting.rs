@@ -49,7 +49,11 @@ impl TokenCache {
         match slot {
             // The existing entry stays with its flags: whether it was presented, and whether its MAC was checked.
             Slot::Occupied(slot) if slot.get().is_same(&entry) => {}
-            Slot::Occupied(mut slot) => drop(slot.insert(entry)),
+            Slot::Occupied(mut slot) => {
+                // It is the same text with the same MAC. `exchange_keys` visits this shard before or after.
+                entry.set_proven(slot.get().is_proven());
+                drop(slot.insert(entry));
+            }
             Slot::Vacant(_) if self.len() >= self.bound => {}
             Slot::Vacant(slot) => {
                 drop(slot.insert(entry));

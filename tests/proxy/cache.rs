@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcpgate::clock::Clock;
-use mcpgate::oauth::{AccessTokenRecord, AccountId, GrantId, Lifetime, Subject, TenantId, TokenHash};
+use mcpgate::oauth::{AccessTokenRecord, AccountId, GrantId, Lifetime, Subject, TenantId, TokenHash, TokenKeys};
 use mcpgate::store::AuditEvent;
 use mcpgate::token_cache::{Load, Lookup};
 
@@ -283,6 +283,31 @@ async fn a_damaged_change_log_fills_the_cache_anew() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(world.is_hit(&good.record.hash), "one damaged row is not an outage");
     assert!(!world.is_hit(&gone.record.hash), "and it hides no revocation");
+}
+
+#[tokio::test]
+async fn tv_14_a_refill_forgets_no_token_that_was_presented_and_a_lost_key_does() {
+    let world = World::new().await;
+    let (good, gone) = (world.stored(MCP).await, world.stored(MCP).await);
+    world.cache.fill().await;
+    let is_forgotten = |made: &super::world::Made| world.cache.is_forgotten(&made.record.hash, world.clock.now());
+    for made in [&good, &gone] {
+        let (now, at) = (world.clock.now(), tokio::time::Instant::now());
+        let found = world.cache.lookup_presented(made.text.as_bytes(), &made.record.hash, now, at);
+        assert!(matches!(found, Lookup::Hit(..)));
+    }
+    let audit = world.audit(AuditEvent::GrantRevoked);
+    world.store.inner.revoke_grant(gone.record.grant, audit).await.unwrap();
+    world.cache.refill().await.unwrap();
+    assert!(!is_forgotten(&good) && is_forgotten(&gone));
+    // Put in once more, as a load does: still the same token.
+    world.cache.insert(&good.record);
+    assert!(!is_forgotten(&good));
+    let brand = world.keys.brand().clone();
+    world.cache.exchange_keys(TokenKeys::new(vec![(1, [8; 32])], brand).unwrap().into());
+    assert!(is_forgotten(&good));
+    world.cache.refill().await.unwrap();
+    assert!(is_forgotten(&good), "a refill brings no proof back");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mcpgate::oauth::Lifetime;
+use mcpgate::store::AuditEvent;
 
 use super::client::{Client, RawRequest};
 use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
@@ -187,6 +188,25 @@ async fn ss_06_tv_14_a_revocation_ends_open_streams() {
         tokio::time::timeout(Duration::from_millis(300), kept.chunk()).await.is_err(),
         "the other stream stays open"
     );
+}
+
+#[tokio::test]
+async fn ss_06_tv_14_filling_the_cache_anew_ends_the_streams_of_revoked_tokens_alone() {
+    let world = World::new().await;
+    let (good, gone) = (world.stored(MCP).await, world.stored(MCP).await);
+    world.cache.fill().await;
+    for _ in 0..2 {
+        world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    }
+    let mut kept = listen(&world, &good.text).await;
+    let mut ended = listen(&world, &gone.text).await;
+    kept.chunks_until("a\n\n").await;
+    ended.chunks_until("a\n\n").await;
+    let audit = world.audit(AuditEvent::GrantRevoked);
+    world.store.inner.revoke_grant(gone.record.grant, audit).await.unwrap();
+    world.cache.refill().await.unwrap();
+    assert_eq!(ended.chunks_until("ended\n\n").await, ": the access token has ended\n\n");
+    assert!(tokio::time::timeout(Duration::from_millis(300), kept.chunk()).await.is_err(), "the other stays");
 }
 
 #[tokio::test]
