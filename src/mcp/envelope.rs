@@ -162,6 +162,45 @@ mod tests {
     }
 
     #[test]
+    fn mc_05_mc_06_a_name_that_is_read_without_regard_to_case_elsewhere_is_refused() {
+        let version = "io.modelcontextprotocol/protocolVersion";
+        let message = ["jsonrpc", "id", "method", "params", "result", "error"].map(|name| (name, 0));
+        let below = [("name", 1), ("arguments", 1), ("uri", 1), ("taskId", 1), ("_meta", 1), ("ref", 1), (version, 2)];
+        let reference = [("type", 3), ("name", 3), ("uri", 3)];
+        for (name, level) in message.into_iter().chain(below).chain(reference) {
+            let mut others = vec![name.to_ascii_uppercase(), name.replace('i', "\\u0131")];
+            for (at, letter) in name.char_indices() {
+                let forms = ["\u{17f}sS", "\u{212a}kK", "\u{130}\u{131}iI"];
+                let folded = forms.into_iter().find(|forms| forms.contains(letter)).unwrap_or_default().to_owned();
+                let forms = format!("{folded}{}{}", letter.to_ascii_uppercase(), letter.to_ascii_lowercase());
+                others.extend(forms.chars().map(|c| format!("{}{c}{}", &name[..at], &name[at + 1..])));
+            }
+            for other in others.iter().filter(|other| *other != name) {
+                let with = |member: &str| match level {
+                    0 => format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a",{member}}}"#),
+                    1 => format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{{member}}}}}"#),
+                    2 => format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"_meta":{{{member}}}}}}}"#),
+                    _ => format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"ref":{{{member}}}}}}}"#),
+                };
+                let body = with(&format!(r#""{other}":"x""#));
+                let fault = Envelope::read(body.as_bytes(), false).expect_err(&body);
+                assert!(fault.code == -32600 && fault.message.contains("case"), "{fault:?}: {body}");
+                // Elsewhere the name means nothing to the gateway: deeper, or as part of a longer one.
+                for (name, value) in [
+                    ("x".to_owned(), format!(r#"{{"{other}":1}}"#)),
+                    (format!("{other}s"), "1".into()),
+                    (format!("x{other}"), "1".into()),
+                ] {
+                    assert_eq!(code(with(&format!(r#""{name}":{value}"#)), false), 0, "{name}: {value}");
+                }
+            }
+        }
+        let fault =
+            Envelope::read(br#"{"jsonrpc":"2.0","id":7,"method":"a","Method":"b"}"#, false).expect_err("refused");
+        assert_eq!(fault.id.as_deref(), Some("7"));
+    }
+
+    #[test]
     fn mc_06_what_two_parsers_read_differently_is_refused() {
         assert_eq!(one(r#"{"jsonrpc":"2.0","id":1,"\u006dethod":"ping"}"#).method.as_deref(), Some("ping"));
         assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"method":"a","\u006dethod":"b"}"#, false), -32600);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::headers::is_mirrored;
+use super::message_member::{MessageMember, Within};
 use super::{Completes, Envelope, EnvelopeError, MessageKind};
 use crate::strict_json::{JsonFault, Token, Walk, WalkStep, text, unescape};
 
@@ -27,39 +28,6 @@ pub struct EnvelopeReader<'a> {
     member: MessageMember,
     draft: Draft<'a>,
     messages: Vec<Envelope<'a>>,
-}
-
-/// The innermost open object or array that is relevant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Within {
-    Outside,
-    Batch,
-    Message,
-    Params,
-    Meta,
-    Ref,
-}
-
-/// The member whose value comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MessageMember {
-    JsonRpc,
-    Id,
-    Method,
-    Params,
-    Name,
-    Uri,
-    Task,
-    Meta,
-    Version,
-    Ref,
-    RefType,
-    RefName,
-    RefUri,
-    /// One of `result` and `error`.
-    Answer,
-    /// An irrelevant member, or none.
-    Other,
 }
 
 const NO_MESSAGE: JsonFault = JsonFault::Rule("the body is not a JSON-RPC message");
@@ -124,7 +92,7 @@ impl<'a> EnvelopeReader<'a> {
         }
         match token {
             Token::Name(raw, is_escaped) => {
-                self.member = self.place.member(&unescape(raw, is_escaped).unwrap_or_default());
+                self.member = self.place.member(&unescape(raw, is_escaped).unwrap_or_default())?;
                 self.draft.answers |= self.member == MessageMember::Answer;
             }
             Token::Object | Token::Array => return self.open(token == Token::Object),
@@ -188,28 +156,6 @@ impl<'a> EnvelopeReader<'a> {
     }
 }
 
-impl Within {
-    fn member(self, name: &[u8]) -> MessageMember {
-        match (self, name) {
-            (Self::Message, b"jsonrpc") => MessageMember::JsonRpc,
-            (Self::Message, b"id") => MessageMember::Id,
-            (Self::Message, b"method") => MessageMember::Method,
-            (Self::Message, b"params") => MessageMember::Params,
-            (Self::Message, b"result" | b"error") => MessageMember::Answer,
-            (Self::Params, b"name") => MessageMember::Name,
-            (Self::Params, b"uri") => MessageMember::Uri,
-            (Self::Params, b"taskId") => MessageMember::Task,
-            (Self::Params, b"_meta") => MessageMember::Meta,
-            (Self::Params, b"ref") => MessageMember::Ref,
-            (Self::Ref, b"type") => MessageMember::RefType,
-            (Self::Ref, b"name") => MessageMember::RefName,
-            (Self::Ref, b"uri") => MessageMember::RefUri,
-            (Self::Meta, b"io.modelcontextprotocol/protocolVersion") => MessageMember::Version,
-            _ => MessageMember::Other,
-        }
-    }
-}
-
 /// A message that is being read; members may come in any order.
 #[derive(Debug, Default)]
 struct Draft<'a> {
@@ -260,6 +206,7 @@ impl<'a> Draft<'a> {
             MessageMember::Ref
             | MessageMember::Params
             | MessageMember::Meta
+            | MessageMember::Arguments
             | MessageMember::Answer
             | MessageMember::Other => {}
         }
@@ -308,9 +255,9 @@ impl<'a> Envelope<'a> {
     /// Reads a body: one message, or a batch (1 to 50) where `batch` allows it.
     ///
     /// # Errors
-    /// `EnvelopeError` for anything two parsers might read differently: duplicate members (also escaped), invalid
-    /// UTF-8, a byte order mark, trailing bytes, depth over 128, a method over 128 bytes; half a surrogate pair in a
-    /// part that is read. The other parts may be any JSON that obeys this.
+    /// `EnvelopeError` for anything two parsers might read differently: duplicate members (also escaped), a member that
+    /// is read under a name in another case, invalid UTF-8, a byte order mark, trailing bytes, depth over 128, a method
+    /// over 128 bytes; half a surrogate pair in a part that is read. The other parts may be any JSON that obeys this.
     pub fn read(body: &'a [u8], batch: bool) -> Result<Vec<Self>, EnvelopeError> {
         let mut reader = EnvelopeReader::new(body, batch)?;
         loop {

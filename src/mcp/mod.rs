@@ -10,6 +10,7 @@ mod batch;
 mod envelope;
 mod envelope_reader;
 mod headers;
+mod message_member;
 mod reads;
 mod refusal;
 mod tool;

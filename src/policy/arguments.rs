@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use super::glob::NameGlob;
-use crate::strict_json::{Token, Walk, WalkStep, text, unescape};
+use crate::strict_json::{Token, Walk, WalkStep, differs_in_case, text, unescape};
 
 /// A condition on one argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,20 +218,27 @@ enum Found<'a> {
     Container(&'a str),
 }
 
-/// Follows a pointer; `None` if the text is not JSON, which the reader of the message excludes.
+/// Follows a pointer; `None` if two programs could find different values: a reader that ignores case would take another
+/// name for one on the way. (Or if the text is not JSON, which the reader of the message excludes.)
 fn find<'a>(json: &'a str, pointer: &[Box<str>]) -> Option<Found<'a>> {
     let (mut walk, mut work) = (Walk::new(json), usize::MAX);
     // How many segments are followed, and how many objects and arrays beside the way are open.
     let (mut followed, mut beside) = (0_usize, 0_usize);
     // Whether the next value is on the way; the next index, within an array on the way.
     let (mut is_next, mut index) = (true, None::<usize>);
+    // What was found, and where it begins while it is still open.
+    let (mut found, mut begin) = (Found::Nothing, None);
     loop {
-        let WalkStep::Token(token) = walk.next(&mut work).ok()? else { return Some(Found::Nothing) };
+        let WalkStep::Token(token) = walk.next(&mut work).ok()? else { return Some(found) };
         if beside > 0 {
             match token {
                 Token::Object | Token::Array => beside += 1,
                 Token::Close => beside -= 1,
                 Token::Name(..) | Token::Scalar(_) => {}
+            }
+            if let Some(begin) = begin.take_if(|_| beside == 0) {
+                let end = json.get(..walk.passed())?.rfind(['}', ']'])?;
+                found = Found::Container(json.get(begin..=end)?);
             }
             continue;
         }
@@ -242,14 +249,25 @@ fn find<'a>(json: &'a str, pointer: &[Box<str>]) -> Option<Found<'a>> {
         }
         match token {
             Token::Name(raw, is_escaped) => {
-                is_next = wanted.is_some_and(|wanted| unescape(raw, is_escaped).as_deref() == Some(wanted.as_bytes()));
+                let name = unescape(raw, is_escaped)?;
+                is_next = wanted.is_some_and(|wanted| *name == *wanted.as_bytes());
+                if wanted.is_some_and(|wanted| differs_in_case(&name, wanted)) {
+                    return None;
+                }
             }
-            Token::Close => return Some(Found::Nothing),
+            Token::Close => {
+                followed = followed.saturating_sub(1);
+                (is_next, index) = (false, None);
+            }
             Token::Scalar(raw) if is_next => {
-                return Some(if followed == pointer.len() { Found::Scalar(raw) } else { Found::Nothing });
+                if followed == pointer.len() {
+                    found = Found::Scalar(raw);
+                }
+                is_next = false;
             }
             Token::Object | Token::Array if is_next && followed == pointer.len() => {
-                return whole(json, walk).map(Found::Container);
+                begin = Some(json.get(..walk.passed())?.rfind(['{', '['])?);
+                (is_next, beside) = (false, 1);
             }
             Token::Object | Token::Array if is_next => {
                 followed += 1;
@@ -260,22 +278,6 @@ fn find<'a>(json: &'a str, pointer: &[Box<str>]) -> Option<Found<'a>> {
             Token::Scalar(_) => {}
         }
     }
-}
-
-/// Returns all of an object or array whose first byte was just passed.
-fn whole<'a>(json: &'a str, mut walk: Walk<'a>) -> Option<&'a str> {
-    let begin = json.get(..walk.passed())?.rfind(['{', '['])?;
-    let (mut open, mut work) = (1_usize, usize::MAX);
-    while open > 0 {
-        match walk.next(&mut work).ok()? {
-            WalkStep::Token(Token::Object | Token::Array) => open += 1,
-            WalkStep::Token(Token::Close) => open -= 1,
-            WalkStep::Token(Token::Name(..) | Token::Scalar(_)) => {}
-            WalkStep::End | WalkStep::Paused => return None,
-        }
-    }
-    let end = json.get(..walk.passed())?.rfind(['}', ']'])?;
-    json.get(begin..=end)
 }
 
 #[cfg(test)]
@@ -315,6 +317,18 @@ mod tests {
             ("/x", Some(Found::Nothing)),
         ] {
             assert_eq!(find(json, &Pointer::parse(pointer).unwrap().0), found, "{pointer}");
+        }
+        for (json, pointer) in [
+            (r#"{"path":"a","Path":"b"}"#, "/path"),
+            (r#"{"PATH":"b"}"#, "/path"),
+            (r#"{"a":{"id":1},"b":2,"A":{}}"#, "/a/id"),
+            (r#"{"a":[{"id":1,"I\u0064":2}]}"#, "/a/0/id"),
+            ("{\"task\":1,\"ta\u{17f}k\":2}", "/task"),
+        ] {
+            assert_eq!(find(json, &Pointer::parse(pointer).unwrap().0), None, "{json} {pointer}");
+        }
+        for json in [r#"{"a":{"id":1,"x":{"ID":2}},"Id":3}"#, r#"{"b":[{"ID":2}],"a":{"id":1}}"#] {
+            assert_eq!(find(json, &Pointer::parse("/a/id").unwrap().0), scalar("1"), "{json}");
         }
         for bad in ["a", "/a~", "/a~2", "~0"] {
             assert_eq!(Pointer::parse(bad), None, "{bad}");

@@ -6,9 +6,11 @@
 mod json_number;
 mod json_string;
 mod member_names;
+mod other_case;
 mod walk;
 
 pub(crate) use json_string::{plain, text, unescape};
+pub(crate) use other_case::differs_in_case;
 pub(crate) use walk::{JsonFault, Token, Walk, WalkStep};
 
 /// Checks that a text is one JSON value without repeated names, with at most `depth` levels.

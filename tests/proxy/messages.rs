@@ -116,10 +116,14 @@ async fn routing_headers_that_agree_with_the_body_are_passed_on() {
 async fn what_could_be_read_in_two_ways_is_refused_in_every_revision() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    let cases: [(&[u8], i32); 8] = [
+    let cases: [(&[u8], i32); 12] = [
         (br#"{"jsonrpc":"2.0","id":9,"method":"ping","method":"tools/call"}"#, -32600),
         (br#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"a","name":"b"}}"#, -32600),
         (br#"{"jsonrpc":"2.0","id":9,"method":"ping","\u006dethod":"tools/call"}"#, -32600),
+        (br#"{"jsonrpc":"2.0","id":9,"method":"ping","Method":"tools/call"}"#, -32600),
+        (br#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"a","NAME":"b"}}"#, -32600),
+        ("{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"ping\",\"param\u{17f}\":{}}".as_bytes(), -32600),
+        (br#"{"jsonrpc":"2.0","id":9,"method":"tasks/get","params":{"taskId":"a","tas\u212aId":"b"}}"#, -32600),
         (b"\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"ping\"}", -32700),
         (br#"{"jsonrpc":"2.0","id":9,"method":"ping"} x"#, -32700),
         (br#"{"jsonrpc":"2.0","id":9,"method":"ping","params":{"a":NaN}}"#, -32700),
