@@ -1,8 +1,8 @@
 //! Detects names that look like another's, chosen by strangers to be mistaken for something that the user trusts
 //! (RG-05).
 //!
-//! Recognised are the confusable and compatible characters of Unicode and those of `DRAWN`. Not recognised are letters of
-//! other scripts that are in no table, letters that are left out, added or exchanged ("Cluade", "Cl4ude"), and words
+//! Recognised are the confusable and compatible characters of Unicode and those of `DRAWN`. Not recognised are letters
+//! of other scripts that are in no table, letters that are left out, added or exchanged ("Cluade", "Cl4ude"), and words
 //! before a name without a space ("TheClaude").
 
 use unicode_normalization::UnicodeNormalization as _;
@@ -29,8 +29,8 @@ const BRANDS: &[(&str, &[&str])] = &[
     ("Added by your administrator", &[]),
 ];
 
-/// Letters that look like Latin ones although the tables of Unicode (confusables of UTS 39, compatibility) do not say so:
-/// phonetic small capitals, Canadian syllabics, upright strokes, and the rounded e of other alphabets.
+/// Letters that look like Latin ones although the tables of Unicode (confusables of UTS 39, compatibility) do not say
+/// so: phonetic small capitals, Canadian syllabics, upright strokes, and the rounded e of other alphabets.
 const DRAWN: &[(char, &str)] = &[
     ('a', "\u{1d00}\u{15e9}"),
     ('b', "\u{299}"),

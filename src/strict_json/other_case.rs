@@ -1,8 +1,8 @@
 //! Member names that a reader which ignores case takes for each other.
 
-/// Returns whether a name, which is not `known`, would be taken for it by a reader that ignores case, as encoding/json of
-/// Go does: there the last of `method` and `Method` counts. Case folding gives s and k a third form, and the dotless and
-/// the dotted i of Turkish are an i where upper and lower case are compared.
+/// Returns whether a name, which is not `known`, would be taken for it by a reader that ignores case, as encoding/json
+/// of Go does: there the last of `method` and `Method` counts. Case folding gives s and k a third form, and the dotless
+/// and the dotted i of Turkish are an i where upper and lower case are compared.
 pub(crate) fn differs_in_case(name: &[u8], known: &str) -> bool {
     if name.is_ascii() && known.is_ascii() {
         return name != known.as_bytes() && name.eq_ignore_ascii_case(known.as_bytes());
