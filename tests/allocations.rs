@@ -33,7 +33,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
-use mcpgate::oauth::{AccessToken, Grant, Lifetime, ScopeToken, Timestamp};
+use mcpgate::oauth::{AccessToken, Grant, Lifetime, ScopeSet, ScopeToken, Timestamp};
 use mcpgate::policy::{Pattern, Rules, ScopeRule};
 use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
@@ -217,6 +217,8 @@ impl Gateway {
             ..Overrides::default()
         };
         let mut config = Config::load(None, &overrides).unwrap();
+        // The scopes of the tokens below are those of the map, if there is one.
+        config.upstreams[0].required_scopes = ScopeSet::default();
         config.upstreams[0].rules = rules;
         config.rates.mcp_per_second = 1_000_000;
         config.rates.mcp_burst = 1_000_000;
@@ -230,7 +232,7 @@ impl Gateway {
         let main = &config.upstreams[0];
         let grant = Grant {
             resource: main.resource.clone(),
-            scopes: main.required_scopes.union(&records::scopes("use")),
+            scopes: records::scopes("use"),
             ..records::grant_of("ada", clock.now())
         };
         cache.insert(&records::token_of(&grant, token.hash()));
