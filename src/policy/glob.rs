@@ -81,6 +81,13 @@ impl PathGlob {
         Self { segments: self.segments.iter().map(name).collect(), is_open: self.is_open }
     }
 
+    /// Returns the same without the slash at its end, if it has one after something.
+    pub(super) fn without_last_slash(&self) -> Option<Self> {
+        let (last, before) = self.segments.split_last().filter(|_| !self.is_open)?;
+        let has_slash = last.literal() == Some("") && before.last().is_some_and(|name| name.literal() != Some(""));
+        has_slash.then(|| Self { segments: before.into(), is_open: false })
+    }
+
     /// Returns whether it matches all of `text`.
     pub(super) fn matches(&self, text: &str) -> bool {
         let mut rest = Some(text);

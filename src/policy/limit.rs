@@ -141,6 +141,8 @@ mod tests {
             (message("tools/list", "{}"), vec![0, 1]),
             (message("resources/read", r#"{"uri":"file:///a/b"}"#), vec![0, 2]),
             (message("resources/read", r#"{"uri":"FILE:///%61/b"}"#), vec![0, 2]),
+            (message("resources/read", r#"{"uri":"file://localhost/a/b"}"#), vec![0, 2]),
+            (message("resources/read", r#"{"uri":"file:///x//a/b"}"#), vec![0, 2]),
             (message("resources/read", r#"{"uri":"file:///b"}"#), vec![0]),
             (message("ping", "{}"), vec![]),
             (message("initialize", "{}"), vec![]),
@@ -161,6 +163,7 @@ mod tests {
             ("GET", "/x", vec![0, 2]),
             ("HEAD", "/reports/1", vec![0, 1, 2]),
             ("POST", "/%72eports/1", vec![1, 2]),
+            ("POST", "/%2572eports/1", vec![1, 2]),
             ("POST", "", vec![2]),
         ] {
             assert_eq!(limits.of_http(method, path).indices().collect::<Vec<_>>(), expected, "{method} {path}");

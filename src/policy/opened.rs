@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::glob::{NameGlob, PathGlob};
 use super::mask::Mask;
-use super::pattern::has_one_meaning;
+use super::one_meaning::{comparable, has_one_meaning, is_in_usual_form, without_extras};
 
 /// The scopes and rules that name an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,12 +97,14 @@ pub(super) struct DeniedPaths(Vec<(PathGlob, Mask)>);
 
 impl DeniedPaths {
     pub(super) fn add(&mut self, glob: &PathGlob, rule: Mask) {
-        self.0.push((glob.map(plain), rule));
+        let glob = glob.map(|text| comparable(text).unwrap_or_else(|| text.to_owned()));
+        self.0.extend(glob.without_last_slash().map(|glob| (glob, rule)));
+        self.0.push((glob, rule));
     }
 
     /// Returns the rules that name a URI: all of them, if it could mean another one.
     pub(super) fn of_uri(&self, uri: &str) -> Mask {
-        if !self.0.is_empty() && !has_one_meaning(uri) {
+        if !(self.0.is_empty() || has_one_meaning(uri) && is_in_usual_form(uri)) {
             return self.all();
         }
         self.of(uri)
@@ -118,32 +120,11 @@ impl DeniedPaths {
         if self.0.is_empty() {
             return Mask::default();
         }
-        let whole = plain(path);
-        let short = without_parameters(&whole);
-        let is_named = |glob: &PathGlob| glob.matches(&whole) || glob.matches(&short);
+        // Some programs decode twice.
+        let Some(whole) = comparable(path) else { return self.all() };
+        let Some(again) = comparable(&whole) else { return self.all() };
+        let forms = [without_extras(&whole), without_extras(&again), again, whole];
+        let is_named = |glob: &PathGlob| forms.iter().any(|form| glob.matches(form));
         self.0.iter().filter(|(glob, _)| is_named(glob)).fold(Mask::default(), |all, (_, rule)| all.with(*rule))
     }
-}
-
-/// Decodes percent-encoded octets (RFC 3986 2.1), and lower-cases ASCII.
-fn plain(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let octet = after.get(..2).filter(|_| *first == b'%').and_then(|hex| {
-            let hex = std::str::from_utf8(hex).ok().filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            u8::from_str_radix(hex, 16).ok()
-        });
-        bytes.push(octet.unwrap_or(*first));
-        rest = if octet.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8_lossy(&bytes).to_ascii_lowercase()
-}
-
-/// Removes query, fragment, the parameters of segments, and one slash at the end.
-fn without_parameters(text: &str) -> String {
-    let path = text.split(['?', '#']).next().unwrap_or_default();
-    let segments: Vec<&str> = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()).collect();
-    let joined = segments.join("/");
-    joined.strip_suffix('/').map(str::to_owned).unwrap_or(joined)
 }

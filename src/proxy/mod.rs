@@ -40,7 +40,6 @@ mod opening;
 mod origin;
 mod peer;
 mod permit;
-mod plain_path;
 mod record;
 mod refuse;
 mod rejection;

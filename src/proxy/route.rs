@@ -8,7 +8,6 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use super::call_limits::RouteLimits;
 use super::challenges::Challenges;
-use super::plain_path::is_plain;
 use super::response::refusals::StreamRefusals;
 use super::upstream::connect;
 use super::upstream::health::Health;
@@ -17,7 +16,7 @@ use super::upstream::origin::UpstreamOrigin;
 use crate::catalogue::Catalogue;
 use crate::config::{Config, PinMode, UpstreamConfig, UpstreamKind};
 use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
-use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing};
+use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing, is_plain_path};
 use crate::token_cache::Principal;
 
 /// An upstream with everything prepared for requests to it.
@@ -233,7 +232,7 @@ impl Route {
     pub(super) fn target(&self, uri: &Uri) -> Option<PathAndQuery> {
         let rest = match self.kind {
             UpstreamKind::Mcp => "",
-            UpstreamKind::Http => uri.path().strip_prefix(&*self.path).filter(|rest| is_plain(rest))?,
+            UpstreamKind::Http => uri.path().strip_prefix(&*self.path).filter(|rest| is_plain_path(rest))?,
         };
         let moved = self.moved.to();
         let target = moved.as_deref().unwrap_or(&self.target);

@@ -40,6 +40,11 @@ async fn hs_14_the_route_is_matched_on_raw_bytes() {
         "/..;/x",
         "/.;a=b/x",
         "/x%252fy",
+        "/;x/admin",
+        "/%3bx/admin",
+        "/x/;/;",
+        "/..%3b/x",
+        "/%c0%afadmin/x",
     ] {
         for ask in [
             RawRequest::new("GET", &format!("/api{rest}")),

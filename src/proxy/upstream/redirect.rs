@@ -8,8 +8,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
+use crate::policy::is_plain_path;
 use crate::proxy::fault::{Cause, Fault};
-use crate::proxy::plain_path::is_plain;
 use crate::proxy::response::caching;
 use crate::proxy::route::Route;
 
@@ -96,7 +96,7 @@ impl Route {
     /// it differently (HS-14).
     fn below<'a>(&self, url: &'a Url) -> Option<&'a str> {
         let rest = url.path().strip_prefix(&*self.base)?;
-        ((rest.is_empty() || rest.starts_with('/')) && is_plain(rest)).then_some(rest)
+        ((rest.is_empty() || rest.starts_with('/')) && is_plain_path(rest)).then_some(rest)
     }
 }
 
