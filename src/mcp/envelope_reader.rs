@@ -238,7 +238,7 @@ impl<'a> Draft<'a> {
                 Some(Completes::Resource) => self.ref_uri,
                 None => None,
             },
-            Some("resources/read") => self.uri,
+            Some("resources/read" | "resources/subscribe" | "resources/unsubscribe") => self.uri,
             Some("tasks/get" | "tasks/update" | "tasks/cancel") => self.task,
             Some(_) | None => self.name,
         };

@@ -14,11 +14,12 @@ mod message_member;
 mod reads;
 mod refusal;
 mod tool;
+mod unknown_name;
 mod version;
 
 pub use answer::{
-    AnswerFault, AnswerReader, LONGEST_SIGN, Offer, Rewritten, SecuritySchemes, Shown, ToolHints, may_change, may_list,
-    says_list_changed,
+    AnswerFault, AnswerReader, LONGEST_SIGN, Offer, Rewritten, SecuritySchemes, Shown, ToldUnknown, ToolHints,
+    may_change, may_list, says_list_changed,
 };
 pub use batch::BatchReader;
 pub use envelope::{Completes, Envelope, EnvelopeError, MessageKind};
@@ -27,4 +28,5 @@ pub use headers::{HeaderMismatch, RoutingHeaders};
 pub use reads::SUBSCRIBE;
 pub use refusal::{ErrorResponse, RefusedCall, UnsupportedVersion};
 pub use tool::{Difference, ToolDefinition, differences, in_words, suspicions};
+pub use unknown_name::UnknownName;
 pub use version::{ProtocolVersion, STATELESS_VERSIONS};

@@ -152,6 +152,19 @@ pub(super) fn of_message(body: &str, place: Option<usize>) -> Option<Option<&str
     })
 }
 
+/// Returns the URIs of the resources that a request to listen subscribes to (2026-07-28, subscriptions/listen); `None`
+/// if they cannot be read.
+pub(super) fn subscribed(body: &str, place: Option<usize>) -> Option<Vec<String>> {
+    let place = place.map(|place| place.to_string().into());
+    let way = ["params", "notifications", "resourceSubscriptions"].map(Box::from);
+    let pointer: Vec<Box<str>> = place.into_iter().chain(way).collect();
+    match find(body, &pointer)? {
+        Found::Nothing | Found::Scalar("null") => Some(Vec::new()),
+        Found::Scalar(_) => None,
+        Found::Container(raw) => serde_json::from_str(raw).ok(),
+    }
+}
+
 /// Returns whether all conditions hold for the raw arguments of a call; `None` if it has none.
 pub(super) fn all_hold(conditions: &[Condition], arguments: Option<&str>) -> Holds {
     let mut all = Holds::Yes;

@@ -1,16 +1,20 @@
 //! `Ruling`: what the rules say of a request; and what lists show, by the same rules.
 
 use super::annotations::Annotations;
-use super::arguments::{Holds, all_hold, of_message};
+use super::arguments::{Holds, all_hold, of_message, subscribed};
 use super::mask::Mask;
 use super::opened::Matching;
 use super::pattern::{is_notice, needs_no_scope};
 use super::rules::{PROMPT_GET, RESOURCE_READ, Rules, Standing, TOOL_CALL};
-use crate::mcp::{Completes, Envelope, MessageKind};
+use crate::mcp::{Completes, Envelope, MessageKind, SUBSCRIBE};
 use crate::oauth::ScopeToken;
 
 /// The request that completes an argument of a prompt or resource (MCP, completion).
 const COMPLETE: &str = "completion/complete";
+/// The requests to be told when a resource changes, or no longer (MCP, server/resources: subscriptions). Since
+/// 2026-07-28 there is [`SUBSCRIBE`] instead.
+const RESOURCE_SUBSCRIBE: &str = "resources/subscribe";
+const RESOURCE_UNSUBSCRIBE: &str = "resources/unsubscribe";
 /// The largest body in bytes whose arguments are judged; in a larger one they count as unclear, so that reading them
 /// delays nobody.
 const LARGEST_JUDGED: usize = 256 << 10;
@@ -33,12 +37,14 @@ pub enum Ruling {
 }
 
 /// How rules refuse a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Denial {
     /// The index of the deny rule that matches; `None` if no allow rule does.
     pub rule: Option<usize>,
     /// Whether other arguments could pass, so that lists show the tool or prompt.
     pub is_over_arguments: bool,
+    /// Whether it is about what the message refers to, and not about the message itself.
+    pub is_of_reference: bool,
 }
 
 /// An entry of a list.
@@ -90,36 +96,57 @@ impl Rules {
         if is_free(envelope.kind, method) {
             return self.judge_handshake(caller);
         }
-        if method == COMPLETE {
-            let reference = self.judge_reference(caller, envelope);
-            if reference != Ruling::Allowed {
-                return reference;
-            }
-        }
         let found = self.matching(method, envelope.name.as_deref(), &annotations);
         let decision = self.by_name(caller, found);
-        let is_call = decision == Ruling::Allowed && method == TOOL_CALL;
+        if decision != Ruling::Allowed {
+            return decision;
+        }
+        let reference = self.judge_reference(caller, method, message);
+        if let Ruling::Denied(denial) = reference {
+            return Ruling::Denied(Denial { is_of_reference: true, ..denial });
+        }
+        if reference != Ruling::Allowed {
+            return reference;
+        }
+        let is_call = method == TOOL_CALL;
         if is_call && self.leaves_out(caller, envelope.name.as_deref(), found.scopes, annotations) {
             return Ruling::LeftOut;
         }
-        if decision != Ruling::Allowed || !found.rules.and(caller.rules).has_any_of(self.over_arguments) {
+        if !found.rules.and(caller.rules).has_any_of(self.over_arguments) {
             return decision;
         }
         self.by_arguments(found.rules.and(caller.rules), body, place)
     }
 
-    /// Judges what a completion is for: completing the arguments of a prompt or resource tells about it.
-    fn judge_reference(&self, caller: &Standing, envelope: &Envelope<'_>) -> Ruling {
-        let (methods, name) = match envelope.completes {
-            Some(Completes::Prompt) => (&[PROMPT_GET][..], envelope.name.as_deref()),
-            Some(Completes::Resource) => (&[RESOURCE_READ][..], envelope.name.as_deref()),
-            None => (&[PROMPT_GET, RESOURCE_READ][..], None),
-        };
-        let rulings = methods.iter().map(|method| {
-            let found = self.matching(method, name, |_| Annotations::UNKNOWN);
-            self.by_name(caller, found)
-        });
-        rulings.into_iter().find(|ruling| *ruling != Ruling::Allowed).unwrap_or(Ruling::Allowed)
+    /// Judges what a message refers to: completing the arguments of a prompt or resource tells about it, and so does a
+    /// subscription.
+    fn judge_reference(&self, caller: &Standing, method: &str, message: JudgedMessage<'_>) -> Ruling {
+        let name = message.envelope.name.as_deref();
+        match method {
+            COMPLETE => match message.envelope.completes {
+                Some(Completes::Prompt) => self.judge_name(caller, PROMPT_GET, name),
+                Some(Completes::Resource) => self.judge_name(caller, RESOURCE_READ, name),
+                None => {
+                    let of_prompt = self.judge_name(caller, PROMPT_GET, None);
+                    let is_allowed = of_prompt == Ruling::Allowed;
+                    if is_allowed { self.judge_name(caller, RESOURCE_READ, None) } else { of_prompt }
+                }
+            },
+            RESOURCE_SUBSCRIBE | RESOURCE_UNSUBSCRIBE => self.judge_name(caller, RESOURCE_READ, name),
+            SUBSCRIBE => {
+                let body = std::str::from_utf8(message.body).ok().filter(|body| body.len() <= LARGEST_JUDGED);
+                let Some(uris) = body.and_then(|body| subscribed(body, message.place)) else {
+                    return self.judge_name(caller, RESOURCE_READ, None);
+                };
+                let rulings = uris.iter().map(|uri| self.judge_name(caller, RESOURCE_READ, Some(uri)));
+                rulings.into_iter().find(|ruling| *ruling != Ruling::Allowed).unwrap_or(Ruling::Allowed)
+            }
+            _ => Ruling::Allowed,
+        }
+    }
+
+    fn judge_name(&self, caller: &Standing, method: &str, name: Option<&str>) -> Ruling {
+        self.by_name(caller, self.matching(method, name, |_| Annotations::UNKNOWN))
     }
 
     /// Judges what needs any scope of the upstream, none in particular.
@@ -170,10 +197,10 @@ impl Rules {
         let rules = found.rules.and(caller.rules);
         let denying = rules.and(self.deny).without(self.over_arguments);
         if !denying.is_empty() {
-            return Ruling::Denied(Denial { rule: denying.indices().next(), is_over_arguments: false });
+            return Ruling::Denied(Denial { rule: denying.indices().next(), ..Denial::default() });
         }
         if !self.allow.is_empty() && !rules.has_any_of(self.allow) {
-            return Ruling::Denied(Denial { rule: None, is_over_arguments: false });
+            return Ruling::Denied(Denial::default());
         }
         self.by_scope(caller, found.scopes)
     }
@@ -203,7 +230,7 @@ impl Rules {
         if denying.is_none() && is_allowed {
             return Ruling::Allowed;
         }
-        Ruling::Denied(Denial { rule: denying, is_over_arguments: true })
+        Ruling::Denied(Denial { rule: denying, is_over_arguments: true, ..Denial::default() })
     }
 }
 

@@ -9,20 +9,16 @@ use super::rejection::{DeniedRequest, LackingScopes, METHOD_NOT_FOUND, RefusedOf
 use super::response::refused_part::RefusedPart;
 use super::route_access::RouteAccess;
 use crate::config::{PinMode, UpstreamKind};
-use crate::mcp::{Envelope, MessageKind, ProtocolVersion};
+use crate::mcp::{Completes, Envelope, MessageKind, ProtocolVersion, SUBSCRIBE, UnknownName};
 use crate::oauth::{ScopeSet, ScopeToken};
 use crate::policy::{Denial, JudgedMessage, Rules, Ruling};
 
-/// Invalid parameters (JSON-RPC 2.0 5.1), with which servers answer unknown tools and prompts (MCP, server/tools and
-/// server/prompts: error handling).
+/// Invalid parameters (JSON-RPC 2.0 5.1).
 const INVALID_PARAMS: i32 = -32602;
-/// An unknown resource before 2026-07-28 (MCP 2025-11-25, server/resources: error handling); later it is
-/// [`INVALID_PARAMS`].
-const RESOURCE_NOT_FOUND: i32 = -32002;
 /// The request that calls a tool (MCP, server/tools).
 const TOOL_CALL: &str = "tools/call";
-/// The longest name in bytes that is repeated to the caller.
-const LONGEST_NAME: usize = 128;
+/// The request that completes an argument of a prompt or resource (MCP, completion).
+const COMPLETE: &str = "completion/complete";
 
 /// What the rules of a route say of a request by its caller.
 pub(super) enum Verdict {
@@ -79,7 +75,10 @@ impl Verdict {
             if ruling != Ruling::Allowed || !caller.has_scopes() {
                 let id = message.id.filter(|_| message.kind == MessageKind::Request).map(Into::into);
                 let is_call = message.method.as_deref() == Some(TOOL_CALL);
-                refused.push(RefusedMessage { place, id, ruling, is_call, unknown: unknown(message, version) });
+                let is_of_reference = matches!(&ruling, Ruling::Denied(denial) if denial.is_of_reference);
+                let is_hidden = is_of_reference || message.method.as_deref().is_some_and(is_use);
+                let unknown = unknown(message, version).filter(|_| is_hidden);
+                refused.push(RefusedMessage { place, id, ruling, is_call, unknown });
             }
         }
         // Without a token, what a 401 asks for would let the whole batch pass, and errors would say what rules hide.
@@ -184,15 +183,22 @@ impl RefusedMessage {
 
 /// Returns how a server answers a message that names something that does not exist.
 fn unknown(message: &Envelope<'_>, version: ProtocolVersion) -> Option<(i32, String)> {
-    let name = message.name.as_deref()?;
-    let shown = name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default();
-    match message.method.as_deref()? {
-        TOOL_CALL => Some((INVALID_PARAMS, format!("Unknown tool: {shown}"))),
-        "prompts/get" => Some((INVALID_PARAMS, format!("Unknown prompt: {shown}"))),
-        "resources/read" if version.is_modern() => Some((INVALID_PARAMS, format!("Resource not found: {shown}"))),
-        "resources/read" => Some((RESOURCE_NOT_FOUND, format!("Resource not found: {shown}"))),
-        _ => None,
-    }
+    let name = message.name.as_deref().unwrap_or_default();
+    let unknown = match (message.method.as_deref()?, message.completes) {
+        (TOOL_CALL, _) => UnknownName::Tool(name),
+        ("prompts/get", _) | (COMPLETE, Some(Completes::Prompt)) => UnknownName::Prompt(name),
+        ("resources/read" | "resources/subscribe" | "resources/unsubscribe", _)
+        | (COMPLETE, Some(Completes::Resource)) => UnknownName::Resource(name),
+        (SUBSCRIBE, _) => UnknownName::Resource(""),
+        (COMPLETE, None) => return Some((INVALID_PARAMS, "Unknown reference".to_owned())),
+        _ => return None,
+    };
+    Some(unknown.error(version.is_modern()))
+}
+
+/// Returns whether a message uses what it names, rather than referring to it.
+fn is_use(method: &str) -> bool {
+    matches!(method, TOOL_CALL | "prompts/get" | "resources/read")
 }
 
 /// Returns the refusal of a request by the rules of its caller's route; `refused` is `None` where the route only

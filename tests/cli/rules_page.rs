@@ -29,7 +29,7 @@ type Row = (&'static str, &'static [&'static str], &'static str);
 
 const READ: [&str; 2] = ["--scopes", "files:read"];
 
-const ROWS: [Row; 36] = [
+const ROWS: [Row; 38] = [
     ("includes = [\"files:read\"]", &[READ[0], READ[1], "--call", "read_a"], ""),
     ("includes = [\"files:read\"]", &[READ[0], READ[1], "--call", "write_a"], "lacking_scope"),
     ("includes = [\"files:read\"]", &["--scopes", "files:write", "--call", "read_a"], ""),
@@ -57,8 +57,10 @@ const ROWS: [Row; 36] = [
     ("interns only read", &["--call", "write_a"], ""),
     ("client_kinds = [\"metadata_document\"]", &["--client", DOCUMENT, "--call", "search"], ""),
     ("client_kinds = [\"metadata_document\"]", &["--client", DOCUMENT, "--call", "write"], "no_allow_rule"),
-    ("payments above 100", &["--call", "write_file", "--args", r#"{"path": "/etc/hosts"}"#], "denied"),
-    ("payments above 100", &["--call", "write_file", "--args", r#"{"path": "/home/a"}"#], ""),
+    ("payments above 100", &["--call", "write_file", "--args", r#"{"path": "/etc/hosts"}"#], "no_allow_rule"),
+    ("payments above 100", &["--call", "write_file", "--args", r#"{"path": "//etc/hosts"}"#], "no_allow_rule"),
+    ("payments above 100", &["--call", "write_file", "--args", r#"{"path": "/srv/drafts/../../etc/hosts"}"#], "denied"),
+    ("payments above 100", &["--call", "write_file", "--args", r#"{"path": "/srv/drafts/a"}"#], ""),
     ("payments above 100", &["--call", "pay", "--args", r#"{"amount": 200, "currency": "EUR"}"#], "denied"),
     ("payments above 100", &["--call", "pay", "--args", r#"{"amount": 100, "currency": "EUR"}"#], ""),
     ("payments above 100", &["--call", "pay", "--args", r#"{"amount": 200, "currency": "GBP"}"#], ""),

@@ -60,6 +60,7 @@ mod sessions;
 mod slow;
 mod slow_readers;
 mod streams;
+mod subscriptions;
 mod tokens;
 mod upstream;
 mod upstreams;

@@ -8,7 +8,7 @@ use mcpgate::policy::Rules;
 use serde_json::{Value, json};
 
 use super::client::{RawRequest, Reply};
-use super::upstream::send;
+use super::upstream::{answer, send};
 use super::world::{API, MCP, World, upstream};
 
 /// The compiled scopes and rules of an upstream with these keys and tables.
@@ -17,7 +17,7 @@ pub(crate) fn rules(tables: &str) -> Option<Arc<Rules>> {
 }
 
 /// A world whose upstreams of a kind have these scopes and rules.
-async fn ruled(kind: UpstreamKind, tables: &str) -> World {
+pub(super) async fn ruled(kind: UpstreamKind, tables: &str) -> World {
     World::with(|config| {
         for upstream in config.upstreams.iter_mut().filter(|upstream| upstream.kind == kind) {
             upstream.rules = rules(tables);
@@ -26,13 +26,13 @@ async fn ruled(kind: UpstreamKind, tables: &str) -> World {
     .await
 }
 
-fn token(world: &World, resource: &str, scopes: &str) -> String {
+pub(super) fn token(world: &World, resource: &str, scopes: &str) -> String {
     let made = world.make(resource, scopes);
     world.cache.insert(&made.record);
     made.text
 }
 
-fn request(method: &str, params: &Value) -> String {
+pub(super) fn request(method: &str, params: &Value) -> String {
     json!({"jsonrpc": "2.0", "id": 9, "method": method, "params": params}).to_string()
 }
 
@@ -40,13 +40,13 @@ fn call(name: &str, arguments: &Value) -> String {
     request("tools/call", &json!({"name": name, "arguments": arguments}))
 }
 
-fn assert_denied(reply: &Reply, code: i32, text: &str) {
+pub(super) fn assert_denied(reply: &Reply, code: i32, text: &str) {
     reply.assert_rpc(200, code, json!(9));
     assert_eq!(reply.json()["error"]["message"], text);
     assert_eq!(reply.field("www-authenticate"), None, "a login would not help");
 }
 
-const HIDING: &str = r#"
+pub(super) const HIDING: &str = r#"
 [[upstream.scope]]
 name = "use"
 title = "Use it"
@@ -77,15 +77,31 @@ async fn sc_11_what_a_deny_rule_names_is_answered_as_if_it_did_not_exist() {
             "FILE:///Private/a",
             "file:///private;v=1/a",
             "file:///public/../private/a",
+            "file:////private/a",
+            "file:///private//a",
+            "file:///;/private/a",
+            "file://localhost/private/a",
+            "file:/private/a",
+            "file:///private%20/a",
+            "/private/a",
         ] {
             assert_denied(&ask(&read(uri)).await, -32002, &format!("Resource not found: {uri}"));
         }
         let level = request("logging/setLevel", &json!({"level": "debug"}));
         assert_denied(&ask(&level).await, -32601, "a rule of this server does not allow this: not from outside");
     }
-    // A name that only a lenient server finds could be a hidden one.
-    let lenient = request("tools/call", &json!(["delete_all"]));
-    world.ask(&RawRequest::post(lenient).bearer(&all)).await.assert_rpc(200, -32601, json!(9));
+    // A name that only a lenient server finds could be a hidden one, and is told no more of.
+    for params in [json!(["delete_all"]), json!({"name": null}), json!({})] {
+        for (method, code, text) in [
+            ("tools/call", -32602, "Unknown tool"),
+            ("prompts/get", -32602, "Unknown prompt"),
+            ("resources/read", -32002, "Resource not found"),
+            ("completion/complete", -32602, "Unknown reference"),
+        ] {
+            let body = request(method, &params);
+            assert_denied(&world.ask(&RawRequest::post(body).bearer(&all)).await, code, text);
+        }
+    }
     let modern = |body: &str| {
         RawRequest::modern(body)
             .bearer(&all)
@@ -102,6 +118,91 @@ async fn sc_11_what_a_deny_rule_names_is_answered_as_if_it_did_not_exist() {
     // What a scope would open is still answered with that scope.
     let reply = world.ask(&RawRequest::post(call("add", &json!({}))).bearer(&list)).await;
     assert_eq!((reply.status, reply.field("www-authenticate").is_some()), (403, true));
+}
+
+#[tokio::test]
+async fn sc_11_completions_do_not_tell_of_what_is_hidden() {
+    let world = ruled(UpstreamKind::Mcp, HIDING).await;
+    let (all, list) = (token(&world, MCP, "use"), token(&world, MCP, "list"));
+    let complete = |reference: &Value| {
+        request("completion/complete", &json!({"ref": reference, "argument": {"name": "a", "value": "b"}}))
+    };
+    for (hidden, missing, code, text) in [
+        (
+            json!({"type": "ref/prompt", "name": "secret"}),
+            json!({"type": "ref/prompt", "name": "other"}),
+            -32602,
+            "Unknown prompt: secret",
+        ),
+        (
+            json!({"type": "ref/resource", "uri": "file:///private/{a}"}),
+            json!({"type": "ref/resource", "uri": "file:///other/{a}"}),
+            -32002,
+            "Resource not found: file:///private/{a}",
+        ),
+    ] {
+        assert_denied(&world.ask(&RawRequest::post(complete(&hidden)).bearer(&all)).await, code, text);
+        // To a caller who may complete nothing, both are alike.
+        let [hidden, missing] = [hidden, missing].map(|reference| RawRequest::post(complete(&reference)).bearer(&list));
+        let (hidden, missing) = (world.ask(&hidden).await.timeless(), world.ask(&missing).await.timeless());
+        assert_eq!((hidden.status, &hidden.fields, hidden.text()), (403, &missing.fields, missing.text()));
+    }
+    world.mcp.assert_nothing();
+}
+
+#[tokio::test]
+async fn sc_10_what_does_not_exist_is_told_like_what_is_hidden() {
+    let world = ruled(UpstreamKind::Mcp, HIDING).await;
+    let token = token(&world, MCP, "use");
+    let told = async |body: &str| {
+        let reply = world.ask(&RawRequest::post(body).bearer(&token)).await;
+        assert_eq!(reply.status, 200, "{body}: {reply:?}");
+        let text = reply.text().to_owned();
+        let mut fields = reply.timeless().fields;
+        fields.retain(|(name, _)| name != "content-length");
+        fields.sort();
+        (fields, text)
+    };
+    let of = |method: &str, member: &str, name: &str| request(method, &json!({member: name}));
+    let complete = |_: &str, _: &str, name: &str| {
+        request("completion/complete", &json!({"ref": {"type": "ref/prompt", "name": name}}))
+    };
+    let name_of: &dyn Fn(&str, &str, &str) -> String = &of;
+    for (make, method, member, hidden, missing, said) in [
+        (name_of, "tools/call", "name", "delete_all", "delete-al", &["Unknown tool: X", "Tool X not found"][..]),
+        (
+            name_of,
+            "prompts/get",
+            "name",
+            "secret",
+            "secreT",
+            &["Unknown prompt: X", "Prompt X not found", "Prompt 'X' not found"],
+        ),
+        (
+            name_of,
+            "resources/read",
+            "uri",
+            "file:///private/a",
+            "file:///privatE-a",
+            &["Resource X not found", "Unknown resource: X", "Resource not found"],
+        ),
+        (&complete, "", "", "secret", "secreT", &["Prompt X not found", "Unknown prompt: X"]),
+    ] {
+        let expected = told(&make(method, member, hidden)).await;
+        for text in said {
+            let message = text.replace('X', missing);
+            for code in [-32602, -32002, 0] {
+                let error = json!({"code": code, "message": message, "data": {"uri": missing}});
+                let error = json!({"jsonrpc": "2.0", "id": 9, "error": error}).to_string();
+                for status in ["200 OK", "404 Not Found"] {
+                    world.mcp.then([answer(&format!("{status}\r\nContent-Type: application/json"), &error)]);
+                    let (fields, body) = told(&make(method, member, missing)).await;
+                    assert_eq!(fields, expected.0, "{error}");
+                    assert_eq!(body.replace(missing, hidden), expected.1, "{error}");
+                }
+            }
+        }
+    }
 }
 
 const ARGUMENTS: &str = r#"
@@ -271,7 +372,7 @@ async fn sc_11_http_requests_are_denied_however_their_path_is_written() {
 kind = "http"
 [[upstream.rule]]
 effect = "deny"
-operations = ["DELETE", "* /admin/**", "GET /reports"]
+operations = ["DELETE", "* /admin/**", "GET /reports", "* /", "* /own/"]
 reason = "ask \"ops\""
 "#;
     let world = ruled(UpstreamKind::Http, tables).await;
@@ -285,6 +386,13 @@ reason = "ask \"ops\""
         ("GET", "/api/Admin/users"),
         ("GET", "/api/admin;x=1/users"),
         ("GET", "/api/reports/"),
+        ("GET", "/api/reports/;x"),
+        ("GET", "/api/reports%20"),
+        ("GET", "/api/reports."),
+        ("GET", "/api/%2561dmin/users"),
+        ("GET", "/api/%ffadmin/users"),
+        ("GET", "/api/;x"),
+        ("GET", "/api/own"),
     ] {
         let reply = world.ask(&ask(method, path)).await;
         assert_eq!((reply.status, reply.field("www-authenticate")), (403, None), "{method} {path}: {reply:?}");

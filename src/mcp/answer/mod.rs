@@ -1,5 +1,6 @@
 //! Answers of a server, rewritten for one caller: lists without the entries that it may not use, capabilities without
-//! those of which it may use no method, `Unknown tool` in one form, tools with the scopes that they need.
+//! those of which it may use no method, what does not exist in one form, tools with the scopes that they need; no
+//! notifications of changes of what it may not read.
 //!
 //! Decided by the shape of an answer and not by what was asked: a resumed stream carries answers to earlier requests,
 //! and a server may mix up two requests with the same id. Everything else stays byte for byte. Start at
@@ -10,9 +11,8 @@ mod place;
 mod reader;
 mod scan;
 mod schemes;
-mod unknown_tool;
 
-pub use reader::{AnswerFault, AnswerReader, Rewritten};
+pub use reader::{AnswerFault, AnswerReader, Rewritten, ToldUnknown};
 pub use scan::{LONGEST_SIGN, may_change, may_list, says_list_changed};
 pub use schemes::SecuritySchemes;
 
@@ -38,6 +38,8 @@ pub enum Offer<'a> {
     Resource(&'a str),
     /// A template of resources, by its URI template.
     Template(&'a str),
+    /// A change of a resource, by its URI.
+    Update(&'a str),
     /// A capability of the server, by its name.
     Capability(&'a str),
 }

@@ -9,6 +9,10 @@ pub(super) enum AnswerPlace {
     Batch,
     Message,
     Error,
+    /// Of an error.
+    Data,
+    /// Of a notification.
+    Params,
     Result,
     Capabilities,
     List(List),
@@ -30,8 +34,13 @@ pub(super) enum List {
 /// The member whose value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AnswerMember {
+    Method,
+    Params,
     Result,
     Error,
+    Data,
+    /// What a notification or an error is about.
+    Uri,
     List(List),
     Capabilities,
     /// Which only the answers to `initialize` and `server/discover` have.
@@ -73,8 +82,12 @@ impl ToolHints {
             AnswerMember::ReadOnly => self.read_only = hint,
             AnswerMember::Destructive => self.destructive = hint,
             AnswerMember::OpenWorld => self.open_world = hint,
-            AnswerMember::Result
+            AnswerMember::Method
+            | AnswerMember::Params
+            | AnswerMember::Result
             | AnswerMember::Error
+            | AnswerMember::Data
+            | AnswerMember::Uri
             | AnswerMember::List(_)
             | AnswerMember::Capabilities
             | AnswerMember::Versions
@@ -92,8 +105,12 @@ impl ToolHints {
 impl AnswerPlace {
     pub(super) fn member(self, name: &[u8]) -> AnswerMember {
         match (self, name) {
+            (Self::Message, b"method") => AnswerMember::Method,
+            (Self::Message, b"params") => AnswerMember::Params,
             (Self::Message, b"result") => AnswerMember::Result,
             (Self::Message, b"error") => AnswerMember::Error,
+            (Self::Error, b"data") => AnswerMember::Data,
+            (Self::Params | Self::Data, b"uri") => AnswerMember::Uri,
             (Self::Result, b"tools") => AnswerMember::List(List::Tools),
             (Self::Result, b"prompts") => AnswerMember::List(List::Prompts),
             (Self::Result, b"resources") => AnswerMember::List(List::Resources),

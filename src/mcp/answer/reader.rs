@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use super::cut::{Cut, Edit};
 use super::place::{AnswerMember, AnswerPlace, List};
-use super::unknown_tool;
 use super::{Offer, Shown, ToolHints};
+use crate::mcp::unknown_name::{UnknownName, error_object};
 use crate::strict_json::{JsonFault, Token, Walk, WalkStep, text, unescape};
+
+/// The notification that a resource changed (MCP, server/resources: subscriptions).
+const UPDATED: &str = "notifications/resources/updated";
 
 /// Why an answer cannot be read.
 pub type AnswerFault = &'static str;
@@ -18,8 +21,21 @@ pub enum Rewritten {
     Unchanged,
     /// It changes to this.
     Changed(Vec<u8>),
-    /// It is one message, which said that a tool is unknown, and now does so in the gateway's words.
-    UnknownTool(Vec<u8>),
+    /// It is one message, which said that something is unknown, and now does so in the gateway's words.
+    Unknown(ToldUnknown),
+    /// Nothing of it is for the caller.
+    Hidden,
+}
+
+/// An error for a name that is unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldUnknown {
+    /// The answer, as JSON.
+    pub answer: Vec<u8>,
+    /// The code of the error.
+    pub code: i32,
+    /// The message of the error, for people.
+    pub text: String,
 }
 
 /// Reads an answer (a message or a batch) in pieces, so that a large one does not keep others waiting.
@@ -37,16 +53,27 @@ pub struct AnswerReader<'a, F> {
     /// Where the current one of them began.
     element: usize,
     in_batch: bool,
+    /// The messages of a batch, and how many messages the caller gets.
+    messages: Cut,
+    shown_messages: usize,
     message: MessageFacts<'a>,
     edits: Vec<Edit>,
-    unknown_tools: usize,
+    /// Whether the caller uses 2026-07-28.
+    is_modern: bool,
+    /// The last error for something unknown.
+    unknown: Option<(i32, String)>,
 }
 
 /// What is known of the current message.
 #[derive(Debug, Default)]
 struct MessageFacts<'a> {
+    /// Where it begins.
+    begin: usize,
     /// How many edits there were before it.
     edits_before: usize,
+    method: Option<&'a str>,
+    /// The raw URI that a notification is about, or an error.
+    uri: Option<&'a str>,
     /// Where its `result` or `error` begins, with the name.
     outcome: usize,
     /// The raw name of the current entry or capability.
@@ -78,10 +105,19 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
             cut: Cut::default(),
             element: 0,
             in_batch: false,
+            messages: Cut::default(),
+            shown_messages: 0,
             message: MessageFacts::default(),
             edits: Vec::new(),
-            unknown_tools: 0,
+            is_modern: false,
+            unknown: None,
         })
+    }
+
+    /// Says whether the caller uses 2026-07-28.
+    #[must_use]
+    pub fn for_modern(self, is_modern: bool) -> Self {
+        Self { is_modern, ..self }
     }
 
     /// Reads all of an answer.
@@ -154,7 +190,8 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
         }
         self.within = match (self.within, self.member, is_object) {
             (AnswerPlace::Outside | AnswerPlace::Batch, _, true) => {
-                self.message = MessageFacts { edits_before: self.edits.len(), ..MessageFacts::default() };
+                let (begin, edits_before) = (self.walk.end_of_token() - 1, self.edits.len());
+                self.message = MessageFacts { begin, edits_before, ..MessageFacts::default() };
                 AnswerPlace::Message
             }
             (AnswerPlace::Outside, _, false) => {
@@ -163,6 +200,8 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
             }
             (AnswerPlace::Message, AnswerMember::Result, true) => AnswerPlace::Result,
             (AnswerPlace::Message, AnswerMember::Error, true) => AnswerPlace::Error,
+            (AnswerPlace::Message, AnswerMember::Params, true) => AnswerPlace::Params,
+            (AnswerPlace::Error, AnswerMember::Data, true) => AnswerPlace::Data,
             (AnswerPlace::Result, AnswerMember::List(list), false) => {
                 self.cut = Cut::default();
                 AnswerPlace::List(list)
@@ -220,16 +259,26 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
                     self.edits.append(&mut self.message.capabilities);
                 }
                 if self.message.is_error && self.message.blocks == 1 {
-                    self.note_unknown_tool();
+                    self.note_unknown(|unknown| matches!(unknown, UnknownName::Tool(_)));
                 }
                 AnswerPlace::Message
             }
             AnswerPlace::Error => {
-                self.note_unknown_tool();
+                self.note_unknown(|_| true);
                 AnswerPlace::Message
             }
-            AnswerPlace::Message if self.in_batch => AnswerPlace::Batch,
-            AnswerPlace::Message | AnswerPlace::Batch | AnswerPlace::Outside => AnswerPlace::Outside,
+            AnswerPlace::Data => AnswerPlace::Error,
+            AnswerPlace::Params => AnswerPlace::Message,
+            AnswerPlace::Message => {
+                self.end_message();
+                if self.in_batch { AnswerPlace::Batch } else { AnswerPlace::Outside }
+            }
+            AnswerPlace::Batch => {
+                let gone = std::mem::take(&mut self.messages).end();
+                self.edits.extend(gone.map(|range| (range, Cow::Borrowed(""))));
+                AnswerPlace::Outside
+            }
+            AnswerPlace::Outside => AnswerPlace::Outside,
         };
     }
 
@@ -247,6 +296,8 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
                 self.message.name = scalar.filter(|raw| raw.starts_with('"'))
             }
             (AnswerPlace::Annotations, member) => self.message.hints.take(member, scalar),
+            (AnswerPlace::Message, AnswerMember::Method) => self.message.method = scalar,
+            (AnswerPlace::Params | AnswerPlace::Data, AnswerMember::Uri) => self.message.uri = scalar,
             (AnswerPlace::Error | AnswerPlace::Block, AnswerMember::Words) => self.message.words = scalar,
             (AnswerPlace::Result, AnswerMember::Versions) => self.message.has_versions = true,
             (AnswerPlace::Result, AnswerMember::IsError) => self.message.is_error = scalar == Some("true"),
@@ -267,19 +318,37 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
         edits.extend(gone.map(|range| (range, Cow::Borrowed(""))));
     }
 
-    /// Replaces the result or error that ends, if it says that a tool is unknown.
-    fn note_unknown_tool(&mut self) {
-        let words = self.message.words.filter(|raw| raw.starts_with('"')).and_then(text);
-        if let Some(name) = words.as_deref().and_then(unknown_tool::named) {
+    /// A message ends: it is left out if it tells of a change of a resource that is not shown.
+    fn end_message(&mut self) {
+        let is_update = self.message.method.and_then(text).as_deref() == Some(UPDATED);
+        let uri = self.message.uri.and_then(text).filter(|_| is_update);
+        let stays = !is_update || uri.is_some_and(|uri| (self.shows)(Offer::Update(&uri)) != Shown::Nothing);
+        if !stays {
             self.edits.truncate(self.message.edits_before);
-            let outcome = format!("\"error\":{}", unknown_tool::error(name));
+        }
+        self.shown_messages += usize::from(stays);
+        let gone = self.messages.next(self.message.begin..self.walk.end_of_token(), stays);
+        self.edits.extend(gone.map(|range| (range, Cow::Borrowed(""))));
+    }
+
+    /// Replaces the result or error that ends, if it says that something is unknown.
+    fn note_unknown(&mut self, counts: impl Fn(UnknownName<'_>) -> bool) {
+        let string = |raw: Option<&'a str>| raw.filter(|raw| raw.starts_with('"')).and_then(text);
+        let (words, uri) = (string(self.message.words), string(self.message.uri));
+        let said = words.as_deref().and_then(|words| UnknownName::said(words, uri.as_deref()));
+        if let Some((code, text)) = said.filter(|said| counts(*said)).map(|said| said.error(self.is_modern)) {
+            self.edits.truncate(self.message.edits_before);
+            let outcome = format!("\"error\":{}", error_object(code, &text));
             self.edits.push((self.message.outcome..self.walk.end_of_token(), outcome.into()));
-            self.unknown_tools += 1;
+            self.unknown = Some((code, text));
         }
     }
 
     fn finish(&mut self) -> Rewritten {
         let mut edits = std::mem::take(&mut self.edits);
+        if self.shown_messages == 0 && self.message.method.is_some() {
+            return Rewritten::Hidden;
+        }
         if edits.is_empty() {
             return Rewritten::Unchanged;
         }
@@ -292,10 +361,9 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
             at = range.end;
         }
         answer.extend_from_slice(self.text.get(at..).unwrap_or_default().as_bytes());
-        if self.unknown_tools == 1 && !self.in_batch {
-            Rewritten::UnknownTool(answer)
-        } else {
-            Rewritten::Changed(answer)
+        match self.unknown.take().filter(|_| !self.in_batch) {
+            Some((code, text)) => Rewritten::Unknown(ToldUnknown { answer, code, text }),
+            None => Rewritten::Changed(answer),
         }
     }
 }

@@ -13,6 +13,7 @@ pub fn may_change(answer: &[u8]) -> bool {
         [b'c', b'a', b'p', b'a', b'b', b'i', b'l', b'i', b't', b'i', b'e', b's', b'"', ..]
         | [b'c', b'a', b'c', b'h', b'e', b'S', b'c', b'o', b'p', b'e', b'"', ..]
         | [b'e', b'r', b'r', b'o', b'r', b'"', ..] => true,
+        [b'n', b'o', b't', b'i', b'f', b'i', b'c', b'a', b't', b'i', b'o', b'n', b's', after @ ..] => is_update(after),
         // Many servers say of every result that it is none.
         [b'i', b's', b'E', b'r', b'r', b'o', b'r', b'"', after @ ..] => {
             let value = after.trim_ascii_start().strip_prefix(b":");
@@ -20,6 +21,11 @@ pub fn may_change(answer: &[u8]) -> bool {
         }
         other => names_list(other),
     })
+}
+
+/// Returns whether the rest of a method is that of a resource's change. PHP escapes slashes.
+fn is_update(method: &[u8]) -> bool {
+    method.starts_with(br#"/resources/updated""#) || method.starts_with(br#"\/resources\/updated""#)
 }
 
 /// Returns whether a part of an answer could belong to a list.

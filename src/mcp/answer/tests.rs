@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, ToolHints, may_change, may_list};
+use super::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, ToldUnknown, ToolHints, may_change, may_list};
 
 /// What the caller of these tests may not use begins with `no`.
 fn shows(offer: Offer<'_>) -> Shown {
@@ -11,6 +11,7 @@ fn shows(offer: Offer<'_>) -> Shown {
     | Offer::Prompt(name)
     | Offer::Resource(name)
     | Offer::Template(name)
+    | Offer::Update(name)
     | Offer::Capability(name)) = offer;
     (!name.starts_with("no")).into()
 }
@@ -31,7 +32,10 @@ fn rewrite(answer: &str) -> Result<Rewritten, &'static str> {
 fn changed(answer: &str) -> String {
     match rewrite(answer).unwrap() {
         Rewritten::Unchanged => answer.to_owned(),
-        Rewritten::Changed(text) | Rewritten::UnknownTool(text) => String::from_utf8(text).unwrap(),
+        Rewritten::Changed(text) | Rewritten::Unknown(ToldUnknown { answer: text, .. }) => {
+            String::from_utf8(text).unwrap()
+        }
+        Rewritten::Hidden => String::new(),
     }
 }
 
@@ -136,7 +140,8 @@ fn an_unknown_tool_is_told_in_one_form() {
         r#"{"jsonrpc":"2.0","id":1,"result":{"isError":true,"content":[{"type":"text","text":"Unknown tool: add"}]}}"#,
         r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"text":"Unknown tool: add"}],"cacheScope":"public","isError":true}}"#,
     ] {
-        assert_eq!(rewrite(answer), Ok(Rewritten::UnknownTool(ours.into())), "{answer}");
+        let told = ToldUnknown { answer: ours.into(), code: -32602, text: "Unknown tool: add".to_owned() };
+        assert_eq!(rewrite(answer), Ok(Rewritten::Unknown(told)), "{answer}");
     }
     assert_eq!(
         changed(&format!("[{ours},{}]", ours.replace("Unknown tool: add", "Tool add not found"))),
@@ -150,6 +155,53 @@ fn an_unknown_tool_is_told_in_one_form() {
     ] {
         assert_eq!(rewrite(&answer), Ok(Rewritten::Unchanged), "{answer}");
     }
+}
+
+#[test]
+fn unknown_prompts_and_resources_are_told_in_one_form_too() {
+    let error = |code: i32, message: &str, rest: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"{message}"{rest}}}}}"#)
+    };
+    let data = r#","data":{"uri":"x:\/a"}"#;
+    for (said, ours) in [
+        (error(-32602, "Prompt a b not found", ""), error(-32602, "Unknown prompt: a b", "")),
+        (error(0, "Unknown resource: x:/a", ""), error(-32002, "Resource not found: x:/a", "")),
+        (error(-32002, "Resource not found", data), error(-32002, "Resource not found: x:/a", "")),
+    ] {
+        assert_eq!(changed(&said), ours);
+    }
+    let said = error(-32002, "Resource not found", data);
+    let modern = AnswerReader::new(said.as_bytes(), shows).unwrap().for_modern(true).read().unwrap();
+    let Rewritten::Unknown(told) = modern else { panic!("{modern:?}") };
+    assert_eq!((told.code, told.text.as_str()), (-32602, "Resource not found: x:/a"));
+    // A tool may say anything in its own words.
+    let said = result(r#"{"isError":true,"content":[{"type":"text","text":"Prompt a not found"}]}"#);
+    assert_eq!(rewrite(&said), Ok(Rewritten::Unchanged));
+}
+
+#[test]
+fn changes_of_what_is_not_shown_are_left_out() {
+    let update = |uri: &str| {
+        format!(
+            r#"{{"params":{{"_meta":{{}},"uri":{uri}}},"jsonrpc":"2.0","method":"notifications/resources/updated"}}"#
+        )
+    };
+    let (own, other) = (update("\"a\""), update("\"no\""));
+    let odd = other.replace('/', "\\/");
+    let (number, without) = (update("7"), other.replace("uri", "url"));
+    for hidden in [&other, &odd, &number, &without, &format!("[{other}, {odd}]")] {
+        assert_eq!(rewrite(hidden), Ok(Rewritten::Hidden), "{hidden}");
+    }
+    let escaped = other.replace("notifications", "n\\u006ftifications");
+    assert_eq!(rewrite(&escaped), Ok(Rewritten::Hidden));
+    for stays in [own.clone(), other.replace("updated", "changed"), other.replace("method", "name")] {
+        assert_eq!(changed(&stays), stays);
+    }
+    let list = result(r#"{"tools":[{"name":"no"}]}"#);
+    assert_eq!(
+        changed(&format!("[ {other},{list}, {odd},{own} ,{other}]")),
+        format!("[ {}, {own}]", result(r#"{"tools":[]}"#))
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ use super::rewrite::rewriter::{Rewriter, rewrite};
 use super::rewrite::stage::{LongAnswers, Stage};
 use super::stream_handle::StreamSignal;
 use crate::config::UpstreamKind;
-use crate::mcp::{Rewritten, may_change};
+use crate::mcp::{Rewritten, ToldUnknown, may_change};
 use crate::proxy::addressed::Addressed;
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::exchange::{Exchange, Proxy};
@@ -32,14 +32,14 @@ use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
 use crate::proxy::opening::Opening;
-use crate::proxy::rejection::Rejection;
+use crate::proxy::rejection::{DeniedRequest, Rejection};
 use crate::proxy::resumed::Resumed;
 use crate::proxy::session;
 use crate::proxy::session::Sessions;
 use crate::proxy::upstream::content::Content;
 use crate::proxy::upstream::lease::Lease;
 use crate::telemetry::Outcome;
-use crate::web::{Body, Response};
+use crate::web::{Body, Response, reply};
 
 /// Maximum size of an answer that is forwarded whole, if it arrives with its head, or declares its length and arrives
 /// soon after: four TLS records.
@@ -117,8 +117,11 @@ impl Proxy {
                     let read = coming.read.take();
                     let read = match rewriter {
                         Some(rewriter) if exchange.ids.refused().is_some() || may_change(&read) => {
-                            let read = Box::pin(rewritten(rewriter, &mut shape, read)).await?;
-                            joined(exchange, &mut shape, &mut head, read)
+                            let place = (&mut shape, &mut head);
+                            match Box::pin(judged(exchange, rewriter, place, read)).await? {
+                                Judged::Body(read) => read,
+                                Judged::Instead(response) => return Ok(response),
+                            }
                         }
                         Some(_) | None => read,
                     };
@@ -247,20 +250,51 @@ async fn read_soon(Coming { body, read, .. }: &mut Coming, is_events: bool) -> P
     stop
 }
 
-/// Rewrites an answer that has arrived.
-async fn rewritten(rewriter: Rewriter, shape: &mut Shape, answer: Bytes) -> Result<Bytes, Fault> {
-    if !may_change(&answer) {
-        return Ok(answer);
-    }
-    Ok(match rewrite(answer.clone(), shape.form == BodyKind::Events, &rewriter).await? {
+/// What a caller gets of an answer that has arrived.
+enum Judged {
+    Body(Bytes),
+    /// An answer that the gateway gives in its place.
+    Instead(Response),
+}
+
+/// Rewrites an answer that has arrived, and adds the errors for the refused part of a batch.
+async fn judged(
+    exchange: &mut Exchange<'_>,
+    rewriter: Rewriter,
+    (shape, head): (&mut Shape, &mut http::response::Parts),
+    answer: Bytes,
+) -> Result<Judged, Fault> {
+    let is_events = shape.form == BodyKind::Events;
+    let rewritten = match may_change(&answer) {
+        true => rewrite(answer.clone(), is_events, &rewriter).await?,
+        false => Rewritten::Unchanged,
+    };
+    let text = match rewritten {
         Rewritten::Unchanged => answer,
         Rewritten::Changed(text) => text.into(),
-        Rewritten::UnknownTool(text) => {
-            // As for a tool that the caller may not know of.
-            shape.status = StatusCode::OK;
-            text.into()
+        Rewritten::Hidden => Bytes::new(),
+        Rewritten::Unknown(told) if exchange.ids.one().is_some() => {
+            return Ok(Judged::Instead(as_hidden(exchange, told)));
         }
-    })
+        Rewritten::Unknown(told) => {
+            // As for something that the caller may not know of.
+            shape.status = StatusCode::OK;
+            told.answer.into()
+        }
+    };
+    Ok(Judged::Body(joined(exchange, shape, head, text)))
+}
+
+/// Makes the answer to a request for something that does not exist: the one for what the caller may not know of, so
+/// that the two cannot be told apart.
+fn as_hidden(exchange: &mut Exchange<'_>, told: ToldUnknown) -> Response {
+    if let Some(record) = &mut exchange.record {
+        record.look(&told.answer, false);
+    }
+    let denied = DeniedRequest { code: told.code, text: told.text, rule: String::new(), key: None };
+    let mut response = exchange.reject(&Rejection::MessageDenied(Box::new(denied)));
+    reply::protect(response.headers_mut(), &exchange.config.public);
+    response
 }
 
 /// Makes the body of an answer that has arrived.

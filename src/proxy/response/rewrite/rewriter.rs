@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::event;
-use crate::mcp::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, may_change};
+use crate::mcp::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, ToldUnknown, may_change};
 use crate::oauth::ScopeToken;
 use crate::policy::{Annotations, Item, Rules, Standing};
 use crate::proxy::cached_principal::CachedPrincipal;
@@ -21,6 +21,9 @@ const PIECE: usize = 16 << 10;
 /// Says what a caller gets to see of what an upstream offers.
 pub(in crate::proxy) trait Shows {
     fn shows(&self, offer: Offer<'_>) -> Shown;
+
+    /// Returns whether the caller uses 2026-07-28.
+    fn is_modern(&self) -> bool;
 
     /// Notes that the upstream says that one of its lists changed.
     fn note_change(&self);
@@ -71,13 +74,17 @@ impl Shows for Rewriter {
                 is_shown
             }
             Offer::Prompt(name) => rules.shows(standing, Item::Prompt(name)),
-            Offer::Resource(uri) => rules.shows(standing, Item::Resource(uri)),
+            Offer::Resource(uri) | Offer::Update(uri) => rules.shows(standing, Item::Resource(uri)),
             Offer::Template(uri) => rules.shows(standing, Item::Template(uri)),
             // In 2026-07-28 a request asks for log messages itself, without a method of their own.
             Offer::Capability("logging") if self.is_modern => true,
             Offer::Capability(name) => rules.offers(standing, name),
         };
         is_shown.into()
+    }
+
+    fn is_modern(&self) -> bool {
+        self.is_modern
     }
 
     fn note_change(&self) {
@@ -109,14 +116,16 @@ pub(in crate::proxy) async fn rewrite(
     shows: &(impl Shows + Sync),
 ) -> Result<Rewritten, Fault> {
     if !is_events {
-        return rewrite_message(&answer, shows).await;
+        let rewritten = rewrite_message(&answer, shows).await?;
+        return Ok(if rewritten == Rewritten::Hidden { Rewritten::Changed(Vec::new()) } else { rewritten });
     }
     let (mut rewritten, mut changes) = (Vec::new(), false);
     for event in event::events(&answer) {
         let message = if may_change(event) { event::message(event) } else { Vec::new() };
         match rewrite_message(&message, shows).await? {
             Rewritten::Unchanged => rewritten.extend_from_slice(event),
-            Rewritten::Changed(message) | Rewritten::UnknownTool(message) => {
+            Rewritten::Hidden => changes = true,
+            Rewritten::Changed(message) | Rewritten::Unknown(ToldUnknown { answer: message, .. }) => {
                 changes = true;
                 event::append_with(event, &message, &mut rewritten);
             }
@@ -130,7 +139,8 @@ async fn rewrite_message(message: &[u8], shows: &(impl Shows + Sync)) -> Result<
         return Ok(Rewritten::Unchanged);
     }
     let unreadable = |why: &str| Fault::new(Cause::Unreadable, format!("an answer that may be a list: {why}"));
-    let mut reader = AnswerReader::new(message, |offer: Offer<'_>| shows.shows(offer)).map_err(unreadable)?;
+    let reader = AnswerReader::new(message, |offer: Offer<'_>| shows.shows(offer)).map_err(unreadable)?;
+    let mut reader = reader.for_modern(shows.is_modern());
     loop {
         if let Some(read) = reader.step(PIECE) {
             return read.map_err(unreadable);

@@ -10,7 +10,7 @@ use http_body::Body;
 
 use super::event::events;
 use super::rewriter::{Shows, rewrite};
-use crate::mcp::{LONGEST_SIGN, Rewritten, may_change, may_list, says_list_changed};
+use crate::mcp::{LONGEST_SIGN, Rewritten, ToldUnknown, may_change, may_list, says_list_changed};
 use crate::proxy::budget::UserBudget;
 use crate::proxy::fair_slots::{FairSlot, FairSlots};
 use crate::proxy::fault::{Cause, ExchangeError, Fault};
@@ -235,6 +235,9 @@ impl<S: Shows + Clone + Send + Sync + 'static> Stage<S> {
 
     /// Passes bytes of the body.
     fn pass(&mut self, bytes: Bytes, out: &mut BufferedBody) {
+        if bytes.is_empty() {
+            return;
+        }
         out.push(match &mut self.joining {
             Some(joining) => joining.pass(&bytes).into(),
             None => bytes,
@@ -255,7 +258,10 @@ impl<S: Shows + Clone + Send + Sync + 'static> Stage<S> {
             let rewritten = rewrite(whole.clone(), is_events, &shows).await.map_err(StageEnd::Fault)?;
             Ok(Done::Rewritten(match rewritten {
                 Rewritten::Unchanged => in_slot(whole, slot),
-                Rewritten::Changed(text) | Rewritten::UnknownTool(text) => in_slot(text.into(), slot),
+                Rewritten::Changed(text) | Rewritten::Unknown(ToldUnknown { answer: text, .. }) => {
+                    in_slot(text.into(), slot)
+                }
+                Rewritten::Hidden => Bytes::new(),
             }))
         };
         self.work = Some(Box::pin(work));

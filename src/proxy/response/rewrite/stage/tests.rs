@@ -26,6 +26,10 @@ impl Shows for AllButNo {
         (!matches!(offer, Offer::Tool(name, _, _) if name.starts_with("no"))).into()
     }
 
+    fn is_modern(&self) -> bool {
+        false
+    }
+
     fn note_change(&self) {}
 }
 
