@@ -8,19 +8,23 @@
 mod offers;
 mod people;
 mod pins;
+mod tool_changes;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, watch};
 
 pub use offers::{ListedItem, ListedTool, OfferKind, Offers};
 pub use pins::KnownTool;
+pub use tool_changes::{ToolChange, ToolSnapshot};
 
 use crate::policy::Annotations;
 use crate::sync::lock;
 use people::People;
 use pins::Pins;
+use tool_changes::ToolChanges;
 
 /// The most tools of which the own client's lists are remembered, those that are gone included.
 const MOST_REMEMBERED: usize = 2 * offers::MOST_ENTRIES;
@@ -32,6 +36,10 @@ pub struct Catalogue {
     /// What the lists of the gateway's own client said of each tool; the most dangerous of it.
     said: Mutex<HashMap<Box<str>, Annotations>>,
     pins: Mutex<Pins>,
+    /// Held while `said` or `pins` are replaced.
+    tool_changes: Mutex<ToolChanges>,
+    /// How many changes of tools there were.
+    changes: AtomicU64,
     /// Somebody was shown a tool that is not pinned as it is.
     shown: Notify,
     listed: watch::Sender<Listed>,
@@ -79,7 +87,19 @@ impl Catalogue {
     #[must_use]
     pub fn annotations(&self, person: &str, tool: &str) -> Annotations {
         let own = lock(&self.said).get(tool).copied();
+        self.judged_by(person, tool, own)
+    }
+
+    /// Returns what a person's calls of a tool are judged by if this is what the own client was told of it.
+    #[must_use]
+    pub fn judged_by(&self, person: &str, tool: &str, own: Option<Annotations>) -> Annotations {
         merged(lock(&self.people).annotations(person, tool), own)
+    }
+
+    /// Returns the tools of which the answers to a person spoke.
+    #[must_use]
+    pub fn told(&self, person: &str) -> Vec<String> {
+        lock(&self.people).tools(person).map(|(name, _)| name.to_owned()).collect()
     }
 
     /// Says that the own client asks from now on.
@@ -96,16 +116,7 @@ impl Catalogue {
 
     /// Takes what the own client listed. Returns whether anything has changed.
     pub fn learn(&self, offers: Offers) -> bool {
-        let mut said = lock(&self.said);
-        if said.len() > MOST_REMEMBERED {
-            said.retain(|name, _| offers.tools.iter().any(|tool| *tool.name == **name));
-        }
-        for tool in &offers.tools {
-            let before = said.get(&*tool.name).copied().unwrap_or(tool.annotations);
-            said.insert(tool.name.as_str().into(), before.most_dangerous(tool.annotations));
-        }
-        drop(said);
-        lock(&self.pins).learn(&offers);
+        self.noting_changes(|| self.learn_tools(&offers));
         self.listed.send_if_modified(|listed| {
             let is_same = matches!(listed, Listed::Known(known) if **known == offers);
             if !is_same {
@@ -115,9 +126,55 @@ impl Catalogue {
         })
     }
 
+    fn learn_tools(&self, offers: &Offers) {
+        let mut said = lock(&self.said);
+        if said.len() > MOST_REMEMBERED {
+            said.retain(|name, _| offers.tools.iter().any(|tool| *tool.name == **name));
+        }
+        for tool in &offers.tools {
+            let before = said.get(&*tool.name).copied().unwrap_or(tool.annotations);
+            said.insert(tool.name.as_str().into(), before.most_dangerous(tool.annotations));
+        }
+        drop(said);
+        lock(&self.pins).learn(offers);
+    }
+
+    /// Replaces what counts of tools, and notes what has changed by that.
+    fn noting_changes(&self, replace: impl FnOnce()) {
+        let states = || {
+            let mut states: HashMap<Box<str>, ToolSnapshot> = HashMap::new();
+            for (name, says) in &*lock(&self.said) {
+                states.entry(name.clone()).or_default().said = Some(*says);
+            }
+            for (name, hash) in lock(&self.pins).as_pinned() {
+                states.entry(name.into()).or_default().pinned = Some(hash);
+            }
+            states
+        };
+        let mut changes = lock(&self.tool_changes);
+        let before = states();
+        replace();
+        self.changes.store(changes.note(&before, &states()), Ordering::Release);
+    }
+
+    /// Returns how often what counts of a tool for everybody has changed.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Returns the changes of tools after the first `count`; `None` if not all of them are remembered.
+    #[must_use]
+    pub fn changes_since(&self, count: u64) -> Option<Vec<ToolChange>> {
+        lock(&self.tool_changes).since(count)
+    }
+
     /// Takes what is stored: the most dangerous that tools have said of themselves, in the place of what is remembered,
     /// and what is pinned. What the own client has listed counts too, as it may not be stored yet.
     pub fn adopt(&self, tools: &[KnownTool]) {
+        self.noting_changes(|| self.adopt_tools(tools));
+    }
+
+    fn adopt_tools(&self, tools: &[KnownTool]) {
         let listed = self.listed();
         let offers = if let Listed::Known(offers) = &listed { offers.tools.as_slice() } else { &[] };
         let stored = tools.iter().map(|tool| (tool.name.as_str(), tool.most_dangerous));

@@ -97,6 +97,18 @@ impl OfferKind {
 }
 
 impl Offers {
+    /// Returns the names, URIs or URI templates of a list, in its order.
+    pub fn names(&self, kind: OfferKind) -> impl Iterator<Item = &str> {
+        let items = match kind {
+            OfferKind::Tools => &[],
+            OfferKind::Prompts => &*self.prompts,
+            OfferKind::Resources => &self.resources,
+            OfferKind::Templates => &self.templates,
+        };
+        let tools = self.tools.iter().filter(move |_| kind == OfferKind::Tools).map(|tool| &*tool.name);
+        tools.chain(items.iter().map(|item| &*item.name))
+    }
+
     /// Adds a page of a list, given the `result` of its answer. Entries for which there is no room, or whose names are
     /// too long, are left out. Returns whether the result has such a list.
     pub fn add(&mut self, kind: OfferKind, result: &Value) -> bool {

@@ -67,6 +67,12 @@ impl Pins {
             || shown_otherwise.is_some_and(|people| people.len() >= MOST_PEOPLE || people.contains(person))
     }
 
+    /// Returns the tools that are pinned and that the own client saw no other definition of, with their hashes.
+    pub(super) fn as_pinned(&self) -> impl Iterator<Item = (&str, [u8; 32])> {
+        let pinned = self.pinned.iter().flatten().map(|(name, hash)| (&**name, *hash));
+        pinned.filter(|(name, hash)| self.listed.get(*name).is_none_or(|listed| listed == hash))
+    }
+
     /// Notes what an answer shows a person of a tool; `None` for a definition that cannot be read. Returns whether it
     /// is what was pinned.
     pub(super) fn show(&mut self, person: &str, tool: ListedTool) -> bool {

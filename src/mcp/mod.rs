@@ -7,6 +7,7 @@
 
 mod answer;
 mod batch;
+mod changed_lists;
 mod envelope;
 mod envelope_reader;
 mod headers;
@@ -22,6 +23,7 @@ pub use answer::{
     may_change, may_list, says_list_changed,
 };
 pub use batch::BatchReader;
+pub use changed_lists::ChangedLists;
 pub use envelope::{Completes, Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};

@@ -184,7 +184,8 @@ impl Rules {
     }
 
     /// Returns whether a caller may use a method at all, with some name and some arguments.
-    pub(super) fn opens(&self, caller: &Standing, method: &str) -> bool {
+    #[must_use]
+    pub fn opens(&self, caller: &Standing, method: &str) -> bool {
         let whole = self.whole(method);
         let with_names = whole.with(self.with_any_name(method));
         let denying = whole.rules.and(caller.rules).and(self.deny).without(self.over_arguments);

@@ -35,6 +35,7 @@ mod fault;
 mod field;
 mod headers;
 mod last_uses;
+mod list_changes;
 mod message;
 mod opening;
 mod origin;

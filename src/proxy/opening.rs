@@ -9,7 +9,7 @@ use http::request::Parts;
 use super::route_access::RouteAccess;
 use super::upstream::resend::LARGEST_KEPT;
 use super::verdict::Verdict;
-use crate::mcp::{Completes, Envelope, MessageKind, ProtocolVersion};
+use crate::mcp::{ChangedLists, Completes, Envelope, MessageKind, ProtocolVersion};
 
 /// The method whose answers are never lists.
 const CALL: &str = "tools/call";
@@ -21,8 +21,9 @@ pub(super) enum Opening {
     Http(Method, Box<str>),
     /// The body with its messages. The ids of their answers are slices of it, so keeping it costs nothing.
     Body(Bytes),
-    /// The messages of a large body. Their arguments are gone, and count as unclear.
-    Large(Box<[LargeMessage]>),
+    /// The messages of a large body, and the lists that it subscribes to. Their arguments are gone, and count as
+    /// unclear.
+    Large(Box<[LargeMessage]>, ChangedLists),
 }
 
 /// A message of a large body.
@@ -46,7 +47,18 @@ impl Opening {
             name: message.name.as_deref().map(Into::into),
             completes: message.completes,
         };
-        Self::Large(messages.iter().map(kept).collect())
+        let is_subscription = matches!(messages, [message] if message.is_subscription());
+        let lists = if is_subscription { ChangedLists::asked_for(body) } else { ChangedLists::default() };
+        Self::Large(messages.iter().map(kept).collect(), lists)
+    }
+
+    /// Returns the lists whose changes it asks for, if it is a subscription.
+    pub(super) fn asks_for(&self) -> ChangedLists {
+        match self {
+            Self::Http(..) => ChangedLists::default(),
+            Self::Body(body) => ChangedLists::asked_for(body),
+            Self::Large(_, lists) => *lists,
+        }
     }
 
     /// Keeps a request without a message.
@@ -66,7 +78,7 @@ impl Opening {
                 Ok(messages) => judge(&messages, body),
                 Err(_) => return false,
             },
-            Self::Large(messages) => judge(&messages.iter().map(LargeMessage::envelope).collect::<Vec<_>>(), b""),
+            Self::Large(messages, _) => judge(&messages.iter().map(LargeMessage::envelope).collect::<Vec<_>>(), b""),
         };
         access.is_admitted() && access.has_scopes() && matches!(verdict, Verdict::Passes)
     }
@@ -80,7 +92,7 @@ impl Opening {
                 let messages = Envelope::read(body, true).unwrap_or_default();
                 messages.is_empty() || !messages.iter().all(|message| is_call(message.method.as_deref()))
             }
-            Self::Large(messages) => !messages.iter().all(|message| is_call(message.method.as_deref())),
+            Self::Large(messages, _) => !messages.iter().all(|message| is_call(message.method.as_deref())),
         }
     }
 }

@@ -94,7 +94,8 @@ impl RouteAccess {
         tool.is_none_or(differs)
     }
 
-    fn person(&self) -> String {
+    /// Returns what the catalogue calls its person.
+    pub(super) fn person(&self) -> String {
         catalogue::person(self.principal.tenant().as_str(), self.principal.subject().as_str())
     }
 }

@@ -55,7 +55,7 @@ pub(crate) async fn until_said(home: &Home, word: &str) {
 }
 
 /// In one step, as editors do: a gateway that watches the file never finds it half written.
-fn write_config(home: &Home, top: &str, rest: &str) {
+pub(crate) fn write_config(home: &Home, top: &str, rest: &str) {
     let new = home.config().with_extension("new");
     std::fs::write(&new, format!("{top}\n{}\n{rest}", crate::support::gateway::QUICK)).unwrap();
     std::fs::rename(new, home.config()).unwrap();

@@ -73,6 +73,8 @@ mod presets;
 mod publishers;
 mod refresh;
 #[cfg(test)]
+mod reloads;
+#[cfg(test)]
 mod resumption;
 #[cfg(test)]
 mod rmcp;

@@ -43,6 +43,7 @@ mod log;
 mod messages;
 #[path = "../support/never_forwarded.rs"]
 mod never_forwarded;
+mod notices;
 mod passed;
 mod paths;
 mod pins;

@@ -25,7 +25,7 @@ allow = ["tools/*", "subscriptions/listen"]
 "#;
 
 /// A deny rule about these operations, as in the file.
-fn deny(operations: &str, arguments: &str) -> String {
+pub(super) fn deny(operations: &str, arguments: &str) -> String {
     format!("[[upstream.rule]]\neffect = \"deny\"\noperations = [{operations}]\narguments = [{arguments}]\n")
 }
 
@@ -39,7 +39,7 @@ fn ruled(kind: UpstreamKind, tables: &str) -> impl Fn(&mut Config) {
     }
 }
 
-fn mcp(tables: &str) -> impl Fn(&mut Config) {
+pub(super) fn mcp(tables: &str) -> impl Fn(&mut Config) {
     ruled(UpstreamKind::Mcp, tables)
 }
 
@@ -52,11 +52,11 @@ fn call(name: &str, arguments: &Value) -> RawRequest {
     request("tools/call", &json!({"name": name, "arguments": arguments}))
 }
 
-fn get() -> RawRequest {
+pub(super) fn get() -> RawRequest {
     RawRequest::new("GET", "/mcp").field("Accept", "text/event-stream")
 }
 
-fn listen(filter: &Value) -> RawRequest {
+pub(super) fn listen(filter: &Value) -> RawRequest {
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
     let body = json!({
         "jsonrpc": "2.0", "id": 9, "method": "subscriptions/listen", "params": {"_meta": meta, "notifications": filter}
@@ -67,7 +67,7 @@ fn listen(filter: &Value) -> RawRequest {
 }
 
 /// Opens an answer that has begun, and goes on like this.
-async fn open(world: &World, ask: &RawRequest, rest: impl IntoIterator<Item = Act>) -> Client {
+pub(super) async fn open(world: &World, ask: &RawRequest, rest: impl IntoIterator<Item = Act>) -> Client {
     world.mcp.then([send(EVENTS), chunk(BEGUN)].into_iter().chain(rest));
     let mut client = world.connect().await;
     client.send(&ask.bytes()).await;
@@ -76,7 +76,7 @@ async fn open(world: &World, ask: &RawRequest, rest: impl IntoIterator<Item = Ac
     client
 }
 
-async fn hanging(world: &World, ask: &RawRequest) -> Client {
+pub(super) async fn hanging(world: &World, ask: &RawRequest) -> Client {
     open(world, ask, [Act::Hang]).await
 }
 
@@ -106,7 +106,12 @@ async fn sc_14_an_answer_ends_when_its_request_would_now_be_refused() {
         (MAP, &*deny(r#""tools/call:write""#, etc), call("write", &path("/etc/passwd")), call("write", &path("/tmp"))),
         ("", &*deny(r#""tools/call:write""#, etc), call("write", &large), call("read", &large)),
         (MAP, &*MAP.replace(", \"subscriptions/listen\"", ""), listen(&json!({})), call("add", &json!({}))),
-        (MAP, &*format!("{MAP}{}", deny(r#""tools/list""#, "")), request("tools/list", &json!({})), get()),
+        (
+            MAP,
+            &*format!("{MAP}{}", deny(r#""tools/list""#, "")),
+            request("tools/list", &json!({})),
+            call("add", &json!({})),
+        ),
     ] {
         let world = World::with(mcp(before)).await;
         let token = world.token(MCP).text;

@@ -225,12 +225,14 @@ impl Proxy {
     ) -> Result<Held, Rejection> {
         let record = exchange.record.take().ok_or(Rejection::Internal)?;
         let opening = exchange.opening.take().unwrap_or_else(|| Opening::of_head(exchange.parts));
+        let tells = exchange.tells(&opening);
         let new = NewStream {
             token: token.token(),
             generation: exchange.generation,
             route: exchange.route,
             session: exchange.parts.headers.get(MCP_SESSION_ID),
             opening,
+            tells,
         };
         let handle = self.open_streams.add(new, limits);
         let (user_slot, ids) = (exchange.user_slot.take(), std::mem::take(&mut exchange.ids));

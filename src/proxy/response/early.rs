@@ -15,7 +15,7 @@ use super::refusals::StreamRefusal;
 use super::relay::Relay;
 use super::stream_handle::StreamSignal;
 use crate::config::UpstreamKind;
-use crate::mcp::SUBSCRIBE;
+use crate::mcp::{ChangedLists, SUBSCRIBE};
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::exchange::{Exchange, Proxy};
 use crate::proxy::fair_slots::FairSlot;
@@ -23,6 +23,7 @@ use crate::proxy::fault::Fault;
 use crate::proxy::field::{MCP_METHOD, MCP_SESSION_ID};
 use crate::proxy::headers::BOTH_TYPES;
 use crate::proxy::message::essence;
+use crate::proxy::opening::Opening;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::upstream::waiting::{Patience, Waiting};
 use crate::telemetry::Outcome;
@@ -47,6 +48,20 @@ impl Exchange<'_> {
                 && self.parts.headers.get(MCP_METHOD).is_some_and(|method| method == SUBSCRIBE)
         };
         self.parts.method == Method::GET || self.ids.is_subscription() || (self.ids.is_empty() && is_named())
+    }
+
+    /// Returns the lists of whose changes a stream in answer to this request may tell: all for a GET, and those that a
+    /// subscription asks for. None where lists are not rewritten, since they show the same to everybody.
+    pub(in crate::proxy) fn tells(&self, opening: &Opening) -> ChangedLists {
+        if !self.route.is_rewritten() {
+            ChangedLists::default()
+        } else if self.is_stream() {
+            ChangedLists::ALL
+        } else if self.ids.is_subscription() {
+            opening.asks_for()
+        } else {
+            ChangedLists::default()
+        }
     }
 
     /// Returns how long the upstream may take. `is_initialize` says that the answer's head may contain a session id.

@@ -8,8 +8,10 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::stream_handle::{StreamHandle, StreamSignal, TokenCheck};
+use crate::mcp::ChangedLists;
 use crate::oauth::{Lifetime, Timestamp, TokenHash};
 use crate::proxy::authenticate::Authenticated;
+use crate::proxy::list_changes::{changed_by_catalogue, changed_by_rules};
 use crate::proxy::opening::Opening;
 use crate::proxy::route::Route;
 use crate::proxy::route_access::RouteAccess;
@@ -39,6 +41,8 @@ pub(in crate::proxy) struct NewStream<'a> {
     /// The session that its request names.
     pub(in crate::proxy) session: Option<&'a HeaderValue>,
     pub(in crate::proxy) opening: Opening,
+    /// The lists of whose changes it may tell.
+    pub(in crate::proxy) tells: ChangedLists,
 }
 
 pub(super) struct OpenStream {
@@ -47,6 +51,9 @@ pub(super) struct OpenStream {
     route: Arc<Route>,
     principal: Arc<Principal>,
     opening: Opening,
+    tells: ChangedLists,
+    /// How often its catalogue had changed when that was last looked at.
+    changes: u64,
     /// Whether lists in it are rewritten.
     is_rewritten: bool,
     hash: Option<TokenHash>,
@@ -66,7 +73,7 @@ pub(super) struct OpenStream {
 impl OpenStream {
     /// Makes the two parts of a stream: for the task, and for the body of the answer.
     pub(super) fn new(new: NewStream<'_>, limits: StreamLimits, tokens: &Arc<TokenCheck>) -> (Self, Arc<StreamHandle>) {
-        let NewStream { token, generation, route, session, opening } = new;
+        let NewStream { token, generation, route, session, opening, tells } = new;
         let hash = Some(*token.hash()).filter(|_| !token.is_anonymous());
         let handle = Arc::new(StreamHandle::new(hash, generation, tokens));
         let now = Instant::now();
@@ -76,6 +83,8 @@ impl OpenStream {
             route: Arc::clone(route),
             principal: Arc::clone(token.principal()),
             opening,
+            tells,
+            changes: route.catalogue.changes(),
             is_rewritten: route.is_rewritten(),
             hash,
             session: session.filter(|_| token.is_anonymous() && limits.is_standing).cloned(),
@@ -106,8 +115,8 @@ impl OpenStream {
         self.session.as_ref().is_some_and(|id| sessions.is_taken(&self.route, &self.principal, id))
     }
 
-    /// Goes on by the table in force, `is_other` than before; returns why that cannot be. Pending if `left`, how many
-    /// answers may still be compared with it, is used up.
+    /// Goes on by the table in force, `is_other` than before, and tells of lists that have changed. Returns why it
+    /// cannot go on; pending if `left`, how many answers may still be compared, is used up.
     pub(super) fn follow(
         &mut self,
         table: Option<&RouteTable>,
@@ -115,27 +124,45 @@ impl OpenStream {
         left: &mut usize,
     ) -> Poll<Option<StreamSignal>> {
         self.is_due |= is_other;
-        let Some(table) = table.filter(|_| self.is_due) else { return Poll::Ready(None) };
+        let table = table.filter(|_| self.is_due);
+        let has_news = !self.tells.is_empty() && self.changes != self.route.catalogue.changes();
+        if table.is_none() && !has_news {
+            return Poll::Ready(None);
+        }
         let Some(less) = left.checked_sub(1) else { return Poll::Pending };
         *left = less;
+        if has_news {
+            let known = std::mem::replace(&mut self.changes, self.route.catalogue.changes());
+            let access = RouteAccess::new(&self.principal, &self.route);
+            self.handle.tell(changed_by_catalogue(&access, known).and(self.tells));
+        }
+        let Some(table) = table else { return Poll::Ready(None) };
         self.is_due = false;
         Poll::Ready(self.compare(table))
     }
 
     fn compare(&mut self, table: &RouteTable) -> Option<StreamSignal> {
         // TV-14: the token is useless without its upstream.
-        let Some(now) = table.route_of(&self.route) else { return Some(StreamSignal::Removed) };
-        if Arc::ptr_eq(now, &self.route) {
+        let Some(route) = table.route_of(&self.route) else { return Some(StreamSignal::Removed) };
+        if Arc::ptr_eq(route, &self.route) {
             return None;
         }
-        if !now.upholds(&self.route, &self.principal) {
+        if !route.upholds(&self.route, &self.principal) {
             return Some(StreamSignal::TokenEnded);
         }
-        let is_unfiltered = now.is_rewritten() && !self.is_rewritten && self.opening.may_list();
-        if is_unfiltered || !self.opening.is_permitted(&RouteAccess::new(&self.principal, now)) {
+        let now = RouteAccess::new(&self.principal, route);
+        let is_unfiltered = route.is_rewritten() && !self.is_rewritten && self.opening.may_list();
+        if is_unfiltered || !self.opening.is_permitted(&now) {
             return Some(StreamSignal::RulesChanged);
         }
-        self.route = Arc::clone(now);
+        if !self.tells.is_empty() {
+            let before = RouteAccess::new(&self.principal, &self.route);
+            self.handle.tell(changed_by_rules(&before, &now).and(self.tells));
+        }
+        if !Arc::ptr_eq(&route.catalogue, &self.route.catalogue) {
+            self.changes = route.catalogue.changes();
+        }
+        self.route = Arc::clone(route);
         None
     }
 

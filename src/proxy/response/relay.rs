@@ -6,14 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::ending::Ids;
-use super::events::{Events, Wrap};
+use super::events::{Events, Wrap, write_event};
 use super::gather::{BufferedBody, Stop};
 use super::pending_answer::{Flow, NoAnswer, PendingAnswer, PendingOutcome};
+use super::rewrite::event::{events, message};
 use super::rewrite::rewriter::Rewriter;
 use super::rewrite::stage::{Stage, StageEnd};
 use super::stream_handle::{StreamHandle, StreamSignal};
@@ -54,6 +55,8 @@ pub(in crate::proxy) struct Relay {
     /// How many polls found nothing new since the upstream's task last had a chance to run.
     idle_looks: u8,
     pub(super) events: Option<(Events, usize)>,
+    /// Whether the upstream has confirmed a subscription, which comes before anything else.
+    is_acknowledged: bool,
     /// The ids of the requests that this answers.
     pub(super) ids: Ids,
     /// Whether an error can still be sent as the whole body: nothing was forwarded, and no length was declared.
@@ -135,6 +138,7 @@ impl Relay {
             broken: false,
             idle_looks: 0,
             events: None,
+            is_acknowledged: false,
             ids,
             is_open: false,
             handle,
@@ -158,6 +162,10 @@ impl Relay {
         if self.events.is_some() || self.record.is_untouched() {
             self.record.look(&data, self.events.is_some());
         }
+        // 2026-07-28, subscriptions: the first message confirms it.
+        if self.ids.is_subscription() && !self.is_acknowledged {
+            self.is_acknowledged = events(&data).any(|event| !message(event).is_empty());
+        }
         let Some((events, limit)) = &mut self.events else { return Ok(data) };
         let (before, limit) = (*events, *limit);
         if events.pass(&data, limit) {
@@ -172,12 +180,27 @@ impl Relay {
         Ok([data.get(..whole).unwrap_or_default(), &error].concat().into())
     }
 
+    /// Returns the notifications that are due that lists have changed, if an event may begin here.
+    fn notice(&self) -> Option<Bytes> {
+        let is_early = self.ids.is_subscription() && !self.is_acknowledged;
+        let goes_on = self.upstream.is_some() || self.late.is_some();
+        self.events.as_ref().filter(|(events, _)| events.is_between() && !is_early && goes_on)?;
+        let mut events = BytesMut::new();
+        for message in self.handle.take_changed_lists().notifications(self.ids.one()) {
+            write_event(&mut events, message.as_bytes());
+        }
+        Some(events.freeze())
+    }
+
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
         if let Some(frame) = self.handle.take_signal().and_then(|signal| self.act_on(signal)) {
             return Poll::Ready(Some(frame));
+        }
+        if let Some(notice) = self.handle.has_changed_lists().then(|| self.notice()).flatten() {
+            return Poll::Ready(Some(Ok(notice)));
         }
         let before = self.read.len();
         // The poll that follows new data comes too soon: the upstream's task has not run since.

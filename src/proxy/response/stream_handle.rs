@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use futures_util::task::AtomicWaker;
 
 use crate::clock::Clock;
+use crate::mcp::ChangedLists;
 use crate::oauth::TokenHash;
 use crate::token_cache::TokenCache;
 
@@ -78,6 +79,8 @@ impl StreamSignal {
 /// The part of a monitored stream that its response body holds.
 pub(in crate::proxy) struct StreamHandle {
     signal: AtomicU8,
+    /// The lists whose change the client is not told of yet.
+    lists: AtomicU8,
     active: AtomicBool,
     waker: AtomicWaker,
     tokens: Arc<TokenCheck>,
@@ -92,6 +95,7 @@ impl StreamHandle {
     pub(super) fn new(hash: Option<TokenHash>, generation: u64, tokens: &Arc<TokenCheck>) -> Self {
         Self {
             signal: AtomicU8::new(NONE),
+            lists: AtomicU8::new(NONE),
             active: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             tokens: Arc::clone(tokens),
@@ -107,6 +111,24 @@ impl StreamHandle {
         }
         let code = self.signal.swap(NONE, Ordering::Acquire);
         StreamSignal::ALL.into_iter().find(|o| o.code() == code)
+    }
+
+    /// Returns whether the client is to be told that lists have changed.
+    pub(in crate::proxy) fn has_changed_lists(&self) -> bool {
+        self.lists.load(Ordering::Relaxed) != NONE
+    }
+
+    /// Takes the lists that have changed.
+    pub(in crate::proxy) fn take_changed_lists(&self) -> ChangedLists {
+        ChangedLists::of_bits(self.lists.swap(NONE, Ordering::Acquire))
+    }
+
+    /// Has the client told that lists have changed.
+    pub(super) fn tell(&self, lists: ChangedLists) {
+        if !lists.is_empty() {
+            self.lists.fetch_or(lists.bits(), Ordering::Release);
+            self.waker.wake();
+        }
     }
 
     /// Registers a waker for the next signal.
