@@ -35,6 +35,12 @@ impl Timestamp {
         Self(self.0.saturating_add(lifetime.as_millis()))
     }
 
+    /// Returns the first moment of its day in UTC.
+    #[must_use]
+    pub const fn midnight(self) -> Self {
+        Self(self.0 - self.0 % (24 * 3600 * 1000))
+    }
+
     /// Returns the day in UTC, in words: `21 November 2026`; empty for a moment beyond the year 9999.
     #[must_use]
     pub fn day(self) -> String {
@@ -98,6 +104,13 @@ impl Lifetime {
 #[cfg(test)]
 mod tests {
     use super::Timestamp;
+
+    #[test]
+    fn a_day_begins_at_midnight_in_utc() {
+        let (first, last) = (Timestamp::from_secs(1_795_219_200), Timestamp::from_millis(1_795_305_599_999));
+        assert_eq!((first.midnight(), last.midnight()), (first, first));
+        assert_eq!(Timestamp::from_millis(1_795_305_600_000).midnight().day(), "22 November 2026");
+    }
 
     #[test]
     fn days_are_written_out() {

@@ -3,7 +3,7 @@
 
 use crate::oauth::{Client, ScopeToken};
 
-use super::{Account, AuditEvent, AuditRow, Result, StoreError};
+use super::{Account, AuditEvent, AuditRow, Quota, Result, StoreError};
 
 /// Maximum length of a password hash; an argon2id PHC string needs about 100 bytes.
 const PASSWORD_HASH: usize = 512;
@@ -11,6 +11,8 @@ const PASSWORD_HASH: usize = 512;
 const RESOURCE: usize = 2048;
 /// Maximum length of client metadata or a pending request: as large as a form body (64 KiB).
 const DOCUMENT: usize = 64 * 1024;
+/// Maximum length of a name from the configuration; its own check allows fewer.
+const NAME: usize = 256;
 /// Maximum length of a field in the audit trail; longer ones are truncated, because a refusal must be recorded even if
 /// its input was huge.
 const AUDIT_FIELD: usize = 256;
@@ -28,6 +30,21 @@ pub(super) fn activity(grants: usize) -> Result<()> {
         return Err(StoreError::Conflict(format!("{grants} last uses at once, {ACTIVITY_AT_ONCE} are allowed")));
     }
     Ok(())
+}
+
+/// The most counts of uses to which one operation adds, for the same reason.
+pub const QUOTA_USES_AT_ONCE: usize = 500;
+
+pub(super) fn quota_uses(counts: usize) -> Result<()> {
+    if counts > QUOTA_USES_AT_ONCE {
+        return Err(StoreError::Conflict(format!("{counts} counts of uses at once, {QUOTA_USES_AT_ONCE} are allowed")));
+    }
+    Ok(())
+}
+
+pub(super) fn quota(quota: &Quota) -> Result<()> {
+    within("the upstream's name", &quota.upstream, NAME)?;
+    within("the limit's name", &quota.limit, NAME)
 }
 
 fn within(what: &str, text: &str, limit: usize) -> Result<()> {

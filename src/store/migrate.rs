@@ -41,6 +41,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 19, name: "group_member", sql: include_str!("migrations/0019_group_member.sql") },
     Migration { number: 20, name: "exclusions", sql: include_str!("migrations/0020_exclusions.sql") },
     Migration { number: 21, name: "catalogue", sql: include_str!("migrations/0021_catalogue.sql") },
+    Migration { number: 22, name: "quota", sql: include_str!("migrations/0022_quota.sql") },
 ];
 
 /// A step that was applied to a store.

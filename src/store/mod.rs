@@ -39,6 +39,7 @@ mod listing;
 pub mod memory;
 mod migrate;
 mod outcome;
+mod quota_store;
 mod record;
 mod redemption;
 mod reuse;
@@ -68,8 +69,9 @@ pub use ephemeral::{
 pub use grant_store::{GrantFilter, GrantStore};
 pub use group_store::GroupStore;
 pub use issuance::{Issued, NewAccessToken};
-pub use limits::ACTIVITY_AT_ONCE;
+pub use limits::{ACTIVITY_AT_ONCE, QUOTA_USES_AT_ONCE};
 pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
+pub use quota_store::{Quota, QuotaStore};
 pub use record::{
     Account, AccountStatus, Consent, ConsentKey, LinkHash, LinkSecret, LoginHistory, LoginPlace, LoginSession,
     NewPassword, PasswordChange, SessionHash, SessionSecret, SetupLink, SignIn, StoreStats,
@@ -97,6 +99,7 @@ pub trait Store:
     + Upkeep
     + ClockStore
     + CatalogueStore
+    + QuotaStore
     + Send
     + Sync
     + 'static

@@ -231,6 +231,9 @@ pub(super) const CHANGE_KEPT: Lifetime = Lifetime::from_secs(24 * 3600);
 /// How long a revoked grant is kept, so that reuse of its tokens can still be distinguished from invented ones.
 pub(super) const REVOKED_GRANT_KEPT: Lifetime = Lifetime::from_secs(24 * 3600);
 
+/// How long a count of uses is kept from the beginning of its day: until the day ends.
+pub(super) const QUOTA_DAY: Lifetime = Lifetime::from_secs(24 * 3600);
+
 /// How long a client that no operator added is kept after its last token: as long as a grant may live.
 pub(super) const CLIENT_KEPT_UNUSED: Lifetime = Lifetime::from_secs(90 * 24 * 3600);
 

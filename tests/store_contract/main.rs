@@ -33,6 +33,7 @@ mod groups;
 mod logins;
 mod lost_answers;
 mod processes;
+mod quotas;
 mod races;
 #[path = "../support/records.rs"]
 mod records;

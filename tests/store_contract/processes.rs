@@ -13,6 +13,7 @@ use mcpgate::store::{
     Rotation, ServerLock, Store, Update,
 };
 
+use crate::quotas;
 use crate::wait;
 use crate::world::*;
 
@@ -298,4 +299,33 @@ fn limits_count_what_two_processes_do() {
     let pages = (0..2).flat_map(|nth| (0..ROUNDS).map(move |round| interaction(&name(nth, round), START).key));
     let found = pages.filter(|id| wait(shared.store.find_ephemeral(id, START)).unwrap().is_some());
     assert_eq!(found.count(), ROOM);
+}
+
+#[test]
+fn uses_that_two_processes_count_add_up() {
+    let one = || quotas::uses("alice", START, 1);
+    let shared = in_two_processes(
+        "processes::uses_that_two_processes_count_add_up",
+        async |store| settle(store).await,
+        async |store, nth| {
+            let mut said = Vec::new();
+            for _ in 0..ROUNDS {
+                let own = quotas::uses(&format!("of {nth}").replace(' ', "-"), START, 2);
+                let sums = store.add_quota_uses(&quotas::quota("a"), &[one(), own]).await.unwrap();
+                said.push(format!("{} {}", sums[0], sums[1]));
+            }
+            said
+        },
+        async |_| (),
+    );
+    let Some(shared) = shared else { return };
+    let sums = |said: &[String], nth: usize| -> Vec<usize> {
+        said.iter().map(|sums| sums.split(' ').nth(nth).unwrap().parse().unwrap()).collect()
+    };
+    let mut common: Vec<usize> = shared.said.iter().flat_map(|said| sums(said, 0)).collect();
+    common.sort_unstable();
+    assert_eq!(common, (1..=2 * ROUNDS).collect::<Vec<_>>(), "each is told the sum after its own use");
+    for said in &shared.said {
+        assert_eq!(sums(said, 1), (1..=ROUNDS).map(|n| 2 * n).collect::<Vec<_>>());
+    }
 }

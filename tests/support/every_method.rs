@@ -6,14 +6,15 @@ pub(crate) use mcpgate::oauth::{
     AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, CodeHash, CodeRecord, DocumentAge, Grant, GrantId,
     GroupName, GroupSet, Lifetime, LoginName, TenantId, Timestamp, TokenHash,
 };
+pub(crate) use mcpgate::policy::{CountKey, QuotaUse};
 pub(crate) use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CatalogueStore,
     ChangeLog, ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, ConsentKey, Ephemeral,
     EphemeralHash, EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, GroupStore, Insertion,
     KeptListing, LinkHash, Listing, LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange,
-    Pruned, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SecretRotation, SessionHash,
-    SessionStore, SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone, Update, Upkeep,
-    UseReport,
+    Pruned, Quota, QuotaStore, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SecretRotation,
+    SessionHash, SessionStore, SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone,
+    Update, Upkeep, UseReport,
 };
 
 /// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
@@ -95,6 +96,12 @@ macro_rules! every_method {
                 fn keep_listing(upstream: &str, listing: Listing, audit: AuditRow) -> KeptListing;
                 fn approve_tools(upstream: &str, which: ToolChoice, audit: AuditRow) -> ToolsDone;
                 fn forget_tools(upstream: &str, which: ToolChoice, audit: AuditRow) -> ToolsDone;
+            }
+            QuotaStore {
+                fn add_quota_uses(quota: &Quota, uses: &[QuotaUse]) -> Vec<u64>;
+                fn quota_uses(
+                    quota: &Quota, day: Timestamp, after: Option<CountKey>, limit: u32
+                ) -> Vec<QuotaUse>;
             }
             LoginStore {
                 fn find_login(attempt: SignIn, name: Option<LoginName>) -> LoginHistory;

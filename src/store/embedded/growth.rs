@@ -13,7 +13,10 @@ use rusqlite::Connection;
 use super::EmbeddedStore;
 use super::cost::{Costs, taken};
 use crate::oauth::{Client, ClientOrigin, CodeVerifier, DocumentAge, DocumentSource};
-use crate::store::{Advance, AuditEvent, Ephemeral, EphemeralLimits, EphemeralStep, LoginPlace, Result, Source, Store};
+use crate::policy::{CountKey, QuotaUse};
+use crate::store::{
+    Advance, AuditEvent, Ephemeral, EphemeralLimits, EphemeralStep, LoginPlace, Quota, Result, Source, Store,
+};
 
 #[path = "../../../tests/support/records.rs"]
 mod records;
@@ -54,8 +57,17 @@ async fn add(store: &Arc<dyn Store>, n: u32) {
     store.insert_setup_link(setup_link(&name, &name, START), audit(AuditEvent::SetupLinkMade)).await.unwrap();
     store.put_ephemeral(page(&name, at(n, 1)), PENDING).await.unwrap();
     grant(store, &name, START).await;
+    store.add_quota_uses(&quota(), &[used(&name)]).await.unwrap();
     let off = audit(AuditEvent::ClientDisabled);
     store.set_client_disabled(&client_id(&name), true, off).await.unwrap();
+}
+
+fn quota() -> Quota {
+    Quota { tenant: tenant(), upstream: "files".to_owned(), limit: "searches".to_owned() }
+}
+
+fn used(name: &str) -> QuotaUse {
+    QuotaUse { holder: CountKey::User(subject(name)), day: START.midnight(), used: 1 }
 }
 
 async fn grow(store: &Arc<dyn Store>, size: u32) {
@@ -196,6 +208,9 @@ async fn codes_and_tokens(m: &mut Measured) {
         "replay again": store.redeem_code(redeem("old2", "t7", START));
         "revoke": store.revoke_grant(grant_id("old3"), audit.clone());
         "revoke a token": store.revoke_access_token(&hash("old4 token"), audit.clone());
+        "count a use": store.add_quota_uses(&quota(), &[used("old5")]);
+        "count a first use": store.add_quota_uses(&quota(), &[used("nobody")]);
+        "read some counts": store.quota_uses(&quota(), START.midnight(), None, 10);
         "a refusal": store.append_audit(audit.clone());
         "read the newest row": store.newest_audit();
         "read the newest change": store.newest_change();

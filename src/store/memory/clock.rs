@@ -72,6 +72,9 @@ impl ClockStore for MemoryStore {
         changed += prune(&mut state.codes, |c| c.used_at.is_some() || c.issued_at <= latest);
         changed += prune(&mut state.ephemerals, |i| told <= latest && i.created_at <= latest);
         changed += prune(&mut state.links, |l| l.made_at.is_none_or(|made| made <= latest));
+        let counts = state.quotas.len();
+        state.quotas.retain(|(_, day, _), _| *day <= latest);
+        changed += counts - state.quotas.len();
         changed += prune(&mut state.sessions, |s| s.authenticated_at <= latest);
         for session in state.sessions.iter_mut().filter(|s| s.idle_until > latest.plus(s.idle)) {
             session.idle_until = now.plus(session.idle).min(session.expires_at);

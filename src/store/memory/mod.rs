@@ -4,13 +4,13 @@
 //! lists and scans them, because it must above all be obviously correct; it is not for production. Start with `State`,
 //! then `grants.rs`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
 use super::outcome::Ended;
 use super::{
     Account, AccountStatus, AuditRow, Change, ClockNote, Consent, ConsentKey, Ephemeral, GrantFilter, LinkHash,
-    LoginPlace, LoginSession, Result, SetupLink, Store, StoreError, StoredCatalogue, Update, limits,
+    LoginPlace, LoginSession, Quota, Result, SetupLink, Store, StoreError, StoredCatalogue, Update, limits,
 };
 use crate::oauth::{
     AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, GroupName, LoginName, LoginNameHash,
@@ -28,6 +28,7 @@ mod ephemeral;
 mod grants;
 mod groups;
 mod logins;
+mod quotas;
 mod sessions;
 mod upkeep;
 
@@ -76,6 +77,8 @@ struct State {
     clock: Option<ClockNote>,
     /// By tenant and upstream.
     catalogues: HashMap<(TenantId, String), StoredCatalogue>,
+    /// By quota, day, and holder as it is stored.
+    quotas: BTreeMap<(Quota, Timestamp, String), u64>,
     /// The number of operations so far, which is also the change mark.
     operations: u64,
 }

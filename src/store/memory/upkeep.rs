@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::super::clock::borne_out;
 use super::super::record::{
-    CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, CLIENTS_LOOKED_AT, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT,
+    CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, CLIENTS_LOOKED_AT, LOGIN_FAILURES_KEPT, QUOTA_DAY,
+    REVOKED_GRANT_KEPT,
 };
 use super::super::{AuditRow, Result, StoreError, StoreStats, Upkeep};
 use super::{MemoryStore, State, prune};
@@ -110,6 +111,9 @@ impl Upkeep for MemoryStore {
         gone += prune(&mut state.sessions, |s| s.is_live(now));
         gone += prune(&mut state.links, |l| now < l.expires_at);
         gone += prune(&mut state.consents, |c| now < c.expires_at);
+        let counts = state.quotas.len();
+        state.quotas.retain(|(_, day, _), _| now < day.plus(QUOTA_DAY));
+        gone += counts - state.quotas.len();
         gone += prune(&mut state.changes, |(_, at, _)| now < at.plus(CHANGE_KEPT));
         gone += prune(&mut state.login_failures, |(.., last)| now < last.plus(LOGIN_FAILURES_KEPT));
         gone += state.remove_abandoned(now, unused_client_after);

@@ -7,6 +7,7 @@ use mcpgate::oauth::{Client, CodeRefusal};
 use mcpgate::store::{Account, AuditEvent, EmbeddedStore, Redemption, RotateRefresh, Rotation, Store, StoreError};
 
 use super::opened;
+use crate::quotas;
 use crate::wait;
 use crate::world::*;
 
@@ -59,6 +60,22 @@ fn an_edited_grant_or_token_is_an_error_and_the_others_go_on() {
         let problems = opened.store.check().await.unwrap();
         assert!(problems.iter().any(|p| p.contains("a grant does not match")), "{problems:?}");
         assert!(problems.iter().any(|p| p.contains("an access token does not match")), "{problems:?}");
+    });
+}
+
+#[test]
+fn an_edited_count_of_uses_begins_anew_and_the_others_go_on() {
+    let opened = opened();
+    wait(async {
+        let (of, alice, bob) = (quotas::quota("a"), quotas::uses("alice", START, 5), quotas::uses("bob", START, 5));
+        opened.store.add_quota_uses(&of, &[alice.clone(), bob.clone()]).await.unwrap();
+        opened.other.execute_batch("UPDATE quota SET used = 1 WHERE holder = 'user alice'").unwrap();
+        let problems = opened.store.check().await.unwrap();
+        assert_eq!(problems, ["count of uses: the store is damaged: a count of uses does not match its seal"]);
+        let found = opened.store.quota_uses(&of, START.midnight(), None, 9).await.unwrap();
+        assert_eq!(found, std::slice::from_ref(&bob));
+        assert_eq!(opened.store.add_quota_uses(&of, &[alice, bob]).await.unwrap(), [5, 10]);
+        assert_eq!(opened.store.check().await.unwrap(), Vec::<String>::new());
     });
 }
 

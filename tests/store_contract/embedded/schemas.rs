@@ -25,6 +25,7 @@ use super::disk::{FAULTS, failing_disk, put_fault};
 use super::open_store;
 use crate::catalogue;
 use crate::grants::operators;
+use crate::quotas;
 use crate::wait;
 use crate::world::*;
 
@@ -104,6 +105,7 @@ async fn fill(store: &Arc<dyn Store>) {
     fill_grants(store).await;
     fill_accounts(store).await;
     fill_catalogue(store).await;
+    store.add_quota_uses(&quotas::quota("a"), &[quotas::uses("alice", START, 7)]).await.unwrap();
     store.note_time(START).await.unwrap();
 }
 

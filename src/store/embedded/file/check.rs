@@ -13,7 +13,7 @@ use super::operation::Work;
 use super::{backup_mark, connection, paths};
 use crate::files::private::take_owner;
 use crate::store::embedded::rows::{
-    accounts, catalogue, clients, codes, ephemeral, grants, groups, retention, row, sessions, tokens,
+    accounts, catalogue, clients, codes, ephemeral, grants, groups, quotas, retention, row, sessions, tokens,
 };
 use crate::store::{Result, StoreError};
 
@@ -84,6 +84,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
         tokens::check_void,
         retention::check,
         catalogue::check,
+        quotas::check,
     ] {
         problems.extend(table(db)?);
     }

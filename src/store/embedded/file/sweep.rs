@@ -7,7 +7,7 @@ use super::writer::Writer;
 use crate::oauth::{Lifetime, Timestamp};
 use crate::store::embedded::rows::row::{execute, storable};
 use crate::store::embedded::rows::{clients, row};
-use crate::store::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT};
+use crate::store::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, LOGIN_FAILURES_KEPT, QUOTA_DAY, REVOKED_GRANT_KEPT};
 use crate::store::{AuditRow, Result};
 
 /// Rows per batch: some milliseconds of the writer's time.
@@ -17,7 +17,7 @@ const NOTHING: Lifetime = Lifetime::from_millis(0);
 
 /// What is removed: the table, its key, a condition on the time ?1 that an index serves, and how long after that time.
 /// The order keeps cascades small: tokens are removed before their grants.
-const STEPS: [(&str, &str, &str, Lifetime); 11] = [
+const STEPS: [(&str, &str, &str, Lifetime); 12] = [
     ("access_token", "no", "expires_at <= ?1 ORDER BY expires_at", NOTHING),
     ("void_token", "hash", "expires_at <= ?1 ORDER BY expires_at", NOTHING),
     ("code", "no", "used_at IS NULL AND expires_at <= ?1 ORDER BY expires_at", NOTHING),
@@ -28,6 +28,7 @@ const STEPS: [(&str, &str, &str, Lifetime); 11] = [
     ("login_session", "hash", "min(idle_until, expires_at) <= ?1", NOTHING),
     ("setup_link", "hash", "expires_at <= ?1", NOTHING),
     ("consent", "account_no, client_no, resource", "expires_at <= ?1 ORDER BY expires_at", NOTHING),
+    ("quota", "tenant, upstream, name, day, holder", "day <= ?1 ORDER BY day", QUOTA_DAY),
     ("change_log", "seq", "at <= ?1 ORDER BY at", CHANGE_KEPT),
     ("login_failure", "tenant, name", "last_failed_at <= ?1 ORDER BY last_failed_at", LOGIN_FAILURES_KEPT),
 ];

@@ -9,12 +9,13 @@ use crate::store::clock::{AHEAD, put_back};
 use crate::store::{AuditRow, Change, ClockNote, Result};
 
 /// Statements that remove dispensable rows created after ?1.
-const MADE_AFTER: [&str; 5] = [
+const MADE_AFTER: [&str; 6] = [
     "DELETE FROM code WHERE used_at IS NULL AND issued_at > ?1",
     "DELETE FROM ephemeral WHERE created_at > ?1",
     "DELETE FROM login_session WHERE authenticated_at > ?1",
     "DELETE FROM consent WHERE given_at > ?1",
     "DELETE FROM setup_link WHERE made_at > ?1",
+    "DELETE FROM quota WHERE day > ?1",
 ];
 
 /// Statements that replace times later than ?1 by ?2, where a time decides only how long something is kept or trusted,

@@ -14,6 +14,7 @@ pub(super) mod grants;
 pub(super) mod groups;
 pub(super) mod logins;
 pub(super) mod names;
+pub(super) mod quotas;
 pub(super) mod refresh;
 pub(super) mod registrations;
 pub(super) mod retention;

@@ -9,8 +9,11 @@ use crate::oauth::{
     AccessTokenRecord, AccountId, Client, CodeRecord, DocumentSource, Exclusions, FirstUse, Grant, GrantId, GroupName,
     Subject, TenantId, Timestamp, TokenHash,
 };
+use crate::policy::QuotaUse;
 use crate::store::catalogue_store::ToolRecord;
-use crate::store::{Account, AccountStatus, Consent, Ephemeral, LoginSession, Result, SetupLink, Source, StoreError};
+use crate::store::{
+    Account, AccountStatus, Consent, Ephemeral, LoginSession, Quota, Result, SetupLink, Source, StoreError,
+};
 
 /// A record that carries a seal.
 pub(super) trait Sealed {
@@ -320,6 +323,26 @@ impl Sealed for CatalogueTimes<'_> {
     fn seal(&self) -> u32 {
         let fields = Fields::of("catalogue").text(self.tenant.as_str()).text(self.upstream);
         fields.optional_at(self.listed_at).optional_at(self.pinned_at).finish()
+    }
+}
+
+/// A count of uses.
+pub(super) struct StoredUse<'a> {
+    pub(super) quota: &'a Quota,
+    pub(super) counted: &'a QuotaUse,
+}
+
+impl Sealed for StoredUse<'_> {
+    fn seal(&self) -> u32 {
+        let Self { quota, counted } = self;
+        Fields::of("quota")
+            .text(quota.tenant.as_str())
+            .text(&quota.upstream)
+            .text(&quota.limit)
+            .at(counted.day)
+            .text(&counted.holder.to_stored())
+            .number(counted.used)
+            .finish()
     }
 }
 

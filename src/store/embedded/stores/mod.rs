@@ -35,6 +35,7 @@ mod ephemeral;
 mod grants;
 mod groups;
 mod logins;
+mod quotas;
 mod reuse;
 mod sessions;
 mod upkeep;
