@@ -89,8 +89,9 @@
 //!   `tests/store_contract/embedded/schemas.rs`, which writes the store of the new schema. `docs/storage-schema.md`.
 //! - A limit: its key in `config/policy_file.rs` and `config/policy.rs`, and in `gateway.toml.example`; counted in
 //!   `issuer/limits` (authorization server), `proxy/budget.rs` (users at upstreams), `proxy/call_limits.rs` (operations
-//!   of an upstream), `proxy/fair_slots.rs` (slots at an upstream), `server/connection` (connections),
-//!   `token_cache/reading.rs` (reads for unknown tokens) or `outbound/budget.rs` (fetches).
+//!   of an upstream; `server/quota_keeper.rs` stores those of a day), `proxy/fair_slots.rs` (slots at an upstream),
+//!   `server/connection` (connections), `token_cache/reading.rs` (reads for unknown tokens) or `outbound/budget.rs`
+//!   (fetches).
 //!
 //! # Where a test goes
 //!

@@ -86,6 +86,9 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Explanation::of(&question, &asked.sender(&config)?, upstream, &asked.scopes(upstream)?)
     };
     explanation.tool = tool;
+    if explanation.refused.is_none() {
+        explanation.limits = question.limits(upstream);
+    }
     asked.data.output().one(&explanation.text(), &explanation.value())
 }
 
@@ -241,6 +244,21 @@ impl Question {
             }
         }
     }
+
+    /// Returns the limits that count the request, with what each allows.
+    fn limits(&self, upstream: &UpstreamConfig) -> Vec<(String, String)> {
+        let Some(limits) = upstream.limits.as_deref() else { return Vec::new() };
+        let counted = match self {
+            Self::Http { method, path } => limits.of_http(method, path),
+            Self::Message { body, annotations, .. } => {
+                let messages = Envelope::read(body.as_bytes(), false).unwrap_or_default();
+                messages.first().map(|message| limits.of_message(message, |_| *annotations)).unwrap_or_default()
+            }
+        };
+        let all = limits.all();
+        let counting = counted.indices().filter_map(|index| all.get(index));
+        counting.map(|limit| (limit.name.clone(), limit.to_string())).collect()
+    }
 }
 
 /// What is printed.
@@ -263,6 +281,8 @@ struct Explanation {
     client_kind: Option<ClientOrigin>,
     /// What the store knows of the tool.
     tool: Option<CalledTool>,
+    /// The limits that count the request if it passes, each with what it allows.
+    limits: Vec<(String, String)>,
 }
 
 impl Explanation {
@@ -306,6 +326,7 @@ impl Explanation {
             groups: upstream.holders.groups.of(sender.user.as_str(), &sender.groups).into_owned(),
             client_kind: sender.client_kind,
             tool: None,
+            limits: Vec::new(),
         }
     }
 
@@ -323,6 +344,7 @@ impl Explanation {
             "groups": self.groups.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "client_kind": self.client_kind.map(ClientOrigin::as_str),
             "tool": self.tool.as_ref().map(CalledTool::value),
+            "limits": self.limits.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         })
     }
 
@@ -346,6 +368,7 @@ impl Explanation {
             lines.extend((!list.is_empty()).then(|| format!("{title}: {list}")));
         }
         lines.extend(self.tool.as_ref().map(CalledTool::text));
+        lines.extend(self.limits.iter().map(|(name, allowed)| format!("limit {name}: {allowed}")));
         lines.join("\n")
     }
 }

@@ -25,6 +25,8 @@ table! {
         per_minute: u32 = none, 1 to 1000000;
         /// How many may come at once after a pause; by default `per_minute`.
         burst: u32 = none, 1 to 1000000;
+        /// How often per day, which begins at midnight in UTC. A restart forgets nothing.
+        per_day: u32 = none, 1 to 1000000000;
         /// How many at the same time: each counts until its answer has ended.
         at_once: u32 = none, 1 to 1000000;
     }

@@ -49,6 +49,7 @@ pub(super) fn without_token(upstream: &Upstream) -> Option<CallLimits> {
         operations: Vec::new(),
         per,
         rate: Some(LimitRate { per_minute, burst: per_minute }),
+        per_day: None,
         at_once: Some(at_once),
     };
     CallLimits::compile(limits.map(limit).collect())
@@ -61,11 +62,12 @@ fn one(check: &Check<'_>, kind: UpstreamKind, written: &Written) -> Option<CallL
         report.wrong(name, "this cannot be a name", "write 1 to 64 of a-z, 0-9 and -");
     }
     // A value that is out of range is reported already.
-    let is_void = [&written.per_minute, &written.at_once].iter().all(|key| key.is_none());
-    let is_reported =
-        ["per_minute", "at_once"].iter().any(|key| report.names(&name.key.replace(".name", &format!(".{key}"))));
+    let is_void = [&written.per_minute, &written.per_day, &written.at_once].iter().all(|key| key.is_none());
+    let is_reported = ["per_minute", "per_day", "at_once"]
+        .iter()
+        .any(|key| report.names(&name.key.replace(".name", &format!(".{key}"))));
     if is_void && !is_reported {
-        report.wrong(name, "this limits nothing", "write per_minute or at_once");
+        report.wrong(name, "this limits nothing", "write per_minute, per_day or at_once");
     }
     if let Some(burst) = written.burst.as_ref().filter(|_| written.per_minute.is_none()) {
         report.wrong(burst, "a burst is of a rate", "write per_minute too, or remove it");
@@ -78,6 +80,7 @@ fn one(check: &Check<'_>, kind: UpstreamKind, written: &Written) -> Option<CallL
             per_minute: rate.value,
             burst: written.burst.as_ref().map_or(rate.value, |burst| burst.value),
         }),
+        per_day: written.per_day.as_ref().map(|most| most.value),
         at_once: written.at_once.as_ref().map(|most| most.value),
     })
 }

@@ -21,6 +21,8 @@ pub struct CallLimit {
     pub per: LimitPer,
     /// How often, if that is limited.
     pub rate: Option<LimitRate>,
+    /// How often on a day in UTC, at least 1, if that is limited.
+    pub per_day: Option<u32>,
     /// How many at the same time, at least 1, if that is limited.
     pub at_once: Option<u32>,
 }
@@ -62,6 +64,33 @@ pub struct CallLimits {
 /// Some of the limits of an upstream, by index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LimitSet(Mask);
+
+impl std::fmt::Display for CallLimit {
+    /// Writes what it allows, such as `30 a minute, 1000 a day for each user`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rate = self.rate.map(|rate| (rate.per_minute, "a minute"));
+        let numbers = [rate, self.per_day.map(|n| (n, "a day")), self.at_once.map(|n| (n, "at the same time"))];
+        for (nth, (number, unit)) in numbers.into_iter().flatten().enumerate() {
+            write!(f, "{}{number} {unit}", if nth == 0 { "" } else { ", " })?;
+        }
+        write!(f, " {}", self.per.words())
+    }
+}
+
+impl LimitPer {
+    /// Says for whom a number holds.
+    #[must_use]
+    pub const fn words(&self) -> &'static str {
+        match self {
+            Self::User => "for each user",
+            Self::Grant => "for each authorization",
+            Self::Client(_) => "for each client",
+            Self::Upstream => "for all users together",
+            Self::Host => "for each address",
+            Self::Site => "for each network",
+        }
+    }
+}
 
 impl CallLimits {
     /// Compiles at most [`MOST`](super::MOST) limits; `None` if there are none.
@@ -110,7 +139,7 @@ impl LimitSet {
 
 #[cfg(test)]
 mod tests {
-    use super::{CallLimit, CallLimits, LimitPer};
+    use super::{CallLimit, CallLimits, LimitPer, LimitRate};
     use crate::mcp::Envelope;
     use crate::policy::{Annotations, Pattern};
 
@@ -120,6 +149,7 @@ mod tests {
             operations: patterns.iter().map(|text| read(text)).collect(),
             per: LimitPer::User,
             rate: None,
+            per_day: None,
             at_once: Some(1),
         };
         CallLimits::compile(operations.iter().map(limit).collect()).unwrap()
@@ -154,6 +184,21 @@ mod tests {
             let found = limits.of_message(&messages[0], |_| Annotations::UNKNOWN);
             assert_eq!(found.indices().collect::<Vec<_>>(), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn a_limit_says_what_it_allows() {
+        let limit = |rate: Option<u32>, per_day, at_once, per| CallLimit {
+            name: "a".to_owned(),
+            operations: Vec::new(),
+            per,
+            rate: rate.map(|per_minute| LimitRate { per_minute, burst: 1 }),
+            per_day,
+            at_once,
+        };
+        let all = limit(Some(30), Some(1000), Some(2), LimitPer::User);
+        assert_eq!(all.to_string(), "30 a minute, 1000 a day, 2 at the same time for each user");
+        assert_eq!(limit(None, Some(7), None, LimitPer::Upstream).to_string(), "7 a day for all users together");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::budget::UserSlot;
 use super::cached_principal::CachedPrincipal;
 use super::call_limits::{CountedCaller, RouteLimits};
 use super::rejection::Rejection;
+use super::usage::CountedAt;
 use crate::config::UpstreamKind;
 use crate::mcp::Envelope;
 
@@ -57,7 +58,7 @@ impl CountedCalls {
         let without_token = route.anonymous_limits.as_ref().filter(|_| token.is_anonymous());
         for (counted, limits) in without_token.map(|limits| (WITHOUT_TOKEN, limits)).into_iter().chain(of_route) {
             let caller = CountedCaller { principal: token.principal(), grant: token.grant(), address };
-            let calls = limits.enter(counted, caller, now)?;
+            let calls = limits.enter(counted, caller, CountedAt { now, at: token.at() })?;
             if let Some(slot) = slot {
                 slot.hold(calls);
             }

@@ -80,14 +80,10 @@ impl LastUseWriter {
 }
 
 #[cfg(test)]
-#[path = "../../tests/support/failing_store.rs"]
-mod failing_store;
-
-#[cfg(test)]
 mod tests {
-    use super::failing_store::{FailingStore, State};
     use super::*;
     use crate::clock::ManualClock;
+    use crate::server::failing_store::{FailingStore, State};
     use crate::store::memory::MemoryStore;
     use crate::store::test_world::*;
 

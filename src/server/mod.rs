@@ -10,6 +10,9 @@ pub mod command_socket;
 mod connection;
 mod dispatch;
 mod error;
+#[cfg(test)]
+#[path = "../../tests/support/failing_store.rs"]
+mod failing_store;
 mod fetch;
 mod harden;
 mod health;
@@ -20,6 +23,7 @@ mod offered_tools;
 mod operator;
 mod options;
 mod process_metrics;
+mod quota_keeper;
 mod reload;
 mod reload_status;
 mod request_check;

@@ -9,6 +9,7 @@ use super::error::RunError;
 use super::fetch::ExchangeableDialer;
 use super::in_force::InForce;
 use super::offered_tools::ToolsInForce;
+use super::quota_keeper::QuotaKeeper;
 use super::supervise::Supervisor;
 use super::upstreams::Upstreams;
 use super::worker::Process;
@@ -20,7 +21,7 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::issuer::{Administration, Issuer, OfferedTools, Services};
 use crate::oauth::TenantId;
 use crate::outbound::Fetch;
-use crate::proxy::KeptCatalogue;
+use crate::proxy::RouteTable;
 use crate::store;
 use crate::store::ServerLock;
 use crate::telemetry::Metrics;
@@ -70,22 +71,25 @@ impl Resources {
         Arc::new(issuer.with_tools(tools))
     }
 
-    /// Makes the monitor of the upstreams, after the catalogues were given what is stored: requests are
-    /// judged by what is pinned, from the first on.
+    /// Makes the monitor of the upstreams, after catalogues and quotas were given what is stored: from the first
+    /// request on, what is pinned counts, and what was used today.
     ///
     /// # Errors
     /// `RunError` when the store cannot be read.
     pub(super) async fn upstreams(
         &self,
-        catalogues: &[KeptCatalogue],
+        table: &RouteTable,
         process: &Process,
         supervisor: &Supervisor,
         in_force: &Arc<InForce>,
     ) -> Result<Upstreams, RunError> {
         let (store, clock) = (Arc::clone(&self.services.store), Arc::clone(&self.services.clock));
+        let quotas = Arc::new(QuotaKeeper::new(Arc::clone(&store), Arc::clone(&clock)));
         let keeper = Arc::new(CatalogueKeeper { store, clock, cache: Arc::clone(&self.cache) });
-        keeper.load(catalogues).await?;
-        Ok(Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(in_force), keeper))
+        keeper.load(&table.catalogues()).await?;
+        quotas.watch(table.quotas());
+        quotas.read().await?;
+        Ok(Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(in_force), keeper, quotas))
     }
 
     /// Makes the operators' side of the authorization server.

@@ -131,7 +131,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     let ready = sockets.ready(&snapshot.config, built.development, first)?;
     let loopback = ready.operator.ip().is_loopback();
     let in_force = in_force(services, &workers);
-    let upstreams = resources.upstreams(&snapshot.table.catalogues(), &process, &supervisor, &in_force).await?;
+    let upstreams = resources.upstreams(&snapshot.table, &process, &supervisor, &in_force).await?;
     let operator = Arc::new(Operator::new(&process, services, upstreams, loopback, built.certificate_ends));
     let closing = ended.child_token();
     let reloader = Reloader {

@@ -33,6 +33,15 @@ reason = "system files stay as they are"
 effect = "deny"
 operations = ["tools/call:erase"]
 client_kinds = ["registered", "metadata_document"]
+[[upstream.limit]]
+name = "writes"
+operations = ["tools/call:write", "tools/call:format"]
+per_minute = 5
+per_day = 100
+[[upstream.limit]]
+name = "all"
+per = "upstream"
+at_once = 9
 [[upstream]]
 name = "reports"
 path = "/api"
@@ -103,6 +112,30 @@ fn what_decides_is_told() {
         // Whether a scope is named that the account may not hold is for other tests.
         assert!(told == why || (user == "eve" && told.is_some()), "{arguments:?}: {answer}");
     }
+}
+
+#[test]
+fn the_limits_that_count_a_request_are_told() {
+    let files = Files::without_store();
+    for (arguments, limits) in [
+        (&["--call", "write"][..], json!(["writes", "all"])),
+        (&["--call", "read_file"], json!(["all"])),
+        (&["--call", "format"], json!([])),
+        (&["--method", "ping"], json!([])),
+    ] {
+        assert_eq!(
+            files.ask(&[&FILES[..], &["--user", "ada", "--scopes", "read write"], arguments].concat())["limits"],
+            limits,
+            "{arguments:?}"
+        );
+    }
+    let words = ["policy", "test", "--config", &files.config, "--user", "ada", "--client", "c"];
+    let call = ["--scopes", "read write", "--call", "write"];
+    let output = run(&[&words[..], &FILES, &call].concat());
+    let told = text(&output.stdout);
+    let expected =
+        "limit writes: 5 a minute, 100 a day for each user\nlimit all: 9 at the same time for all users together\n";
+    assert!(told.ends_with(expected), "{told}");
 }
 
 #[test]

@@ -15,6 +15,9 @@ fn a_limit_that_limits_nothing_or_cannot_be_read_is_refused() {
         ("[[upstream.limit]]\nat_once = 1\n".to_owned(), "7: upstream[0].limit[0].name: this key is missing"),
         (limit(""), "8: upstream[0].limit[0].name: this limits nothing"),
         (limit("per_minute = 0"), "9: upstream[0].limit[0].per_minute: this is out of range"),
+        (limit("per_day = 0"), "9: upstream[0].limit[0].per_day: this is out of range"),
+        (limit("per_day = 1000000001"), "9: upstream[0].limit[0].per_day: this is out of range"),
+        (limit("per_day = 5\nburst = 2"), "10: upstream[0].limit[0].burst: a burst is of a rate"),
         (limit("at_once = 1\nburst = 2"), "10: upstream[0].limit[0].burst: a burst is of a rate"),
         (limit("at_once = 1\nper = \"scope\""), "10: upstream[0].limit[0].per: this string cannot be read"),
         (limit("at_once = 1\nper = \"client\""), "10: upstream[0].limit[0].per: no client has a count"),
@@ -60,4 +63,9 @@ fn a_limit_is_per_user_and_its_burst_is_its_rate_unless_it_says_otherwise() {
     let [limit] = config.upstreams[0].limits.as_ref().unwrap().all() else { panic!("one") };
     let rate = limit.rate.unwrap();
     assert_eq!((&limit.per, rate.per_minute, rate.burst, limit.at_once), (&LimitPer::User, 7, 7, None));
+    assert_eq!(limit.per_day, None);
+    let text = format!("{GOOD}{}", self::limit("per_day = 1000"));
+    let config = load(&text, &Overrides::default());
+    let [limit] = config.upstreams[0].limits.as_ref().unwrap().all() else { panic!("one") };
+    assert_eq!((limit.rate, limit.per_day), (None, Some(1000)));
 }

@@ -71,6 +71,8 @@ mod pins;
 mod presets;
 #[cfg(test)]
 mod publishers;
+#[cfg(test)]
+mod quotas;
 mod refresh;
 #[cfg(test)]
 mod reloads;

@@ -156,6 +156,8 @@ async fn all_families_of_metrics_are_there_from_the_start() {
         ("mcpgate_server_events_total", "counter"),
         ("mcpgate_upstream_connections", "gauge"),
         ("mcpgate_upstream_up", "gauge"),
+        ("mcpgate_limit_counts", "gauge"),
+        ("mcpgate_limit_surplus_total", "counter"),
         ("mcpgate_connections", "gauge"),
         ("mcpgate_certificate_not_after_seconds", "gauge"),
         ("mcpgate_store_commit_duration_seconds", "histogram"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::config::{Config, UpstreamKind};
+use mcpgate::oauth::{ClientOrigin, Lifetime};
 use mcpgate::policy::CallLimits;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -35,6 +36,10 @@ fn call(name: &str) -> String {
     json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": name}}).to_string()
 }
 
+fn tools_list() -> String {
+    json!({"jsonrpc": "2.0", "id": 9, "method": "tools/list"}).to_string()
+}
+
 async fn ask(world: &World, token: &str, body: &str) -> Reply {
     world.ask(&RawRequest::post(body).bearer(token)).await
 }
@@ -59,7 +64,7 @@ async fn each_user_grant_client_or_upstream_has_a_count_of_its_own() {
         ("per = \"upstream\"", "1 a minute for all users together", [true, true, true]),
     ] {
         let world = limited(&limit(&format!("{per}\nper_minute = 1"))).await;
-        let token = |subject: &str, client: &str| world.token_of(MCP, subject, client);
+        let token = |subject: &str, client: &str| world.token_by(subject, client, ClientOrigin::Manual);
         let first = token(ADA, "own");
         assert_eq!(ask(&world, &first, &call("add")).await.status, 200, "{per}");
         let wait = assert_reached(&ask(&world, &first, &call("add")).await, words);
@@ -70,6 +75,83 @@ async fn each_user_grant_client_or_upstream_has_a_count_of_its_own() {
             assert_eq!(status, if is_shared { 429 } else { 200 }, "{per} {shared:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn only_a_client_of_the_operator_has_a_count_of_its_own() {
+    let world = limited(&limit("per = \"client\"\nclients = [\"app\"]\nper_minute = 1")).await;
+    for (origin, is_shared) in
+        [(ClientOrigin::Registered, false), (ClientOrigin::MetadataDocument, false), (ClientOrigin::Manual, true)]
+    {
+        for nth in 0..2 {
+            let token = world.token_by(ADA, "app", origin);
+            let status = ask(&world, &token, &call("add")).await.status;
+            assert_eq!(status, if is_shared && nth == 1 { 429 } else { 200 }, "{origin:?} {nth}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_day_has_as_many_uses_as_its_limit_and_ends_at_midnight() {
+    let world = limited(&limit("operations = [\"tools/call\"]\nper_day = 3")).await;
+    let token = world.token(MCP).text;
+    let batch = |names: &[&str]| {
+        let calls: Vec<Value> = names.iter().map(|name| serde_json::from_str(&call(name)).unwrap()).collect();
+        RawRequest::post(json!(calls).to_string()).field("MCP-Protocol-Version", "2025-03-26").bearer(&token)
+    };
+    let four = world.ask(&batch(&["add"; 4])).await;
+    let expected = "the limit \"few\" of this server (3 a day for each user) is reached: send fewer in one request";
+    assert_eq!((four.status, &four.json()["error"]["message"]), (429, &json!(expected)));
+    assert_eq!(world.ask(&batch(&["add", "add"])).await.status, 200);
+    assert_eq!(world.ask(&batch(&["add", "add"])).await.status, 429, "two are one too many");
+    assert_eq!(ask(&world, &token, &call("add")).await.status, 200, "and none of them was counted");
+    // The clock of the tests stands at 08:00 UTC.
+    let refused = ask(&world, &token, &call("add")).await;
+    assert_eq!(assert_reached(&refused, "3 a day for each user"), 16 * 3600);
+    let text = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(text.ends_with("is reached: try again after midnight in UTC, in 16 hours"), "{text}");
+    assert_eq!(ask(&world, &token, &tools_list()).await.status, 200, "lists are not counted");
+    world.clock.advance(Lifetime::from_secs(16 * 3600 - 1));
+    let token = world.token(MCP).text;
+    assert_eq!(assert_reached(&ask(&world, &token, &call("add")).await, "3 a day for each user"), 1);
+    world.clock.advance(Lifetime::from_secs(1));
+    assert_eq!(ask(&world, &token, &call("add")).await.status, 200, "a new day");
+}
+
+#[tokio::test]
+async fn what_scopes_rules_or_another_limit_refuse_uses_nothing_of_a_day() {
+    let tables = format!(
+        "{}[[upstream.limit]]\nname = \"slow\"\noperations = [\"tools/call:add\"]\nper_minute = 1\n\
+         [[upstream.rule]]\neffect = \"deny\"\noperations = [\"tools/call:sub\"]\n",
+        limit("operations = [\"tools/call\"]\nper_day = 2")
+    );
+    let world = World::with(|config| {
+        for own in config.upstreams.iter_mut().filter(|own| own.kind == UpstreamKind::Mcp) {
+            let read = upstream(&format!("{tables}[[upstream.scope]]\nname = \"use\"\ntitle = \"Use\"\n"));
+            (own.limits, own.rules) = (read.limits, read.rules);
+        }
+    })
+    .await;
+    let token = world.token(MCP).text;
+    assert_eq!(ask(&world, &token, &call("add")).await.status, 200);
+    assert_eq!(ask(&world, &token, &call("add")).await.status, 429);
+    let denied = ask(&world, &token, &call("sub")).await;
+    assert_eq!((denied.status, &denied.json()["error"]["code"]), (200, &json!(-32602)));
+    let taken: Vec<_> = world.table().quotas().iter().map(|quota| (quota.clone(), quota.take_unwritten(9))).collect();
+    assert_eq!(taken.iter().flat_map(|(_, uses)| uses).map(|uses| uses.used).collect::<Vec<_>>(), [1]);
+    taken.into_iter().for_each(|(quota, uses)| quota.wrote(uses, None));
+    assert_eq!(ask(&world, &token, &call("other")).await.status, 200);
+    assert_reached(&ask(&world, &token, &call("other")).await, "2 a day for each user");
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_is_used_of_a_day() {
+    let world = limited(&limit("per_day = 1")).await;
+    let token = world.token(MCP).text;
+    assert_eq!(ask(&world, &token, &call("add")).await.status, 200);
+    world.adopt(|config| set(config, UpstreamKind::Mcp, &limit("per_day = 2")));
+    assert_eq!(ask(&world, &token, &call("add")).await.status, 200);
+    assert_reached(&ask(&world, &token, &call("add")).await, "2 a day for each user");
 }
 
 #[tokio::test]

@@ -233,6 +233,15 @@ impl World {
         made
     }
 
+    /// Makes a token of a user and a client that became known in this way, and puts it into memory only.
+    pub(crate) fn token_by(&self, subject: &str, client: &str, origin: ClientOrigin) -> String {
+        let mut made = self.make_for(MCP, "use", subject);
+        made.record.client = ClientId::parse(client).unwrap();
+        made.record.client_origin = origin;
+        self.cache.insert(&made.record);
+        made.text
+    }
+
     /// Makes a token of a user and a client and puts it into memory only.
     pub(crate) fn token_of(&self, resource: &str, subject: &str, client: &str) -> String {
         let mut made = self.make_for(resource, "use", subject);

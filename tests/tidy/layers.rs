@@ -74,6 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "files",
             "data_dir",
             "config",
+            "policy",
             "network",
             "cipher_suites",
             "trust",
