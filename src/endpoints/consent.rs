@@ -87,13 +87,14 @@ fn purpose(shown: &[AskedScope], listed: &str) -> String {
 }
 
 /// Handles a form whose token is for another session or other scopes, or is invalid. Often the user has signed in again
-/// in another tab, so the page is shown again with the current account, and nothing is decided.
+/// in another tab, or approved the same application there, so the page is shown again with the current account and what
+/// the application holds, and nothing is decided.
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &Ticked) -> Result<Response, PageRejection> {
     match visit.view(handles).await? {
         View::Consent(view) => {
             visit.record(Face::Page, Rule::FormToken).await;
-            let problem = "You have signed in again since this page was opened, or the request has changed. Check it \
-                           again, then decide.";
+            let problem = "You have signed in again since this page was opened, the application has got access \
+                           meanwhile, or the request has changed. Check it again, then decide.";
             show(visit, handles, &view, ConsentDisplay::again(StatusCode::FORBIDDEN, ticked, problem))
         }
         View::LogIn(_) | View::NoAccess(_) | View::Account => Err(PageRejection::StaleForm),

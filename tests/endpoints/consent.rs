@@ -208,6 +208,27 @@ async fn cn_14_two_tabs_keep_their_transactions_apart() {
 }
 
 #[tokio::test]
+async fn a_page_from_before_the_application_got_access_is_shown_again_with_what_it_holds() {
+    let site = Site::start().await;
+    let (mut browser, first, client) = at_consent(&site).await;
+    let second = browser.begin(&request(&client, &[("state", "s 2")])).await;
+    assert!(!second.html.contains("holds already") && !second.html.contains("access meanwhile"));
+    let pairs = browser.post("/consent", &first.form(&APPROVE)).await.redirected(REDIRECT);
+    assert_eq!(redeem(&site, &client, only(&pairs, "code")).await.status, 200);
+    // Its reader did not see that the application has access by now.
+    let read = [("scope", "sales:read"), ("decision", "approve")];
+    let answer = browser.post("/consent", &second.form(&read)).await;
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert!(answer.text().contains("the application has got access meanwhile"), "{answer:?}");
+    let anew = Page::new(&second.at, answer.text());
+    assert_eq!(anew.ticked(), ["sales:read"], "as the reader left it");
+    let pairs = browser.post("/consent", &anew.approval()).await.redirected(REDIRECT);
+    assert_eq!(only(&pairs, "state"), "s 2");
+    let body = redeem(&site, &client, only(&pairs, "code")).await.json();
+    assert_eq!(body["scope"], "sales:read");
+}
+
+#[tokio::test]
 async fn cn_16_unticked_scopes_are_not_granted() {
     let site = Site::start().await;
     let (mut browser, consent, client) = at_consent(&site).await;
