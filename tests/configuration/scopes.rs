@@ -9,6 +9,19 @@ fn scope(name: &str, keys: &str) -> String {
 }
 
 #[test]
+fn tools_are_pinned_only_where_the_gateway_knows_them() {
+    for (keys, expected) in [
+        ("kind = \"http\"\npin = \"hold\"\n", "8: upstream[0].pin: an upstream of kind \"http\" has no tools"),
+        ("check_envelope = false\npin = \"warn\"\n", "8: upstream[0].pin: without check_envelope the gateway does not"),
+    ] {
+        let problem = only_problem(keys);
+        assert!(problem.contains(&format!("gateway.toml:{expected}")), "{keys}: {problem}");
+        let off = keys.replace("hold", "off").replace("warn", "off");
+        load(&format!("{GOOD}{off}"), &Overrides::default());
+    }
+}
+
+#[test]
 fn a_map_in_which_something_has_no_force_is_refused() {
     let list = scope("list", "allow = [\"tools/list\"]");
     for (text, expected) in [

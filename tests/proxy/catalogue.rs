@@ -82,6 +82,26 @@ async fn it_lists_page_by_page_in_one_session_that_it_ends() {
 }
 
 #[tokio::test]
+async fn what_only_a_person_was_told_is_unknown_to_the_next_process() {
+    let list = result(9, &json!({"tools": [tool("hers", true)]}));
+    for (is_restarted, passes) in [(false, true), (true, false)] {
+        let mut world = mapped_by(READ, |_| ()).await;
+        let mut caller = token(&world, "read");
+        let lists = async |world: &World, caller: &str| {
+            world.mcp.then([answer(JSON, &list)]);
+            world.ask(&ask("tools/list", "2025-11-25", caller)).await.text().contains("hers")
+        };
+        assert!(lists(&world, &caller).await);
+        if is_restarted {
+            world = mapped_by(READ, |_| ()).await;
+            caller = token(&world, "read");
+        }
+        assert_eq!(calls(&world, &caller, "hers").await, passes, "unknown counts as dangerous");
+        assert!(lists(&world, &caller).await && calls(&world, &caller, "hers").await, "until the next list");
+    }
+}
+
+#[tokio::test]
 async fn it_asks_a_server_without_sessions_in_its_own_way() {
     let world = mapped_by(READ, |_| ()).await;
     let refused = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"unsupported"}}"#;
