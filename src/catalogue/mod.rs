@@ -33,7 +33,8 @@ const MOST_REMEMBERED: usize = 2 * offers::MOST_ENTRIES;
 #[derive(Debug, Default)]
 pub struct Catalogue {
     people: Mutex<People>,
-    /// What the lists of the gateway's own client said of each tool; the most dangerous of it.
+    /// What the lists of the gateway's own client said of each tool, the most dangerous of it, or what an operator
+    /// approved.
     said: Mutex<HashMap<Box<str>, Annotations>>,
     pins: Mutex<Pins>,
     /// Held while `said` or `pins` are replaced.
@@ -75,8 +76,8 @@ impl Catalogue {
     pub fn note(&self, person: &str, tool: &str, says: Annotations) -> Annotations {
         let own = lock(&self.said).get(tool).copied();
         let mut people = lock(&self.people);
-        // The own client was told the same, so there is nothing to remember.
-        if own != Some(says) {
+        // Where the own client was told the same, there is nothing to remember.
+        if own != Some(says) || people.annotations(person, tool).is_some() {
             people.note(person, tool, says);
         }
         merged(people.annotations(person, tool), own)
@@ -168,7 +169,7 @@ impl Catalogue {
         lock(&self.tool_changes).since(count)
     }
 
-    /// Takes what is stored: the most dangerous that tools have said of themselves, in the place of what is remembered,
+    /// Takes what is stored: what tools have said of themselves to the own client, in the place of what is remembered,
     /// and what is pinned. What the own client has listed counts too, as it may not be stored yet.
     pub fn adopt(&self, tools: &[KnownTool]) {
         self.noting_changes(|| self.adopt_tools(tools));
@@ -177,19 +178,21 @@ impl Catalogue {
     fn adopt_tools(&self, tools: &[KnownTool]) {
         let listed = self.listed();
         let offers = if let Listed::Known(offers) = &listed { offers.tools.as_slice() } else { &[] };
-        let stored = tools.iter().map(|tool| (tool.name.as_str(), tool.most_dangerous));
-        let mut said: HashMap<Box<str>, Annotations> = stored.map(|(name, says)| (name.into(), says)).collect();
+        let stored = tools.iter().filter_map(|tool| Some((tool.name.as_str().into(), tool.said?)));
+        let mut said: HashMap<Box<str>, Annotations> = stored.collect();
         for tool in offers {
             let before = said.get(&*tool.name).copied().unwrap_or(tool.annotations);
             said.insert(tool.name.as_str().into(), before.most_dangerous(tool.annotations));
         }
         let before = std::mem::replace(&mut *lock(&self.said), said.clone());
-        // What was approved as milder than it was is so for everybody.
+        // What was approved, as milder than it was or for the first time, counts as each person was last told of it.
+        let mut people = lock(&self.people);
         for (name, says) in &said {
-            if before.get(name).is_some_and(|before| before.most_dangerous(*says) != *says) {
-                lock(&self.people).forget(name);
+            if before.get(name).is_none_or(|before| before.most_dangerous(*says) != *says) {
+                people.settle(name);
             }
         }
+        drop(people);
         lock(&self.pins).adopt(tools);
     }
 
@@ -210,10 +213,11 @@ impl Catalogue {
         is_pinned
     }
 
-    /// Waits until somebody was shown tools that are not pinned as they are, each of which is returned once.
-    pub async fn shown(&self) -> Vec<ListedTool> {
+    /// Waits until somebody was shown tools that are not pinned as they are, each of which is returned once, up to
+    /// `most` at a time.
+    pub async fn shown(&self, most: usize) -> Vec<ListedTool> {
         loop {
-            let shown = lock(&self.pins).take_waiting();
+            let shown = lock(&self.pins).take_waiting(most);
             if !shown.is_empty() {
                 return shown;
             }

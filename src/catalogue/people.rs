@@ -13,9 +13,16 @@ pub(super) const MOST_BYTES: usize = 8 << 20;
 /// The bytes of a tool besides its name, about.
 const OF_AN_ENTRY: usize = 64;
 
+/// What the answers to one person said of a tool.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    most_dangerous: Annotations,
+    last: Annotations,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct People {
-    tools: HashMap<Box<str>, HashMap<Box<str>, Annotations>>,
+    tools: HashMap<Box<str>, HashMap<Box<str>, Told>>,
     /// The people, in the order in which something was first noted.
     order: VecDeque<Box<str>>,
     bytes: usize,
@@ -24,7 +31,7 @@ pub(super) struct People {
 impl People {
     pub(super) fn note(&mut self, person: &str, tool: &str, says: Annotations) {
         if let Some(known) = self.tools.get_mut(person).and_then(|tools| tools.get_mut(tool)) {
-            *known = known.most_dangerous(says);
+            *known = Told { most_dangerous: known.most_dangerous.most_dangerous(says), last: says };
             return;
         }
         if !self.tools.contains_key(person) {
@@ -32,25 +39,26 @@ impl People {
             self.tools.insert(person.into(), HashMap::new());
         }
         if let Some(tools) = self.tools.get_mut(person).filter(|tools| tools.len() < MOST_TOOLS) {
-            tools.insert(tool.into(), says);
+            tools.insert(tool.into(), Told { most_dangerous: says, last: says });
             self.bytes = self.bytes.saturating_add(tool.len() + OF_AN_ENTRY);
         }
         self.make_room();
     }
 
     pub(super) fn annotations(&self, person: &str, tool: &str) -> Option<Annotations> {
-        self.tools.get(person)?.get(tool).copied()
+        Some(self.tools.get(person)?.get(tool)?.most_dangerous)
     }
 
-    /// Forgets what was said of a tool to anybody.
-    pub(super) fn forget(&mut self, tool: &str) {
-        let gone = self.tools.values_mut().filter_map(|tools| tools.remove(tool)).count();
-        self.bytes = self.bytes.saturating_sub(gone.saturating_mul(tool.len() + OF_AN_ENTRY));
+    /// Takes what each person was last told of a tool for all that they were told of it.
+    pub(super) fn settle(&mut self, tool: &str) {
+        for told in self.tools.values_mut().filter_map(|tools| tools.get_mut(tool)) {
+            told.most_dangerous = told.last;
+        }
     }
 
     /// Returns the tools of which the answers to a person spoke.
     pub(super) fn tools(&self, person: &str) -> impl Iterator<Item = (&str, Annotations)> {
-        self.tools.get(person).into_iter().flatten().map(|(name, says)| (&**name, *says))
+        self.tools.get(person).into_iter().flatten().map(|(name, told)| (&**name, told.most_dangerous))
     }
 
     fn make_room(&mut self) {

@@ -1,6 +1,6 @@
 //! `Pins`: which definitions of tools are pinned, how the gateway's own client saw them last, and who was shown others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::offers::{ListedTool, Offers};
 use crate::mcp::ToolDefinition;
@@ -9,8 +9,10 @@ use crate::policy::Annotations;
 /// The most people per tool of whom it is remembered that they were shown another definition; beyond that it counts for
 /// everybody.
 const MOST_PEOPLE: usize = 1024;
-/// The most tools that wait to be reported; further ones are reported when they are shown again.
+/// The most tools that wait to be reported, in all and because of one person, who may have tools of their own there;
+/// further ones are reported when they are shown again.
 const MOST_WAITING: usize = 128;
+const MOST_WAITING_OF_ONE: usize = 32;
 /// The most definitions that are remembered as reported.
 const MOST_REPORTED: usize = 4096;
 
@@ -19,8 +21,9 @@ const MOST_REPORTED: usize = 4096;
 pub struct KnownTool {
     /// The name that calls use.
     pub name: String,
-    /// The most dangerous that it has said of itself.
-    pub most_dangerous: Annotations,
+    /// The most dangerous that it has said of itself to the gateway's own client, or what an operator approved; `None`
+    /// if only people were told of it, each of whom was perhaps told something else.
+    pub said: Option<Annotations>,
     /// Its definition as pinned; `None` if it was not.
     pub pinned: Option<ToolDefinition>,
 }
@@ -34,8 +37,8 @@ pub(super) struct Pins {
     listed: HashMap<Box<str>, [u8; 32]>,
     /// Who was shown another definition than the pinned one, by tool.
     shown_otherwise: HashMap<Box<str>, HashSet<Box<str>>>,
-    /// Tools that somebody was shown and that are not pinned as they are, to be reported.
-    waiting: Vec<ListedTool>,
+    /// Tools that are not pinned as they are, and who was shown them: to be reported.
+    waiting: VecDeque<(Box<str>, ListedTool)>,
     reported: HashSet<[u8; 32]>,
 }
 
@@ -90,26 +93,29 @@ impl Pins {
                 people.insert(person.into());
             }
         }
-        if let Some(hash) = hash.filter(|_| self.waiting.len() < MOST_WAITING) {
+        let of_one = self.waiting.iter().filter(|(who, _)| **who == *person).count();
+        let has_room = self.waiting.len() < MOST_WAITING && of_one < MOST_WAITING_OF_ONE;
+        if let Some(hash) = hash.filter(|_| has_room) {
             if self.reported.len() >= MOST_REPORTED {
                 self.reported.clear();
             }
             if self.reported.insert(hash) {
-                self.waiting.push(tool);
+                self.waiting.push_back((person.into(), tool));
             }
         }
         false
     }
 
-    /// Takes the tools that wait to be reported.
-    pub(super) fn take_waiting(&mut self) -> Vec<ListedTool> {
-        std::mem::take(&mut self.waiting)
+    /// Takes up to `most` of the tools that wait to be reported.
+    pub(super) fn take_waiting(&mut self, most: usize) -> Vec<ListedTool> {
+        let most = most.min(self.waiting.len());
+        self.waiting.drain(..most).map(|(_, tool)| tool).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{KnownTool, ListedTool, MOST_PEOPLE, Pins};
+    use super::{KnownTool, ListedTool, MOST_PEOPLE, MOST_WAITING, MOST_WAITING_OF_ONE, Pins};
     use crate::catalogue::{OfferKind, Offers};
     use crate::mcp::ToolDefinition;
     use crate::policy::Annotations;
@@ -122,7 +128,7 @@ mod tests {
 
     fn pinned(description: &str) -> Vec<KnownTool> {
         let ListedTool { name, annotations, definition, .. } = tool(description);
-        vec![KnownTool { name, most_dangerous: annotations, pinned: definition }]
+        vec![KnownTool { name, said: Some(annotations), pinned: definition }]
     }
 
     fn listed(description: &str) -> Offers {
@@ -135,7 +141,7 @@ mod tests {
     fn nothing_is_pinned_before_it_is_known() {
         let mut pins = Pins::default();
         assert!(pins.differs("ada", "add") && !pins.show("ada", tool("Adds.")));
-        assert!(pins.take_waiting().is_empty(), "and it is no news");
+        assert!(pins.take_waiting(9).is_empty(), "and it is no news");
         pins.adopt(&pinned("Adds."));
         assert!(!pins.differs("ada", "add") && pins.show("ada", tool("Adds.")));
         assert!(pins.differs("ada", "other"), "a tool that nobody has listed");
@@ -150,8 +156,8 @@ mod tests {
         pins.learn(&listed("Adds."));
         assert!(!pins.show("ada", tool("Adds and sends.")));
         assert!(pins.differs("ada", "add") && !pins.differs("bob", "add"));
-        assert_eq!(pins.take_waiting().len(), 1);
-        assert!(!pins.show("bob", tool("Adds and sends.")) && pins.take_waiting().is_empty(), "it is reported once");
+        assert_eq!(pins.take_waiting(9).len(), 1);
+        assert!(!pins.show("bob", tool("Adds and sends.")) && pins.take_waiting(9).is_empty(), "it is reported once");
         let unreadable = ListedTool { definition: None, ..tool("") };
         assert!(pins.show("bob", tool("Adds.")) && !pins.show("bob", unreadable) && pins.differs("bob", "add"));
         assert!(pins.show("ada", tool("Adds.")) && !pins.differs("ada", "add"), "it is back");
@@ -159,6 +165,21 @@ mod tests {
         pins.learn(&listed("Adds and sends."));
         pins.adopt(&pinned("Adds and sends."));
         assert!(!pins.differs("ada", "add") && pins.show("ada", tool("Adds and sends.")), "it was approved");
+    }
+
+    #[test]
+    fn one_person_takes_no_more_than_a_share_of_the_room_for_reports() {
+        let mut pins = Pins::default();
+        pins.adopt(&[]);
+        for n in 0..2 * MOST_WAITING {
+            pins.show("ada", tool(&n.to_string()));
+        }
+        pins.show("bob", tool("Adds and sends."));
+        assert_eq!(pins.take_waiting(MOST_WAITING_OF_ONE).len(), MOST_WAITING_OF_ONE);
+        let others = pins.take_waiting(MOST_WAITING);
+        assert_eq!(others, [tool("Adds and sends.")]);
+        pins.show("ada", tool(&MOST_WAITING.to_string()));
+        assert_eq!(pins.take_waiting(1).len(), 1, "what there was no room for is reported when it is shown again");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ring::hkdf::Prk;
 
-use super::catalogue_keeper::CatalogueKeeper;
+use super::catalogue_keeper::{AlarmLimit, CatalogueKeeper};
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
 use super::in_force::InForce;
@@ -85,7 +85,8 @@ impl Resources {
     ) -> Result<Upstreams, RunError> {
         let (store, clock) = (Arc::clone(&self.services.store), Arc::clone(&self.services.clock));
         let quotas = Arc::new(QuotaKeeper::new(Arc::clone(&store), Arc::clone(&clock)));
-        let keeper = Arc::new(CatalogueKeeper { store, clock, cache: Arc::clone(&self.cache) });
+        let (changes, limit) = (self.cache.tool_changes(), AlarmLimit::OF_AN_UPSTREAM);
+        let keeper = Arc::new(CatalogueKeeper { store, clock, changes, limit });
         keeper.load(&table.catalogues()).await?;
         quotas.watch(table.quotas());
         quotas.read().await?;

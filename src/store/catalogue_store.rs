@@ -16,7 +16,8 @@ pub struct ToolRecord {
     pub title: Option<String>,
     /// What it last said of itself.
     pub says: Annotations,
-    /// The most dangerous that it has said of itself since it was first seen or last approved.
+    /// The most dangerous that it has said of itself since it was first seen or last approved. See
+    /// [`StoredCatalogue::said`].
     pub most_dangerous: Annotations,
     /// Its definition as last listed; `None` if the upstream does not list it any more.
     pub listed: Option<ToolDefinition>,
@@ -70,7 +71,8 @@ pub struct Listing {
     pub tools: Vec<SeenTool>,
     /// Whether these are all, as the gateway itself listed them; otherwise somebody was shown them.
     pub is_whole: bool,
-    /// How many audit rows about tools may be written; `None` where nobody wants tools to be pinned.
+    /// How many audit rows about tools may be written; `None` where nobody wants tools to be pinned. If none may be,
+    /// what is kept of the tools that want one stays as it is, so that they still want it with a later listing.
     pub alarms: Option<usize>,
 }
 
@@ -81,6 +83,8 @@ pub struct KeptListing {
     pub catalogue: StoredCatalogue,
     /// The reasons of the audit rows that were written.
     pub alarms: Vec<String>,
+    /// Whether tools want an audit row, of which none could be written.
+    pub owes_alarms: bool,
 }
 
 /// Which tools of an upstream an action is about.
@@ -119,6 +123,15 @@ pub trait CatalogueStore {
     /// Removes what is kept of tools, as if they had never been seen; of all, then also that they were ever listed, so
     /// that the next list is the first. Emits `Change::ToolsChanged`, with an audit row for each tool.
     async fn forget_tools(&self, upstream: &str, which: ToolChoice, audit: AuditRow) -> Result<ToolsDone>;
+}
+
+impl StoredCatalogue {
+    /// Returns what a tool has said of itself as far as it counts for everybody: to the gateway itself, or as an
+    /// operator approved it. `None` if only some people were told of it.
+    #[must_use]
+    pub fn said(&self, tool: &ToolRecord) -> Option<Annotations> {
+        (self.listed_at.is_some() || tool.pinned.is_some()).then_some(tool.most_dangerous)
+    }
 }
 
 impl ToolRecord {

@@ -17,15 +17,20 @@ const LONGEST_NAME: usize = 1024;
 /// Takes a listing into what is kept.
 ///
 /// - The first whole list is pinned, apart from tools with text aimed at a model.
-/// - A tool raises an alarm when it is listed in a way that is neither pinned nor as it was listed before.
+/// - A tool raises an alarm when it is listed in a way that is neither pinned nor as it was listed before. If no alarm
+///   may be raised, what is kept stays as it is, so that the same listing raises it later.
 /// - What the gateway itself listed stands; where it never got a list, what somebody was shown is kept.
+/// - What a person was shown does not change what counts for everybody: when the gateway gets its first list, nothing
+///   remains of it that was not approved.
 pub(super) fn taken(known: StoredCatalogue, listing: Listing, now: Timestamp) -> KeptListing {
     let Listing { tools, is_whole, alarms } = listing;
     let is_first = is_whole && known.pinned_at.is_none() && alarms.is_some();
     let keeps = is_whole || known.listed_at.is_none();
+    let counts = |tool: &ToolRecord| !is_whole || known.said(tool).is_some();
     let mut records: BTreeMap<String, ToolRecord> =
-        known.tools.into_iter().map(|tool| (tool.name.clone(), tool)).collect();
+        known.tools.iter().filter(|tool| counts(tool)).map(|tool| (tool.name.clone(), tool.clone())).collect();
     let (mut reasons, mut seen, mut bytes) = (Vec::new(), std::collections::BTreeSet::new(), 0_usize);
+    let mut owes_alarms = false;
     for tool in tools.into_iter().filter(|tool| is_storable(&tool.name)) {
         seen.insert(tool.name.clone());
         let known = records.get(&tool.name);
@@ -37,11 +42,22 @@ pub(super) fn taken(known: StoredCatalogue, listing: Listing, now: Timestamp) ->
         let may_be_pinned = is_first && pinned.is_none();
         let signs = if alarms.is_some() && is_news { suspicions(&tool.definition) } else { Vec::new() };
         let pins = may_be_pinned && signs.is_empty();
-        if alarms.is_some() && is_news && !pins && pinned.as_ref() != Some(&tool.definition) {
+        let is_alarming = alarms.is_some() && is_news && !pins && pinned.as_ref() != Some(&tool.definition);
+        if is_alarming && alarms == Some(0) {
+            owes_alarms = true;
+            if let Some(known) = records.get_mut(&tool.name).filter(|_| is_whole) {
+                known.most_dangerous = known.most_dangerous.most_dangerous(tool.annotations);
+            }
+            continue;
+        }
+        if is_alarming {
             reasons.push(alarm(&tool, pinned.as_ref(), &signs, may_be_pinned));
         }
         if keeps {
-            let record = record(known, tool, pins, now);
+            let mut record = record(known, tool, pins, now);
+            if let Some(approved) = known.filter(|known| !is_whole && known.pinned.is_some()) {
+                record.most_dangerous = approved.most_dangerous;
+            }
             bytes = bytes.saturating_add(record.listed.as_ref().and_then(ToolDefinition::text).map_or(0, str::len));
             records.insert(record.name.clone(), if bytes > MOST_BYTES { record.without_texts() } else { record });
         }
@@ -59,7 +75,7 @@ pub(super) fn taken(known: StoredCatalogue, listing: Listing, now: Timestamp) ->
         pinned_at: if is_first { Some(now) } else { known.pinned_at },
         tools: records.into_values().collect(),
     };
-    KeptListing { catalogue, alarms: limited(reasons, alarms.unwrap_or_default()) }
+    KeptListing { catalogue, alarms: limited(reasons, alarms.unwrap_or_default()), owes_alarms }
 }
 
 fn record(known: Option<&ToolRecord>, tool: SeenTool, pins: bool, now: Timestamp) -> ToolRecord {

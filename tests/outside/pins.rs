@@ -136,6 +136,39 @@ async fn pn_01_pn_02_pn_03_pn_07_a_tool_that_changes_is_held_until_it_is_approve
 }
 
 #[tokio::test]
+async fn pn_04_what_one_person_is_shown_does_not_open_a_tool_for_another() {
+    let (upstream, tools) = upstream(&json!([]));
+    let config = format!(
+        "[[upstream]]\nname = \"files\"\npath = \"/mcp\"\nurl = \"{}\"\npin = \"warn\"\ncatalogue = \"passive\"\n\
+         scopes = \"read_only\"\n",
+        upstream.url
+    );
+    let gateway = Home::new(&config, None).start().await;
+    gateway.home.command(&["user", "add", "bob"]);
+    let token = |user: &str| {
+        let issued = gateway.home.command(&["token", "issue", "--user", user, "--scope", "read_only"]);
+        issued["access_token"].as_str().expect("a token").to_owned()
+    };
+    let (admin, bob) = (token("admin"), token("bob"));
+    let mut mild = tool("wipe", "Wipes.");
+    mild["annotations"] = json!({"readOnlyHint": true});
+    *tools.lock().unwrap() = json!([mild]);
+    assert_eq!(listed(&gateway, &admin).await, ["wipe"]);
+    until(pairs(&[("wipe", "new")]), async || states(&gateway)).await;
+    assert_eq!(call(&gateway, &admin, "wipe").await["result"]["content"][0]["text"], "done");
+    let calls = upstream.seen("tools/call").len();
+    // Long enough for what is stored to be read again.
+    for _ in 0..20 {
+        let refused = call(&gateway, &bob, "wipe").await;
+        assert_eq!(upstream.seen("tools/call").len(), calls, "{refused}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // An operator may say so for everybody.
+    gateway.home.command(&["tool", "approve", "wipe"]);
+    until(json!("done"), async || call(&gateway, &bob, "wipe").await["result"]["content"][0]["text"].clone()).await;
+}
+
+#[tokio::test]
 async fn with_warn_a_tool_that_changes_is_reported_and_works() {
     let (upstream, tools) = upstream(&json!([tool("add", "Adds.")]));
     let gateway = Home::new(&config(&upstream, "warn"), None).start().await;

@@ -169,7 +169,7 @@ async fn a_notification_waits_for_the_end_of_an_event() {
 
 fn known(name: &str, pinned: Option<&str>, says: Annotations) -> KnownTool {
     let pinned = pinned.map(|description| ToolDefinition::of(&tool(name, description)));
-    KnownTool { name: name.to_owned(), most_dangerous: says, pinned }
+    KnownTool { name: name.to_owned(), said: Some(says), pinned }
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ async fn pinned(mode: PinMode) -> World {
     let world = mapped_by(ALL, pin).await;
     let stored = KnownTool {
         name: "add".to_owned(),
-        most_dangerous: Annotations::UNKNOWN,
+        said: Some(Annotations::UNKNOWN),
         pinned: Some(ToolDefinition::of(&tool("Adds."))),
     };
     for of in world.table().catalogues() {
@@ -80,7 +80,7 @@ async fn pn_04_what_one_person_is_shown_is_held_for_that_person() {
     let twice = r#"{"name":"add","description":"Adds.","inputSchema":{"x":"evil","x":"good"}}"#;
     assert!(!lists(&world, &ada, twice).await && !calls(&world, &ada).await);
     let kept = &world.table().catalogues()[0];
-    assert_eq!(kept.catalogue.shown().await.len(), 1, "it is reported once, and not what cannot be read");
+    assert_eq!(kept.catalogue.shown(9).await.len(), 1, "it is reported once, and not what cannot be read");
 }
 
 #[tokio::test]
@@ -90,6 +90,6 @@ async fn without_pinning_no_tool_is_held_and_with_warn_it_is_only_reported() {
         let ada = token(&world, None);
         assert!(lists(&world, &ada, &tool("Adds and sends.").to_string()).await && calls(&world, &ada).await);
         let kept = &world.table().catalogues()[0];
-        assert_eq!(futures_util::FutureExt::now_or_never(kept.catalogue.shown()).is_some(), is_reported);
+        assert_eq!(futures_util::FutureExt::now_or_never(kept.catalogue.shown(9)).is_some(), is_reported);
     }
 }

@@ -23,6 +23,8 @@ crate::on_every_store! {
     pn_08_approving_pins_what_is_listed_and_nothing_else,
     forgetting_begins_anew,
     pn_09_alarms_are_limited_and_their_reasons_are_long_enough,
+    pn_09_what_may_raise_no_alarm_stays_news,
+    what_people_were_shown_counts_for_nobody_else,
     catalogues_of_other_upstreams_and_tenants_are_others,
 }
 
@@ -202,6 +204,38 @@ async fn pn_09_alarms_are_limited_and_their_reasons_are_long_enough(store: Arc<d
     assert_eq!(reasons[2], "and 3 tools more; mcpgate tool list has all");
     let kept = list(&store, &[tool("a\0b", "NUL."), tool(&"x".repeat(2000), "Long.")], Some(0), START).await;
     assert!(kept.tools.iter().all(|tool| tool.listed.is_none()), "such names are left out");
+}
+
+async fn pn_09_what_may_raise_no_alarm_stays_news(store: Arc<dyn Store>) {
+    let first = list(&store, &[tool("add", "Adds."), tool("sub", "Subtracts.")], Some(9), START).await;
+    let dangerous = SeenTool { annotations: Annotations::UNKNOWN, ..tool("add", "Adds and sends.") };
+    let changed = [dangerous, tool("new", "New."), tool("sub", "Subtracts.")];
+    let listing = |alarms| Listing { tools: changed.to_vec(), is_whole: true, alarms: Some(alarms) };
+    let kept = store.keep_listing("files", listing(0), alarm(START)).await.unwrap();
+    assert!(kept.owes_alarms && kept.alarms.is_empty());
+    assert_eq!(states(&kept.catalogue), [("add", ToolState::Pinned), ("sub", ToolState::Pinned)]);
+    assert_eq!(kept.catalogue.tools[0].most_dangerous, Annotations::UNKNOWN, "what it says counts at once");
+    assert_eq!(kept.catalogue.tools[1], first.tools[1]);
+    let kept = store.keep_listing("files", listing(9), alarm(START)).await.unwrap();
+    assert_eq!((kept.owes_alarms, kept.alarms.len()), (false, 2));
+    assert_eq!(reasons(&store).await.len(), 2);
+}
+
+async fn what_people_were_shown_counts_for_nobody_else(store: Arc<dyn Store>) {
+    let shown = show(&store, &[tool("add", "Adds."), tool("sub", "Subtracts."), tool("own", "Own.")]).await;
+    assert_eq!(shown.tools.iter().map(|tool| shown.said(tool)).collect::<Vec<_>>(), [None; 3]);
+    approve(&store, ToolChoice::Named(named(&["add"]))).await;
+    // Neither does what somebody is shown of a tool that was approved.
+    let dangerous = SeenTool { annotations: Annotations::UNKNOWN, ..tool("add", "Adds and sends.") };
+    let after = show(&store, &[dangerous]).await;
+    assert_eq!(after.tools.iter().map(|tool| after.said(tool)).collect::<Vec<_>>(), [Some(MILD), None, None]);
+    // The first list of the gateway's own begins anew, but for what was approved.
+    let dangerous = SeenTool { annotations: Annotations::UNKNOWN, ..tool("add", "Adds.") };
+    let says = Annotations::of(None, Some(false), None);
+    let listed =
+        list(&store, &[dangerous, SeenTool { annotations: says, ..tool("sub", "Sub.") }], Some(9), START).await;
+    let said: Vec<_> = listed.tools.iter().map(|tool| (&*tool.name, listed.said(tool))).collect();
+    assert_eq!(said, [("add", Some(Annotations::UNKNOWN)), ("sub", Some(says))]);
 }
 
 async fn catalogues_of_other_upstreams_and_tenants_are_others(store: Arc<dyn Store>) {
