@@ -153,7 +153,7 @@ async fn a_passing_note_of_a_change_makes_it_list_again() {
     let world = mapped_by(READ, |_| ()).await;
     let caller = token(&world, "read");
     world.mcp.then([answer(JSON, r#"{"jsonrpc":"2.0","id":"mcpgate","result":{}}"#)]);
-    for _ in 0..2 {
+    for _ in 0..3 {
         world.mcp.then([answer(JSON, &initialized(&json!({})))]);
         world.mcp.then([answer("202 Accepted", "")]);
     }
@@ -163,12 +163,16 @@ async fn a_passing_note_of_a_change_makes_it_list_again() {
     let note = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
     let pong = r#"{"jsonrpc":"2.0","id":9,"result":{}}"#;
     // The script is in the order of requests, so the caller's comes before that of the own client.
-    let acts = [send(EVENTS), chunk(&format!("data: {note}\n\ndata: {pong}\n\n")), chunk("")];
-    world.mcp.then_first(acts);
-    let reply = world.ask(&ask("ping", "2025-11-25", &caller)).await;
-    assert!(reply.text().contains(note), "it passes: {}", reply.text());
-    world.mcp.wait_for_requests(6).await;
-    assert_eq!(methods(&world)[4..], ["initialize", "notifications/initialized"]);
+    let events = format!("data: {note}\n\ndata: {pong}\n\n");
+    let streamed = vec![send(EVENTS), chunk(&events), chunk("")];
+    let at_once = vec![answer("200 OK\r\nContent-Type: text/event-stream", &events)];
+    for (acts, requests) in [(streamed, 6), (at_once, 9)] {
+        world.mcp.then_first(acts);
+        let reply = world.ask(&ask("ping", "2025-11-25", &caller)).await;
+        assert!(reply.text().contains(note), "it passes: {}", reply.text());
+        world.mcp.wait_for_requests(requests).await;
+        assert_eq!(methods(&world)[requests - 2..], ["initialize", "notifications/initialized"]);
+    }
     watch.abort();
 }
 

@@ -20,11 +20,11 @@ use super::head::{BodyKind, Declared, HeadContext};
 use super::open_stream::{NewStream, StreamLimits};
 use super::refused_part::RefusedPart;
 use super::relay::{Held, Relay};
-use super::rewrite::rewriter::{Rewriter, rewrite};
+use super::rewrite::rewriter::{Rewriter, Shows as _, rewrite};
 use super::rewrite::stage::{LongAnswers, Stage};
 use super::stream_handle::StreamSignal;
 use crate::config::UpstreamKind;
-use crate::mcp::{Rewritten, ToldUnknown, may_change};
+use crate::mcp::{Rewritten, ToldUnknown, may_change, says_list_changed};
 use crate::proxy::addressed::Addressed;
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::exchange::{Exchange, Proxy};
@@ -114,7 +114,7 @@ impl Proxy {
                     if let Some(record) = &mut exchange.record {
                         record.end_at(resumed.time());
                     }
-                    let read = coming.read.take();
+                    let read = noting_change(coming.read.take(), rewriter.as_ref(), form);
                     let read = match rewriter {
                         Some(rewriter) if exchange.ids.refused().is_some() || may_change(&read) => {
                             let place = (&mut shape, &mut head);
@@ -250,6 +250,14 @@ async fn read_soon(Coming { body, read, .. }: &mut Coming, is_events: bool) -> P
         return rest.map_or(Poll::Pending, Poll::Ready);
     }
     stop
+}
+
+/// Returns an answer that has arrived; if it says that one of the upstream's lists changed, that is noted.
+fn noting_change(answer: Bytes, rewriter: Option<&Rewriter>, form: BodyKind) -> Bytes {
+    if let Some(rewriter) = rewriter.filter(|_| form == BodyKind::Events && says_list_changed(&answer)) {
+        rewriter.note_change();
+    }
+    answer
 }
 
 /// What a caller gets of an answer that has arrived.
