@@ -61,7 +61,19 @@ impl ProtocolVersion {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::ProtocolVersion::{self, Absent, Legacy, Modern, Unknown};
+    use super::{LEGACY_VERSIONS, STATELESS_VERSIONS};
+
+    /// The tests of the presets go by that file.
+    #[test]
+    fn the_requests_of_every_known_revision_are_listed() {
+        let listed = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/client_requests.txt"));
+        let lines = listed.lines().filter(|line| !line.starts_with('#'));
+        let revisions: BTreeSet<&str> = lines.map(|line| line.split_once(' ').unwrap().0).collect();
+        assert_eq!(revisions, LEGACY_VERSIONS.into_iter().chain(STATELESS_VERSIONS).collect());
+    }
 
     #[test]
     fn the_version_decides_the_era() {

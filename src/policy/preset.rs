@@ -84,25 +84,14 @@ mod tests {
     use crate::oauth::{ClientId, GroupSet, ScopeSet, ScopeToken};
     use crate::policy::{Annotations, JudgedMessage, Pattern, RuleCaller, Rules, Ruling, ScopeRule};
 
-    /// The requests that a client may send, by the schema of each revision (ClientRequest) and the extension for tasks.
-    const REQUESTS: &[(&str, &str)] = &[
-        (
-            "2024-11-05 2025-03-26 2025-06-18",
-            "initialize ping resources/list resources/templates/list resources/read resources/subscribe \
-             resources/unsubscribe prompts/list prompts/get tools/list tools/call logging/setLevel completion/complete",
-        ),
-        (
-            "2025-11-25",
-            "initialize ping resources/list resources/templates/list resources/read resources/subscribe \
-             resources/unsubscribe prompts/list prompts/get tools/list tools/call logging/setLevel completion/complete \
-             tasks/get tasks/list tasks/result tasks/cancel",
-        ),
-        (
-            "2026-07-28",
-            "server/discover subscriptions/listen resources/list resources/templates/list resources/read prompts/list \
-             prompts/get tools/list tools/call completion/complete tasks/get tasks/update tasks/cancel",
-        ),
-    ];
+    /// The requests that a client may send, by the schema of each revision.
+    const REQUESTS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/client_requests.txt"));
+
+    fn requests() -> impl Iterator<Item = &'static str> {
+        let lines = REQUESTS.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.split_once(' ').expect("a revision and a method").1)
+    }
+
     /// What each scope opens of them.
     const ROWS: [(&str, &str); 5] = [
         ("mcp:tools:read", "tools/list"),
@@ -146,7 +135,7 @@ mod tests {
     fn every_request_of_every_revision_is_in_one_row_of_the_mcp_preset() {
         let table: Vec<_> = MCP_SCOPES.iter().map(|scope| (scope.name, scope.allow)).collect();
         let rules = rules(&table);
-        for method in REQUESTS.iter().flat_map(|(_, methods)| methods.split_whitespace()) {
+        for method in requests() {
             let opens = |name: &&str| opens(&rules, name, method, Annotations::UNKNOWN);
             let opening: Vec<&str> = table.iter().map(|(name, _)| *name).filter(opens).collect();
             let row = ROWS.iter().find(|(_, methods)| methods.split_whitespace().any(|own| own == method));
@@ -165,7 +154,7 @@ mod tests {
         const NOT_OPENED: &str = "logging/setLevel tasks/update tasks/cancel";
         let rules = rules(&[(READ_ONLY.name, READ_ONLY.allow), ("other", &["x/y"])]);
         let (reading, unknown) = (Annotations::of(Some(true), None, None), Annotations::UNKNOWN);
-        for method in REQUESTS.iter().flat_map(|(_, methods)| methods.split_whitespace()) {
+        for method in requests() {
             let is_in = |row: &str| row.split_whitespace().any(|own| own == method);
             let rows = [is_in(OPENED), is_in(NOT_OPENED), HANDSHAKE.contains(&method)];
             assert_eq!(rows.iter().filter(|is_in| **is_in).count(), 1, "{method}");
@@ -179,7 +168,7 @@ mod tests {
     fn no_request_of_any_revision_is_an_unknown_method() {
         let rules = rules(&[("ext", &["x/y"]), ("other", &["x/y"])]);
         let rules = rules.with_unknown_methods(ScopeToken::parse("ext").as_ref().ok());
-        for method in REQUESTS.iter().flat_map(|(_, methods)| methods.split_whitespace()) {
+        for method in requests() {
             assert_eq!(opens(&rules, "ext", method, Annotations::UNKNOWN), HANDSHAKE.contains(&method), "{method}");
         }
         for (method, by_other) in [("x/z", false), ("tools/unknown", false), ("x/y", true)] {
@@ -192,7 +181,7 @@ mod tests {
     fn the_one_scope_of_the_execute_preset_opens_every_request() {
         let rules = rules(&[("files:execute", &[EVERYTHING]), ("other", &["x/y"])]);
         let opens = |scope: &str, method: &str| opens(&rules, scope, method, Annotations::UNKNOWN);
-        for method in REQUESTS.iter().flat_map(|(_, methods)| methods.split_whitespace()) {
+        for method in requests() {
             assert!(opens("files:execute", method), "{method}");
             assert_eq!(opens("other", method), HANDSHAKE.contains(&method), "{method}");
         }
