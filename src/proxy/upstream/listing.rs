@@ -14,7 +14,7 @@ use crate::catalogue::{OfferKind, Offers};
 
 /// How often lists are read again.
 const EACH: Duration = Duration::from_mins(10);
-/// The pause after a change, or after the first attempt that failed; it doubles each time that there was nothing new.
+/// The pause after a change; it doubles each time that there was nothing new, or that an attempt failed.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest pause after attempts that failed.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -23,6 +23,26 @@ const ALL: Duration = Duration::from_mins(1);
 /// The most pages of a list that are read.
 const MOST_PAGES: usize = 64;
 
+/// How soon lists are read again.
+struct ListingPauses {
+    /// Not before that, even if the upstream says that a list changed.
+    pause: Duration,
+}
+
+impl ListingPauses {
+    /// Returns after how long lists are read again, if the upstream does not say before that one changed.
+    fn after_lists(&mut self, has_changed: bool) -> Duration {
+        self.pause = if has_changed { SHORTEST } else { (2 * self.pause).min(EACH) };
+        EACH
+    }
+
+    /// Returns after how long the next attempt follows one that failed.
+    fn after_failure(&mut self) -> Duration {
+        self.pause = (2 * self.pause).min(LONGEST);
+        self.pause
+    }
+}
+
 impl OwnClient {
     /// Lists what the upstream offers again and again, if that is wanted, and soon after it was found again: then
     /// `target`, where it answers, is sent anew. Never ends.
@@ -30,16 +50,15 @@ impl OwnClient {
         if !self.route.is_listed_here() {
             return std::future::pending().await;
         }
-        let (mut pause, mut is_told) = (SHORTEST, false);
+        let (mut pauses, mut is_told) = (ListingPauses { pause: SHORTEST }, false);
         loop {
             let (client, to) = (self.clone(), target.borrow_and_update().clone());
             // On a task of its own, which a reload does not stop before the session is ended.
             let listed = tokio::spawn(async move { client.list(&to).await });
             let longest = match listed.await {
                 Ok(Ok(has_changed)) => {
-                    pause = if has_changed { SHORTEST } else { (2 * pause).min(EACH) };
                     is_told = false;
-                    EACH
+                    pauses.after_lists(has_changed)
                 }
                 Ok(Err(why)) => {
                     if !std::mem::replace(&mut is_told, true) {
@@ -49,15 +68,14 @@ impl OwnClient {
                              gateway could not list it: {why}"
                         );
                     }
-                    pause = (2 * pause).min(LONGEST);
-                    pause
+                    pauses.after_failure()
                 }
                 // The process ends.
                 Err(_) => return std::future::pending().await,
             };
             let again = async {
-                sleep(pause).await;
-                let rest = longest.saturating_sub(pause);
+                sleep(pauses.pause).await;
+                let rest = longest.saturating_sub(pauses.pause);
                 drop(timeout(rest, self.route.catalogue.change()).await);
             };
             let was_found_again = tokio::select! {
@@ -65,7 +83,7 @@ impl OwnClient {
                 Ok(()) = target.changed() => true,
             };
             if was_found_again {
-                pause = SHORTEST;
+                pauses.pause = SHORTEST;
                 sleep(SHORTEST).await;
             }
         }
@@ -136,4 +154,32 @@ async fn list(session: &mut OwnSession<'_>, kind: OfferKind, offers: &mut Offers
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EACH, LONGEST, ListingPauses, SHORTEST};
+    use std::time::Duration;
+
+    #[test]
+    fn lists_are_read_each_ten_minutes_and_news_of_no_change_makes_that_no_more_often() {
+        let mut pauses = ListingPauses { pause: SHORTEST };
+        assert_eq!((pauses.after_lists(true), pauses.pause), (Duration::from_mins(10), Duration::from_secs(1)));
+        for seconds in [2, 4, 8, 16] {
+            assert_eq!((pauses.after_lists(false), pauses.pause), (EACH, Duration::from_secs(seconds)));
+        }
+        for _ in 0..99 {
+            pauses.after_lists(false);
+        }
+        assert_eq!(pauses.pause, EACH, "an upstream that says so all the time is asked as often as any");
+        assert_eq!((pauses.after_lists(true), pauses.pause), (EACH, SHORTEST));
+    }
+
+    #[test]
+    fn attempts_that_fail_come_ever_later_up_to_an_hour() {
+        let mut pauses = ListingPauses { pause: SHORTEST };
+        let waits: Vec<u64> = (0..13).map(|_| pauses.after_failure().as_secs()).collect();
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, LONGEST.as_secs()]);
+        assert_eq!((pauses.after_lists(false), pauses.pause), (EACH, EACH));
+    }
 }
