@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_takes_more_than_linear_time() {
+    fn ds_11_no_pattern_takes_more_than_linear_time() {
         let text = "a".repeat(1 << 20);
         let begun = Instant::now();
         for glob in ["*a*a*a*a*a*a*a*a*b", "*aaaaaaaaaaaaaaaab*", "a*aab*aab*aab*c"] {

@@ -118,11 +118,19 @@ async fn each_tool_stands_once_below_the_scope_that_opens_the_fewest() {
     assert!(places.is_sorted(), "{places:?}\n{page}");
     assert_eq!(said.matches("<bdi>get_one</bdi>").count(), 1);
     assert!(said.contains("It also opens 2 of the tools"), "{page}");
-    // MC-15: the upstream's words are text, without marks that turn them round.
-    assert!(said.contains("<bdi>Drop &#60;b&#62;all&#60;/b&#62;</bdi> <code><bdi>drop</bdi></code>"), "{page}");
-    assert!(!page.html.contains('\u{202e}') && !page.html.contains("<b>") && !page.html.contains("<details"));
+    assert!(!page.html.contains("<details"));
     assert_eq!(page.html.matches("type=\"checkbox\"").count(), 2 + 3 + 4);
     assert_eq!(page.html.matches(" checked>").count() + page.html.matches(" checked ").count(), 9, "{page}");
+}
+
+#[tokio::test]
+async fn mc_15_what_an_upstream_calls_its_tools_is_text_without_marks_that_turn_it_round() {
+    let site = site(four()).await;
+    let client = site.register(REDIRECT).await;
+    let (_, page) = consent(&site, &client).await;
+    let said = words(&page);
+    assert!(said.contains("<bdi>Drop &#60;b&#62;all&#60;/b&#62;</bdi> <code><bdi>drop</bdi></code>"), "{page}");
+    assert!(!page.html.contains('\u{202e}') && !page.html.contains("<b>"));
 }
 
 #[tokio::test]
