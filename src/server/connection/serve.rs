@@ -263,7 +263,8 @@ mod tests {
             (size(serve), size(|(connection, request)| dispatch::serve(connection, request, None)));
         println!("connection {connection}, handler {handler}");
         assert!(connection <= 1600, "{connection} bytes for a connection");
-        assert!(handler <= 3600, "{handler} bytes for the handler of its requests");
+        // 32 of them for the request that opened an answer, which a reload judges again.
+        assert!(handler <= 3650, "{handler} bytes for the handler of its requests");
         let bytes = |size: usize| f64::from(u32::try_from(size).unwrap());
         let mut costs = Costs::new("test", "futures", &[]);
         costs.add("bytes_of_the_future_of_a_connection", bytes(connection), 2.0);
