@@ -48,6 +48,7 @@ fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {
             grant: GrantId(grant),
             client: ClientId::parse("mcp_client_a").unwrap(),
             client_origin: ClientOrigin::Registered,
+            client_limit: None,
             subject: Subject::Person(AccountId::parse(&format!("user-{}", n % 1000)).unwrap()),
             user: "ada".into(),
             groups: GroupSet::default(),

@@ -88,6 +88,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         grant: GrantId([1; 16]),
         client: ClientId::parse("mcp_client_a").unwrap(),
         client_origin: ClientOrigin::Registered,
+        client_limit: None,
         subject: Subject::Person(AccountId::parse("ada").unwrap()),
         user: "ada".into(),
         groups: GroupSet::default(),

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{
-    Client, ClientOrigin, Grant, Lifetime, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken,
-    TenantId,
+    Client, Grant, Lifetime, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId,
 };
 
 /// The scope by which clients ask for a refresh token; it grants nothing here.
@@ -52,8 +51,7 @@ impl Policy {
     /// operator added, what they allowed it. The scopes in a client's own registration are no limit: it may ask the
     /// user for more.
     pub(super) fn allowed(&self, client: &Client, upstream: &UpstreamConfig) -> ScopeSet {
-        let limit = client.metadata.scope.as_ref().filter(|_| client.origin == ClientOrigin::Manual);
-        limit.map_or_else(|| catalogue(upstream), |limit| catalogue(upstream).intersection(limit))
+        client.scope_limit().map_or_else(|| catalogue(upstream), |limit| catalogue(upstream).intersection(limit))
     }
 
     /// Returns those of the scopes that the grant's resource has, or had when it was granted. Clients send the same

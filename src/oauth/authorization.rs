@@ -2,8 +2,8 @@
 
 use super::validated_request::{CheckedParameters, Prompt, RefusedRequest, ValidatedRequest};
 use super::{
-    Client, ClientId, ClientOrigin, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri,
-    ResourceIndicator, Rule, ScopeSet, VerifiedRedirect, show,
+    Client, ClientId, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri, ResourceIndicator,
+    Rule, ScopeSet, VerifiedRedirect, show,
 };
 
 /// Maximum length of `state` in bytes; some clients keep JSON in it.
@@ -222,7 +222,7 @@ fn grantable(
     allowed: &ScopeSet,
     default: &ScopeSet,
 ) -> Result<ScopeSet, OAuthError> {
-    let limit = client.metadata.scope.as_ref().filter(|_| client.origin == ClientOrigin::Manual);
+    let limit = client.scope_limit();
     let within = |scopes: &ScopeSet| limit.map_or_else(|| scopes.clone(), |limit| scopes.intersection(limit));
     let known = asked.intersection(allowed);
     if within(&known) != known {

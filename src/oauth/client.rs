@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientMetadata, Digest, ResourceIndicator, TenantId, Timestamp, base62};
+use super::{ClientMetadata, Digest, ResourceIndicator, ScopeSet, TenantId, Timestamp, base62};
 
 /// A client identifier: one that we issued (`mcp_client_…`), or the https URL of a metadata document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,4 +120,13 @@ pub struct Client {
     pub last_used_at: Option<Timestamp>,
     /// The age and source of the document that describes it, if one does.
     pub document: Option<DocumentAge>,
+}
+
+impl Client {
+    /// Returns the scopes that an operator allowed it; `None` if it may ask for any. The scopes in a client's own
+    /// registration are no limit.
+    #[must_use]
+    pub fn scope_limit(&self) -> Option<&ScopeSet> {
+        self.metadata.scope.as_ref().filter(|_| self.origin == ClientOrigin::Manual)
+    }
 }

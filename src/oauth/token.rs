@@ -21,6 +21,8 @@ pub struct AccessTokenRecord {
     pub client: ClientId,
     /// How the client became known; not stored with the token.
     pub client_origin: ClientOrigin,
+    /// The only scopes that the client may ask for, if an operator limited it; not stored with the token.
+    pub client_limit: Option<ScopeSet>,
     /// On whose behalf the client acts.
     pub subject: Subject,
     /// The account's login name when this record was made or read; for display only.

@@ -210,8 +210,9 @@ impl Rules {
         if (!self.has_map && !caller.is_anonymous) || opening.has_any_of(caller.held) {
             return Ruling::Allowed;
         }
-        // A login for a scope that the account may not hold would end on the page without access.
-        let helping = opening.without(caller.barred);
+        // A login for a scope that the account may not hold would end on the page without access, and one for a scope
+        // that the client may not ask for is refused.
+        let helping = opening.without(caller.barred).without(caller.not_for_client);
         self.first_of(helping).map_or(Ruling::Unopened, |scope| Ruling::Lacking(scope.clone()))
     }
 

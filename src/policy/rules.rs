@@ -83,10 +83,23 @@ pub struct Standing {
     pub(super) rules: Mask,
     /// The scopes that its account may not hold, which therefore nobody tells it to ask for.
     pub(super) barred: Mask,
+    /// The scopes that its client may not ask for.
+    pub(super) not_for_client: Mask,
     /// Whether it has no token.
     pub(super) is_anonymous: bool,
     /// What its grant leaves out, if anything.
     pub(super) left_out: Option<Box<ExcludedTools>>,
+}
+
+impl Standing {
+    /// Returns that of a caller whose client may ask only for the scopes in `limit`, if there is one. What its token
+    /// has keeps its force.
+    #[must_use]
+    pub fn asking_for(self, rules: &Rules, limit: Option<&ScopeSet>) -> Self {
+        let Some(limit) = limit else { return self };
+        let allowed = limit.iter().fold(Mask::default(), |all, name| all.with(rules.bit_of(name)));
+        Self { not_for_client: Mask::ALL.without(allowed), ..self }
+    }
 }
 
 impl Rules {
@@ -234,6 +247,12 @@ impl Rules {
         let names = [self.methods.any(), self.tools.any(), self.prompts.any(), self.resources.any()];
         let all = names.into_iter().chain(self.annotated).chain(self.http.iter().map(|entry| entry.by));
         all.fold(Matching::default(), Matching::with).scopes.with(self.unknown_methods).has_any_of(held)
+    }
+
+    /// Returns whether the client of a caller may ask for all of these scopes.
+    #[must_use]
+    pub fn may_ask_for(&self, caller: &Standing, scopes: &ScopeSet) -> bool {
+        !scopes.iter().any(|name| self.bit_of(name).has_any_of(caller.not_for_client))
     }
 
     pub(super) fn bit_of(&self, name: &ScopeToken) -> Mask {

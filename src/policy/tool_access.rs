@@ -30,7 +30,7 @@ impl Rules {
             let is_held = self.bit_of(name).has_any_of(caller.held);
             is_held && self.holds(|other| other == *name).has_any_of(opening)
         };
-        let asked_for = || self.first_of(opening.without(caller.barred));
+        let asked_for = || self.first_of(opening.without(caller.barred).without(caller.not_for_client));
         let nobody = self.anonymous();
         ToolAccess {
             scope: token.iter().find(opens).or_else(asked_for),

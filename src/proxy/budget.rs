@@ -147,6 +147,7 @@ pub(super) mod tests {
             grant: GrantId([0; 16]),
             client: ClientId::parse(client).unwrap(),
             client_origin: ClientOrigin::Registered,
+            client_limit: None,
             subject: Subject::Person(AccountId::parse(&format!("user-{n}")).unwrap()),
             user: "ada".into(),
             groups: GroupSet::default(),

@@ -93,7 +93,8 @@ impl Route {
             scopes: held,
         };
         let barred = self.holders.barred(principal.user(), principal.groups());
-        rules.leaving_out(rules.standing_without(&caller, &barred), held, principal.exclusions())
+        let standing = rules.standing_without(&caller, &barred).asking_for(rules, principal.client_limit());
+        rules.leaving_out(standing, held, principal.exclusions())
     }
 
     /// Returns whether lists in its answers are rewritten for their caller.

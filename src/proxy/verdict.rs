@@ -220,9 +220,15 @@ pub(super) fn refusal(caller: &CachedPrincipal, rules: &Rules, refused: Option<&
         };
     }
     let required = rules.missing(caller.standing(), &caller.route().required_scopes);
+    let has_message = answered.iter().any(|message| message.id.is_some());
     let is_call = !is_batch && answered.iter().all(|message| message.is_call && message.id.is_some());
     let is_result = is_call && !answered.is_empty() && caller.reads_challenges_in_results();
     let lacking = answered.into_iter().fold(required, |lacking, message| message.lacking(&lacking));
+    // A login for a scope that the client may not ask for is refused.
+    if !rules.may_ask_for(caller.standing(), &lacking) {
+        let is_message = caller.route().kind == UpstreamKind::Mcp && !is_batch && has_message;
+        return if is_message { Rejection::UnopenedMessage } else { Rejection::UnopenedRequest };
+    }
     LackingScopes { is_result, ..lacking_scopes(caller, rules, &lacking) }.into()
 }
 

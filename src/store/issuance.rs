@@ -29,6 +29,8 @@ pub struct NewAccessToken {
     pub user: Arc<str>,
     /// How the grant's client became known.
     pub client_origin: ClientOrigin,
+    /// The only scopes that the grant's client may ask for, if an operator limited it.
+    pub client_limit: Option<ScopeSet>,
 }
 
 /// What is stored when access is granted.
@@ -59,6 +61,7 @@ impl NewAccessToken {
             grant: grant.id,
             client: grant.client.clone(),
             client_origin: self.client_origin,
+            client_limit: self.client_limit.clone(),
             subject: grant.subject.clone(),
             user: Arc::clone(&self.user),
             // The store adds them, in the transaction that stores the token.

@@ -24,6 +24,8 @@ pub struct Principal {
     client: ClientId,
     /// How the client became known.
     client_origin: ClientOrigin,
+    /// The only scopes that the client may ask for, if an operator limited it.
+    client_limit: Option<ScopeSet>,
     /// On whose behalf the client acts.
     subject: Subject,
     /// The account's login name, for display only.
@@ -62,6 +64,7 @@ impl Principal {
             client,
             // As strangers: nobody has vouched for it.
             client_origin: token.map_or(ClientOrigin::Registered, |token| token.client_origin),
+            client_limit: token.and_then(|token| token.client_limit.clone()),
             subject,
             user: token.map_or_else(|| Arc::from(""), |token| Arc::clone(&token.user)),
             groups: token.map(|token| token.groups.clone()).unwrap_or_default(),
@@ -94,6 +97,12 @@ impl Principal {
     #[must_use]
     pub fn client_origin(&self) -> ClientOrigin {
         self.client_origin
+    }
+
+    /// Returns the only scopes that the client may ask for, if an operator limited it.
+    #[must_use]
+    pub fn client_limit(&self) -> Option<&ScopeSet> {
+        self.client_limit.as_ref()
     }
 
     /// Returns on whose behalf the client acts.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mcpgate::config::UpstreamKind;
-use mcpgate::oauth::ScopeToken;
+use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, ScopeToken};
 use mcpgate::policy::{Pattern, Rules, ScopeRule};
 use serde_json::json;
 
@@ -159,6 +159,38 @@ async fn sc_09_what_no_scope_opens_is_refused_without_a_challenge() {
     assert_eq!((reply.status, &reply.json()[0]["error"]["code"]), (200, &json!(-32601)), "{reply:?}");
     assert_eq!(reply.field("www-authenticate"), None);
     assert_eq!(world.mcp.last().body, format!("[{}]", plain("ping")).into_bytes());
+}
+
+#[tokio::test]
+async fn sc_09_a_scope_that_the_client_may_not_ask_for_is_not_asked_for() {
+    let world = mapped().await;
+    let limited = |resource: &str, scopes: &str, limit: &str| {
+        let made = world.make(resource, scopes);
+        let client_limit = Some(records::scopes(limit));
+        let client_origin = ClientOrigin::Manual;
+        world.cache.insert(&AccessTokenRecord { client_limit, client_origin, ..made.record.clone() });
+        made.text
+    };
+    let list = limited(MCP, "list", "list write");
+    let reply = world.ask(&RawRequest::post(call("search_web")).bearer(&list)).await;
+    reply.assert_rpc(200, -32601, json!(9));
+    assert_eq!(reply.field("www-authenticate"), None, "a login would not help");
+    assert_403s(&world.ask(&RawRequest::post(call("write")).bearer(&list)).await, "list write");
+    let read = limited(API, "read", "read");
+    let reply = world.ask(&RawRequest::new("POST", "/api/reports/1").bearer(&read)).await;
+    assert_eq!((reply.status, reply.field("www-authenticate")), (403, None), "{reply:?}");
+    world.reload(|config| {
+        let main = config.upstreams.iter_mut().find(|upstream| upstream.name == "main").unwrap();
+        main.required_scopes = records::scopes("logs");
+    });
+    let reply = world.ask(&RawRequest::post(plain("tools/list")).bearer(&list)).await;
+    reply.assert_rpc(403, -32601, json!(9));
+    assert_eq!(reply.field("www-authenticate"), None, "a login would not help");
+    world.mcp.assert_nothing();
+    world.api.assert_nothing();
+    // What the token has keeps its force.
+    let search = limited(MCP, "search logs", "list logs");
+    assert_eq!(world.ask(&RawRequest::post(call("search_web")).bearer(&search)).await.status, 200);
 }
 
 #[tokio::test]

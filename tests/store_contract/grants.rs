@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, Grant, Lifetime, Subject, TenantId, Timestamp};
+use mcpgate::oauth::{
+    AccessTokenRecord, Client, ClientMetadata, ClientOrigin, Grant, Lifetime, Subject, TenantId, Timestamp,
+};
 use mcpgate::store::{ACTIVITY_AT_ONCE, AuditEvent, Change, GrantFilter, Redemption, Store, StoreError, Update};
 
 use crate::world::*;
@@ -194,10 +196,15 @@ async fn a_token_says_how_its_client_became_known(store: Arc<dyn Store>) {
     settle(&store).await;
     let kinds = [ClientOrigin::Manual, ClientOrigin::Registered, ClientOrigin::MetadataDocument];
     for (name, origin) in ["m", "r", "d"].into_iter().zip(kinds) {
-        store.insert_client(client(name, origin), 100, row(AuditEvent::ClientAdded, START)).await.unwrap();
+        let (client, limit) = (client(name, origin), Some(scopes("a b")));
+        let metadata = ClientMetadata { scope: limit.clone(), ..client.metadata.clone() };
+        let client = Client { metadata, ..client };
+        store.insert_client(client, 100, row(AuditEvent::ClientAdded, START)).await.unwrap();
         let (grant, token) = operators(name);
         let grant = Grant { client: client_id(name), ..grant };
-        let token = AccessTokenRecord { client: client_id(name), client_origin: origin, ..token };
+        // What a client registers itself is no limit.
+        let client_limit = limit.filter(|_| origin == ClientOrigin::Manual);
+        let token = AccessTokenRecord { client: client_id(name), client_origin: origin, client_limit, ..token };
         let issued = row(AuditEvent::OperatorTokenIssued, START);
         store.insert_operator_token(grant, token.clone(), issued).await.unwrap();
         assert_eq!(store.find_access_token(&tenant(), &hash(name), START).await.unwrap(), Some(token));

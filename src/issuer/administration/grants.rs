@@ -91,6 +91,7 @@ impl Administration {
             grant: GrantId(self.services.entropy.random_16()),
             client: client.clone(),
             client_origin: ClientOrigin::Manual,
+            client_limit: None,
             subject: account.subject,
             user: account.name.as_str().into(),
             groups: GroupSet::default(),

@@ -5,7 +5,7 @@ use crate::config::UpstreamConfig;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
-use crate::oauth::{AccountId, ClientOrigin, Exclusions, ScopeSet};
+use crate::oauth::{AccountId, Exclusions, ScopeSet};
 use crate::store::{Account, LoginSession};
 
 /// What a consent page offers.
@@ -60,7 +60,7 @@ impl IssuerRequest<'_> {
             }));
         };
         // An operator may have narrowed what the client may ask for.
-        let limit = asked.client.metadata.scope.as_ref().filter(|_| asked.client.origin == ClientOrigin::Manual);
+        let limit = asked.client.scope_limit();
         let held = limit.map_or_else(|| grant.scopes.clone(), |limit| grant.scopes.intersection(limit));
         let held = self.may_approve_of(&session.subject, asked, &held).await?.unwrap_or_default();
         let all = requested.union(&held);

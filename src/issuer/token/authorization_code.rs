@@ -49,6 +49,7 @@ impl IssuerRequest<'_> {
             user: allowed.as_ref().map_or_else(|| "".into(), |(_, user)| Arc::clone(user)),
             scopes: allowed.map(|(scopes, _)| scopes).filter(|a| *a != record.scopes),
             client_origin: client.origin,
+            client_limit: client.scope_limit().cloned(),
         };
         let redemption = self.redemption_of(client, &record, request, new);
         let (refusal, error) = match self.services.store.redeem_code(redemption).await.or_unavailable(self).await? {

@@ -50,7 +50,9 @@ impl IssuerRequest<'_> {
         };
         let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let lifetime = self.policy.access_lifetime(&grant.resource);
-        let new = NewAccessToken { hash: access.hash(), lifetime, scopes, user, client_origin: client.origin };
+        let client_limit = client.scope_limit().cloned();
+        let hash = access.hash();
+        let new = NewAccessToken { hash, lifetime, scopes, user, client_origin: client.origin, client_limit };
         let request = self.rotation_of(client, &grant, claims, new);
         if matches!(
             grant.judge_refresh(&request.presented, request.now),

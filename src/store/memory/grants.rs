@@ -83,7 +83,9 @@ impl State {
         let user = named.map_or_else(|| Arc::clone(&token.user), |account| account.name.as_str().into());
         let client = self.client(&token.tenant, &token.client);
         let client_origin = client.map_or(token.client_origin, |client| client.origin);
-        self.with_groups(AccessTokenRecord { reports_use: is_unused, user, client_origin, ..token.clone() })
+        let client_limit = client.map_or_else(|| token.client_limit.clone(), |client| client.scope_limit().cloned());
+        let now = AccessTokenRecord { reports_use: is_unused, user, client_origin, client_limit, ..token.clone() };
+        self.with_groups(now)
     }
 
     /// Adds the groups of its account to a token.

@@ -6,13 +6,14 @@ use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, VoidToken, opened};
 use super::words::parse_origin;
 use super::{accounts, audit, clients, grants, groups};
-use crate::oauth::{AccessTokenRecord, Grant, GrantId, GroupSet, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccessTokenRecord, Grant, GrantId, GroupSet, ScopeSet, TenantId, Timestamp, TokenHash};
 use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
-use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, limits};
+use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, StoreError, limits};
 
 /// The columns of a token. `CROSS JOIN` fixes the join order: from the token to its grant, client and account.
-const SELECT: &str =
-    "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, c.origin, a.subject, a.kind, a.name, g.resource,
+const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, c.origin,
+        CASE WHEN c.origin = 'manual' AND json_valid(c.metadata) THEN json_extract(c.metadata, '$.scope') END,
+        a.subject, a.kind, a.name, g.resource,
         coalesce(t.scopes, g.scopes), g.exclusions, t.generation,
         t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
         t.issued_at, t.expires_at, t.seal,
@@ -31,6 +32,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
         grant: c.grant()?,
         client: c.client()?,
         client_origin: c.word(parse_origin)?,
+        client_limit: c.optional_text()?.map(parse_limit).transpose()?,
         subject: c.subject()?,
         user: c.text()?.into(),
         groups: GroupSet::default(),
@@ -45,6 +47,10 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
     let token = opened(token, c.number()?, "an access token")?;
     let groups = groups::joined(c, &token.tenant, token.subject.id())?;
     Ok(AccessTokenRecord { groups, ..token })
+}
+
+fn parse_limit(scopes: &str) -> Result<ScopeSet> {
+    ScopeSet::parse(scopes).map_err(|_| StoreError::Corrupt("the scopes of a client cannot be read".to_owned()))
 }
 
 fn insert(db: &Connection, grant_no: i64, grant: &Grant, token: &AccessTokenRecord) -> Result<()> {
