@@ -22,6 +22,7 @@ mod password;
 mod policy;
 mod remember;
 mod runtime;
+mod sender;
 mod serve;
 mod session;
 mod token;

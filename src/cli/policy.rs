@@ -1,16 +1,21 @@
 //! `mcpgate policy`: what the scopes and rules of an upstream say of a request. Nothing is sent, no server is asked.
 
+use http::uri::PathAndQuery;
 use serde_json::{Value, json};
 
 use super::data::DataArguments;
 use super::failure::Failure;
 use super::known_tools::CalledTool;
 use super::runtime::block_on;
+use super::sender::{Access, Sender, refusal};
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::data_dir::STORE;
 use crate::mcp::Envelope;
-use crate::oauth::{ClientId, ClientOrigin, GroupSet, LoginName, ScopeSet, ScopeToken};
-use crate::policy::{Annotation, Annotations, Denial, JudgedMessage, RuleCaller, Rules, Ruling, Standing};
+use crate::oauth::{Client, ClientId, ClientOrigin, GroupSet, LoginName, ScopeSet, ScopeToken};
+use crate::policy::{
+    Annotation, Annotations, Denial, JudgedMessage, Rules, Ruling, Standing, is_forwarded_method, is_plain_path,
+};
+use crate::store::AccountStatus;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -66,14 +71,6 @@ enum Question {
     Http { method: String, path: String },
 }
 
-/// Who sends it, as far as the store knows.
-struct Sender {
-    user: LoginName,
-    client: ClientId,
-    client_kind: Option<ClientOrigin>,
-    groups: GroupSet,
-}
-
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     let Command::Test(asked) = command;
     let config = asked.data.load()?;
@@ -113,10 +110,7 @@ impl TestArguments {
         if kind == UpstreamKind::Http {
             let method = self.method.clone().filter(|_| self.name.is_none() && self.args.is_none());
             let missing = || Failure::Usage("the upstream has kind http: write --method and --path".to_owned());
-            return Ok(Question::Http {
-                method: method.ok_or_else(missing)?,
-                path: self.path.clone().unwrap_or_default(),
-            });
+            return Ok(Question::Http { method: method.ok_or_else(missing)?, path: self.path()? });
         }
         if self.path.is_some() {
             return Err(Failure::Usage(
@@ -149,6 +143,14 @@ impl TestArguments {
         Ok(Question::Message { body, annotations: annotations.unwrap_or(Annotations::UNKNOWN), is_held })
     }
 
+    fn path(&self) -> Result<String, Failure> {
+        let path = self.path.clone().unwrap_or_default();
+        let is_path =
+            path.starts_with('/') && path.parse::<PathAndQuery>().is_ok_and(|read| read.as_str() == read.path());
+        let unfit = || Failure::Usage("--path: write a path that begins with a slash, without a query".to_owned());
+        (is_path || path.is_empty()).then_some(path).ok_or_else(unfit)
+    }
+
     fn annotations(&self) -> Result<Option<Annotations>, Failure> {
         let Some(text) = &self.annotations else { return Ok(None) };
         let parse = |word: &str| {
@@ -179,56 +181,45 @@ impl TestArguments {
         let client = client.ok_or_else(|| Failure::Usage("--client: this is no client id".to_owned()))?;
         let of_id = client.is_url().then_some(ClientOrigin::MetadataDocument);
         if !config.data_dir.join(STORE).exists() {
-            return Ok(Sender { user, client, client_kind: of_id, groups: GroupSet::default() });
+            let (groups, client_kind) = (GroupSet::default(), of_id);
+            return Ok(Sender { user, client, client_kind, groups, limit: None, unable: None });
         }
         let administration = self.data.open_folder()?.administration;
-        let (groups, clients) =
-            block_on(async { Ok((administration.groups().await?, administration.clients().await?)) })?;
+        let (groups, clients, accounts) = block_on(async {
+            Ok((administration.groups().await?, administration.clients().await?, administration.accounts().await?))
+        })?;
         let groups =
             groups.into_iter().filter(|(_, members)| members.contains(&user)).map(|(group, _)| group).collect();
-        let known = clients.iter().find(|known| known.id == client).map(|known| known.origin);
-        Ok(Sender { user, client, client_kind: known.or(of_id), groups })
-    }
-}
-
-/// What the sender may do with a token of some scopes, whatever it requests.
-struct Access {
-    is_admitted: bool,
-    /// The scopes that its account may hold.
-    scopes: ScopeSet,
-    /// The scopes that every request needs and it lacks.
-    lacking: ScopeSet,
-    standing: Standing,
-}
-
-impl Access {
-    fn of(sender: &Sender, upstream: &UpstreamConfig, scopes: &ScopeSet) -> Self {
-        let (user, stored, holders) = (sender.user.as_str(), &sender.groups, &upstream.holders);
-        let held = holders.narrow(user, stored, scopes);
-        let (is_admitted, scopes) = (held.is_some(), held.unwrap_or_default());
-        let caller = RuleCaller {
-            client: &sender.client,
-            client_kind: sender.client_kind,
-            user,
-            groups: &holders.groups.of(user, stored),
-            scopes: &scopes,
-        };
-        let (standing, lacking) = match upstream.rules.as_deref() {
-            None => {
-                let lacks = |name: &&ScopeToken| !scopes.contains(name.as_str());
-                (Standing::default(), upstream.required_scopes.iter().filter(lacks).cloned().collect())
+        let known = clients.iter().find(|known| known.id == client);
+        let unable = match accounts.iter().find(|account| account.name == user) {
+            None => Some(("no_account", "there is no such account")),
+            Some(account) if account.status == AccountStatus::Disabled => {
+                Some(("account_disabled", "the account is disabled"))
             }
-            Some(rules) => {
-                let standing = rules.standing_without(&caller, &holders.barred(user, stored));
-                let lacking = rules.missing(&standing, &upstream.required_scopes);
-                (standing, lacking)
+            Some(_) if known.is_some_and(|client| client.disabled) => {
+                Some(("client_disabled", "the application is disabled"))
             }
+            Some(_) => None,
         };
-        Self { is_admitted, scopes, lacking, standing }
+        let (client_kind, limit) = (known.map(|known| known.origin).or(of_id), known.and_then(Client::scope_limit));
+        Ok(Sender { user, client, client_kind, groups, limit: limit.cloned(), unable })
     }
 }
 
 impl Question {
+    /// Returns why no upstream gets it, whoever sends it.
+    fn not_forwarded(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Http { method, .. } if !is_forwarded_method(method) => {
+                Some(("method_not_allowed", "no upstream gets this method"))
+            }
+            Self::Http { path, .. } if !is_plain_path(path) => {
+                Some(("ambiguous_path", "the path has an encoded or repeated separator"))
+            }
+            Self::Http { .. } | Self::Message { .. } => None,
+        }
+    }
+
     fn judge(&self, upstream: &UpstreamConfig, standing: &Standing) -> Ruling {
         let Some(rules) = upstream.rules.as_deref() else { return Ruling::Allowed };
         match self {
@@ -291,6 +282,7 @@ impl Explanation {
         let ruling =
             upstream.rules.as_deref().and_then(Rules::anonymous).map(|nobody| question.judge(upstream, &nobody));
         let (refused, denial) = match ruling {
+            _ if question.not_forwarded().is_some() => (question.not_forwarded(), None),
             Some(Ruling::Allowed) => (None, None),
             Some(Ruling::Denied(denial)) => (Some(WITHOUT_TOKEN), Some(denial)),
             _ => (Some(WITHOUT_TOKEN), None),
@@ -302,7 +294,8 @@ impl Explanation {
 
     fn of(question: &Question, sender: &Sender, upstream: &UpstreamConfig, scopes: &ScopeSet) -> Self {
         let access = |scopes: &ScopeSet| Access::of(sender, upstream, scopes);
-        let refusal = |access: &Access| refusal(access, &question.judge(upstream, &access.standing));
+        let anyway = question.not_forwarded().or(sender.unable);
+        let refusal = |access: &Access| anyway.or_else(|| refusal(access, &question.judge(upstream, &access.standing)));
         let own = access(scopes);
         let ruling = question.judge(upstream, &own.standing);
         let refused = refusal(&own);
@@ -311,13 +304,15 @@ impl Explanation {
             |name: &ScopeToken| refusal(&access(&lacking.union(&std::iter::once(name.clone()).collect()))).is_none();
         let others = upstream.scopes.iter().map(|scope| &scope.name).filter(|name| !lacking.contains(name.as_str()));
         let is_enough = refused.is_none() || refusal(&access(&lacking)).is_none();
-        let would_help = others.filter(|name| !is_enough && helps(name)).cloned().collect();
+        let may_ask = |name: &ScopeToken| sender.limit.as_ref().is_none_or(|limit| limit.contains(name.as_str()));
+        let would_help = others.filter(|name| !is_enough && may_ask(name) && helps(name)).cloned().collect();
         let denial = if let Ruling::Denied(denial) = ruling { Some(denial) } else { None };
-        let rule = denial.filter(|_| own.is_admitted).and_then(|denial| denial.rule);
+        let denial = denial.filter(|_| own.is_admitted && anyway.is_none());
+        let rule = denial.and_then(|denial| denial.rule);
         let reason = rule.zip(upstream.rules.as_deref()).map(|(rule, rules)| rules.reason(rule).to_owned());
         Self {
             refused,
-            denial: denial.filter(|_| own.is_admitted),
+            denial,
             reason: reason.unwrap_or_default(),
             in_force: own.scopes,
             lacking: own.lacking,
@@ -375,25 +370,6 @@ impl Explanation {
 
 /// How a request without a token is refused, whatever the reason.
 const WITHOUT_TOKEN: (&str, &str) = ("no_token", "this needs a token");
-
-/// Returns why a request is refused, in the order in which the gateway asks.
-fn refusal(access: &Access, ruling: &Ruling) -> Option<(&'static str, &'static str)> {
-    if !access.is_admitted {
-        return Some(("not_admitted", "the account may not hold such a token for this upstream"));
-    }
-    match ruling {
-        Ruling::Denied(Denial { rule: Some(_), .. }) => Some(("denied", "a deny rule matches")),
-        Ruling::Denied(Denial { rule: None, .. }) => Some(("no_allow_rule", "no allow rule matches")),
-        Ruling::Unopened => Some(("unopened", "no scope of the upstream opens this")),
-        Ruling::LeftOut => Some(("left_out", "the user left the tool out")),
-        Ruling::Held => Some(("held", "the tool is not what was pinned")),
-        Ruling::Lacking(_) => Some(("lacking_scope", "the token has no scope that opens this")),
-        Ruling::Allowed if !access.lacking.is_empty() => {
-            Some(("lacking_scope", "the token lacks a scope that every request needs"))
-        }
-        Ruling::Allowed => None,
-    }
-}
 
 fn names(scopes: &ScopeSet) -> Vec<&str> {
     scopes.iter().map(ScopeToken::as_str).collect()

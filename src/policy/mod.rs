@@ -35,7 +35,7 @@ pub use holders::{AccountList, ConfiguredGroups, Holders};
 pub use known::{KnownItems, NamedKind};
 pub use limit::{CallLimit, CallLimits, LimitPer, LimitRate, LimitSet};
 pub use mask::MOST;
-pub use one_meaning::is_plain_path;
+pub use one_meaning::{is_forwarded_method, is_plain_path};
 pub use pattern::Pattern;
 pub use preset::{EVERYTHING, MANAGE, MCP_SCOPES, PresetScope, READ_ONLY, READ_ONLY_HTTP};
 pub use quota::{CountKey, QuotaUse};

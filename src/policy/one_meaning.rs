@@ -5,6 +5,13 @@ use std::borrow::Cow;
 /// Separators, dots and NUL, encoded; and what is encoded twice.
 const HIDING: [&[u8]; 5] = [b"%25", b"%2e", b"%2f", b"%5c", b"%00"];
 
+/// HS-11: Returns whether upstreams get requests with this method of HTTP.
+#[must_use]
+pub fn is_forwarded_method(method: &str) -> bool {
+    // RFC 9110 9.3.6, 9.3.8: a tunnel, and an echo of the fields that the gateway adds.
+    !matches!(method, "CONNECT" | "TRACE")
+}
+
 /// HS-14: Returns whether a path below an upstream's own has only one interpretation. The prefix was matched on raw
 /// bytes, so the rest must not lead out of it when it is decoded (even twice), normalized or stripped of path
 /// parameters.

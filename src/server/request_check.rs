@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::host::{self, Hosts};
 use super::request_refusal::RequestRefusal;
 use crate::config::{Config, Listener};
+use crate::policy::is_forwarded_method;
 use crate::web::peer;
 
 /// The field in which a proxy reports the host that it was asked for.
@@ -28,10 +29,9 @@ pub(super) fn check(
     config: &Config,
 ) -> Result<(), RequestRefusal> {
     let limits = &config.limits;
-    match head.method {
-        Method::CONNECT => return Err(RequestRefusal::Connect),
-        Method::TRACE => return Err(RequestRefusal::Trace),
-        _ => {}
+    if !is_forwarded_method(head.method.as_str()) {
+        let is_connect = head.method == Method::CONNECT;
+        return Err(if is_connect { RequestRefusal::Connect } else { RequestRefusal::Trace });
     }
     let uri = &head.uri;
     if uri.path().len() + uri.query().map_or(0, |query| query.len() + 1) > limits.request_target {

@@ -190,6 +190,17 @@ fn http_requests_are_judged_by_method_and_path() {
         let arguments = ["--upstream", "reports", "--user", user, "--method", method, "--path", "/x"];
         assert_eq!(files.ask(&arguments)["why"], why, "{user} {method}");
     }
+    for (method, path, why) in [
+        ("GET", "/x/../admin/x", "ambiguous_path"),
+        ("GET", "/x//y", "ambiguous_path"),
+        ("GET", "/;x/admin", "ambiguous_path"),
+        ("TRACE", "/x", "method_not_allowed"),
+        ("CONNECT", "/x", "method_not_allowed"),
+    ] {
+        let request = ["--upstream", "reports", "--method", method, "--path", path];
+        assert_eq!(files.ask(&[&request[..], &["--user", "ada"]].concat())["why"], why, "{method} {path}");
+        assert_eq!(files.ask_as(&["--anonymous"], &request)["why"], why, "{method} {path}");
+    }
 }
 
 #[test]
@@ -197,6 +208,7 @@ fn the_groups_of_the_store_count_where_there_is_one() {
     let data = Data::new();
     let files = Files::new(data.folder.path());
     let arguments = [&FILES[..], &["--user", "grace", "--scopes", "read write", "--call", "x"]].concat();
+    assert_eq!(files.ask(&arguments)["why"], "no_account");
     data.json(&["user", "add", "grace"]);
     assert_eq!(files.ask(&arguments)["decision"], "refused");
     data.json(&["group", "add", "staff", "grace"]);
@@ -242,6 +254,8 @@ fn people_get_words_and_mistakes_are_refused() {
         (&["--upstream", "files", "--call", "x", "--annotations", "mild"], "--annotations: \"mild\""),
         (&["--upstream", "files", "--method", "GET", "--path", "/x"], "--path: the upstream has kind mcp"),
         (&["--upstream", "reports", "--call", "x"], "the upstream has kind http"),
+        (&["--upstream", "reports", "--method", "GET", "--path", "admin/x"], "--path: write a path"),
+        (&["--upstream", "reports", "--method", "GET", "--path", "/x?y"], "--path: write a path"),
     ] {
         let output = ask(arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");

@@ -82,6 +82,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "web",
             "store",
             "outbound",
+            "policy",
             "catalogue",
             "token_cache",
             "issuer",
