@@ -68,7 +68,7 @@ fn group_box<'a>(
         is_ticked: ticked.and_then(|ticked| ticked.tool(&tool.name)).unwrap_or(tool.is_ticked),
     };
     let titles: Vec<&str> = group.tools.iter().take(NAMED).map(|tool| tool.title.as_str()).collect();
-    let count = group.tools.len() + group.unlisted;
+    let count = group.tools.len() + group.unlisted.len();
     GroupBox {
         index,
         is_ticked: ticked.and_then(|ticked| ticked.group(scope, group.kind)).unwrap_or(group.is_ticked),
@@ -79,7 +79,7 @@ fn group_box<'a>(
         },
         is_destructive: group.kind == ToolKind::Destructive,
         count,
-        unlisted: group.unlisted,
+        unlisted: group.unlisted.len(),
         tools: group.tools.iter().enumerate().map(tool).collect(),
         is_folded: group.tools.len() > SHOWN,
         titles: titles.join(", ") + if count > titles.len() { ", …" } else { "" },

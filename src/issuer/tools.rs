@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::oauth::{AccountId, Exclusions, ResourceIndicator, ScopeSet, ScopeToken, ToolGroup, ToolKind};
+use crate::oauth::{AccountId, Exclusions, ResourceIndicator, ScopeSet, ScopeToken, ToolGroup, ToolKind, ToolNameHash};
 use crate::policy::Annotations;
 
 /// A tool, as its upstream describes it. None of it is verified.
@@ -48,8 +48,8 @@ pub struct GroupView {
     pub is_ticked: bool,
     /// The tools, in the order of the upstream.
     pub tools: Vec<ToolView>,
-    /// How many further tools of it are not listed, because there are too many or their names are too long.
-    pub unlisted: usize,
+    /// Further tools of it that are not listed, because there are too many or their names are too long.
+    pub unlisted: Vec<ToolNameHash>,
     /// Scopes that open some of these tools too and have no such group of their own; they follow this one.
     pub followers: Vec<ScopeToken>,
 }
@@ -73,7 +73,11 @@ pub struct ShownGroup {
     kind: ToolKind,
     followers: Vec<ScopeToken>,
     tools: Vec<String>,
+    unlisted: Vec<ToolNameHash>,
 }
+
+/// A group as its field has it: scope, kind, followers, tools, and how many of the hashes after it are its own.
+type GroupField = (String, String, Vec<String>, Vec<String>, usize);
 
 impl ShownGroup {
     /// Returns what a page shows of a group below a scope.
@@ -84,6 +88,7 @@ impl ShownGroup {
             kind: group.kind,
             followers: group.followers.clone(),
             tools: group.tools.iter().map(|tool| tool.name.clone()).collect(),
+            unlisted: group.unlisted.clone(),
         }
     }
 
@@ -95,23 +100,37 @@ impl ShownGroup {
         }
         let json = |group: &Self| {
             let followers: Vec<&str> = group.followers.iter().map(ScopeToken::as_str).collect();
-            serde_json::json!([group.scope.as_str(), group.kind.as_str(), followers, group.tools])
+            let (scope, kind, count) = (group.scope.as_str(), group.kind.as_str(), group.unlisted.len());
+            let tools = &group.tools;
+            serde_json::json!([scope, kind, followers, tools, count])
         };
         let json = serde_json::Value::Array(groups.iter().map(json).collect()).to_string();
-        URL_SAFE_NO_PAD.encode(json)
+        // The hashes of thousands of tools would not fit into the form if they were encoded again.
+        let hashes = groups.iter().flat_map(|group| &group.unlisted).map(|hash| hash.to_text());
+        std::iter::once(URL_SAFE_NO_PAD.encode(json) + ".").chain(hashes).collect()
     }
 
     /// Reads the field of a form; nothing if it is damaged.
     #[must_use]
     pub fn parse_field(field: &str) -> Vec<Self> {
-        let json = URL_SAFE_NO_PAD.decode(field).unwrap_or_default();
-        let read: Vec<(String, String, Vec<String>, Vec<String>)> = serde_json::from_slice(&json).unwrap_or_default();
+        Self::read_field(field).unwrap_or_default()
+    }
+
+    fn read_field(field: &str) -> Option<Vec<Self>> {
+        let (json, mut hashes) = field.split_once('.')?;
+        let read: Vec<GroupField> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(json).ok()?).ok()?;
         let scope = |name: &String| ScopeToken::parse(name).ok();
-        let group = |(name, kind, followers, tools): (String, String, Vec<String>, Vec<String>)| {
-            let followers = followers.iter().map(scope).collect::<Option<_>>()?;
-            Some(Self { scope: scope(&name)?, kind: ToolKind::parse(&kind)?, followers, tools })
+        let mut next_hash = || {
+            let (first, rest) = hashes.split_at_checked(ToolNameHash::TEXT)?;
+            hashes = rest;
+            ToolNameHash::parse(first)
         };
-        read.into_iter().map(group).collect::<Option<_>>().unwrap_or_default()
+        let group = |(name, kind, followers, tools, count): GroupField| {
+            let followers = followers.iter().map(scope).collect::<Option<_>>()?;
+            let unlisted = (0..count).map(|_| next_hash()).collect::<Option<_>>()?;
+            Some(Self { scope: scope(&name)?, kind: ToolKind::parse(&kind)?, followers, tools, unlisted })
+        };
+        read.into_iter().map(group).collect()
     }
 
     fn group(&self) -> ToolGroup {
@@ -179,13 +198,21 @@ impl Ticked {
         let mut groups: BTreeSet<_> = before.groups().filter(|group| !decided.contains(group)).cloned().collect();
         let mut tools: BTreeSet<Box<str>> =
             before.tools().filter(|name| !shown.contains(name)).map(Box::from).collect();
+        let allowed_again = self.shown.iter().filter(|group| {
+            let group = group.group();
+            !self.unticked_groups.contains(&group) && before.groups().any(|other| *other == group)
+        });
+        let allowed_again = allowed_again.flat_map(|group| group.unlisted.iter().copied());
+        let decided: BTreeSet<_> = shown.iter().map(|name| ToolNameHash::of(name)).chain(allowed_again).collect();
+        let mut hashes: BTreeSet<_> = before.hashes().filter(|hash| !decided.contains(hash)).collect();
         for group in self.shown.iter().filter(|group| self.unticked_groups.contains(&group.group())) {
             groups.extend(group.decides());
             // The names too: a tool that becomes one of another kind stays left out.
             tools.extend(group.tools.iter().map(|name| Box::from(name.as_str())));
+            hashes.extend(&group.unlisted);
         }
         tools.extend(self.unticked_tools.iter().cloned());
-        Exclusions::new(groups, tools)
+        Exclusions::with_hashes(groups, tools, hashes)
     }
 }
 
@@ -203,12 +230,43 @@ mod tests {
             kind,
             followers: followers.iter().map(|name| scope(name)).collect(),
             tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
+            unlisted: Vec::new(),
         };
         vec![
             group("read", ToolKind::Reading, &["all"], &["list", "get \"one\""]),
             group("write", ToolKind::Writing, &[], &["add"]),
             group("write", ToolKind::Destructive, &["all"], &["drop"]),
         ]
+    }
+
+    /// As `shown`, with tools for whose names the page has no room.
+    fn with_unlisted() -> Vec<ShownGroup> {
+        let mut shown = shown();
+        shown[0].unlisted = vec![ToolNameHash::of("far"), ToolNameHash::of("farther")];
+        shown[2].unlisted = vec![ToolNameHash::of("wide")];
+        shown
+    }
+
+    #[test]
+    fn a_group_takes_the_tools_with_it_that_are_not_listed() {
+        let tools: BTreeSet<usize> = (0..4).collect();
+        let decide = |groups: &[usize], before: &Exclusions| {
+            let groups = groups.iter().copied().collect();
+            Ticked::new(ScopeSet::default(), with_unlisted(), &groups, &tools).exclusions(before).unwrap()
+        };
+        let names = |of: &Exclusions| ["far", "farther", "wide", "add"].map(|name| of.names(name));
+        let left_out = decide(&[1, 2], &Exclusions::default());
+        assert_eq!(names(&left_out), [true, true, false, false]);
+        // One that moved to a ticked group, or that is shown no more, stays left out until its own group is ticked.
+        assert_eq!(names(&decide(&[1], &left_out)), [true, true, true, false]);
+        assert_eq!(names(&decide(&[0, 1, 2], &left_out)), [false; 4]);
+        let other =
+            Exclusions::with_hashes(BTreeSet::new(), BTreeSet::new(), [ToolNameHash::of("far")].into()).unwrap();
+        assert_eq!(names(&decide(&[0, 1, 2], &other)), [true, false, false, false], "its group was not left out");
+        // By its own tick, once it is listed.
+        let moved =
+            Exclusions::with_hashes(BTreeSet::new(), BTreeSet::new(), [ToolNameHash::of("add")].into()).unwrap();
+        assert_eq!(names(&decide(&[0, 1, 2], &moved)), [false; 4]);
     }
 
     fn ticked(groups: &[usize], tools: &[usize]) -> Ticked {
@@ -223,8 +281,11 @@ mod tests {
     #[test]
     fn what_a_page_shows_comes_back_with_its_form() {
         let field = ShownGroup::to_field(&shown());
-        assert!(field.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{field}");
+        assert!(field.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)), "{field}");
         assert_eq!(ShownGroup::parse_field(&field), shown());
+        let long = ShownGroup::to_field(&with_unlisted());
+        assert_eq!(ShownGroup::parse_field(&long), with_unlisted());
+        assert!(ShownGroup::parse_field(&long[..long.len() - 1]).is_empty(), "a hash is not whole");
         assert_eq!(ShownGroup::to_field(&[]), "");
         for damaged in ["", "x", "W10", &field[1..]] {
             assert!(ShownGroup::parse_field(damaged).is_empty(), "{damaged}");

@@ -62,6 +62,7 @@ mod secret;
 mod subject;
 mod token;
 mod token_keys;
+mod tool_name_hash;
 mod validated_request;
 
 // Re-exported because the records here use both; code that does without OAuth names the modules themselves.
@@ -107,4 +108,5 @@ pub use secret::{
 pub use subject::{AccountId, Subject};
 pub use token::{AccessTokenRecord, CodeRequest, RefreshRequest, TokenRequest, TokenResponse};
 pub use token_keys::TokenKeys;
+pub use tool_name_hash::ToolNameHash;
 pub use validated_request::{Prompt, RefusedRequest, StoredRequest, ValidatedRequest};

@@ -13,7 +13,7 @@ use super::rejection::Rejection;
 use super::route::Route;
 use super::route_access::RouteAccess;
 use super::route_table::RouteTable;
-use crate::oauth::{ClientOrigin, GroupName, Subject, ToolGroup};
+use crate::oauth::{ClientOrigin, GroupName, Subject, ToolGroup, ToolNameHash};
 use crate::policy::{Annotations, Standing};
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
@@ -136,6 +136,7 @@ impl CachedPrincipal {
         let exclusions = self.principal().exclusions();
         let kinds = exclusions.groups().map(|(scope, _)| size_of::<ToolGroup>() + scope.as_str().len());
         let tools = exclusions.tools().map(|tool| size_of::<Box<str>>() + tool.len());
+        let hashes = exclusions.hashes().count() * size_of::<ToolNameHash>();
         size_of::<Self>()
             + size_of::<RouteAccess>()
             + size_of::<Principal>()
@@ -143,6 +144,7 @@ impl CachedPrincipal {
             + 2 * text
             + self.principal().resource().as_str().len()
             + self.log_fields.len()
+            + hashes
             + groups.chain(kinds).chain(tools).sum::<usize>()
     }
 }

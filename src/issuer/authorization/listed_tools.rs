@@ -8,7 +8,7 @@ use crate::config::UpstreamKind;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{AskedScope, GroupView, IssuerRequest, OfferedTool, ToolView, ToolsKnown};
-use crate::oauth::{Exclusions, ScopeSet, ToolKind, clean_name};
+use crate::oauth::{Exclusions, ScopeSet, ToolKind, ToolNameHash, clean_name};
 use crate::policy::{Item, RuleCaller, Rules};
 use crate::store::Account;
 
@@ -81,8 +81,9 @@ fn put_below(scopes: &mut [AskedScope], opened: &[Vec<bool>], tools: &[OfferedTo
         let names = scopes.iter().map(|scope| scope.name.clone()).enumerate();
         let followers = names.filter(|(other, _)| follows(*other)).map(|(_, name)| name).collect();
         let members: Vec<_> = members.iter().filter_map(|tool| tools.get(*tool)).collect();
-        let listed: Vec<_> = members.iter().filter(|tool| room.takes(&tool.name)).collect();
-        let unlisted = members.len().saturating_sub(listed.len());
+        let (listed, unlisted): (Vec<&&OfferedTool>, Vec<&&OfferedTool>) =
+            members.iter().partition(|tool| room.takes(&tool.name));
+        let unlisted = unlisted.into_iter().map(|tool| ToolNameHash::of(&tool.name)).collect();
         let Some(scope) = scopes.get_mut(*index) else { continue };
         let is_ticked = !before.groups().any(|(name, of)| *name == scope.name && of == kind);
         let view = |tool: &&&OfferedTool| ToolView {
