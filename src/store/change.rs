@@ -48,7 +48,7 @@ pub enum Change {
     AccountDisabled(TenantId, AccountId),
     /// An account was renamed: read its tokens again.
     AccountRenamed(TenantId, AccountId),
-    /// An account was added to or removed from a group: read its tokens again.
+    /// An account was added to or removed from a group, or what it granted was narrowed: read its tokens again.
     AccountGroupsChanged(TenantId, AccountId),
     /// Tools of an upstream, which is named, were approved or forgotten: read what is pinned again.
     ToolsChanged(TenantId, String),

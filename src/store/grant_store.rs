@@ -39,9 +39,11 @@ impl GrantFilter {
 /// Issues and revokes codes, grants and tokens.
 #[async_trait]
 pub trait GrantStore {
-    /// Adds a code, ends its interaction and stores the consent. `Update::NotFound` if the interaction is no longer at
-    /// `consent` (a double click makes one code), its login session has ended or is another user's, or client or
-    /// account is disabled.
+    /// Adds a code, ends its interaction, and stores the consent and what the code leaves out. That is also taken out
+    /// of what the same user granted the same client for the resource before: of grants with their tokens, which emits
+    /// `Change::AccountGroupsChanged`, and of codes. One that cannot leave out more ends. `Update::NotFound` if the
+    /// interaction is no longer at `consent` (a double click makes one code), its login session has ended or is another
+    /// user's, or client or account is disabled.
     async fn insert_code(
         &self,
         code: CodeRecord,

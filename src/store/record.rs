@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::oauth::{
-    AccountId, BrowserSecret, Client, ClientId, Digest, Exclusions, Lifetime, LoginName, LoginNameHash,
-    ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
+    AccountId, BrowserSecret, Client, ClientId, CodeRecord, Digest, Exclusions, Grant, Lifetime, LoginName,
+    LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
 };
 
 /// The value of a session cookie.
@@ -206,6 +206,24 @@ pub struct ConsentKey {
     pub client: ClientId,
     /// The resource that it is for.
     pub resource: ResourceIndicator,
+}
+
+impl ConsentKey {
+    /// Returns whose consent a code was issued for.
+    pub(super) fn of_code(code: &CodeRecord) -> Self {
+        Self {
+            tenant: code.tenant.clone(),
+            subject: code.subject.clone(),
+            client: code.client.clone(),
+            resource: code.resource.clone(),
+        }
+    }
+
+    /// Returns whether a grant is of that account, to that client, for that resource.
+    pub(super) fn is_of(&self, grant: &Grant) -> bool {
+        let of = (&grant.tenant, grant.subject.id(), &grant.client, &grant.resource);
+        of == (&self.tenant, &self.subject, &self.client, &self.resource)
+    }
 }
 
 /// A remembered consent.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{AuditRow, Consent, ConsentKey, EphemeralKey, LoginSession, Result, SessionHash, Update};
-use crate::oauth::{TenantId, Timestamp};
+use crate::oauth::{Exclusions, TenantId, Timestamp};
 
 /// Adds, finds and ends browser sessions; finds remembered consent.
 #[async_trait]
@@ -34,4 +34,7 @@ pub trait SessionStore {
     async fn deny_interaction(&self, key: &EphemeralKey, denied: &ConsentKey, audit: AuditRow) -> Result<Update>;
     /// Finds remembered consent.
     async fn find_consent(&self, key: &ConsentKey) -> Result<Option<Consent>>;
+    /// Finds what a user left out for a client when a code was last added; `None` for nothing. It is kept when grants,
+    /// codes and consents end, as long as client and account are in the store.
+    async fn find_left_out(&self, key: &ConsentKey) -> Result<Option<Exclusions>>;
 }

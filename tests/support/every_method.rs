@@ -3,8 +3,8 @@
 pub(crate) use std::path::Path;
 
 pub(crate) use mcpgate::oauth::{
-    AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, CodeHash, CodeRecord, DocumentAge, Grant, GrantId,
-    GroupName, GroupSet, Lifetime, LoginName, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, CodeHash, CodeRecord, DocumentAge, Exclusions,
+    Grant, GrantId, GroupName, GroupSet, Lifetime, LoginName, TenantId, Timestamp, TokenHash,
 };
 pub(crate) use mcpgate::policy::{CountKey, QuotaUse};
 pub(crate) use mcpgate::store::{
@@ -61,6 +61,7 @@ macro_rules! every_method {
                 fn delete_session(hash: &SessionHash, audit: AuditRow) -> Update;
                 fn deny_interaction(key: &EphemeralKey, denied: &ConsentKey, audit: AuditRow) -> Update;
                 fn find_consent(key: &ConsentKey) -> Option<Consent>;
+                fn find_left_out(key: &ConsentKey) -> Option<Exclusions>;
             }
             EphemeralStore {
                 fn put_ephemeral(new: Ephemeral, limits: EphemeralLimits) -> Insertion;

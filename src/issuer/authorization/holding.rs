@@ -15,8 +15,10 @@ pub(in crate::issuer) struct ConsentOffer {
     pub(in crate::issuer) scopes: ScopeSet,
     /// Those that the client holds by the newest grant that the person gave it.
     pub(in crate::issuer) held: ScopeSet,
-    /// What that grant leaves out.
+    /// What the person left out for this client before, whether it holds anything or not.
     pub(in crate::issuer) left_out: Exclusions,
+    /// All scopes of the upstream that the person may hold.
+    pub(in crate::issuer) may_hold: ScopeSet,
 }
 
 impl IssuerRequest<'_> {
@@ -52,12 +54,13 @@ impl IssuerRequest<'_> {
         session: &LoginSession,
     ) -> Result<Option<ConsentOffer>, AuthorizeRejection> {
         let Some(requested) = self.may_approve(&session.subject, asked).await? else { return Ok(None) };
+        let upstream = self.policy.upstream(asked.request.resource());
+        let all: ScopeSet = upstream.into_iter().flat_map(|up| &up.scopes).map(|scope| scope.name.clone()).collect();
+        let may_hold = self.may_approve_of(&session.subject, asked, &all).await?.unwrap_or_default();
+        let before = self.left_out(asked, session).await?;
         let Some(grant) = self.held(asked, session).await? else {
-            return Ok(Some(ConsentOffer {
-                scopes: requested,
-                held: ScopeSet::default(),
-                left_out: Exclusions::default(),
-            }));
+            let (held, left_out) = (ScopeSet::default(), before.unwrap_or_default());
+            return Ok(Some(ConsentOffer { scopes: requested, held, left_out, may_hold }));
         };
         // An operator may have narrowed what the client may ask for.
         let limit = asked.client.scope_limit();
@@ -66,7 +69,7 @@ impl IssuerRequest<'_> {
         let all = requested.union(&held);
         // Clients send back what they were granted, so it must fit into a parameter.
         let scopes = if ScopeSet::parse(&all.to_string()).is_ok() { all } else { requested };
-        Ok(Some(ConsentOffer { scopes, held, left_out: grant.exclusions }))
+        Ok(Some(ConsentOffer { scopes, held, left_out: before.unwrap_or(grant.exclusions), may_hold }))
     }
 
     async fn may_approve_of(

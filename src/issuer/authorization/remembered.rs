@@ -64,7 +64,20 @@ impl IssuerRequest<'_> {
             // CN-09: another name or another set of redirect URIs is another application to the user.
             scopes_are_covered && self.now() < c.expires_at && c.client_fingerprint == fingerprint(asked, &memory)
         };
-        Ok(found.or_unavailable(self).await?.filter(covers).map(|consent| consent.exclusions))
+        let Some(consent) = found.or_unavailable(self).await?.filter(covers) else { return Ok(None) };
+        // On another page, the user may have left out something since.
+        Ok(Some(self.left_out(asked, session).await?.unwrap_or(consent.exclusions)))
+    }
+
+    /// Returns what a user left out for a client when they last decided on a page, however what they granted it has
+    /// ended; `None` if nothing.
+    pub(in crate::issuer) async fn left_out(
+        &self,
+        asked: &AccessRequest,
+        session: &LoginSession,
+    ) -> Result<Option<Exclusions>, AuthorizeRejection> {
+        let found = self.services.store.find_left_out(&self.consent_key(asked, session)).await;
+        Ok(found.or_unavailable(self).await?)
     }
 
     /// Returns what a user is asked to consent to.

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use super::super::issuance::{TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
-    Advance, AuditRow, Change, CodeEffect, Consent, Ending, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralStep,
-    FoundCode, GrantFilter, GrantStore, Issued, LoginSession, Recorded, RedeemCode, Redemption, RefreshEffect, Result,
-    RotateRefresh, Rotation, Update, UseReport, limits,
+    Advance, AuditRow, Change, CodeEffect, Consent, ConsentKey, Ending, EphemeralHash, EphemeralKey, EphemeralKind,
+    EphemeralStep, FoundCode, GrantFilter, GrantStore, Issued, LoginSession, Recorded, RedeemCode, Redemption,
+    RefreshEffect, Result, RotateRefresh, Rotation, Update, UseReport, limits,
 };
 use super::{MemoryStore, State, prune};
 use crate::oauth::{
@@ -114,6 +114,40 @@ impl State {
         self.remove_oldest_tokens(request);
     }
 
+    /// Remembers what a new code leaves out, and takes it out of what was granted before.
+    fn leave_out(&mut self, code: &CodeRecord) {
+        let key = ConsentKey::of_code(code);
+        self.left_out.retain(|(other, _)| *other != key);
+        if code.exclusions.is_empty() {
+            return;
+        }
+        self.left_out.push((key.clone(), code.exclusions.clone()));
+        let codes = std::mem::take(&mut self.codes);
+        let narrowed = codes.into_iter().filter_map(|other| {
+            if other.used_at.is_some() || ConsentKey::of_code(&other) != key {
+                return Some(other);
+            }
+            Some(CodeRecord { exclusions: other.exclusions.union(&code.exclusions)?, ..other })
+        });
+        self.codes = narrowed.collect();
+        let theirs = self.grants.iter().filter(|grant| grant.revoked_at.is_none() && key.is_of(grant));
+        let theirs: Vec<Grant> = theirs.cloned().collect();
+        for grant in theirs {
+            let Some(exclusions) = grant.exclusions.union(&code.exclusions) else {
+                self.end_grant(&grant.tenant, grant.id, code.issued_at);
+                continue;
+            };
+            if exclusions == grant.exclusions {
+                continue;
+            }
+            let tokens = self.tokens.iter_mut().map(|(_, token)| token);
+            let tokens = tokens.filter(|token| token.tenant == grant.tenant && token.grant == grant.id);
+            tokens.for_each(|token| token.exclusions = exclusions.clone());
+            self.put_grant(&Grant { exclusions, ..grant });
+            self.announce(code.issued_at, Change::AccountGroupsChanged(key.tenant.clone(), key.subject.clone()));
+        }
+    }
+
     fn end_by(&mut self, ending: &Ending) {
         self.end_grant(&ending.audit.tenant, ending.grant, ending.audit.at);
         self.record(ending.audit.clone());
@@ -152,6 +186,7 @@ impl GrantStore for MemoryStore {
             state.consents.retain(|c| c.key != consent.key);
             state.consents.push(consent);
         }
+        state.leave_out(&code);
         state.codes.push(code);
         state.done(audit)
     }

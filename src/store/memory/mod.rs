@@ -13,8 +13,8 @@ use super::{
     LoginPlace, LoginSession, Quota, Result, SetupLink, Store, StoreError, StoredCatalogue, Update, limits,
 };
 use crate::oauth::{
-    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, GroupName, LoginName, LoginNameHash,
-    Subject, TenantId, Timestamp,
+    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Exclusions, Grant, GrantId, GroupName, LoginName,
+    LoginNameHash, Subject, TenantId, Timestamp,
 };
 use crate::sync::lock;
 
@@ -63,6 +63,8 @@ struct State {
     /// Access tokens issued with a lost answer.
     void: Vec<AccessTokenRecord>,
     consents: Vec<Consent>,
+    /// What users left out for clients.
+    left_out: Vec<(ConsentKey, Exclusions)>,
     sessions: Vec<LoginSession>,
     ephemerals: Vec<Ephemeral>,
     /// Tenant, account, place and time of each last login, in the order of these times.
@@ -220,6 +222,7 @@ impl State {
         self.void.retain(|t| other(&t.tenant, &t.client));
         self.grants.retain(|g| other(&g.tenant, &g.client));
         self.consents.retain(|c| other(&c.key.tenant, &c.key.client));
+        self.left_out.retain(|(key, _)| other(&key.tenant, &key.client));
         self.ephemerals.retain(|e| e.client.as_ref().is_none_or(|c| other(&e.key.tenant, c)));
         self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
     }

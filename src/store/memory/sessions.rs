@@ -7,7 +7,7 @@ use super::super::{
     SessionStore, Update,
 };
 use super::{MemoryStore, State, prune};
-use crate::oauth::{TenantId, Timestamp};
+use crate::oauth::{Exclusions, TenantId, Timestamp};
 
 impl State {
     /// Finds a session of an enabled account that has not ended.
@@ -73,5 +73,9 @@ impl SessionStore for MemoryStore {
 
     async fn find_consent(&self, key: &ConsentKey) -> Result<Option<Consent>> {
         Ok(self.read().consents.iter().find(|c| c.key == *key).cloned())
+    }
+
+    async fn find_left_out(&self, key: &ConsentKey) -> Result<Option<Exclusions>> {
+        Ok(self.read().left_out.iter().find(|(other, _)| other == key).map(|(_, exclusions)| exclusions.clone()))
     }
 }

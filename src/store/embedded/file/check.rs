@@ -13,7 +13,7 @@ use super::operation::Work;
 use super::{backup_mark, connection, paths};
 use crate::files::private::take_owner;
 use crate::store::embedded::rows::{
-    accounts, catalogue, clients, codes, ephemeral, grants, groups, quotas, retention, row, sessions, tokens,
+    accounts, catalogue, clients, codes, ephemeral, grants, groups, left_out, quotas, retention, row, sessions, tokens,
 };
 use crate::store::{Result, StoreError};
 
@@ -77,6 +77,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
         accounts::check,
         groups::check,
         sessions::check,
+        left_out::check,
         ephemeral::check,
         grants::check,
         codes::check,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
-use super::{accounts, audit, clients, ephemeral, grants, groups, sessions, tokens};
+use super::{accounts, audit, clients, ephemeral, grants, groups, left_out, sessions, tokens};
 use crate::oauth::{CodeChallenge, CodeHash, CodeRecord, RedirectUri, Subject, TenantId};
 use crate::store::{
     Advance, AuditRow, CodeEffect, Consent, Ending, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralStep,
@@ -107,6 +107,8 @@ pub(crate) fn insert(
         let account_no = accounts::number(db, &consent.key.tenant, &Subject::Person(consent.key.subject.clone()))?;
         sessions::put_consent(db, consent, client_no, account_no)?;
     }
+    left_out::remember(db, code, client_no, account_no)?;
+    narrow(db, code, client_no, account_no)?;
     execute_once(
         db,
         "INSERT INTO code (tenant, hash, grant_id, client_no, account_no, redirect_uri, redirect_was_sent, challenge,
@@ -135,6 +137,26 @@ pub(crate) fn insert(
         ],
     )?;
     audit::done(db, row)
+}
+
+/// Takes what a new code leaves out of the unused ones of the same account, client and resource.
+fn narrow(db: &Connection, code: &CodeRecord, client_no: i64, account_no: i64) -> Result<()> {
+    let sql =
+        format!("{SELECT} WHERE k.used_at IS NULL AND k.account_no = ?1 AND k.client_no = ?2 AND k.resource = ?3");
+    for CodeRow { no, found, .. } in row::all(db, &sql, params![account_no, client_no, code.resource], read)? {
+        let other = found.code;
+        match other.exclusions.union(&code.exclusions) {
+            Some(exclusions) if exclusions == other.exclusions => {}
+            // One without a challenge is damaged, and a new seal would not say so any more.
+            Some(exclusions) if other.challenge.is_some() => {
+                let sql = "UPDATE code SET exclusions = ?2, seal = ?3 WHERE no = ?1 AND used_at IS NULL";
+                let narrowed = CodeRecord { exclusions, ..other };
+                execute_once(db, sql, params![no, narrowed.exclusions.to_stored(), narrowed.seal()])?;
+            }
+            Some(_) | None => execute_once(db, "DELETE FROM code WHERE no = ?1", [no])?,
+        }
+    }
+    Ok(())
 }
 
 /// Carries out the decision on a code.

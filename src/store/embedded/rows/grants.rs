@@ -1,11 +1,11 @@
 //! Grant rows.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::{audit, sessions};
-use crate::oauth::{FirstUse, Grant, GrantId, TenantId, Timestamp};
+use crate::oauth::{Exclusions, FirstUse, Grant, GrantId, TenantId, Timestamp};
 use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 
@@ -74,6 +74,20 @@ pub(crate) fn list(db: &Connection, of: &GrantFilter, now: Timestamp) -> Result<
          AND g.{parties} ORDER BY g.no DESC"
     );
     row::all(db, &sql, params![of.tenant, of.subject, of.client, now], |c| Ok(read(c)?.grant))
+}
+
+/// Lists the unrevoked grants of an account and a client for a resource, by the numbers of their rows.
+pub(super) fn standing(db: &Connection, of: &[&dyn ToSql]) -> Result<Vec<GrantRow>> {
+    let sql =
+        format!("{SELECT} WHERE g.revoked_at IS NULL AND g.account_no = ?1 AND g.client_no = ?2 AND g.resource = ?3");
+    row::all(db, &sql, of, read)
+}
+
+/// Replaces what an unrevoked grant that was found leaves out.
+pub(super) fn put_exclusions(db: &Connection, found: &GrantRow, exclusions: &Exclusions) -> Result<()> {
+    let grant = Grant { exclusions: exclusions.clone(), ..found.grant.clone() };
+    let sql = "UPDATE grants SET exclusions = ?2, seal = ?3 WHERE no = ?1 AND revoked_at IS NULL";
+    execute_once(db, sql, params![found.no, exclusions.to_stored(), grant.seal()])
 }
 
 /// Reads every grant, and reports those that cannot be read.

@@ -12,6 +12,7 @@ pub(super) mod codes;
 pub(super) mod ephemeral;
 pub(super) mod grants;
 pub(super) mod groups;
+pub(super) mod left_out;
 pub(super) mod logins;
 pub(super) mod names;
 pub(super) mod quotas;

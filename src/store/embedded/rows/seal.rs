@@ -12,7 +12,7 @@ use crate::oauth::{
 use crate::policy::QuotaUse;
 use crate::store::catalogue_store::ToolRecord;
 use crate::store::{
-    Account, AccountStatus, Consent, Ephemeral, LoginSession, Quota, Result, SetupLink, Source, StoreError,
+    Account, AccountStatus, Consent, ConsentKey, Ephemeral, LoginSession, Quota, Result, SetupLink, Source, StoreError,
 };
 
 /// A record that carries a seal.
@@ -205,6 +205,24 @@ impl Sealed for Consent {
             .bytes(self.client_fingerprint.as_bytes())
             .at(self.given_at)
             .at(self.expires_at)
+            .exclusions(&self.exclusions)
+            .finish()
+    }
+}
+
+/// What a user left out for a client.
+pub(super) struct RememberedExclusions {
+    pub(super) key: ConsentKey,
+    pub(super) exclusions: Exclusions,
+}
+
+impl Sealed for RememberedExclusions {
+    fn seal(&self) -> u32 {
+        Fields::of("left_out")
+            .text(self.key.tenant.as_str())
+            .text(self.key.subject.as_str())
+            .text(self.key.client.as_str())
+            .text(self.key.resource.as_str())
             .exclusions(&self.exclusions)
             .finish()
     }

@@ -128,6 +128,27 @@ pub(crate) fn live(
     Ok((tokens, numbers.last().copied().filter(|_| page_is_full)))
 }
 
+/// Lists the tokens of a grant; those that are damaged are left out.
+pub(super) fn of_grant(db: &Connection, grant_no: i64) -> Result<Vec<AccessTokenRecord>> {
+    let sql = format!("{SELECT} WHERE t.grant_no = ?1");
+    let found = row::all(db, &sql, [grant_no], |c| {
+        c.no()?;
+        match read(c) {
+            Ok(token) => Ok(Some(token)),
+            Err(StoreError::Corrupt(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Seals a token whose grant has changed.
+pub(super) fn seal_again(db: &Connection, token: &AccessTokenRecord) -> Result<()> {
+    let sql = "UPDATE access_token SET seal = ?3
+        WHERE substr(hash, 1, 8) = substr(?2, 1, 8) AND hash = ?2 AND tenant = ?1";
+    execute_once(db, sql, params![token.tenant, token.hash, token.seal()])
+}
+
 pub(crate) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool> {
     let sql = "DELETE FROM access_token WHERE substr(hash, 1, 8) = substr(?2, 1, 8) AND hash = ?2 AND tenant = ?1";
     Ok(execute(db, sql, params![tenant, hash])? > 0)

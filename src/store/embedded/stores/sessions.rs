@@ -1,8 +1,8 @@
 //! `SessionStore`: browser sessions and remembered consent.
 
-use crate::oauth::{TenantId, Timestamp};
+use crate::oauth::{Exclusions, TenantId, Timestamp};
 use crate::store::embedded::file::operation::EndedBy;
-use crate::store::embedded::rows::{accounts, audit, ephemeral, sessions};
+use crate::store::embedded::rows::{accounts, audit, ephemeral, left_out, sessions};
 use crate::store::{Advance, AuditRow, Consent, ConsentKey, EphemeralKey, LoginSession, Result, SessionHash, Update};
 
 implement! { SessionStore:
@@ -30,6 +30,7 @@ implement! { SessionStore:
         audit::done(db, &audit)
     };
     read find_consent(key: &ConsentKey) -> Option<Consent> = |db| sessions::find_consent(db, &key);
+    read find_left_out(key: &ConsentKey) -> Option<Exclusions> = |db| left_out::find(db, &key);
     + async fn touch_session(
         &self,
         tenant: &TenantId,
