@@ -20,9 +20,13 @@ use super::visit::{Visit, consent_key};
 /// Shown when the form was approved with no scope ticked.
 pub(super) const NOTHING_APPROVED: &str = "Tick at least one permission, or deny the request.";
 
+/// Shown when a permission was approved without one that is part of it.
+pub(super) const PART_LEFT_OUT: &str = "A permission that you left unticked is part of another one that you ticked, so it would be \
+    granted. Untick that one too, or tick both.";
+
 /// Shown when more tools were left unticked over time than can be stored.
-pub(super) const TOO_MUCH_LEFT_OUT: &str = "More tools are left out of this connection than can be remembered. Disconnect the \
-    application on your account page, then connect it again.";
+pub(super) const TOO_MUCH_LEFT_OUT: &str = "More tools are left out of this connection than can be remembered. Leave out the whole \
+    permission instead.";
 
 /// Shows the form, or the page that the transaction is at by now. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
@@ -53,14 +57,14 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
             return Err(AuthorizeRejection::Page(error).into());
         }
     };
+    let again = |problem| ConsentDisplay::again(StatusCode::BAD_REQUEST, &ticked, problem);
     let location = match form.issuer(visit).decide(&handles, decision).await {
         Err(AuthorizeRejection::NothingApproved) => {
-            let again = ConsentDisplay::again(StatusCode::BAD_REQUEST, &ticked, NOTHING_APPROVED);
-            return show_or_go_on(visit, &handles, again).await;
+            return show_or_go_on(visit, &handles, again(NOTHING_APPROVED)).await;
         }
+        Err(AuthorizeRejection::PartLeftOut) => return show_or_go_on(visit, &handles, again(PART_LEFT_OUT)).await,
         Err(AuthorizeRejection::TooMuchLeftOut) => {
-            let again = ConsentDisplay::again(StatusCode::BAD_REQUEST, &ticked, TOO_MUCH_LEFT_OUT);
-            return show_or_go_on(visit, &handles, again).await;
+            return show_or_go_on(visit, &handles, again(TOO_MUCH_LEFT_OUT)).await;
         }
         decided => decided?,
     };
@@ -75,7 +79,8 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
 fn purpose(shown: &[AskedScope], listed: &str) -> String {
     let mut purpose = "consent".to_owned();
     for scope in shown {
-        for text in [scope.name.as_str(), &scope.title, &scope.description] {
+        let includes = scope.includes.to_string();
+        for text in [scope.name.as_str(), &scope.title, &scope.description, &includes] {
             // With its length, so that no two lists give the same text.
             purpose += &format!(" {}:{text}", text.len());
         }

@@ -132,6 +132,8 @@ fn answer_of(cause: &AuthorizeRejection) -> Answer<'_> {
             "Return to your application. If it is still waiting, start again from there."),
         AuthorizeRejection::TooMuchLeftOut => Words::new(StatusCode::BAD_REQUEST, "Nothing was approved",
             consent::TOO_MUCH_LEFT_OUT, "Then start again from your application."),
+        AuthorizeRejection::PartLeftOut => Words::new(StatusCode::BAD_REQUEST, "Nothing was approved",
+            consent::PART_LEFT_OUT, "Go back, reload the page, and decide again."),
         AuthorizeRejection::NothingApproved => Words::new(StatusCode::BAD_REQUEST, "Nothing was approved",
             consent::NOTHING_APPROVED, "Go back, reload the page, and decide again."),
         AuthorizeRejection::Unavailable => Words::new(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable",

@@ -36,6 +36,8 @@ pub enum AuthorizeRejection {
     Finished,
     /// Approved with none of the requested scopes: nothing is decided, and the page is shown again.
     NothingApproved,
+    /// Approved without a scope that is part of an approved one: nothing is decided, and the page is shown again.
+    PartLeftOut,
     /// Approved, but more is left out than can be stored: nothing is decided, and the page is shown again.
     TooMuchLeftOut,
     /// The store cannot answer: 503 with `Retry-After`.
@@ -58,6 +60,7 @@ impl fmt::Debug for AuthorizeRejection {
             Self::Gone => f.write_str("Gone"),
             Self::Finished => f.write_str("Finished"),
             Self::NothingApproved => f.write_str("NothingApproved"),
+            Self::PartLeftOut => f.write_str("PartLeftOut"),
             Self::TooMuchLeftOut => f.write_str("TooMuchLeftOut"),
             Self::Unavailable => f.write_str("Unavailable"),
             Self::NotStored => f.write_str("NotStored"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::account_view::FailedLogins;
 use super::tools::{GroupView, Ticked, ToolsKnown};
-use crate::oauth::{Client, ClientLocation, ClientSecret, LeftOut, Lifetime, ScopeToken, Timestamp};
+use crate::oauth::{Client, ClientLocation, ClientSecret, LeftOut, Lifetime, ScopeSet, ScopeToken, Timestamp};
 use crate::store::{SessionSecret, TransactionSecret};
 
 /// What the browser does next.
@@ -96,11 +96,11 @@ pub struct AskedScope {
     pub title: String,
     /// What it allows; may be empty.
     pub description: String,
-    /// Whether it can do harm, which the page marks.
+    /// Whether it, or a scope that it includes, can do harm, which the page marks.
     pub sensitive: bool,
     /// Whether the client asks for it.
     pub is_requested: bool,
-    /// Whether the client holds it already.
+    /// Whether the client holds it already, by itself or because it holds a scope that includes it.
     pub is_held: bool,
     /// Whether its box is ticked when the page is first shown.
     pub preticked: bool,
@@ -108,6 +108,23 @@ pub struct AskedScope {
     pub groups: Vec<GroupView>,
     /// How many tools that stand below other scopes it opens too.
     pub opens_elsewhere: usize,
+    /// The scopes that it includes, directly or not, as far as the person may hold them: granted with it.
+    pub includes: ScopeSet,
+    /// Their titles, in the order of the configuration.
+    pub included_titles: Vec<String>,
+}
+
+impl AskedScope {
+    /// Returns the titles of the scopes that it includes, as the end of a sentence.
+    #[must_use]
+    pub fn included_in_words(&self) -> String {
+        let quoted: Vec<_> = self.included_titles.iter().map(|title| format!("“{title}”")).collect();
+        match quoted.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, first)) => format!("{} and {last}", first.join(", ")),
+            None => String::new(),
+        }
+    }
 }
 
 /// What is known of a client, for one particular request.

@@ -228,6 +228,14 @@ impl Rules {
         if self.has_map { mapped } else { held.union(&mapped) }
     }
 
+    /// Returns the scopes that a scope includes, directly or not.
+    #[must_use]
+    pub fn included(&self, scope: &ScopeToken) -> ScopeSet {
+        let held = self.holds(|name| name == scope).without(self.bit_of(scope));
+        let held = self.scopes.iter().enumerate().filter(|(index, _)| Mask::bit(*index).has_any_of(held));
+        held.map(|(_, scope)| scope.name.clone()).collect()
+    }
+
     /// Returns all groups that rules name.
     #[must_use]
     pub fn named_groups(&self) -> GroupSet {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcpgate::issuer::{OfferedTool, OfferedTools};
-use mcpgate::oauth::{AccountId, Exclusions, Lifetime, ResourceIndicator, TenantId, ToolKind};
+use mcpgate::oauth::{AccountId, Exclusions, Grant, Lifetime, ResourceIndicator, TenantId, Timestamp, ToolKind};
 use mcpgate::policy::Annotations;
-use mcpgate::store::{GrantFilter, GrantStore};
+use mcpgate::store::{AuditEvent, AuditRow, GrantFilter, GrantStore};
 
 use super::authorize::{REDIRECT, VERIFIER, request};
 use super::page::{Browser, Page};
@@ -260,4 +260,120 @@ async fn what_is_new_stands_apart_from_what_the_client_has() {
     let places: Vec<_> = places.iter().map(|text| said.find(text).expect(text)).collect();
     assert!(places.is_sorted(), "{places:?}\n{said}");
     assert!(said.contains("1 permission, 1 new"), "{said}");
+}
+
+/// The values of the boxes of a kind that are ticked.
+fn ticked(page: &Page, kind: &str) -> BTreeSet<String> {
+    let pattern = format!("name=\"{kind}\"");
+    let boxes = page.html.split("<input ").filter(|text| text.contains(&pattern));
+    let ticked = boxes.filter(|text| text.split('>').next().unwrap().contains(" checked"));
+    ticked.map(|text| text.split("value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()).collect()
+}
+
+async fn grants(site: &Site) -> Vec<Grant> {
+    let all = GrantFilter { tenant: TenantId::default(), subject: None, client: None };
+    site.store.list_grants(&all, mcpgate::clock::Clock::now(&*site.clock)).await.unwrap()
+}
+
+#[tokio::test]
+async fn cn_22_what_was_left_out_is_shown_unticked_however_the_grant_ended() {
+    let site = site(four()).await;
+    let client = site.register(REDIRECT).await;
+    let (mut browser, page) = consent(&site, &client).await;
+    let left_out = approve(&site, (&mut browser, &page), &client, [&["0", "1"], &["0", "2", "3"]]).await;
+    assert_eq!(left_out, "destructive files:all, drop, get_all");
+    let grant = grants(&site).await.remove(0).id;
+    site.store
+        .revoke_grant(grant, AuditRow::new(Timestamp::default(), TenantId::default(), AuditEvent::GrantRevoked))
+        .await
+        .unwrap();
+    assert!(grants(&site).await.is_empty());
+    site.clock.advance(Lifetime::from_secs(1));
+    let (mut browser, page) = consent(&site, &client).await;
+    let boxes =
+        |page: &Page| ["group", "tool"].map(|kind| ticked(page, kind).into_iter().collect::<Vec<_>>().join(" "));
+    assert_eq!(boxes(&page), ["0 1", "0 2"], "{page}");
+    // A mere click gives nothing back.
+    let left_out = approve(&site, (&mut browser, &page), &client, [&["0", "1"], &["0", "2"]]).await;
+    assert_eq!(left_out, "destructive files:all, drop, get_all");
+    site.clock.advance(Lifetime::from_secs(1));
+    let (mut browser, page) = consent(&site, &client).await;
+    assert_eq!(approve(&site, (&mut browser, &page), &client, [&["0", "1", "2"], &["0", "1", "2", "3"]]).await, "");
+    site.clock.advance(Lifetime::from_secs(1));
+    let (_, page) = consent(&site, &client).await;
+    assert_eq!(boxes(&page), ["0 1 2", "0 1 2 3"], "until it is ticked again");
+}
+
+#[tokio::test]
+async fn what_is_unticked_has_force_for_what_the_client_holds_already() {
+    let site = site(four()).await;
+    let client = site.register(REDIRECT).await;
+    let (mut browser, page) = consent(&site, &client).await;
+    assert_eq!(approve(&site, (&mut browser, &page), &client, [&["0", "1", "2"], &["0", "1", "2", "3"]]).await, "");
+    site.clock.advance(Lifetime::from_secs(1));
+    let (mut browser, page) = consent(&site, &client).await;
+    assert!(words(&page).contains("A tool that you leave unticked can no longer be used by either."), "{page}");
+    let left_out = approve(&site, (&mut browser, &page), &client, [&["0", "1", "2"], &["0", "2", "3"]]).await;
+    let all: Vec<_> = grants(&site).await.iter().map(|grant| text(&grant.exclusions)).collect();
+    assert_eq!((&*left_out, all), ("get_all", vec!["get_all".to_owned(), "get_all".to_owned()]));
+}
+
+#[tokio::test]
+async fn cn_16_a_kind_takes_the_tools_with_it_that_the_page_does_not_list() {
+    let names: Vec<_> = (0..1000).map(|n| format!("get_{n:060}")).chain([format!("get_{}", "x".repeat(500))]).collect();
+    let site = site(Some(names.iter().map(|name| tool(name, ToolKind::Reading)).collect())).await;
+    let client = site.register(REDIRECT).await;
+    let (mut browser, page) = consent(&site, &client).await;
+    approve(&site, (&mut browser, &page), &client, [&[], &[]]).await;
+    let exclusions = newest_exclusions(&site).await;
+    assert!(names.iter().all(|name| exclusions.names(name)) && !exclusions.names("get_other"));
+}
+
+#[tokio::test]
+async fn what_a_scope_includes_is_named_held_with_it_and_not_left_out_in_silence() {
+    let upstream = r#"
+[[upstream]]
+name = "files"
+path = "/mcp/files"
+url = "http://127.0.0.1:1/mcp"
+scope = [
+    { name = "list", title = "See files", allow = ["tools/list"] },
+    { name = "search", title = "Search files", allow = ["tools/call:get_*"], includes = ["list"] },
+    { name = "all", title = "Do everything", allow = ["tools/call"], includes = ["search", "danger"] },
+    { name = "danger", title = "Destroy files", allow = ["tools/call:drop"], sensitive = true },
+]
+"#;
+    let site = Site::offering(upstream, Arc::new(Scripted(Some(vec![])))).await;
+    let client = site.register(REDIRECT).await;
+    let page_for = async |scope: &str| {
+        let mut browser = Browser::new(&site);
+        let login = browser.begin(&request(&client, &[("resource", FILES), ("scope", scope)])).await;
+        let page = browser.log_in(&login).await;
+        (browser, page)
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let (_, page) = page_for("list search all danger").await;
+    assert!(words(&page).contains("It includes “See files”, “Search files” and “Destroy files”."), "{page}");
+    assert_eq!(ticked(&page, "scope"), set(&["list", "search"]), "what includes a sensitive scope is one");
+    let (mut browser, page) = page_for("list search").await;
+    let again = browser.post("/consent", &page.form(&[("scope", "search"), ("decision", "approve")])).await;
+    assert_eq!(again.status, 400);
+    let again = Page::new("/consent", again.text());
+    assert!(words(&again).contains("is part of another one that you ticked"), "{again}");
+    assert_eq!(ticked(&again, "scope"), set(&["search"]), "as the reader left it");
+    let (mut browser, page) = page_for("search").await;
+    let form = page.form(&[("scope", "search"), ("decision", "approve")]);
+    let pairs = browser.post("/consent", &form).await.redirected(REDIRECT);
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", &*client),
+        ("code", only(&pairs, "code")),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", REDIRECT),
+        ("resource", FILES),
+    ];
+    assert_eq!(site.submit("/token", &form, &[]).await.status, 200);
+    site.clock.advance(Lifetime::from_secs(1));
+    let (_, page) = page_for("list").await;
+    assert!(!page.html.contains("<h3>New</h3>") && page.html.contains("See files"), "it has both: {page}");
 }

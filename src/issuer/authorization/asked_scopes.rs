@@ -20,29 +20,58 @@ impl IssuerRequest<'_> {
         ticked.intersection(&shown)
     }
 
+    /// Returns whether the page shows a scope that is not ticked and part of one that is.
+    pub(in crate::issuer) fn leaves_out_a_part(
+        &self,
+        asked: &AccessRequest,
+        ticked: &ScopeSet,
+        offer: &ConsentOffer,
+    ) -> bool {
+        let shown = self.asked_scopes(asked, offer);
+        let (on, off): (Vec<_>, Vec<_>) = shown.iter().partition(|scope| ticked.contains(scope.name.as_str()));
+        off.iter().any(|part| on.iter().any(|whole| whole.includes.contains(part.name.as_str())))
+    }
+
     /// Returns the scopes that the page of a request shows.
     pub(in crate::issuer) fn asked_scopes(&self, asked: &AccessRequest, offer: &ConsentOffer) -> Vec<AskedScope> {
         let policy = &self.policy;
         let Some(upstream) = policy.upstream(asked.request.resource()) else { return Vec::new() };
         let wanted = upstream.scopes.iter().filter(|scope| offer.scopes.contains(scope.name.as_str()));
         let keeps_held = is_distinguishable(asked);
+        let included = |scope: &ScopeConfig| upstream.rules.as_ref().map(|rules| rules.included(&scope.name));
+        let is_held = |scope: &ScopeConfig| {
+            let name = scope.name.as_str();
+            let mut holders = upstream.scopes.iter().filter(|other| offer.held.contains(other.name.as_str()));
+            holders.any(|other| other.name == scope.name || included(other).is_some_and(|all| all.contains(name)))
+        };
         let named = |scope: &ScopeConfig| {
             let is_requested = asked.request.scopes().contains(scope.name.as_str());
+            let includes = included(scope).unwrap_or_default().intersection(&offer.may_hold);
+            let parts = || upstream.scopes.iter().filter(|part| includes.contains(part.name.as_str()));
+            let sensitive = scope.sensitive || parts().any(|part| part.sensitive);
             // Without a scope that every request needs, the other scopes are useless.
-            let is_harmless = !scope.sensitive || upstream.required_scopes.contains(scope.name.as_str());
+            let is_harmless = !sensitive || upstream.required_scopes.contains(scope.name.as_str());
             AskedScope {
                 name: scope.name.clone(),
                 title: scope.title.clone(),
                 description: scope.description.clone(),
-                sensitive: scope.sensitive,
+                sensitive,
                 is_requested,
-                is_held: offer.held.contains(scope.name.as_str()),
+                is_held: is_held(scope),
                 preticked: is_harmless && (is_requested || keeps_held),
                 groups: Vec::new(),
                 opens_elsewhere: 0,
+                included_titles: parts().map(|part| part.title.clone()).collect(),
+                includes,
             }
         };
-        wanted.map(named).collect()
+        let mut shown: Vec<_> = wanted.map(named).collect();
+        // What is part of a scope that is ticked is granted with it.
+        let ticked: Vec<_> = shown.iter().filter(|scope| scope.preticked).map(|scope| scope.includes.clone()).collect();
+        for scope in &mut shown {
+            scope.preticked |= ticked.iter().any(|includes| includes.contains(scope.name.as_str()));
+        }
+        shown
     }
 
     /// Returns the scopes that the consent page of a transaction shows now, even if the transaction was already

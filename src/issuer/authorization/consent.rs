@@ -28,8 +28,8 @@ impl IssuerRequest<'_> {
     /// Carries out the user's decision; returns the Location that leads to the client with a code or an error.
     ///
     /// # Errors
-    /// `NothingApproved`, `TooMuchLeftOut`; `Gone` when the transaction has expired or is another session's; `Finished`
-    /// when it was decided before; `Page` when its client is no longer accepted; `Unavailable`.
+    /// `NothingApproved`, `PartLeftOut`, `TooMuchLeftOut`; `Gone` when the transaction has expired or is another
+    /// session's; `Finished` when it was decided before; `Page` when its client is no longer accepted; `Unavailable`.
     pub async fn decide(&self, handles: &Handles, decision: Decision) -> Result<ClientLocation, AuthorizeRejection> {
         let pending = self.transaction(handles).await?;
         let session = self.live_session(handles.session.as_deref()).await?;
@@ -52,6 +52,9 @@ impl IssuerRequest<'_> {
                 // Approving with no scope left decides nothing.
                 if left.is_empty() && !asked.request.scopes().is_empty() {
                     return Err(AuthorizeRejection::NothingApproved);
+                }
+                if self.leaves_out_a_part(&asked, &left, offer) {
+                    return Err(AuthorizeRejection::PartLeftOut);
                 }
                 let exclusions = ticked.exclusions(&offer.left_out).ok_or(AuthorizeRejection::TooMuchLeftOut)?;
                 Some((left, exclusions))
