@@ -211,12 +211,8 @@ pub struct ConsentKey {
 impl ConsentKey {
     /// Returns whose consent a code was issued for.
     pub(super) fn of_code(code: &CodeRecord) -> Self {
-        Self {
-            tenant: code.tenant.clone(),
-            subject: code.subject.clone(),
-            client: code.client.clone(),
-            resource: code.resource.clone(),
-        }
+        let CodeRecord { tenant, subject, client, resource, .. } = code.clone();
+        Self { tenant, subject, client, resource }
     }
 
     /// Returns whether a grant is of that account, to that client, for that resource.

@@ -37,6 +37,7 @@ const MAY: &[(&str, &str, &str)] = &[
     ("src/oauth/token_keys.rs", "Digest::of", "of a secret whose kind was recognised"),
     ("src/oauth/client_auth.rs", "Digest::of", "what a client presents, to be compared with its secret"),
     ("src/oauth/client_metadata.rs", "Digest::of", "the same metadata again is the same client"),
+    ("src/oauth/tool_name_hash.rs", "Digest::of", "the name of a tool, to be compared with others"),
     ("src/proxy/authenticate.rs", "TokenHash::of", "what a request presents, to be looked up as an access token"),
     ("src/issuer/limits/fetches.rs", "Digest::of", "a host, to be counted"),
     ("src/issuer/limits/throttle.rs", "Digest::of", "a client, to be counted"),
