@@ -45,7 +45,7 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
     ("DS", "slow, large and numerous requests", &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
     ("SC", "scopes and rules", &[1, 2, 3, 6, 8, 9, 10, 11, 12, 13, 14]),
     ("PN", "pinned tools", &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
-    ("AN", "requests without a token", &[1, 2, 3, 4, 5]),
+    ("AN", "requests without a token", &[1, 2, 3, 4, 5, 6]),
     ("SS", "event streams", &[1, 2, 3, 4, 5, 6, 8, 9, 10]),
     ("TL", "TLS", &[1, 2, 3, 4, 5, 7, 8, 9, 12]),
     ("UP", "misbehaving upstreams", &[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18]),

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, watch};
 
 pub use offers::{ListedItem, ListedTool, OfferKind, Offers};
+pub use people::{anonymous, person};
 pub use pins::KnownTool;
 pub use tool_changes::{ToolChange, ToolSnapshot};
 
@@ -62,12 +63,6 @@ pub enum Listed {
     Refused,
     /// The latest lists.
     Known(Arc<Offers>),
-}
-
-/// Returns what the catalogue calls a person, or a service.
-#[must_use]
-pub fn person(tenant: &str, subject: &str) -> String {
-    format!("{tenant}\n{subject}")
 }
 
 impl Catalogue {

@@ -1,15 +1,18 @@
-//! `People`: what the answers to each person said of tools, for as many people as there is room.
+//! `People`: what the answers to each person said of tools, for as many people as there is room. Callers without a
+//! token have room of their own, so that strangers cannot push out what users were told.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::policy::Annotations;
 
 /// The most people per upstream of whose answers something is kept; the one noted first makes room.
-pub(super) const MOST_PEOPLE: usize = 4096;
+const MOST_PEOPLE: usize = 4096;
 /// The most tools kept for one person.
-pub(super) const MOST_TOOLS: usize = 2048;
+const MOST_TOOLS: usize = 2048;
 /// The most bytes kept for all people of an upstream.
-pub(super) const MOST_BYTES: usize = 8 << 20;
+const MOST_BYTES: usize = 8 << 20;
+/// How much less there is room for of what callers without a token were told.
+const SHARE: usize = 16;
 /// The bytes of a tool besides its name, about.
 const OF_AN_ENTRY: usize = 64;
 
@@ -20,16 +23,70 @@ struct Told {
     last: Annotations,
 }
 
+/// What the names of callers without a token begin with; no tenant does.
+const ANONYMOUS: &str = "\n";
+
+/// Returns what the catalogue calls a caller without a token.
+#[must_use]
+pub fn anonymous(tenant: &str, subject: &str) -> String {
+    format!("{ANONYMOUS}{tenant}\n{subject}")
+}
+
+/// Returns what the catalogue calls a person, or a service.
+#[must_use]
+pub fn person(tenant: &str, subject: &str) -> String {
+    format!("{tenant}\n{subject}")
+}
+
 #[derive(Debug, Default)]
 pub(super) struct People {
-    tools: HashMap<Box<str>, HashMap<Box<str>, Told>>,
+    users: Noted<MOST_PEOPLE, MOST_BYTES>,
+    nobody: Noted<{ MOST_PEOPLE / SHARE }, { MOST_BYTES / SHARE }>,
+}
+
+impl People {
+    pub(super) fn note(&mut self, person: &str, tool: &str, says: Annotations) {
+        if person.starts_with(ANONYMOUS) {
+            self.nobody.note(person, tool, says);
+        } else {
+            self.users.note(person, tool, says);
+        }
+    }
+
+    pub(super) fn annotations(&self, person: &str, tool: &str) -> Option<Annotations> {
+        Some(self.of(person)?.get(tool)?.most_dangerous)
+    }
+
+    /// Takes what each person was last told of a tool for all that they were told of it.
+    pub(super) fn settle(&mut self, tool: &str) {
+        self.users.settle(tool);
+        self.nobody.settle(tool);
+    }
+
+    /// Returns the tools of which the answers to a person spoke.
+    pub(super) fn tools(&self, person: &str) -> impl Iterator<Item = (&str, Annotations)> {
+        self.of(person).into_iter().flatten().map(|(name, told)| (&**name, told.most_dangerous))
+    }
+
+    fn of(&self, person: &str) -> Option<&SaidOfTools> {
+        self.users.tools.get(person).or_else(|| self.nobody.tools.get(person))
+    }
+}
+
+/// What somebody was told, by tool.
+type SaidOfTools = HashMap<Box<str>, Told>;
+
+/// What at most so many people were told, in at most so many bytes.
+#[derive(Debug, Default)]
+struct Noted<const PEOPLE: usize, const BYTES: usize> {
+    tools: HashMap<Box<str>, SaidOfTools>,
     /// The people, in the order in which something was first noted.
     order: VecDeque<Box<str>>,
     bytes: usize,
 }
 
-impl People {
-    pub(super) fn note(&mut self, person: &str, tool: &str, says: Annotations) {
+impl<const PEOPLE: usize, const BYTES: usize> Noted<PEOPLE, BYTES> {
+    fn note(&mut self, person: &str, tool: &str, says: Annotations) {
         if let Some(known) = self.tools.get_mut(person).and_then(|tools| tools.get_mut(tool)) {
             *known = Told { most_dangerous: known.most_dangerous.most_dangerous(says), last: says };
             return;
@@ -45,24 +102,14 @@ impl People {
         self.make_room();
     }
 
-    pub(super) fn annotations(&self, person: &str, tool: &str) -> Option<Annotations> {
-        Some(self.tools.get(person)?.get(tool)?.most_dangerous)
-    }
-
-    /// Takes what each person was last told of a tool for all that they were told of it.
-    pub(super) fn settle(&mut self, tool: &str) {
+    fn settle(&mut self, tool: &str) {
         for told in self.tools.values_mut().filter_map(|tools| tools.get_mut(tool)) {
             told.most_dangerous = told.last;
         }
     }
 
-    /// Returns the tools of which the answers to a person spoke.
-    pub(super) fn tools(&self, person: &str) -> impl Iterator<Item = (&str, Annotations)> {
-        self.tools.get(person).into_iter().flatten().map(|(name, told)| (&**name, told.most_dangerous))
-    }
-
     fn make_room(&mut self) {
-        while self.order.len() > MOST_PEOPLE || self.bytes > MOST_BYTES {
+        while self.order.len() > PEOPLE || self.bytes > BYTES {
             let Some(first) = self.order.pop_front() else { return };
             let gone = self.tools.remove(&first).unwrap_or_default();
             self.bytes = self.bytes.saturating_sub(gone.keys().map(|name| name.len() + OF_AN_ENTRY).sum());
@@ -72,7 +119,7 @@ impl People {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST_BYTES, MOST_PEOPLE, MOST_TOOLS, People};
+    use super::{MOST_BYTES, MOST_PEOPLE, MOST_TOOLS, People, SHARE};
     use crate::policy::Annotations;
 
     const MILD: Annotations = Annotations::of(Some(true), None, Some(false));
@@ -91,6 +138,18 @@ mod tests {
         assert_eq!(people.annotations("ada", "0"), None, "the first made room");
         assert_eq!(people.annotations("0", "add"), Some(MILD));
         people.note("bob", &"x".repeat(MOST_BYTES), MILD);
-        assert!(people.bytes <= MOST_BYTES && people.order.len() == people.tools.len());
+        assert!(people.users.bytes <= MOST_BYTES && people.users.order.len() == people.users.tools.len());
+    }
+    #[test]
+    fn what_strangers_are_told_pushes_out_nothing_that_users_were_told() {
+        let mut people = People::default();
+        people.note("ada", "add", MILD);
+        for person in 0..MOST_PEOPLE + 1 {
+            people.note(&super::anonymous("default", &person.to_string()), "add", MILD);
+        }
+        let nobody = |person: usize| super::anonymous("default", &person.to_string());
+        assert_eq!(people.annotations("ada", "add"), Some(MILD));
+        assert_eq!(people.annotations(&nobody(MOST_PEOPLE), "add"), Some(MILD));
+        assert_eq!(people.annotations(&nobody(MOST_PEOPLE - MOST_PEOPLE / SHARE), "add"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::addressed::Addressed;
 use super::authenticate::{Authenticated, shows_nothing};
@@ -45,18 +45,6 @@ impl Proxy {
         Ok((token, caller))
     }
 
-    /// Checks the session that a request with a token names, and that began without one.
-    pub(super) fn take_session(
-        &self,
-        exchange: &Exchange<'_>,
-        caller: &CachedPrincipal,
-        id: &HeaderValue,
-    ) -> Result<HeaderValue, Rejection> {
-        let name = session::anonymous_name(id).ok_or(Rejection::UnknownSession)?;
-        let nobody = exchange.nobody(name)?;
-        self.sessions.take_over(exchange.route, (&nobody, caller.principal()), id, self.clock.now())
-    }
-
     /// Accepts a request without a token, if its upstream answers some. Each session is a principal of its own, and so
     /// is each request outside a session; all of a site share what a user may use.
     fn anonymous<'r>(&self, exchange: &Exchange<'r>) -> Result<AcceptedCaller<'r>, Rejection> {
@@ -83,7 +71,7 @@ impl Proxy {
 
 impl Exchange<'_> {
     /// Returns the principal without a token that has this name.
-    fn nobody(&self, name: &str) -> Result<Principal, Rejection> {
+    pub(super) fn nobody(&self, name: &str) -> Result<Principal, Rejection> {
         let client = ClientId::parse(&format!("{}{name}", session::ANONYMOUS_CLIENT)).ok_or(Rejection::Internal)?;
         let subject = format!("anonymous_{}", network::site(self.peer.address));
         let subject = AccountId::parse(&subject).ok_or(Rejection::Internal)?;

@@ -39,6 +39,8 @@ pub(super) struct CheckedRequest {
     pub(super) session: Option<HeaderValue>,
     /// Where to resume a broken stream of this session.
     pub(super) last_event: Option<HeaderValue>,
+    /// Whether the session began without a token, and is its caller's once the request is permitted.
+    pub(super) is_taken_over: bool,
     /// Whether the request is of a revision in which routing headers agree with the body.
     pub(super) routing: bool,
 }

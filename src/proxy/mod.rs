@@ -14,7 +14,6 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use tokio::time::Instant;
 
-use crate::config::UpstreamKind;
 use crate::mcp::ProtocolVersion;
 use crate::telemetry::Outcome;
 use crate::web::{RequestBody, Response, reply};
@@ -47,6 +46,7 @@ mod record;
 mod refuse;
 mod rejection;
 mod repeats;
+mod request_session;
 mod response;
 mod resumed;
 mod rooms;
@@ -56,6 +56,7 @@ mod route_table;
 mod row;
 mod rpc;
 mod session;
+mod session_owners;
 mod table_in_force;
 mod trace;
 mod upstream;
@@ -76,7 +77,7 @@ use addressed::Addressed;
 use cached_principal::CachedPrincipal;
 use exchange::Exchange;
 use fair_slots::FairSlot;
-use field::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use field::MCP_PROTOCOL_VERSION;
 use headers::CheckedRequest;
 use permit::Permit;
 use record::Record;
@@ -197,6 +198,9 @@ impl Proxy {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }
         message.counted.enter((&token, exchange.peer.address), resumed.time(), &mut exchange.user_slot)?;
+        if checked.is_taken_over {
+            self.take_session(exchange, permit.caller())?;
+        }
         let pool = worker.pools.get(route.index).ok_or(Rejection::Internal)?.permit(permit)?;
         let slot = resumed.after(pin!(pool.enter())).await?;
         let headers = self.head(exchange, pool.caller(), checked);
@@ -274,28 +278,6 @@ impl Proxy {
             asked = target.clone();
             let wait = wait.anew();
             sent = pool.send(slot, on, UpstreamRequest::new(method, target, headers, body, wait)).await;
-        }
-    }
-
-    /// Checks the session that a legacy request names.
-    fn check_session(&self, exchange: &Exchange<'_>, caller: &CachedPrincipal) -> Result<CheckedRequest, Rejection> {
-        let mut ids = exchange.parts.headers.get_all(MCP_SESSION_ID).iter();
-        let (route, fields) = (exchange.route, &exchange.parts.headers);
-        if route.kind == UpstreamKind::Http || exchange.version.is_modern() {
-            return Ok(CheckedRequest { routing: route.kind == UpstreamKind::Mcp, ..CheckedRequest::default() });
-        }
-        match (ids.next(), ids.next()) {
-            (None, _) => Ok(CheckedRequest::default()),
-            (Some(id), None) => {
-                let id = if session::is_anonymous(id) && !caller.is_anonymous() {
-                    self.take_session(exchange, caller, id)?
-                } else {
-                    self.sessions.unwrap(route, caller.principal(), id)?
-                };
-                // MCP 2025-11-25, Resumability: events are replayed only to the client that they were first sent to.
-                Ok(CheckedRequest { session: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned(), routing: false })
-            }
-            (Some(_), Some(_)) => Err(Rejection::UnknownSession),
         }
     }
 }

@@ -96,6 +96,7 @@ impl RouteAccess {
 
     /// Returns what the catalogue calls its person.
     pub(super) fn person(&self) -> String {
-        catalogue::person(self.principal.tenant().as_str(), self.principal.subject().as_str())
+        let name = if self.is_anonymous() { catalogue::anonymous } else { catalogue::person };
+        name(self.principal.tenant().as_str(), self.principal.subject().as_str())
     }
 }

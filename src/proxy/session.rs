@@ -2,7 +2,6 @@
 //! that any replica can check it and a stolen id is useless to others. Each process also remembers who got an id last,
 //! because an upstream with sequential ids gives the same ids to other users after a restart.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +16,7 @@ use subtle::ConstantTimeEq;
 use super::fault::{Cause, Fault};
 use super::rejection::Rejection;
 use super::route::Route;
+use super::session_owners::{SessionOwner, SessionOwners};
 use crate::oauth::Timestamp;
 use crate::sync::lock;
 use crate::token_cache::Principal;
@@ -36,84 +36,18 @@ const LEAST_UNIQUE: usize = 16;
 const LEAST_CHANGES: usize = 6;
 /// The number of shards, so that workers rarely wait for each other.
 const SHARDS: usize = 16;
-/// Ids per half of a shard; each shard has two halves, and an id takes some 32 bytes. Together 524,288 ids.
-const PART: usize = 16_384;
 
 /// Binds upstreams' session ids to users; shared by all workers of a process.
 pub struct Sessions {
     key: ArcSwap<hmac::Key>,
     hasher: RandomState,
     begun: u64,
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<SessionOwners>; SHARDS],
 }
 
 impl std::fmt::Debug for Sessions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sessions").finish_non_exhaustive()
-    }
-}
-
-/// Who got an id last, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Given {
-    owner: u64,
-    /// Milliseconds since the epoch, and always more than for the previous owner.
-    since: u64,
-}
-
-/// A part of the ids. Those not used while `recent` was filled twice are dropped.
-#[derive(Debug, Default)]
-struct Shard {
-    recent: HashMap<u64, Given>,
-    older: HashMap<u64, Given>,
-    /// The newest time among the dropped ids. An unknown id that is not newer may belong to somebody else by now.
-    forgotten: u64,
-}
-
-impl Shard {
-    /// Returns the entry of an id, which counts as a use.
-    fn get(&mut self, id: u64) -> Option<Given> {
-        if let Some(given) = self.recent.get(&id) {
-            return Some(*given);
-        }
-        let given = self.older.remove(&id)?;
-        self.put(id, given);
-        Some(given)
-    }
-
-    fn put(&mut self, id: u64, given: Given) {
-        if self.recent.len() >= PART {
-            let oldest = std::mem::replace(&mut self.older, std::mem::take(&mut self.recent));
-            let newest = oldest.values().map(|given| given.since).max().unwrap_or(0);
-            self.forgotten = self.forgotten.max(newest);
-        }
-        self.recent.insert(id, given);
-    }
-
-    /// Gives an id to an owner; returns since when it belongs to that owner.
-    fn give(&mut self, id: u64, owner: u64, now: u64) -> u64 {
-        let since = match self.get(id) {
-            // The same owner may get it again, as without a gateway.
-            Some(given) if given.owner == owner => return given.since,
-            Some(given) => now.max(given.since.saturating_add(1)),
-            None => now.max(self.forgotten.saturating_add(1)),
-        };
-        self.put(id, Given { owner, since });
-        since
-    }
-
-    /// Confirms that nobody else got the id since `owner` got it at `since`, and remembers it if it was unknown: then
-    /// it was given before this process started or by another replica, which is only accepted if that was not before
-    /// `least`.
-    fn confirm_owner(&mut self, id: u64, owner: u64, since: u64, least: u64) -> bool {
-        match self.get(id) {
-            Some(given) if since <= given.since => given == Given { owner, since },
-            Some(_) | None if since <= self.forgotten || since < least => false,
-            Some(_) | None => {
-                self.put(id, Given { owner, since });
-                true
-            }
-        }
     }
 }
 
@@ -185,31 +119,53 @@ impl Sessions {
     ) -> Result<HeaderValue, Rejection> {
         let (since, id) = self.made_for(route, caller, wrapped).ok_or(Rejection::UnknownSession)?;
         let (key, owner) = self.hashes(route, caller, id);
-        if !lock(self.shard(key)).confirm_owner(key, owner, since, self.least(id)) {
+        // Nobody knows who has taken over one that was given before this process started.
+        let least = if caller.is_anonymous() { self.begun } else { self.least(id) };
+        if !lock(self.shard(key)).confirm_owner(key, owner, since, least) {
             return Err(Rejection::UnknownSession);
         }
         HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
     }
 
-    /// Checks an id that a client got without a token and sends with one, because it has signed in since: the session
-    /// belongs to its user from now on, and to nobody without a token.
+    /// Checks an id that a client got without a token and sends with one, because it has signed in since.
+    pub(super) fn may_take_over(
+        &self,
+        route: &Route,
+        from_to: (&Principal, &Principal),
+        wrapped: &HeaderValue,
+    ) -> Result<HeaderValue, Rejection> {
+        let id = self.taking_over(route, from_to, wrapped, None)?;
+        HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
+    }
+
+    /// Gives the session of such an id to its user: it belongs to nobody without a token from now on.
     pub(super) fn take_over(
         &self,
         route: &Route,
-        (anonymous, caller): (&Principal, &Principal),
+        from_to: (&Principal, &Principal),
         wrapped: &HeaderValue,
         now: Timestamp,
-    ) -> Result<HeaderValue, Rejection> {
+    ) -> Result<(), Rejection> {
+        self.taking_over(route, from_to, wrapped, Some(now)).map(drop)
+    }
+
+    fn taking_over<'w>(
+        &self,
+        route: &Route,
+        (anonymous, caller): (&Principal, &Principal),
+        wrapped: &'w HeaderValue,
+        given_at: Option<Timestamp>,
+    ) -> Result<&'w str, Rejection> {
         let (since, id) = self.made_for(route, anonymous, wrapped).ok_or(Rejection::UnknownSession)?;
         let ((key, before), (_, owner)) = (self.hashes(route, anonymous, id), self.hashes(route, caller, id));
-        let mut shard = lock(self.shard(key));
-        let is_theirs = shard.get(key).is_some_and(|given| given.owner == owner);
-        if !is_theirs && !shard.confirm_owner(key, before, since, self.least(id)) {
+        let mut owners = lock(self.shard(key));
+        if owners.owner(key) != Some(owner) && !owners.confirm_owner(key, before, since, self.least(id)) {
             return Err(Rejection::UnknownSession);
         }
-        shard.give(key, owner, now.as_millis());
-        drop(shard);
-        HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
+        if let Some(now) = given_at {
+            owners.give(key, owner, now.as_millis());
+        }
+        Ok(id)
     }
 
     /// Returns whether the session of an id that was made for a principal is somebody else's now, as far as this
@@ -217,7 +173,7 @@ impl Sessions {
     pub(super) fn is_taken(&self, route: &Route, from: &Principal, wrapped: &HeaderValue) -> bool {
         let Some(id) = upstreams_own(wrapped) else { return false };
         let (key, owner) = self.hashes(route, from, id);
-        lock(self.shard(key)).get(key).is_some_and(|given| given.owner != owner)
+        lock(self.shard(key)).owner(key).is_some_and(|other| other != owner)
     }
 
     /// Returns since when the session of an id belongs to a principal, and the upstream's own id, if the id was made
@@ -234,12 +190,13 @@ impl Sessions {
     }
 
     /// Returns a hash of the id at its upstream, and one of its owner; both are only valid in this process.
-    fn hashes(&self, route: &Route, caller: &Principal, id: &str) -> (u64, u64) {
+    fn hashes(&self, route: &Route, caller: &Principal, id: &str) -> (u64, SessionOwner) {
         let (tenant, subject, client) = (caller.tenant().as_str(), caller.subject().as_str(), caller.client().as_str());
-        (self.hasher.hash_one((&*route.name, tenant, id)), self.hasher.hash_one((tenant, subject, client)))
+        let owner = SessionOwner::new(self.hasher.hash_one((tenant, subject, client)), caller.is_anonymous());
+        (self.hasher.hash_one((&*route.name, tenant, id)), owner)
     }
 
-    fn shard(&self, key: u64) -> &Mutex<Shard> {
+    fn shard(&self, key: u64) -> &Mutex<SessionOwners> {
         let place = usize::try_from(key).unwrap_or(0) % SHARDS;
         let [first, ..] = &self.shards;
         self.shards.get(place).unwrap_or(first)
@@ -296,7 +253,7 @@ fn parts(wrapped: &HeaderValue) -> Option<(&str, u64, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PART, Sessions, Shard, looks_random};
+    use super::{Sessions, looks_random};
     use http::{HeaderMap, HeaderValue};
 
     #[test]
@@ -325,37 +282,6 @@ mod tests {
         ] {
             assert!(looks_random(random), "{random}");
         }
-    }
-
-    #[test]
-    fn hd_12_an_id_that_was_given_again_is_the_later_owners_alone() {
-        let mut shard = Shard::default();
-        let first = shard.give(1, 10, 500);
-        assert!(first == 500 && shard.confirm_owner(1, 10, first, 0) && shard.give(1, 10, 600) == 500);
-        // The clock has been set back meanwhile.
-        let second = shard.give(1, 20, 400);
-        assert!(second == 501 && shard.confirm_owner(1, 20, second, 0) && !shard.confirm_owner(1, 10, first, 0));
-        // Ids that this process did not give: the newest one seen counts.
-        assert!(
-            shard.confirm_owner(2, 10, 700, 0)
-                && shard.confirm_owner(2, 20, 800, 0)
-                && !shard.confirm_owner(2, 10, 700, 0)
-        );
-        // One that is likely to be reused is only accepted since the start.
-        assert!(!shard.confirm_owner(3, 10, 899, 900) && shard.confirm_owner(3, 10, 900, 900));
-    }
-
-    #[test]
-    fn hd_12_what_was_forgotten_is_refused_and_what_is_in_use_is_not_forgotten() {
-        let mut shard = Shard::default();
-        let (kept, left) = (shard.give(1, 10, 5), shard.give(2, 10, 6));
-        for id in 0..2 * PART {
-            shard.give(u64::try_from(id).unwrap() + 3, 10, 7);
-            assert!(shard.confirm_owner(1, 10, kept, 0), "after {id} others");
-        }
-        assert!(!shard.confirm_owner(2, 10, left, 0));
-        assert!(shard.recent.len() <= PART && shard.older.len() <= PART);
-        assert!(shard.give(2, 20, 1) > left, "whoever is given it now is its owner");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mcpgate::config::UpstreamKind;
+use mcpgate::oauth::Timestamp;
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -200,6 +201,36 @@ async fn an_03_who_signs_in_takes_the_session_along() {
     assert_eq!(world.ask(&within(RawRequest::post(PING))).await.status, 404, "nobody without a token");
     assert_eq!(world.ask(&within(RawRequest::post(PING)).bearer(&other)).await.status, 404, "and nobody else");
     assert_eq!(world.mcp.seen().len(), before);
+}
+
+#[tokio::test]
+async fn an_03_a_refused_request_takes_no_session_along() {
+    let world = mcp().await;
+    let id = session(&world).await;
+    let within = |ask: RawRequest| ask.field("Mcp-Session-Id", &id).field("MCP-Protocol-Version", "2025-06-18");
+    let ada = world.token(MCP).text;
+    let denied = r#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"search_secret"}}"#;
+    let before = world.mcp.seen().len();
+    let reply = world.ask(&within(RawRequest::post(denied)).bearer(&ada)).await;
+    assert_eq!((reply.json()["error"]["code"].as_i64(), world.mcp.seen().len()), (Some(-32602), before));
+    assert_eq!(world.ask(&within(RawRequest::post(PING))).await.status, 200, "it is still nobody's");
+    assert_eq!(world.ask(&within(RawRequest::post(PING)).bearer(&ada)).await.status, 200);
+    assert_eq!(world.ask(&within(RawRequest::post(PING))).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_03_a_restart_ends_sessions_without_a_token_which_somebody_may_have_taken_over() {
+    let (before, world) = (mcp().await, mcp().await);
+    let head = "200 OK\r\nContent-Type: application/json\r\nMcp-Session-Id: 1868a90c-7d5e-4b8f-9c3a-52f0e6d1b7a4";
+    before.clock.set(Timestamp::from_secs(1_799_999_000));
+    before.mcp.then([answer(head, r#"{"jsonrpc":"2.0","id":9,"result":{}}"#)]);
+    let reply = before.ask(&RawRequest::post(INITIALIZE)).await;
+    let id = reply.field("mcp-session-id").unwrap().to_owned();
+    let within = |ask: RawRequest| ask.field("Mcp-Session-Id", &id).field("MCP-Protocol-Version", "2025-06-18");
+    world.ask(&within(RawRequest::post(PING))).await.assert_rpc(404, -32001, json!(7));
+    world.mcp.assert_nothing();
+    let ada = world.token(MCP).text;
+    assert_eq!(world.ask(&within(RawRequest::post(PING)).bearer(&ada)).await.status, 200, "who signs in still has it");
 }
 
 #[tokio::test]
