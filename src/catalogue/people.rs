@@ -40,8 +40,8 @@ pub fn person(tenant: &str, subject: &str) -> String {
 
 #[derive(Debug, Default)]
 pub(super) struct People {
-    users: Noted<MOST_PEOPLE, MOST_BYTES>,
-    nobody: Noted<{ MOST_PEOPLE / SHARE }, { MOST_BYTES / SHARE }>,
+    users: ToldPeople<MOST_PEOPLE, MOST_BYTES>,
+    nobody: ToldPeople<{ MOST_PEOPLE / SHARE }, { MOST_BYTES / SHARE }>,
 }
 
 impl People {
@@ -78,14 +78,14 @@ type SaidOfTools = HashMap<Box<str>, Told>;
 
 /// What at most so many people were told, in at most so many bytes.
 #[derive(Debug, Default)]
-struct Noted<const PEOPLE: usize, const BYTES: usize> {
+struct ToldPeople<const PEOPLE: usize, const BYTES: usize> {
     tools: HashMap<Box<str>, SaidOfTools>,
     /// The people, in the order in which something was first noted.
     order: VecDeque<Box<str>>,
     bytes: usize,
 }
 
-impl<const PEOPLE: usize, const BYTES: usize> Noted<PEOPLE, BYTES> {
+impl<const PEOPLE: usize, const BYTES: usize> ToldPeople<PEOPLE, BYTES> {
     fn note(&mut self, person: &str, tool: &str, says: Annotations) {
         if let Some(known) = self.tools.get_mut(person).and_then(|tools| tools.get_mut(tool)) {
             *known = Told { most_dangerous: known.most_dangerous.most_dangerous(says), last: says };
