@@ -14,6 +14,25 @@ pub(super) struct PathGlob {
     is_open: bool,
 }
 
+/// What is known of everything that a pattern matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GlobShape {
+    /// The text before the first wildcard.
+    pub(super) beginning: String,
+    pub(super) rest: GlobRest,
+}
+
+/// What follows the text before the first wildcard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GlobRest {
+    /// There is no wildcard.
+    Nothing,
+    /// The wildcard stands for any rest.
+    Anything,
+    /// It depends; the last byte, if it is always the same.
+    Some { last: Option<u8> },
+}
+
 impl NameGlob {
     pub(super) fn new(text: &str) -> Self {
         Self { pieces: text.split('*').map(Into::into).collect() }
@@ -22,6 +41,16 @@ impl NameGlob {
     /// Returns the text, if it has no wildcard.
     pub(super) fn literal(&self) -> Option<&str> {
         if let [only] = &*self.pieces { Some(only) } else { None }
+    }
+
+    pub(super) fn shape(&self) -> GlobShape {
+        let (beginning, rest) = match &*self.pieces {
+            [] => ("", GlobRest::Nothing),
+            [only] => (&**only, GlobRest::Nothing),
+            [first, rest @ ..] if rest.iter().all(|piece| piece.is_empty()) => (&**first, GlobRest::Anything),
+            [first, .., last] => (&**first, GlobRest::Some { last: last.bytes().last() }),
+        };
+        GlobShape { beginning: beginning.to_owned(), rest }
     }
 
     /// Returns whether some text matches both.
@@ -68,10 +97,21 @@ impl PathGlob {
         (!closed.contains("**")).then_some(Self { segments, is_open })
     }
 
-    /// Returns the text, if it has no wildcard.
-    pub(super) fn literal(&self) -> Option<String> {
-        let segments = self.segments.iter().map(NameGlob::literal).collect::<Option<Vec<_>>>()?;
-        (!self.is_open).then(|| segments.join("/"))
+    pub(super) fn shape(&self) -> GlobShape {
+        let mut beginning = String::new();
+        for segment in &self.segments {
+            beginning.push_str(&segment.shape().beginning);
+            if segment.literal().is_none() {
+                let last = self.segments.last().and_then(|last| last.pieces.last()?.bytes().last());
+                return GlobShape { beginning, rest: GlobRest::Some { last: last.filter(|_| !self.is_open) } };
+            }
+            beginning.push('/');
+        }
+        if self.is_open {
+            return GlobShape { beginning, rest: GlobRest::Anything };
+        }
+        beginning.pop();
+        GlobShape { beginning, rest: GlobRest::Nothing }
     }
 
     /// Returns the same with the texts between its wildcards changed.
