@@ -82,8 +82,7 @@ pub(super) fn is_free(kind: MessageKind, method: &str) -> bool {
 }
 
 impl Rules {
-    /// Judges a message. `annotations` says what a tool says of itself; it is asked only where
-    /// [`Rules::asks_for_annotations`].
+    /// Judges a message. `annotations` says what a tool says of itself; it is asked only where that matters.
     #[must_use]
     pub fn judge(
         &self,
@@ -96,7 +95,7 @@ impl Rules {
         if is_free(envelope.kind, method) {
             return self.judge_handshake(caller);
         }
-        let found = self.matching(method, envelope.name.as_deref(), &annotations);
+        let found = self.matching((method, envelope.name.as_deref()), Some(caller), &annotations);
         let decision = self.by_name(caller, found);
         if decision != Ruling::Allowed {
             return decision;
@@ -116,6 +115,17 @@ impl Rules {
             return decision;
         }
         self.by_arguments(found.rules.and(caller.rules), body, place)
+    }
+
+    /// Returns whether every call of a tool by a caller passes, whatever its arguments and whatever the tool says of
+    /// itself.
+    #[must_use]
+    pub fn always_allows(&self, caller: &Standing, tool: &str) -> bool {
+        let is_certain = |found: Matching| {
+            let is_over_arguments = found.rules.and(caller.rules).has_any_of(self.over_arguments);
+            caller.left_out.is_none() && !is_over_arguments && self.by_name(caller, found) == Ruling::Allowed
+        };
+        self.whatever_it_says(caller, tool).is_some_and(is_certain)
     }
 
     /// Judges what a message refers to: completing the arguments of a prompt or resource tells about it, and so does a
@@ -146,7 +156,7 @@ impl Rules {
     }
 
     fn judge_name(&self, caller: &Standing, method: &str, name: Option<&str>) -> Ruling {
-        self.by_name(caller, self.matching(method, name, |_| Annotations::UNKNOWN))
+        self.by_name(caller, self.matching((method, name), Some(caller), |_| Annotations::UNKNOWN))
     }
 
     /// Judges what needs any scope of the upstream, none in particular.
@@ -178,9 +188,10 @@ impl Rules {
             // What a template stands for is judged when it is read; here its text is taken for a URI.
             Item::Resource(uri) | Item::Template(uri) => (RESOURCE_READ, uri),
         };
-        let found = self.matching(method, Some(name), |_| annotations);
+        let found = self.matching((method, Some(name)), Some(caller), |_| annotations);
         let is_left_out = |name| self.leaves_out(caller, Some(name), found.scopes, |_| annotations);
-        self.by_name(caller, found) == Ruling::Allowed && !matches!(item, Item::Tool(name) if is_left_out(name))
+        let is_allowed = self.denial(caller, found.rules).is_none() && self.is_open(caller, found.scopes);
+        is_allowed && !matches!(item, Item::Tool(name) if is_left_out(name))
     }
 
     /// Returns whether a caller may use a method at all, with some name and some arguments.
@@ -195,19 +206,26 @@ impl Rules {
 
     /// Judges by everything but arguments.
     pub(super) fn by_name(&self, caller: &Standing, found: Matching) -> Ruling {
-        let rules = found.rules.and(caller.rules);
+        self.denial(caller, found.rules).map_or_else(|| self.by_scope(caller, found.scopes), Ruling::Denied)
+    }
+
+    /// Returns how rules that match a message refuse it, whatever its arguments.
+    fn denial(&self, caller: &Standing, matching: Mask) -> Option<Denial> {
+        let rules = matching.and(caller.rules);
         let denying = rules.and(self.deny).without(self.over_arguments);
         if !denying.is_empty() {
-            return Ruling::Denied(Denial { rule: denying.indices().next(), ..Denial::default() });
+            return Some(Denial { rule: denying.indices().next(), ..Denial::default() });
         }
-        if !self.allow.is_empty() && !rules.has_any_of(self.allow) {
-            return Ruling::Denied(Denial::default());
-        }
-        self.by_scope(caller, found.scopes)
+        let is_allowed = self.allow.is_empty() || rules.has_any_of(self.allow);
+        (!is_allowed).then(Denial::default)
+    }
+
+    fn is_open(&self, caller: &Standing, opening: Mask) -> bool {
+        (!self.has_map && !caller.is_anonymous) || opening.has_any_of(caller.held)
     }
 
     fn by_scope(&self, caller: &Standing, opening: Mask) -> Ruling {
-        if (!self.has_map && !caller.is_anonymous) || opening.has_any_of(caller.held) {
+        if self.is_open(caller, opening) {
             return Ruling::Allowed;
         }
         // A login for a scope that the account may not hold would end on the page without access, and one for a scope
@@ -345,6 +363,7 @@ mod tests {
                 let message = JudgedMessage { envelope, body: body.as_bytes(), place: None };
                 let is_allowed = rules.judge(&standing, message, |_| says) == Ruling::Allowed;
                 prop_assert_eq!(rules.shows_annotated(&standing, Item::Tool(name), says), is_allowed);
+                prop_assert!(is_allowed || !rules.always_allows(&standing, name), "{}", name);
                 let opens = |scope: &usize| map[*scope].iter().any(|index| PATTERNS[*index].1(name, says));
                 let matching = |denies: bool| {
                     drawn.iter().any(|rule| rule.denies == denies && rule.matches(name, says, &held))

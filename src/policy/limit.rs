@@ -119,7 +119,7 @@ impl CallLimits {
     #[must_use]
     pub fn of_message(&self, message: &Envelope<'_>, annotations: impl Fn(&str) -> Annotations) -> LimitSet {
         let method = message.method.as_deref().filter(|method| !is_free(message.kind, method));
-        let found = method.map(|method| self.operations.matching(method, message.name.as_deref(), annotations));
+        let found = method.map(|method| self.operations.matching((method, message.name.as_deref()), None, annotations));
         LimitSet(found.map(|found| found.rules).unwrap_or_default())
     }
 

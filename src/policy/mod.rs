@@ -9,6 +9,7 @@
 mod annotations;
 mod anonymous;
 mod arguments;
+mod calling;
 mod capability;
 mod decision;
 mod excluded_tools;

@@ -43,14 +43,16 @@ pub struct Rules {
     /// What opens operations for callers without a token: a bit beyond those of the scopes.
     pub(super) anonymous: Mask,
     /// Rules about any operation.
-    any: Mask,
+    pub(super) any: Mask,
     /// Rules about tools with certain annotations, and for each annotation those that accept it.
-    over_annotations: Mask,
-    annotated_rules: [Mask; 3],
+    pub(super) over_annotations: Mask,
+    pub(super) annotated_rules: [Mask; 3],
     methods: Opened<NameGlob>,
-    tools: Opened<NameGlob>,
+    /// What names the calls of all tools.
+    pub(super) calls: Matching,
+    pub(super) tools: Opened<NameGlob>,
     /// What names tools by annotation, in the order of `Annotation::ALL`.
-    annotated: [Matching; 3],
+    pub(super) annotated: [Matching; 3],
     prompts: Opened<NameGlob>,
     resources: Opened<PathGlob>,
     denied_resources: DeniedPaths,
@@ -126,6 +128,7 @@ impl Rules {
             over_annotations: Mask::default(),
             annotated_rules: [Mask::default(); 3],
             methods: Opened::default(),
+            calls: Matching::default(),
             tools: Opened::default(),
             annotated: [Matching::default(); 3],
             prompts: Opened::default(),
@@ -177,7 +180,10 @@ impl Rules {
 
     pub(super) fn open(&mut self, operations: &Operations, by: Matching, is_denied: bool) {
         match operations {
-            Operations::Methods(glob) => self.methods.add(glob, by),
+            Operations::Methods(glob) => {
+                self.methods.add(glob, by);
+                self.calls = self.methods.of(TOOL_CALL);
+            }
             Operations::Tools(glob) => self.tools.add(glob, by),
             Operations::Annotated(annotation) => {
                 for (found, _) in self.annotated.iter_mut().zip(Annotation::ALL).filter(|(_, own)| own == annotation) {
@@ -287,14 +293,21 @@ impl Rules {
         self.methods.of(method).with(named)
     }
 
-    /// Returns what names a request of MCP with this method, and the name that it acts on, if it has one.
-    pub(super) fn matching(&self, method: &str, name: Option<&str>, says: impl Fn(&str) -> Annotations) -> Matching {
+    /// Returns what names a request of MCP with this method, and the name that it acts on, if it has one. `says` is
+    /// asked only where what a tool says of itself can make a difference, to `caller` if there is one.
+    pub(super) fn matching(
+        &self,
+        (method, name): (&str, Option<&str>),
+        caller: Option<&Standing>,
+        says: impl Fn(&str) -> Annotations,
+    ) -> Matching {
+        if let (TOOL_CALL, Some(name)) = (method, name) {
+            let found = self.calling(name);
+            let is_asked = self.depends_on_annotations(caller, found.scopes);
+            return if is_asked { self.annotated(found, says(name)) } else { found };
+        }
         let mut found = self.methods.of(method);
         let denied = match (method, name) {
-            (TOOL_CALL, Some(name)) => {
-                found = found.with(self.tools.of(name));
-                return self.annotated(found, name, says);
-            }
             (PROMPT_GET, Some(name)) => {
                 found = found.with(self.prompts.of(name));
                 Mask::default()
@@ -318,30 +331,6 @@ impl Rules {
         let is_unknown = !is_open && !self.unknown_methods.is_empty() && !is_known(method);
         let opening = if is_unknown { self.unknown_methods } else { Mask::default() };
         Matching { scopes: found.scopes.with(opening), rules }
-    }
-
-    /// Adds what names a tool by its annotations, and leaves out the rules that ask for others.
-    fn annotated(&self, mut found: Matching, name: &str, says: impl Fn(&str) -> Annotations) -> Matching {
-        found.rules = found.rules.with(self.any);
-        if !self.asks_for_annotations() {
-            return found;
-        }
-        let says = says(name);
-        let mut accepted = Mask::default();
-        for ((own, named), rules) in Annotation::ALL.into_iter().zip(self.annotated).zip(self.annotated_rules) {
-            if says.has(own) {
-                found = found.with(named);
-                accepted = accepted.with(rules);
-            }
-        }
-        found.rules = found.rules.and(accepted.with(Mask::ALL.without(self.over_annotations)));
-        found
-    }
-
-    /// Returns whether a scope or a rule chooses tools by their annotations.
-    #[must_use]
-    pub fn asks_for_annotations(&self) -> bool {
-        !self.over_annotations.is_empty() || self.annotated.iter().any(|found| *found != Matching::default())
     }
 
     /// Returns what names an HTTP request. `path` is below the upstream's own, and cannot mean another one.

@@ -24,7 +24,7 @@ impl Rules {
         token: &'a ScopeSet,
         (tool, says): (&str, Annotations),
     ) -> ToolAccess<'a> {
-        let found = self.matching(TOOL_CALL, Some(tool), |_| says);
+        let found = self.matching((TOOL_CALL, Some(tool)), None, |_| says);
         let opening = found.scopes.without(self.anonymous);
         let opens = |name: &&ScopeToken| {
             let is_held = self.bit_of(name).has_any_of(caller.held);

@@ -143,6 +143,7 @@ impl CachedPrincipal {
             + size_of::<CachedCaller>()
             + 2 * text
             + self.principal().resource().as_str().len()
+            + self.access.most_text()
             + self.log_fields.len()
             + hashes
             + groups.chain(kinds).chain(tools).sum::<usize>()
@@ -326,7 +327,8 @@ mod tests {
                 log_fields: Box::default(),
             })
         };
-        let caller = |n: usize, scopes: &str| of(principal(n), scopes);
+        // Ids of the same length.
+        let caller = |n: usize, scopes: &str| of(principal(100 + n), scopes);
         let group = GroupName::parse(&"g".repeat(64)).unwrap();
         let excluded = Exclusions::new(BTreeSet::new(), BTreeSet::from(["t".repeat(1000).into()])).unwrap();
         let large = AccessTokenRecord {

@@ -19,7 +19,7 @@ pub(super) fn changed_by_rules(before: &RouteAccess, now: &RouteAccess) -> Chang
         Listed::Known(offers) if Arc::ptr_eq(&old.catalogue, &new.catalogue) => Some(offers),
         Listed::Known(_) | Listed::NotAsked | Listed::Awaited | Listed::Refused => None,
     };
-    let told = new.catalogue.told(&now.person());
+    let told = new.catalogue.told(now.person());
     let differs = |kind: OfferKind, name: &str| before.shows(kind, name) != now.shows(kind, name);
     let is_other = |kind: OfferKind| match &offers {
         None => true,
@@ -80,7 +80,7 @@ impl RouteAccess {
         let Some(rules) = self.route().rules.as_deref() else { return false };
         let (is_hold, person) = (self.route().pin() == PinMode::Hold, self.person());
         let [before, after] = change.states.map(|state| {
-            let says = self.route().catalogue.judged_by(&person, &change.name, state.said);
+            let says = self.route().catalogue.judged_by(person, &change.name, state.said);
             let is_shown = rules.shows_annotated(self.standing(), Item::Tool(&change.name), says);
             (is_shown && !(is_hold && state.pinned.is_none()), state.pinned.filter(|_| is_hold && is_shown))
         });

@@ -45,6 +45,7 @@ mod quotas;
 mod record;
 mod refuse;
 mod rejection;
+mod remembered_tools;
 mod repeats;
 mod request_session;
 mod response;

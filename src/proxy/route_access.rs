@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::remembered_tools::RememberedTools;
 use super::route::Route;
 use crate::catalogue::{self, ListedTool};
 use crate::config::PinMode;
@@ -19,6 +20,10 @@ pub(super) struct RouteAccess {
     has_scopes: bool,
     /// What the route's map knows of it; nothing without a map.
     standing: Standing,
+    /// Tools whose every call passes.
+    passing: RememberedTools,
+    /// What the catalogue calls its person.
+    person: Box<str>,
 }
 
 impl RouteAccess {
@@ -34,8 +39,17 @@ impl RouteAccess {
         let of_token = || route.standing(principal, &held);
         let standing = route.anonymous().filter(|_| is_anonymous).unwrap_or_else(of_token);
         let has_scopes = is_anonymous || route.has_required(&standing, &held);
-        let (principal, route) = (Arc::clone(principal), Arc::clone(route));
-        (Self { principal, route, is_admitted, has_scopes, standing }, held)
+        let name = if is_anonymous { catalogue::anonymous } else { catalogue::person };
+        let access = Self {
+            person: name(principal.tenant().as_str(), principal.subject().as_str()).into(),
+            principal: Arc::clone(principal),
+            route: Arc::clone(route),
+            is_admitted,
+            has_scopes,
+            standing,
+            passing: RememberedTools::default(),
+        };
+        (access, held)
     }
 
     pub(super) fn principal(&self) -> &Arc<Principal> {
@@ -66,14 +80,28 @@ impl RouteAccess {
         self.principal.is_anonymous()
     }
 
+    /// Returns whether every call of a tool is known to pass, whatever its arguments and whatever is learnt of the
+    /// tool.
+    pub(super) fn always_passes(&self, tool: &str) -> bool {
+        self.passing.has(tool)
+    }
+
+    /// Notes that a call of a tool passed, to know it if that is always so.
+    pub(super) fn note_passed(&self, tool: &str) {
+        let is_certain = self.route.rules.as_ref().is_some_and(|rules| rules.always_allows(&self.standing, tool));
+        if is_certain && self.route.pin() != PinMode::Hold {
+            self.passing.add(tool);
+        }
+    }
+
     /// Notes what an answer to it says of a tool, and returns what its calls of the tool are judged by.
     pub(super) fn note(&self, tool: &str, says: Annotations) -> Annotations {
-        self.route.catalogue.note(&self.person(), tool, says)
+        self.route.catalogue.note(&self.person, tool, says)
     }
 
     /// Returns what the answers to its person said of a tool.
     pub(super) fn annotations(&self, tool: &str) -> Annotations {
-        self.route.catalogue.annotations(&self.person(), tool)
+        self.route.catalogue.annotations(&self.person, tool)
     }
 
     /// Notes how an answer to it shows a tool, as the JSON of the entry. Returns whether it gets to see it, where tools
@@ -84,19 +112,23 @@ impl RouteAccess {
         }
         let (name, definition) = (tool.to_owned(), ToolDefinition::read(entry));
         let shown = ListedTool { name, title: None, annotations: says, definition };
-        self.route.catalogue.show(&self.person(), shown) || self.route.pin() == PinMode::Warn
+        self.route.catalogue.show(&self.person, shown) || self.route.pin() == PinMode::Warn
     }
 
     /// Returns whether calls of a tool are held for it, because it is not what was pinned. A name that cannot be read
     /// may be that of any tool.
     pub(super) fn is_held(&self, tool: Option<&str>) -> bool {
-        let differs = |tool| self.route.catalogue.differs(&self.person(), tool);
+        let differs = |tool| self.route.catalogue.differs(&self.person, tool);
         tool.is_none_or(differs)
     }
 
     /// Returns what the catalogue calls its person.
-    pub(super) fn person(&self) -> String {
-        let name = if self.is_anonymous() { catalogue::anonymous } else { catalogue::person };
-        name(self.principal.tenant().as_str(), self.principal.subject().as_str())
+    pub(super) fn person(&self) -> &str {
+        &self.person
+    }
+
+    /// Returns how many bytes it takes besides itself, its principal and its route, at most.
+    pub(super) fn most_text(&self) -> usize {
+        self.person.len() + RememberedTools::MOST_BYTES
     }
 }

@@ -58,6 +58,10 @@ impl Verdict {
         version: ProtocolVersion,
     ) -> Self {
         let Some(rules) = caller.route().rules.as_deref() else { return Self::Passes };
+        let tool = called(messages);
+        if tool.is_some_and(|tool| caller.always_passes(tool)) {
+            return Self::Passes;
+        }
         // A batch of one has a place too, but it is not known here; its first byte tells.
         let is_batch = messages.len() > 1 || body.trim_ascii_start().starts_with(b"[");
         let judge = |(place, envelope): (usize, &Envelope<'_>)| {
@@ -66,6 +70,7 @@ impl Verdict {
             if ruling == Ruling::Allowed && is_held(caller, envelope) { Ruling::Held } else { ruling }
         };
         if messages.iter().enumerate().all(|one| judge(one) == Ruling::Allowed) {
+            tool.into_iter().for_each(|tool| caller.note_passed(tool));
             return Self::Passes;
         }
         let mut refused = Vec::new();
@@ -102,6 +107,12 @@ impl Verdict {
         let refused = RefusedMessage { place: 0, id: None, ruling: decision, is_call: false, unknown: None };
         Self::Refused(Box::new(Refused { messages: vec![refused], is_batch: false, is_part: false }))
     }
+}
+
+/// Returns the tool that a single message calls.
+fn called<'a>(messages: &'a [Envelope<'_>]) -> Option<&'a str> {
+    let [message] = messages else { return None };
+    message.name.as_deref().filter(|_| message.method.as_deref() == Some(TOOL_CALL))
 }
 
 /// Returns whether a message calls a tool that is held.
