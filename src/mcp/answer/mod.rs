@@ -7,6 +7,7 @@
 //! [`AnswerReader`].
 
 mod cut;
+mod likely;
 mod place;
 mod reader;
 mod scan;

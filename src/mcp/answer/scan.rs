@@ -1,6 +1,7 @@
 //! Whether an answer can be one that is rewritten: a search for the names of its members, which costs a fraction of
-//! reading it. Most answers have none of them.
+//! reading it. Most answers have none of them, and most of these have nothing like them, which `likely` finds first.
 
+use super::likely;
 use crate::strict_json::plain;
 
 /// The most bytes by which [`may_list`] recognises an answer: `"resourceTemplates"`.
@@ -68,6 +69,9 @@ fn names_list(string: &[u8]) -> bool {
 /// Looks at what follows each quote. A name can also be written with escapes, and the whole text in another encoding of
 /// Unicode, where ASCII has bytes of zero.
 fn has_sign(text: &[u8], is_sign: impl Fn(&[u8]) -> bool) -> bool {
+    if !likely::may_have(text) {
+        return false;
+    }
     let mut rest = text;
     loop {
         rest = rest.get(plain(rest)..).unwrap_or_default();
