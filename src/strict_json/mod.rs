@@ -7,6 +7,7 @@ mod json_number;
 mod json_string;
 mod member_names;
 mod other_case;
+mod pass;
 mod walk;
 
 pub(crate) use json_string::{plain, text, unescape};

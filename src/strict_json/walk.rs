@@ -10,9 +10,9 @@ use super::member_names::MemberNames;
 /// Maximum nesting: the limit of serde_json, which many upstreams use, and well below that of other parsers.
 const MAX_DEPTH: u32 = 128;
 /// Maximum length of a member name in bytes, escapes included.
-const MAX_NAME: usize = 64 << 10;
+pub(super) const MAX_NAME: usize = 64 << 10;
 /// The extra cost of a token, in addition to its bytes, measured in bytes of a plain string.
-const TOKEN: usize = 64;
+pub(super) const TOKEN: usize = 64;
 
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(crate) enum Token<'a> {
 
 /// What may follow next.
 #[derive(Debug, Clone, Copy)]
-enum Expects {
+pub(super) enum Expects {
     Value,
     /// A value, or the end of the array.
     FirstValue,
@@ -62,7 +62,7 @@ enum Expects {
 
 /// A token that may be long and whose end was not found yet.
 #[derive(Debug, Clone, Copy)]
-enum Long {
+pub(super) enum Long {
     String { is_name: bool },
     Number(Number),
 }
@@ -70,19 +70,19 @@ enum Long {
 /// The state of a walk over a text.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
-    text: &'a str,
-    at: usize,
-    expects: Expects,
+    pub(super) text: &'a str,
+    pub(super) at: usize,
+    pub(super) expects: Expects,
     /// The long token at the current position, and where it began.
-    long: Option<(Long, usize)>,
+    pub(super) long: Option<(Long, usize)>,
     /// Whether the current string contains an escape.
     is_escaped: bool,
-    depth: u32,
+    pub(super) depth: u32,
     /// A bit per level, the innermost lowest: whether it is an object.
     objects: u128,
     names: MemberNames<'a>,
     /// Whether the names of objects that open now are compared.
-    compares: bool,
+    pub(super) compares: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -142,7 +142,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Says whether to compare the names of objects that open from now on: not in a part that nobody interprets, so
-    /// that it may be read differently. Must be restored when that part has ended.
+    /// that it may be read differently. Must be restored when that part has ended, the last of these objects included.
     pub(crate) fn compare_names(&mut self, compares: bool) {
         self.compares = compares;
     }
@@ -206,7 +206,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes a token whose end is known from its first byte.
-    fn short(&mut self, byte: u8) -> Result<Token<'a>, JsonFault> {
+    pub(super) fn short(&mut self, byte: u8) -> Result<Token<'a>, JsonFault> {
         use Expects::{CommaOrClose, FirstName, FirstValue, Value};
         let in_object = self.objects & 1 == 1;
         match (self.expects, byte) {
@@ -217,8 +217,12 @@ impl<'a> Walk<'a> {
             (CommaOrClose, b']') if !in_object => Ok(self.close()),
             (Value | FirstValue, _) => {
                 let rest = self.text.get(self.at..).unwrap_or_default();
-                let known = ["true", "false", "null"].into_iter().find(|known| rest.starts_with(known));
-                let raw = known.ok_or(JsonFault::NotJson)?;
+                let known = match byte {
+                    b't' => "true",
+                    b'f' => "false",
+                    _ => "null",
+                };
+                let raw = rest.get(..known.len()).filter(|raw| *raw == known).ok_or(JsonFault::NotJson)?;
                 self.at += raw.len();
                 self.expects = self.after_value();
                 Ok(Token::Scalar(raw))
@@ -240,14 +244,17 @@ impl<'a> Walk<'a> {
 
     fn close(&mut self) -> Token<'a> {
         self.at += 1;
-        self.names.close(self.depth);
+        // Otherwise there are none of this level.
+        if self.compares {
+            self.names.close(self.depth);
+        }
         self.depth = self.depth.saturating_sub(1);
         self.objects >>= 1;
         self.expects = self.after_value();
         Token::Close
     }
 
-    fn after_value(&mut self) -> Expects {
+    pub(super) fn after_value(&mut self) -> Expects {
         if self.depth == 0 {
             Expects::End
         } else if self.passes(b',') {
@@ -262,7 +269,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Passes a separator that follows at once, as it does where no white space is sent.
-    fn passes(&mut self, separator: u8) -> bool {
+    pub(super) fn passes(&mut self, separator: u8) -> bool {
         let follows = self.text.as_bytes().get(self.at) == Some(&separator);
         self.at += usize::from(follows);
         follows

@@ -45,8 +45,8 @@ pub struct AnswerReader<'a, F> {
     walk: Walk<'a>,
     shows: F,
     within: AnswerPlace,
-    /// How many open objects and arrays are irrelevant.
-    below: u32,
+    /// The depth of the irrelevant object or array that is open.
+    below: Option<u32>,
     member: AnswerMember,
     /// The elements of the current list, or the members of the current capabilities.
     cut: Cut,
@@ -100,7 +100,7 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
             walk: Walk::new(text),
             shows,
             within: AnswerPlace::Outside,
-            below: 0,
+            below: None,
             member: AnswerMember::Other,
             cut: Cut::default(),
             element: 0,
@@ -139,7 +139,7 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
     /// It is not JSON, or two programs might read differently what it offers, because a member occurs twice.
     pub fn step(&mut self, mut work: usize) -> Option<Result<Rewritten, AnswerFault>> {
         loop {
-            match self.walk.next(&mut work) {
+            match self.next(&mut work) {
                 Ok(WalkStep::Token(token)) => self.take(&token),
                 Ok(WalkStep::Paused) => return None,
                 Ok(WalkStep::End) => return Some(Ok(self.finish())),
@@ -149,19 +149,20 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
         }
     }
 
-    fn take(&mut self, token: &Token<'a>) {
-        if self.below > 0 {
-            match token {
-                Token::Object | Token::Array => self.below += 1,
-                Token::Close => self.below -= 1,
-                Token::Name(..) | Token::Scalar(_) => return,
+    /// Passes what is irrelevant, and returns the next token after it.
+    fn next(&mut self, work: &mut usize) -> Result<WalkStep<'a>, JsonFault> {
+        if let Some(depth) = self.below {
+            if !self.walk.pass(depth, work)? {
+                return Ok(WalkStep::Paused);
             }
-            if self.below == 0 {
-                self.walk.compare_names(true);
-                self.end_value(None);
-            }
-            return;
+            self.below = None;
+            self.walk.compare_names(true);
+            self.end_value(None);
         }
+        self.walk.next(work)
+    }
+
+    fn take(&mut self, token: &Token<'a>) {
         match token {
             Token::Object | Token::Array => self.open(*token == Token::Object),
             Token::Close => self.close(),
@@ -221,7 +222,7 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
                 AnswerPlace::Block
             }
             (within, ..) => {
-                self.below = 1;
+                self.below = Some(self.walk.depth());
                 self.walk.compare_names(false);
                 within
             }
