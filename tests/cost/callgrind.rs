@@ -61,16 +61,23 @@ impl Callgrind {
     /// Returns what a unit of work costs: the difference between a run of `units` and one of twice as many. `run` has
     /// the number of units. A run of `least` precedes both, because idle connections to the upstream may have ended.
     pub(crate) async fn cost_of_one(&mut self, least: usize, units: usize, mut run: impl AsyncFnMut(usize)) -> Spent {
-        let mut counts = [[0.0; 4]; 2];
-        for (length, counts) in [units, 2 * units].into_iter().zip(&mut counts) {
-            run(least).await;
-            self.forget().await;
-            run(length).await;
-            *counts = self.counts().await;
-        }
-        let [short, long] = counts;
+        let (short, long) = (self.run(least, units, &mut run).await, self.run(least, 2 * units, &mut run).await);
         let each = |n: usize| (long[n] - short[n]) / f64::from(u32::try_from(units).unwrap());
         Spent { instructions: each(0), misses: each(1), system_calls: each(2), clock_readings: each(3) }
+    }
+
+    /// Returns the instructions of a unit, and its share of what happens once in a run: to compare with each other.
+    pub(crate) async fn gross_cost(&mut self, least: usize, units: usize, mut run: impl AsyncFnMut(usize)) -> f64 {
+        let [instructions, ..] = self.run(least, units, &mut run).await;
+        instructions / f64::from(u32::try_from(units).unwrap())
+    }
+
+    /// Counts a run of `units`, after one of `least`.
+    async fn run(&mut self, least: usize, units: usize, run: &mut impl AsyncFnMut(usize)) -> [f64; 4] {
+        run(least).await;
+        self.forget().await;
+        run(units).await;
+        self.counts().await
     }
 
     /// Begins anew to count.

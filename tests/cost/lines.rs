@@ -18,6 +18,8 @@ use crate::upstream::Ask;
 pub(crate) struct Target<'a> {
     pub(crate) home: &'a Home,
     pub(crate) token: &'a str,
+    /// The public path of the upstream.
+    pub(crate) path: &'static str,
 }
 
 /// What carries one request at a time: a connection of HTTP/1.1, or a stream at a time of one of HTTP/2.
@@ -30,6 +32,7 @@ enum Line {
 pub(crate) struct Lines {
     lines: Vec<Line>,
     authority: String,
+    path: &'static str,
     token: String,
 }
 
@@ -59,7 +62,7 @@ impl Lines {
 
     fn of(target: Target<'_>, lines: Vec<Line>) -> Self {
         let authority = format!("localhost:{}", target.home.public.port());
-        Self { lines, authority, token: target.token.to_owned() }
+        Self { lines, authority, path: target.path, token: target.token.to_owned() }
     }
 
     /// Makes a request on each line at once, and so on for so many rounds.
@@ -70,7 +73,8 @@ impl Lines {
             }
             let mut busy = JoinSet::new();
             for mut line in self.lines.drain(..) {
-                let request = line.request(Method::POST, &self.authority, &self.token, ask.message());
+                let url = (&*self.authority, self.path);
+                let request = line.request(Method::POST, url, &self.token, ask.message());
                 busy.spawn(async move {
                     let body = line.exchange(request).await.into_body().collect().await.unwrap();
                     ask.expect_answer(&body.to_bytes());
@@ -78,17 +82,24 @@ impl Lines {
                 });
             }
             self.lines = busy.join_all().await;
-            if let Ask::Bytes(_, pause) = ask {
+            if let Ask::Bytes(_, pause) | Ask::Tools(pause) = ask {
                 tokio::time::sleep(pause).await;
             }
         }
+    }
+
+    /// Makes a request on the first line and returns its answer.
+    pub(crate) async fn answer(&mut self, ask: Ask) -> Bytes {
+        let line = &mut self.lines[0];
+        let request = line.request(Method::POST, (&self.authority, self.path), &self.token, ask.message());
+        line.exchange(request).await.into_body().collect().await.unwrap().to_bytes()
     }
 
     /// Opens an event stream on each line and waits for its first event.
     pub(crate) async fn open_streams(&mut self) -> Vec<Incoming> {
         let mut streams = Vec::new();
         for line in &mut self.lines {
-            let request = line.request(Method::GET, &self.authority, &self.token, String::new());
+            let request = line.request(Method::GET, (&self.authority, self.path), &self.token, String::new());
             let mut body = line.exchange(request).await.into_body();
             body.frame().await.unwrap().unwrap();
             streams.push(body);
@@ -98,7 +109,13 @@ impl Lines {
 }
 
 impl Line {
-    fn request(&self, method: Method, authority: &str, token: &str, message: String) -> Request<Full<Bytes>> {
+    fn request(
+        &self,
+        method: Method,
+        (authority, path): (&str, &str),
+        token: &str,
+        message: String,
+    ) -> Request<Full<Bytes>> {
         let authorization = format!("Bearer {token}");
         let mut headers = vec![
             ("accept", "application/json, text/event-stream"),
@@ -112,9 +129,9 @@ impl Line {
         match self {
             Self::Http1(_) => {
                 headers.push(("host", authority));
-                request(method, "/mcp", &headers, message)
+                request(method, path, &headers, message)
             }
-            Self::Http2(_) => request(method, &format!("https://{authority}/mcp"), &headers, message),
+            Self::Http2(_) => request(method, &format!("https://{authority}{path}"), &headers, message),
         }
     }
 

@@ -14,6 +14,9 @@ mod callgrind;
 #[path = "../support/costs.rs"]
 mod costs;
 mod lines;
+mod map;
+#[path = "../support/map_of_twenty.rs"]
+mod map_of_twenty;
 #[path = "../support/own_thread.rs"]
 mod own_thread;
 #[allow(dead_code, reason = "it is shared with the other tests")]
@@ -81,13 +84,23 @@ fn build() -> (&'static str, f64, usize) {
 
 /// A gateway that is not running, but has its keys, and a token for it.
 async fn prepare() -> (Home, String) {
+    let (home, [token]) = prepare_with(|_| String::new(), ["mcp"]).await;
+    (home, token)
+}
+
+/// The same with more upstreams, made with their URL, and a token for each that is named.
+async fn prepare_with<const N: usize>(more: fn(&str) -> String, upstreams: [&str; N]) -> (Home, [String; N]) {
     // Both ends of all connections but those of the gateway are in this process.
     let files = Rlimit { current: getrlimit(Resource::Nofile).maximum, ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, files).unwrap();
-    let config = format!("{CONFIG}url = \"{}\"\n", start_upstream());
+    let url = start_upstream();
+    let config = format!("{CONFIG}url = \"{url}\"\n{}", more(&url));
     let gateway = Home::new(&config, None).start().await;
-    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
-    (gateway.kill(), issued["access_token"].as_str().unwrap().to_owned())
+    let tokens = upstreams.map(|name| {
+        let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", name]);
+        issued["access_token"].as_str().unwrap().to_owned()
+    });
+    (gateway.kill(), tokens)
 }
 
 /// Makes connections one after another, each with a full handshake and so many requests.
@@ -114,7 +127,7 @@ async fn requests_keep_to_the_record() {
     let mut costs = Costs::new(build, "requests", &tools);
     let (home, token) = prepare().await;
     let (gateway, mut callgrind) = Callgrind::start(home).await;
-    let target = Target { home: &gateway.home, token: &token };
+    let target = Target { home: &gateway.home, token: &token, path: "/mcp" };
 
     callgrind.count(true);
     let mut line = Lines::http1(target, 1).await;
@@ -167,7 +180,7 @@ async fn requests_keep_to_the_record() {
 
 /// Opens idle streams and returns the memory that the gateway has then.
 async fn with_streams(gateway: &Gateway, token: &str) -> f64 {
-    let mut lines = Lines::http1(Target { home: &gateway.home, token }, STREAMS).await;
+    let mut lines = Lines::http1(Target { home: &gateway.home, token, path: "/mcp" }, STREAMS).await;
     let _streams = lines.open_streams().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     anonymous(gateway)
@@ -184,7 +197,7 @@ async fn idle_streams_keep_to_the_record() {
     let mut costs = Costs::new(build, "streams", &[]);
     let (home, token) = prepare().await;
     let gateway = home.start().await;
-    let target = Target { home: &gateway.home, token: &token };
+    let target = Target { home: &gateway.home, token: &token, path: "/mcp" };
     let streams = f64::from(u32::try_from(STREAMS).unwrap());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let empty = anonymous(&gateway);

@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::map_of_twenty::list;
 use crate::own_thread::serve_on_own_thread;
 
 /// An event of about 200 bytes.
@@ -33,6 +34,8 @@ pub(crate) enum Ask {
     Together(usize, Round),
     /// An event stream that ends after so many events, all sent at once.
     Events(usize),
+    /// A list of tools, after which comes a pause.
+    Tools(Duration),
 }
 
 /// Requests that are answered at once. The gateway stands still while they are sent, and again while the answers are:
@@ -79,6 +82,7 @@ impl Ask {
                 json!({"bytes": bytes, "requests": requests, "gateway": gateway.as_raw_nonzero()})
             }
             Self::Events(events) => json!({"events": events}),
+            Self::Tools(_) => return json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string(),
         };
         let params = json!({"name": "answer", "arguments": arguments, "text": "a".repeat(60)});
         json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string()
@@ -89,9 +93,16 @@ impl Ask {
         let expected = match self {
             Self::Bytes(bytes, _) | Self::Together(bytes, _) => bytes,
             Self::Events(events) => events * EVENT.len(),
+            Self::Tools(_) => return assert!(tools(body) > 0, "{}", String::from_utf8_lossy(body)),
         };
         assert_eq!(body.len(), expected, "{}", String::from_utf8_lossy(body));
     }
+}
+
+/// Returns how many tools an answer lists.
+pub(crate) fn tools(answer: &[u8]) -> usize {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    answer["result"]["tools"].as_array().map_or(0, Vec::len)
 }
 
 /// Starts it; returns its URL.
@@ -120,7 +131,8 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
     }
     let (begin, end) = (r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":""#, r#""}]}}"#);
     let text = "a".repeat(count("bytes").saturating_sub(begin.len() + end.len()));
-    let body = Full::from([begin, &text, end].concat());
+    let is_list = message["method"] == "tools/list";
+    let body = Full::from(if is_list { list() } else { [begin, &text, end].concat() });
     Ok(Response::builder().header(CONTENT_TYPE, "application/json").body(body.boxed()).unwrap())
 }
 

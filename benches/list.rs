@@ -1,0 +1,51 @@
+//! Leaving out of a list of 100 tools what its caller may not use, by a map of 20 scopes and 50 rules.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a bench may stop at the first surprise, and criterion's macro documents nothing"
+)]
+
+#[path = "../tests/support/map_of_twenty.rs"]
+mod map_of_twenty;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mcpgate::catalogue::{Catalogue, person};
+use mcpgate::config::{Config, Overrides};
+use mcpgate::mcp::{AnswerReader, Offer, Rewritten, Shown};
+use mcpgate::oauth::{ClientId, GroupSet, ScopeSet};
+use mcpgate::policy::{Annotations, Item, RuleCaller};
+
+fn filter(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, map_of_twenty::upstreams("http://127.0.0.1:1/mcp")).unwrap();
+    let overrides = Overrides { data_dir: Some(folder.path().join("data")), up: true, ..Overrides::default() };
+    let config = Config::load(Some(&file), &overrides).expect("the map");
+    let rules = config.upstreams.iter().find(|upstream| upstream.name == "map").unwrap().rules.clone().unwrap();
+    let (client, scopes) = (ClientId::parse("c").unwrap(), ScopeSet::parse("scope0 scope1 scope2").unwrap());
+    let groups = GroupSet::default();
+    let caller = RuleCaller { client: &client, client_kind: None, user: "admin", groups: &groups, scopes: &scopes };
+    let standing = rules.standing(&caller);
+    let (catalogue, ada) = (Catalogue::default(), person("default", "user_00000000000000000000000000"));
+    let list = map_of_twenty::list();
+    // As the proxy does.
+    let filtered = || {
+        let shows = |offer: Offer<'_>| {
+            let Offer::Tool(name, hints, _) = offer else { return Shown::AsItIs };
+            let says = Annotations::of(hints.read_only, hints.destructive, hints.open_world);
+            Shown::from(rules.shows_annotated(&standing, Item::Tool(name), catalogue.note(&ada, name, says)))
+        };
+        AnswerReader::new(list.as_bytes(), shows).unwrap().read().unwrap()
+    };
+    let Rewritten::Changed(text) = filtered() else { panic!("it is not filtered") };
+    assert_eq!(text.windows(7).filter(|part| part == br#""name":"#).count(), map_of_twenty::TOOLS / 2);
+    let mut group = c.benchmark_group("list");
+    group.throughput(Throughput::Bytes(u64::try_from(list.len()).unwrap()));
+    group.bench_function("100 tools", |b| b.iter(filtered));
+    group.finish();
+}
+
+criterion_group!(benches, filter);
+criterion_main!(benches);

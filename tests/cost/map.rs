@@ -1,0 +1,77 @@
+//! What a map of scopes and rules costs a request that they let pass.
+
+use crate::callgrind::{self, Callgrind};
+use crate::costs::Costs;
+use crate::lines::{Lines, Target};
+use crate::map_of_twenty::{TOOLS, upstreams};
+use crate::support::gateway::Gateway;
+use crate::upstream::{self, Ask, Round};
+use crate::{PAUSE, SMALL, TURN, build, prepare_with};
+
+/// How much a map of 20 scopes and 50 rules may add to the instructions of a request, in percent.
+const MAP: f64 = 2.0;
+
+/// What the requests of one upstream cost.
+struct Costly<'a> {
+    target: Target<'a>,
+    together: Ask,
+    requests: Lines,
+    costs: Vec<f64>,
+}
+
+impl<'a> Costly<'a> {
+    async fn new(gateway: &'a Gateway, token: &'a str, path: &'static str) -> Self {
+        let target = Target { home: &gateway.home, token, path };
+        let together = Ask::Together(SMALL, Round { requests: 64, gateway: gateway.pid() });
+        let mut requests = Lines::http1(target, 64).await;
+        requests.ask(2, together).await;
+        Self { target, together, requests, costs: Vec::new() }
+    }
+
+    async fn ask(&mut self, callgrind: &mut Callgrind, rounds: usize) {
+        let Self { requests, together, costs, .. } = self;
+        let cost = callgrind.gross_cost(64, 64 * rounds, async |n| requests.ask(n / 64, *together).await).await;
+        costs.push(cost);
+    }
+
+    fn median(&mut self) -> f64 {
+        self.costs.sort_by(f64::total_cmp);
+        self.costs[self.costs.len() / 2]
+    }
+
+    /// Returns what a list costs, and how many tools it shows.
+    async fn list(&self, callgrind: &mut Callgrind) -> (f64, usize) {
+        let (list, mut line) = (Ask::Tools(PAUSE), Lines::http1(self.target, 1).await);
+        let shown = upstream::tools(&line.answer(list).await);
+        (callgrind.cost_of_one(1, 20, async |n| line.ask(n, list).await).await.instructions, shown)
+    }
+}
+
+#[tokio::test]
+async fn a_map_costs_a_request_two_percent_at_most() {
+    let (Some(tools), ("dist", tolerance, rounds)) = (callgrind::tools(), build()) else {
+        // Without optimisation, the share says nothing.
+        return;
+    };
+    let _turn = TURN.lock().await;
+    let mut costs = Costs::new("dist", "map", &tools);
+    let (home, [plain, mapped]) = prepare_with(upstreams, ["all", "map"]).await;
+    let (gateway, mut callgrind) = Callgrind::start(home).await;
+    let mut plain = Costly::new(&gateway, &plain, "/all").await;
+    let mut mapped = Costly::new(&gateway, &mapped, "/map").await;
+    callgrind.count(true);
+    for _ in 0..5 {
+        plain.ask(&mut callgrind, rounds).await;
+        mapped.ask(&mut callgrind, rounds).await;
+    }
+    let (whole, of_all) = plain.list(&mut callgrind).await;
+    let (filtered, shown) = mapped.list(&mut callgrind).await;
+    assert_eq!((of_all, shown), (TOOLS, TOOLS / 2), "tools are shown");
+    let [plain, mapped] = [plain.median(), mapped.median()];
+    let more = (mapped / plain - 1.0) * 100.0;
+    println!("a map adds {more:.2} % to the {plain:.0} instructions of a request");
+    costs.add("instructions_of_a_request_with_a_map", mapped, tolerance);
+    costs.add("instructions_of_filtering_a_list", filtered - whole, tolerance);
+    costs.check();
+    assert!(more <= MAP, "a map adds {more:.2} % to a request, {MAP} % are allowed");
+}
