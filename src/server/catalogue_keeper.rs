@@ -8,10 +8,12 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::catalogue::{KnownTool, ListedTool, Offers};
+use crate::catalogue::{KnownTool, ListedItem, ListedTool, Offers};
 use crate::clock::Clock;
 use crate::proxy::KeptCatalogue;
-use crate::store::{AuditEvent, AuditRow, Listing, SeenTool, Store, StoreError, StoredCatalogue, ToolRecord};
+use crate::store::{
+    AuditEvent, AuditRow, ListedNames, Listing, SeenTool, Store, StoreError, StoredCatalogue, ToolRecord,
+};
 
 /// How long to wait after a failure of the store.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -114,14 +116,15 @@ impl CatalogueKeeper {
 
     /// Stores news. Returns whether alarms are left for which there is no budget now.
     async fn take(&self, of: &KeptCatalogue, news: &News, budget: &mut AlarmBudget) -> Result<bool, StoreError> {
-        let (tools, is_whole) = match news {
+        let (tools, names) = match news {
             News::Stored => return self.read(of).await.map(|()| false),
-            News::Listed(offers) => (&offers.tools, true),
-            News::Shown(tools) => (tools, false),
+            News::Listed(offers) => (&offers.tools, Some(names(offers))),
+            News::Shown(tools) => (tools, None),
         };
         let alarms = of.is_pinned.then(|| budget.left());
         let tools = tools.iter().filter_map(seen).collect();
-        let listing = Listing { tools, is_whole, alarms };
+        let is_whole = names.is_some();
+        let listing = Listing { tools, names, is_whole, alarms };
         let row = AuditRow::new(self.clock.now(), of.tenant.clone(), AuditEvent::ToolChanged);
         let row = AuditRow { resource: Some(of.resource.clone()), ..row };
         let kept = self.store.keep_listing(&of.name, listing, row).await?;
@@ -160,6 +163,15 @@ impl AlarmBudget {
     /// Waits until as many rows may be written again.
     fn refilled(&self) -> Sleep {
         sleep_until(self.since + self.limit.each)
+    }
+}
+
+fn names(offers: &Offers) -> ListedNames {
+    let names = |items: &[ListedItem]| items.iter().map(|item| item.name.clone()).collect();
+    ListedNames {
+        prompts: names(&offers.prompts),
+        resources: names(&offers.resources),
+        templates: names(&offers.templates),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The part of a store for what upstreams offer: their tools as last listed, and what of that is pinned.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::{AuditRow, Result};
 use crate::mcp::ToolDefinition;
@@ -47,8 +48,21 @@ pub struct StoredCatalogue {
     pub listed_at: Option<Timestamp>,
     /// When its tools were first pinned, all of a complete list at once.
     pub pinned_at: Option<Timestamp>,
+    /// What else the gateway itself listed last; `None` if it never did.
+    pub names: Option<ListedNames>,
     /// Its tools, by name, those included that are gone.
     pub tools: Vec<ToolRecord>,
+}
+
+/// What an upstream listed beside its tools.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ListedNames {
+    /// Its prompts, by name.
+    pub prompts: Vec<String>,
+    /// Its resources, by URI.
+    pub resources: Vec<String>,
+    /// Its templates of resources, by URI template.
+    pub templates: Vec<String>,
 }
 
 /// A tool as an upstream listed it.
@@ -69,6 +83,8 @@ pub struct SeenTool {
 pub struct Listing {
     /// The tools, in any order.
     pub tools: Vec<SeenTool>,
+    /// What else was listed; `None` where somebody was shown tools.
+    pub names: Option<ListedNames>,
     /// Whether these are all, as the gateway itself listed them; otherwise somebody was shown them.
     pub is_whole: bool,
     /// How many audit rows about tools may be written; `None` where nobody wants tools to be pinned. If none may be,

@@ -23,7 +23,7 @@ const LONGEST_NAME: usize = 1024;
 /// - What a person was shown does not change what counts for everybody: when the gateway gets its first list, nothing
 ///   remains of it that was not approved.
 pub(super) fn taken(known: StoredCatalogue, listing: Listing, now: Timestamp) -> KeptListing {
-    let Listing { tools, is_whole, alarms } = listing;
+    let Listing { tools, names, is_whole, alarms } = listing;
     let is_first = is_whole && known.pinned_at.is_none() && alarms.is_some();
     let keeps = is_whole || known.listed_at.is_none();
     let counts = |tool: &ToolRecord| !is_whole || known.said(tool).is_some();
@@ -73,6 +73,7 @@ pub(super) fn taken(known: StoredCatalogue, listing: Listing, now: Timestamp) ->
     let catalogue = StoredCatalogue {
         listed_at: if is_whole { Some(now) } else { known.listed_at },
         pinned_at: if is_first { Some(now) } else { known.pinned_at },
+        names: names.or(known.names),
         tools: records.into_values().collect(),
     };
     KeptListing { catalogue, alarms: limited(reasons, alarms.unwrap_or_default()), owes_alarms }
@@ -196,7 +197,8 @@ mod tests {
                 let annotations = Annotations::of(Some(read_only), Some(destructive), Some(open_world));
                 SeenTool { name, title: None, annotations, definition: ToolDefinition::of(&entry) }
             };
-            Listing { tools: tools.into_iter().map(seen).collect(), is_whole, alarms }
+            let names = is_whole.then(crate::store::ListedNames::default);
+            Listing { tools: tools.into_iter().map(seen).collect(), names, is_whole, alarms }
         })
     }
 

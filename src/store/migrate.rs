@@ -43,6 +43,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 21, name: "catalogue", sql: include_str!("migrations/0021_catalogue.sql") },
     Migration { number: 22, name: "quota", sql: include_str!("migrations/0022_quota.sql") },
     Migration { number: 23, name: "left_out", sql: include_str!("migrations/0023_left_out.sql") },
+    Migration { number: 24, name: "listed_names", sql: include_str!("migrations/0024_listed_names.sql") },
 ];
 
 /// A step that was applied to a store.

@@ -53,7 +53,8 @@ pub use audit_query::{AuditFilter, AuditPage, AuditRetention, Pruned};
 pub use audit_row::AuditRow;
 pub use audit_store::AuditStore;
 pub use catalogue_store::{
-    CatalogueStore, KeptListing, Listing, SeenTool, StoredCatalogue, ToolChoice, ToolRecord, ToolState, ToolsDone,
+    CatalogueStore, KeptListing, ListedNames, Listing, SeenTool, StoredCatalogue, ToolChoice, ToolRecord, ToolState,
+    ToolsDone,
 };
 pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;

@@ -6,7 +6,8 @@ use mcpgate::mcp::ToolDefinition;
 use mcpgate::oauth::{ResourceIndicator, TenantId, Timestamp};
 use mcpgate::policy::Annotations;
 use mcpgate::store::{
-    AuditEvent, AuditRow, Change, Listing, SeenTool, Store, StoredCatalogue, ToolChoice, ToolState, ToolsDone,
+    AuditEvent, AuditRow, Change, ListedNames, Listing, SeenTool, Store, StoredCatalogue, ToolChoice, ToolState,
+    ToolsDone,
 };
 use serde_json::json;
 
@@ -22,6 +23,7 @@ crate::on_every_store! {
     where_the_gateway_never_listed_what_somebody_was_shown_can_be_approved,
     pn_08_approving_pins_what_is_listed_and_nothing_else,
     forgetting_begins_anew,
+    what_was_listed_beside_the_tools_is_kept_until_all_is_forgotten,
     pn_09_alarms_are_limited_and_their_reasons_are_long_enough,
     pn_09_what_may_raise_no_alarm_stays_news,
     what_people_were_shown_counts_for_nobody_else,
@@ -36,20 +38,26 @@ pub(crate) fn tool(name: &str, description: &str) -> SeenTool {
     SeenTool { name, title, annotations: MILD, definition: ToolDefinition::of(&entry) }
 }
 
+/// What is listed beside the tools.
+pub(crate) fn names() -> ListedNames {
+    let list = |name: &str| vec![name.to_owned()];
+    ListedNames { prompts: list("greet \u{1F44B}"), resources: list("file:///a"), templates: list("file:///{path}") }
+}
+
 fn alarm(at: Timestamp) -> AuditRow {
     let resource = Some(ResourceIndicator::parse("https://gw.example/mcp").unwrap());
     AuditRow { resource, ..row(AuditEvent::ToolChanged, at) }
 }
 
 async fn list(store: &Arc<dyn Store>, tools: &[SeenTool], alarms: Option<usize>, at: Timestamp) -> StoredCatalogue {
-    let listing = Listing { tools: tools.to_vec(), is_whole: true, alarms };
+    let listing = Listing { tools: tools.to_vec(), names: Some(names()), is_whole: true, alarms };
     let kept = store.keep_listing("files", listing, alarm(at)).await.unwrap().catalogue;
     assert_eq!(store.catalogue(&tenant(), "files").await.unwrap(), kept);
     kept
 }
 
 async fn show(store: &Arc<dyn Store>, tools: &[SeenTool]) -> StoredCatalogue {
-    let listing = Listing { tools: tools.to_vec(), is_whole: false, alarms: Some(9) };
+    let listing = Listing { tools: tools.to_vec(), names: None, is_whole: false, alarms: Some(9) };
     store.keep_listing("files", listing, alarm(START)).await.unwrap().catalogue
 }
 
@@ -210,7 +218,8 @@ async fn pn_09_what_may_raise_no_alarm_stays_news(store: Arc<dyn Store>) {
     let first = list(&store, &[tool("add", "Adds."), tool("sub", "Subtracts.")], Some(9), START).await;
     let dangerous = SeenTool { annotations: Annotations::UNKNOWN, ..tool("add", "Adds and sends.") };
     let changed = [dangerous, tool("new", "New."), tool("sub", "Subtracts.")];
-    let listing = |alarms| Listing { tools: changed.to_vec(), is_whole: true, alarms: Some(alarms) };
+    let listing =
+        |alarms| Listing { tools: changed.to_vec(), names: Some(names()), is_whole: true, alarms: Some(alarms) };
     let kept = store.keep_listing("files", listing(0), alarm(START)).await.unwrap();
     assert!(kept.owes_alarms && kept.alarms.is_empty());
     assert_eq!(states(&kept.catalogue), [("add", ToolState::Pinned), ("sub", ToolState::Pinned)]);
@@ -246,4 +255,18 @@ async fn catalogues_of_other_upstreams_and_tenants_are_others(store: Arc<dyn Sto
     let audit = AuditRow { tenant: elsewhere, ..audit(AuditEvent::ToolForgotten) };
     store.forget_tools("files", ToolChoice::All, audit).await.unwrap();
     assert_eq!(store.catalogue(&tenant(), "files").await.unwrap().tools.len(), 1);
+}
+
+async fn what_was_listed_beside_the_tools_is_kept_until_all_is_forgotten(store: Arc<dyn Store>) {
+    let tools = [tool("add", "Adds.")];
+    assert_eq!(show(&store, &tools).await.names, None);
+    assert_eq!(list(&store, &tools, None, START).await.names, Some(names()));
+    assert_eq!(show(&store, &[tool("sub", "Subtracts.")]).await.names, Some(names()));
+    let less = ListedNames { prompts: Vec::new(), ..names() };
+    let listing = Listing { tools: tools.to_vec(), names: Some(less.clone()), is_whole: true, alarms: None };
+    assert_eq!(store.keep_listing("files", listing, alarm(START)).await.unwrap().catalogue.names, Some(less.clone()));
+    forget(&store, ToolChoice::Named(named(&["add"]))).await;
+    assert_eq!(store.catalogue(&tenant(), "files").await.unwrap().names, Some(less));
+    forget(&store, ToolChoice::All).await;
+    assert_eq!(store.catalogue(&tenant(), "files").await.unwrap().names, None);
 }

@@ -114,6 +114,7 @@ async fn fill_catalogue(store: &Arc<dyn Store>) {
     for tools in [["add", "sub"], ["add", "new"]] {
         let listing = Listing {
             tools: tools.map(|name| catalogue::tool(name, tools[1])).to_vec(),
+            names: Some(catalogue::names()),
             is_whole: true,
             alarms: Some(9),
         };

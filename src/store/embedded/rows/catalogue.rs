@@ -4,18 +4,18 @@ use rusqlite::{Connection, params};
 
 use super::audit;
 use super::row::{self, Columns, execute, execute_once};
-use super::seal::{CatalogueTimes, Sealed, StoredTool, opened};
+use super::seal::{CatalogueRow, Sealed, StoredTool, opened};
 use super::words::{annotations_number, parse_annotations};
 use crate::mcp::ToolDefinition;
 use crate::oauth::TenantId;
 use crate::policy::Annotations;
 use crate::store::catalogue_store::{KeptListing, Listing, StoredCatalogue, ToolChoice, ToolRecord, ToolsDone};
 use crate::store::listing::{approved, forgotten, taken};
-use crate::store::{AuditRow, Change, Result};
+use crate::store::{AuditRow, Change, Result, StoreError};
 
 const SELECT: &str = "SELECT tenant, upstream, name, title, says, most_dangerous, listed_hash, listed, pinned_hash,
     pinned, since, seal FROM tool";
-const SELECT_TIMES: &str = "SELECT tenant, upstream, listed_at, pinned_at, seal FROM catalogue";
+const SELECT_TIMES: &str = "SELECT tenant, upstream, listed_at, pinned_at, names, seal FROM catalogue";
 
 fn read(c: &mut Columns<'_>) -> Result<ToolRecord> {
     let (tenant, upstream) = (c.tenant()?, c.text()?);
@@ -48,9 +48,11 @@ fn definition(c: &mut Columns<'_>) -> Result<Option<ToolDefinition>> {
 fn read_times(c: &mut Columns<'_>) -> Result<StoredCatalogue> {
     let (tenant, upstream) = (c.tenant()?, c.text()?);
     let (listed_at, pinned_at) = (c.optional_moment()?, c.optional_moment()?);
-    let times = CatalogueTimes { tenant: &tenant, upstream, listed_at, pinned_at };
-    opened(times, c.number()?, "the catalogue of an upstream")?;
-    Ok(StoredCatalogue { listed_at, pinned_at, tools: Vec::new() })
+    let text = c.optional_text()?;
+    let names = text.map(serde_json::from_str).transpose().map_err(|_| c.damaged("names"))?;
+    let row = CatalogueRow { tenant: &tenant, upstream, listed_at, pinned_at, names: text };
+    opened(row, c.number()?, "the catalogue of an upstream")?;
+    Ok(StoredCatalogue { listed_at, pinned_at, names, tools: Vec::new() })
 }
 
 /// Returns what is kept of an upstream.
@@ -111,12 +113,15 @@ fn write(
     before: &StoredCatalogue,
     after: &StoredCatalogue,
 ) -> Result<()> {
-    let StoredCatalogue { listed_at, pinned_at, tools } = after;
-    if (before.listed_at, before.pinned_at) != (*listed_at, *pinned_at) {
-        let times = CatalogueTimes { tenant, upstream, listed_at: *listed_at, pinned_at: *pinned_at };
-        let sql = "INSERT OR REPLACE INTO catalogue (tenant, upstream, listed_at, pinned_at, seal)
-            VALUES (?1, ?2, ?3, ?4, ?5)";
-        execute_once(db, sql, params![tenant, upstream, listed_at, pinned_at, times.seal()])?;
+    let StoredCatalogue { listed_at, pinned_at, names, tools } = after;
+    if (before.listed_at, before.pinned_at, &before.names) != (*listed_at, *pinned_at, names) {
+        let text = names.as_ref().map(serde_json::to_string).transpose();
+        let text = text.map_err(|error| StoreError::Unavailable(format!("cannot write names: {error}")))?;
+        let names = text.as_deref();
+        let row = CatalogueRow { tenant, upstream, listed_at: *listed_at, pinned_at: *pinned_at, names };
+        let sql = "INSERT OR REPLACE INTO catalogue (tenant, upstream, listed_at, pinned_at, names, seal)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        execute_once(db, sql, params![tenant, upstream, listed_at, pinned_at, names, row.seal()])?;
     }
     // Both are in the order of the names.
     let mut rest = before.tools.iter().peekable();

@@ -329,18 +329,23 @@ impl Sealed for StoredTool<'_> {
     }
 }
 
-/// When the tools of an upstream were listed and pinned.
-pub(super) struct CatalogueTimes<'a> {
+/// When the tools of an upstream were listed and pinned, and what else it listed.
+pub(super) struct CatalogueRow<'a> {
     pub(super) tenant: &'a TenantId,
     pub(super) upstream: &'a str,
     pub(super) listed_at: Option<Timestamp>,
     pub(super) pinned_at: Option<Timestamp>,
+    /// As the row holds them.
+    pub(super) names: Option<&'a str>,
 }
 
-impl Sealed for CatalogueTimes<'_> {
+impl Sealed for CatalogueRow<'_> {
     fn seal(&self) -> u32 {
         let fields = Fields::of("catalogue").text(self.tenant.as_str()).text(self.upstream);
-        fields.optional_at(self.listed_at).optional_at(self.pinned_at).finish()
+        let fields = fields.optional_at(self.listed_at).optional_at(self.pinned_at);
+        // `None` adds nothing, so that rows sealed before names were stored keep their seal.
+        let fields = if let Some(names) = self.names { fields.text(names) } else { fields };
+        fields.finish()
     }
 }
 
