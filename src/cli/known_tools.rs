@@ -6,7 +6,7 @@ use super::output::{moment, printable};
 use crate::config::{Config, PinMode, UpstreamConfig, UpstreamKind, WrittenPattern};
 use crate::oauth::Timestamp;
 use crate::policy::{Annotations, KnownItems, NamedKind};
-use crate::store::{StoreError, StoredCatalogue, ToolRecord, ToolState, stored_catalogue};
+use crate::store::{ListedNames, StoreError, StoredCatalogue, ToolRecord, ToolState, stored_catalogue};
 
 /// What is known of a tool.
 pub(super) struct CalledTool {
@@ -14,6 +14,8 @@ pub(super) struct CalledTool {
     listed_at: Option<Timestamp>,
     /// The tool; `None` if it was never listed.
     record: Option<ToolRecord>,
+    /// What it has said of itself, as far as that counts for everybody.
+    says: Annotations,
     /// Whether it is hidden and refused until it is approved.
     pub(super) is_held: bool,
     /// Whether it is compared with what was pinned.
@@ -26,7 +28,9 @@ impl CalledTool {
         let Some(kept) = stored_catalogue(&config.data_dir, &upstream.tenant, &upstream.name)? else {
             return Ok(None);
         };
-        let (listed_at, record) = (kept.listed_at, kept.tools.into_iter().find(|own| own.name == tool));
+        let record = kept.tools.iter().find(|own| own.name == tool).cloned();
+        let says = record.as_ref().and_then(|own| kept.said(own)).unwrap_or(Annotations::UNKNOWN);
+        let listed_at = kept.listed_at;
         let is_as_pinned = record.as_ref().is_some_and(|own| match own.state() {
             ToolState::Pinned => true,
             ToolState::Changed | ToolState::New => false,
@@ -34,12 +38,12 @@ impl CalledTool {
         });
         let (is_held, is_pinned) = (upstream.pin == PinMode::Hold && !is_as_pinned, upstream.pin != PinMode::Off);
         let is_known = listed_at.is_some() || record.is_some() || is_held;
-        Ok(is_known.then_some(Self { listed_at, record, is_held, is_pinned }))
+        Ok(is_known.then_some(Self { listed_at, record, says, is_held, is_pinned }))
     }
 
     /// Returns what calls of it are judged by.
     pub(super) fn annotations(&self) -> Annotations {
-        self.record.as_ref().map_or(Annotations::UNKNOWN, |record| record.most_dangerous)
+        self.says
     }
 
     /// Returns how it is listed; `None` if it never was.
@@ -99,15 +103,16 @@ fn unnamed(config: &Config, upstream: &UpstreamConfig, kept: &StoredCatalogue) -
     let Some(listed_at) = kept.listed_at else { return Vec::new() };
     let listed = kept.tools.iter().filter(|tool| tool.listed.is_some());
     let tools: Vec<_> = listed.map(|tool| (tool.name.as_str(), tool.most_dangerous)).collect();
-    let known = KnownItems { tools: &tools };
+    let ListedNames { prompts, resources, templates } = kept.names.clone().unwrap_or_default();
+    let known = KnownItems { tools: &tools, prompts: &prompts, resources: &resources, templates: &templates };
     let own = config.patterns.iter().filter(|own| own.upstream == upstream.name);
     let unnamed = own.filter(|own| own.pattern.names_any(known) == Some(false));
-    unnamed.map(|own| sentence(own, tools.len(), listed_at)).collect()
+    unnamed.map(|own| sentence(own, listed_at)).collect()
 }
 
-fn sentence(own: &WrittenPattern, count: usize, listed_at: Timestamp) -> String {
+fn sentence(own: &WrittenPattern, listed_at: Timestamp) -> String {
     let line = own.line.map(|line| format!(" (line {line})")).unwrap_or_default();
     let what = own.pattern.named_kind().map_or("items", NamedKind::as_str);
     let (text, at) = (printable(&own.text), moment(listed_at));
-    format!("{}{line}: \"{text}\" names none of the {count} {what} that the upstream listed at {at}", own.key)
+    format!("{}{line}: \"{text}\" names none of the {what} that the upstream listed at {at}", own.key)
 }

@@ -114,6 +114,20 @@ impl PathGlob {
         GlobShape { beginning, rest: GlobRest::Nothing }
     }
 
+    /// Returns the text before its first wildcard.
+    pub(super) fn beginning(&self) -> String {
+        let mut beginning = String::new();
+        for segment in &self.segments {
+            beginning.push_str(segment.pieces.first().map(AsRef::as_ref).unwrap_or_default());
+            if segment.literal().is_none() {
+                return beginning;
+            }
+            beginning.push('/');
+        }
+        let has_more = self.is_open || self.segments.is_empty();
+        if has_more { beginning } else { beginning.strip_suffix('/').unwrap_or_default().to_owned() }
+    }
+
     /// Returns the same with the texts between its wildcards changed.
     pub(super) fn map(&self, change: impl Fn(&str) -> String) -> Self {
         let name =

@@ -23,7 +23,17 @@ anonymous = ["tools/call:search_*", "tools/call:seek"]
 [[upstream.scope]]
 name = "read"
 title = "Read"
-allow = ["tools/list", "tools/call@readOnly", "tools/call:search_*", "tools/call:serch_*"]
+allow = [
+    "tools/list",
+    "tools/call@readOnly",
+    "tools/call:search_*",
+    "tools/call:serch_*",
+    "prompts/get:greet",
+    "prompts/get:great",
+    "resources/read:file:///public/**",
+    "resources/read:file:///pubic/**",
+    "resources/read:db://main/*",
+]
 [[upstream.scope]]
 name = "all"
 title = "All"
@@ -60,10 +70,15 @@ impl World {
         let upstream = Upstream::with(move |method| match method {
             "initialize" => json!({
                 "protocolVersion": "2025-11-25",
-                "capabilities": {"tools": {}},
+                "capabilities": {"tools": {}, "prompts": {}, "resources": {}},
                 "serverInfo": {"name": "x", "version": "1"},
             }),
             "tools/list" => json!({"tools": *served.lock().unwrap()}),
+            "prompts/list" => json!({"prompts": [{"name": "greet"}]}),
+            "resources/list" => json!({"resources": [{"name": "a", "uri": "file:///public/a"}]}),
+            "resources/templates/list" => {
+                json!({"resourceTemplates": [{"name": "tables", "uriTemplate": "db://main/{table}"}]})
+            }
             _ => json!({}),
         });
         let gateway = Home::new(&config(&upstream.url), None).start().await;
@@ -104,22 +119,24 @@ fn files(home: &Home) -> BTreeSet<PathBuf> {
 fn assert_warned(home: &Home) {
     let found = warnings(home);
     let expected = [
-        ("upstream[0].anonymous[1]", "tools/call:seek"),
-        ("upstream[0].scope[0].allow[3]", "tools/call:serch_*"),
-        ("upstream[0].rule[0].operations[0]", "tools/call:delete"),
-        ("upstream[0].limit[0].operations[0]", "tools/call:serch_*"),
+        ("upstream[0].anonymous[1]", "tools/call:seek", "tools"),
+        ("upstream[0].scope[0].allow[3]", "tools/call:serch_*", "tools"),
+        ("upstream[0].scope[0].allow[5]", "prompts/get:great", "prompts"),
+        ("upstream[0].scope[0].allow[7]", "resources/read:file:///pubic/**", "resources"),
+        ("upstream[0].rule[0].operations[0]", "tools/call:delete", "tools"),
+        ("upstream[0].limit[0].operations[0]", "tools/call:serch_*", "tools"),
     ];
     assert_eq!(found.len(), expected.len(), "{found:?}");
-    for (warning, (key, pattern)) in found.iter().zip(expected) {
+    for (warning, (key, pattern, what)) in found.iter().zip(expected) {
         let (place, rest) = warning.split_once(" (line ").unwrap();
         assert_eq!(place, key, "{warning}");
-        let said = format!("): \"{pattern}\" names none of the 2 tools that the upstream listed at 20");
+        let said = format!("): \"{pattern}\" names none of the {what} that the upstream listed at 20");
         assert!(rest.contains(&said), "{warning}");
     }
 }
 
 #[tokio::test]
-async fn check_warns_of_patterns_that_name_no_tool_and_changes_nothing() {
+async fn check_warns_of_patterns_that_name_nothing_and_changes_nothing() {
     let nobody = Home::new(&config("http://127.0.0.1:1/mcp"), None);
     assert_eq!(warnings(&nobody), [""; 0]);
     assert!(!nobody.data().exists(), "without a store none is made");
