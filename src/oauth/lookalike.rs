@@ -112,7 +112,8 @@ fn without_numbers(name: &str) -> String {
             return false;
         }
         if !is_combining_mark(*c) {
-            in_word = as_drawn(*c).is_alphanumeric();
+            // "|" is no letter, but it looks like one: "V|0" has no word that begins with a number.
+            in_word = appearances(c.encode_utf8(&mut [0; 4])).iter().any(|words| !words.is_empty());
         }
         true
     };
