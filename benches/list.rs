@@ -13,7 +13,7 @@ mod map_of_twenty;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mcpgate::catalogue::{Catalogue, person};
 use mcpgate::config::{Config, Overrides};
-use mcpgate::mcp::{AnswerReader, Offer, Rewritten, Shown};
+use mcpgate::mcp::{AnswerReader, Offer, Rewritten, Shown, ui_resources_as_sent};
 use mcpgate::oauth::{ClientId, GroupSet, ScopeSet};
 use mcpgate::policy::{Annotations, Item, RuleCaller};
 
@@ -33,9 +33,13 @@ fn filter(c: &mut Criterion) {
     // As the proxy does.
     let filtered = || {
         let shows = |offer: Offer<'_>| {
-            let Offer::Tool(name, hints, _) = offer else { return Shown::AsItIs };
+            let Offer::Tool(name, hints, entry) = offer else { return Shown::AsItIs };
             let says = Annotations::of(hints.read_only, hints.destructive, hints.open_world);
-            Shown::from(rules.shows_annotated(&standing, Item::Tool(name), catalogue.note(&ada, name, says)))
+            Shown::from(rules.shows_annotated(
+                &standing,
+                Item::Tool(name),
+                catalogue.note(&ada, name, (says, &ui_resources_as_sent(entry))),
+            ))
         };
         AnswerReader::new(list.as_bytes(), shows).unwrap().read().unwrap()
     };

@@ -9,6 +9,8 @@ mod offers;
 mod people;
 mod pins;
 mod tool_changes;
+mod ui;
+mod ui_names;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,11 +68,13 @@ pub enum Listed {
 }
 
 impl Catalogue {
-    /// Notes what an answer to a person says of a tool, and returns what that person's calls of it are judged by from
-    /// now on, as [`Self::annotations`]. See [`person`] for the name.
-    pub fn note(&self, person: &str, tool: &str, says: Annotations) -> Annotations {
+    /// Notes what an answer to a person says of a tool, and the `ui://` resources that it names there. Returns what
+    /// that person's calls of it are judged by from now on, as [`Self::annotations`]. See [`person`] for the name.
+    pub fn note(&self, person: &str, tool: &str, (says, ui): (Annotations, &[String])) -> Annotations {
         let own = lock(&self.said).get(tool).copied();
+        let is_own_ui = ui.is_empty() || self.own_ui(|own| own.names_all(tool, ui)).unwrap_or(false);
         let mut people = lock(&self.people);
+        people.note_ui(person, tool, if is_own_ui { &[] } else { ui });
         // Where the own client was told the same, there is nothing to remember.
         if own != Some(says) || people.annotations(person, tool).is_some() {
             people.note(person, tool, says);
@@ -326,13 +330,13 @@ mod tests {
     fn the_most_dangerous_that_a_person_was_told_counts_for_that_person() {
         let catalogue = Catalogue::default();
         assert_eq!(catalogue.annotations("ada", "add"), Annotations::UNKNOWN);
-        catalogue.note("ada", "add", MILD);
+        catalogue.note("ada", "add", (MILD, &[]));
         assert_eq!(catalogue.annotations("ada", "add"), MILD);
         assert_eq!(catalogue.annotations("bob", "add"), Annotations::UNKNOWN);
-        catalogue.note("ada", "add", Annotations::of(None, Some(false), Some(false)));
+        catalogue.note("ada", "add", (Annotations::of(None, Some(false), Some(false)), &[]));
         let both = catalogue.annotations("ada", "add");
         assert!(!both.read_only && !both.destructive && !both.open_world);
-        catalogue.note("ada", "add", MILD);
+        catalogue.note("ada", "add", (MILD, &[]));
         assert_eq!(catalogue.annotations("ada", "add"), both, "it does not become milder");
     }
 
@@ -341,7 +345,7 @@ mod tests {
         let catalogue = Catalogue::default();
         assert!(catalogue.learn(listing(true, "add")));
         assert_eq!(catalogue.annotations("ada", "add"), MILD);
-        catalogue.note("ada", "add", Annotations::UNKNOWN);
+        catalogue.note("ada", "add", (Annotations::UNKNOWN, &[]));
         assert!(catalogue.annotations("ada", "add").destructive);
         assert!(!catalogue.learn(listing(true, "add")), "nothing has changed");
         assert!(catalogue.learn(listing(false, "add")) && catalogue.learn(listing(true, "sub")));
@@ -353,7 +357,7 @@ mod tests {
     async fn what_is_offered_to_a_person_is_no_others_business() {
         let catalogue = Catalogue::default();
         assert_eq!(catalogue.offered("ada").await, None);
-        catalogue.note("ada", "hers", MILD);
+        catalogue.note("ada", "hers", (MILD, &[]));
         let names = async |person| {
             let tools = catalogue.offered(person).await?;
             Some(tools.into_iter().map(|tool| (tool.name, tool.title)).collect::<Vec<_>>())
@@ -366,7 +370,7 @@ mod tests {
         catalogue.give_up();
         assert_eq!(names("bob").await.unwrap(), std::slice::from_ref(&listed));
         assert_eq!(names("ada").await.unwrap(), [listed, ("hers".to_owned(), None)]);
-        catalogue.note("ada", "add", Annotations::of(None, None, None));
+        catalogue.note("ada", "add", (Annotations::of(None, None, None), &[]));
         let says = async |person| catalogue.offered(person).await.unwrap()[0].annotations;
         assert_eq!((says("ada").await.read_only, says("bob").await), (false, MILD), "as calls are judged");
     }

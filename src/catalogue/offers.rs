@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::mcp::ToolDefinition;
+use super::ui_names::UiNames;
+use crate::mcp::{ToolDefinition, ui_resources};
 use crate::policy::Annotations;
 
 /// The most entries of one list that are kept.
@@ -58,6 +59,8 @@ pub struct Offers {
     pub resources: Vec<ListedItem>,
     /// Its templates of resources, by URI template.
     pub templates: Vec<ListedItem>,
+    /// The `ui://` resources that its tools name.
+    pub(super) ui: UiNames,
     bytes: usize,
 }
 
@@ -138,12 +141,15 @@ impl Offers {
 
     fn push(&mut self, kind: OfferKind, item: ListedItem, entry: &Value) {
         match kind {
-            OfferKind::Tools => self.tools.push(ListedTool {
-                annotations: annotations(entry),
-                definition: Some(ToolDefinition::of(entry)),
-                name: item.name,
-                title: item.title,
-            }),
+            OfferKind::Tools => {
+                self.ui.set(&item.name, &ui_resources(entry));
+                self.tools.push(ListedTool {
+                    annotations: annotations(entry),
+                    definition: Some(ToolDefinition::of(entry)),
+                    name: item.name,
+                    title: item.title,
+                });
+            }
             OfferKind::Prompts => self.prompts.push(item),
             OfferKind::Resources => self.resources.push(item),
             OfferKind::Templates => self.templates.push(item),

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::ui_names::UiNames;
 use crate::policy::Annotations;
 
 /// The most people per upstream of whose answers something is kept; the one noted first makes room.
@@ -53,8 +54,25 @@ impl People {
         }
     }
 
+    /// Takes the `ui://` resources that a tool names, in the place of those that it named before.
+    pub(super) fn note_ui(&mut self, person: &str, tool: &str, uris: &[String]) {
+        if uris.is_empty() && self.ui(person).is_none_or(|ui| ui.bytes() == 0) {
+            return;
+        }
+        if person.starts_with(ANONYMOUS) {
+            self.nobody.note_ui(person, tool, uris);
+        } else {
+            self.users.note_ui(person, tool, uris);
+        }
+    }
+
+    /// Returns the `ui://` resources that tools named to a person.
+    pub(super) fn ui(&self, person: &str) -> Option<&UiNames> {
+        self.of(person).map(|told| &told.ui)
+    }
+
     pub(super) fn annotations(&self, person: &str, tool: &str) -> Option<Annotations> {
-        Some(self.of(person)?.get(tool)?.most_dangerous)
+        Some(self.of(person)?.tools.get(tool)?.most_dangerous)
     }
 
     /// Takes what each person was last told of a tool for all that they were told of it.
@@ -65,21 +83,27 @@ impl People {
 
     /// Returns the tools of which the answers to a person spoke.
     pub(super) fn tools(&self, person: &str) -> impl Iterator<Item = (&str, Annotations)> {
-        self.of(person).into_iter().flatten().map(|(name, told)| (&**name, told.most_dangerous))
+        let tools = self.of(person).into_iter().flat_map(|told| &told.tools);
+        tools.map(|(name, told)| (&**name, told.most_dangerous))
     }
 
-    fn of(&self, person: &str) -> Option<&SaidOfTools> {
-        self.users.tools.get(person).or_else(|| self.nobody.tools.get(person))
+    fn of(&self, person: &str) -> Option<&ToldPerson> {
+        self.users.people.get(person).or_else(|| self.nobody.people.get(person))
     }
 }
 
-/// What somebody was told, by tool.
-type SaidOfTools = HashMap<Box<str>, Told>;
+/// What somebody was told.
+#[derive(Debug, Default)]
+struct ToldPerson {
+    tools: HashMap<Box<str>, Told>,
+    /// The `ui://` resources that tools name, where the gateway's own client was told otherwise.
+    ui: UiNames,
+}
 
 /// What at most so many people were told, in at most so many bytes.
 #[derive(Debug, Default)]
 struct ToldPeople<const PEOPLE: usize, const BYTES: usize> {
-    tools: HashMap<Box<str>, SaidOfTools>,
+    people: HashMap<Box<str>, ToldPerson>,
     /// The people, in the order in which something was first noted.
     order: VecDeque<Box<str>>,
     bytes: usize,
@@ -87,32 +111,46 @@ struct ToldPeople<const PEOPLE: usize, const BYTES: usize> {
 
 impl<const PEOPLE: usize, const BYTES: usize> ToldPeople<PEOPLE, BYTES> {
     fn note(&mut self, person: &str, tool: &str, says: Annotations) {
-        if let Some(known) = self.tools.get_mut(person).and_then(|tools| tools.get_mut(tool)) {
+        if let Some(known) = self.people.get_mut(person).and_then(|person| person.tools.get_mut(tool)) {
             *known = Told { most_dangerous: known.most_dangerous.most_dangerous(says), last: says };
             return;
         }
-        if !self.tools.contains_key(person) {
-            self.order.push_back(person.into());
-            self.tools.insert(person.into(), HashMap::new());
-        }
-        if let Some(tools) = self.tools.get_mut(person).filter(|tools| tools.len() < MOST_TOOLS) {
-            tools.insert(tool.into(), Told { most_dangerous: says, last: says });
+        let person = self.told(person);
+        if person.tools.len() < MOST_TOOLS {
+            person.tools.insert(tool.into(), Told { most_dangerous: says, last: says });
             self.bytes = self.bytes.saturating_add(tool.len() + OF_AN_ENTRY);
         }
         self.make_room();
     }
 
+    fn note_ui(&mut self, person: &str, tool: &str, uris: &[String]) {
+        let ui = &mut self.told(person).ui;
+        let before = ui.bytes();
+        ui.set(tool, uris);
+        let after = ui.bytes();
+        self.bytes = self.bytes.saturating_add(after).saturating_sub(before);
+        self.make_room();
+    }
+
     fn settle(&mut self, tool: &str) {
-        for told in self.tools.values_mut().filter_map(|tools| tools.get_mut(tool)) {
+        for told in self.people.values_mut().filter_map(|person| person.tools.get_mut(tool)) {
             told.most_dangerous = told.last;
         }
+    }
+
+    fn told(&mut self, person: &str) -> &mut ToldPerson {
+        if !self.people.contains_key(person) {
+            self.order.push_back(person.into());
+        }
+        self.people.entry(person.into()).or_default()
     }
 
     fn make_room(&mut self) {
         while self.order.len() > PEOPLE || self.bytes > BYTES {
             let Some(first) = self.order.pop_front() else { return };
-            let gone = self.tools.remove(&first).unwrap_or_default();
-            self.bytes = self.bytes.saturating_sub(gone.keys().map(|name| name.len() + OF_AN_ENTRY).sum());
+            let gone = self.people.remove(&first).unwrap_or_default();
+            let tools: usize = gone.tools.keys().map(|name| name.len() + OF_AN_ENTRY).sum();
+            self.bytes = self.bytes.saturating_sub(tools + gone.ui.bytes());
         }
     }
 }
@@ -137,8 +175,14 @@ mod tests {
         }
         assert_eq!(people.annotations("ada", "0"), None, "the first made room");
         assert_eq!(people.annotations("0", "add"), Some(MILD));
+        for person in 0..MOST_PEOPLE {
+            for tool in 0..4 {
+                people.note_ui(&person.to_string(), &tool.to_string(), &[format!("ui://{}", "x".repeat(1000))]);
+            }
+        }
+        assert!(people.users.bytes <= MOST_BYTES && people.ui("4095").is_some_and(|ui| ui.bytes() > 4000));
         people.note("bob", &"x".repeat(MOST_BYTES), MILD);
-        assert!(people.users.bytes <= MOST_BYTES && people.users.order.len() == people.users.tools.len());
+        assert!(people.users.bytes <= MOST_BYTES && people.users.order.len() == people.users.people.len());
     }
     #[test]
     fn what_strangers_are_told_pushes_out_nothing_that_users_were_told() {

@@ -29,6 +29,8 @@ pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};
 pub use reads::SUBSCRIBE;
 pub use refusal::{ErrorResponse, RefusedCall, UnsupportedVersion};
-pub use tool::{Difference, ToolDefinition, differences, in_words, suspicions};
+pub use tool::{
+    Difference, ToolDefinition, differences, in_words, is_ui, suspicions, ui_resources, ui_resources_as_sent,
+};
 pub use unknown_name::UnknownName;
 pub use version::{ProtocolVersion, STATELESS_VERSIONS};

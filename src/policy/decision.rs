@@ -6,6 +6,7 @@ use super::mask::Mask;
 use super::opened::Matching;
 use super::pattern::{is_notice, needs_no_scope};
 use super::rules::{PROMPT_GET, RESOURCE_READ, Rules, Standing, TOOL_CALL};
+use super::tool_lookup::{Annotated, ToolLookup};
 use crate::mcp::{Completes, Envelope, MessageKind, SUBSCRIBE};
 use crate::oauth::ScopeToken;
 
@@ -90,17 +91,25 @@ impl Rules {
         message: JudgedMessage<'_>,
         annotations: impl Fn(&str) -> Annotations,
     ) -> Ruling {
+        self.judge_knowing(caller, message, &Annotated(annotations))
+    }
+
+    /// As [`Rules::judge`], with everything that is known of the tools.
+    #[must_use]
+    pub fn judge_knowing(&self, caller: &Standing, message: JudgedMessage<'_>, tools: &impl ToolLookup) -> Ruling {
+        let annotations = |tool: &str| tools.annotations(tool);
         let JudgedMessage { envelope, body, place } = message;
         let Some(method) = envelope.method.as_deref() else { return self.judge_handshake(caller) };
         if is_free(envelope.kind, method) {
             return self.judge_handshake(caller);
         }
-        let found = self.matching((method, envelope.name.as_deref()), Some(caller), &annotations);
-        let decision = self.by_name(caller, found);
+        let name = envelope.name.as_deref();
+        let found = self.matching((method, name), Some(caller), annotations);
+        let decision = self.by_name_or_tool(caller, found, (method, name), tools);
         if decision != Ruling::Allowed {
             return decision;
         }
-        let reference = self.judge_reference(caller, method, message);
+        let reference = self.judge_reference(caller, (method, message), tools);
         if let Ruling::Denied(denial) = reference {
             return Ruling::Denied(Denial { is_of_reference: true, ..denial });
         }
@@ -108,7 +117,7 @@ impl Rules {
             return reference;
         }
         let is_call = method == TOOL_CALL;
-        if is_call && self.leaves_out(caller, envelope.name.as_deref(), found.scopes, annotations) {
+        if is_call && self.leaves_out(caller, name, found.scopes, annotations) {
             return Ruling::LeftOut;
         }
         if !found.rules.and(caller.rules).has_any_of(self.over_arguments) {
@@ -130,33 +139,38 @@ impl Rules {
 
     /// Judges what a message refers to: completing the arguments of a prompt or resource tells about it, and so does a
     /// subscription.
-    fn judge_reference(&self, caller: &Standing, method: &str, message: JudgedMessage<'_>) -> Ruling {
+    fn judge_reference(
+        &self,
+        caller: &Standing,
+        (method, message): (&str, JudgedMessage<'_>),
+        tools: &impl ToolLookup,
+    ) -> Ruling {
+        let judge = |method: &str, name: Option<&str>| {
+            let found = self.matching((method, name), Some(caller), |_| Annotations::UNKNOWN);
+            self.by_name_or_tool(caller, found, (method, name), tools)
+        };
         let name = message.envelope.name.as_deref();
         match method {
             COMPLETE => match message.envelope.completes {
-                Some(Completes::Prompt) => self.judge_name(caller, PROMPT_GET, name),
-                Some(Completes::Resource) => self.judge_name(caller, RESOURCE_READ, name),
+                Some(Completes::Prompt) => judge(PROMPT_GET, name),
+                Some(Completes::Resource) => judge(RESOURCE_READ, name),
                 None => {
-                    let of_prompt = self.judge_name(caller, PROMPT_GET, None);
+                    let of_prompt = judge(PROMPT_GET, None);
                     let is_allowed = of_prompt == Ruling::Allowed;
-                    if is_allowed { self.judge_name(caller, RESOURCE_READ, None) } else { of_prompt }
+                    if is_allowed { judge(RESOURCE_READ, None) } else { of_prompt }
                 }
             },
-            RESOURCE_SUBSCRIBE | RESOURCE_UNSUBSCRIBE => self.judge_name(caller, RESOURCE_READ, name),
+            RESOURCE_SUBSCRIBE | RESOURCE_UNSUBSCRIBE => judge(RESOURCE_READ, name),
             SUBSCRIBE => {
                 let body = std::str::from_utf8(message.body).ok().filter(|body| body.len() <= LARGEST_JUDGED);
                 let Some(uris) = body.and_then(|body| subscribed(body, message.place)) else {
-                    return self.judge_name(caller, RESOURCE_READ, None);
+                    return judge(RESOURCE_READ, None);
                 };
-                let rulings = uris.iter().map(|uri| self.judge_name(caller, RESOURCE_READ, Some(uri)));
+                let rulings = uris.iter().map(|uri| judge(RESOURCE_READ, Some(uri)));
                 rulings.into_iter().find(|ruling| *ruling != Ruling::Allowed).unwrap_or(Ruling::Allowed)
             }
             _ => Ruling::Allowed,
         }
-    }
-
-    fn judge_name(&self, caller: &Standing, method: &str, name: Option<&str>) -> Ruling {
-        self.by_name(caller, self.matching((method, name), Some(caller), |_| Annotations::UNKNOWN))
     }
 
     /// Judges what needs any scope of the upstream, none in particular.

@@ -28,6 +28,7 @@ mod quota;
 mod rule;
 mod rules;
 mod tool_access;
+mod tool_lookup;
 
 pub use annotations::{Annotation, Annotations};
 pub use arguments::{ArgumentNumber, Condition, Pointer, Scalar, Test, TextPattern};
@@ -43,6 +44,7 @@ pub use quota::{CountKey, QuotaUse};
 pub use rule::{Rule, RuleCaller, RuleEffect, Who};
 pub use rules::{Rules, ScopeRule, Standing};
 pub use tool_access::ToolAccess;
+pub use tool_lookup::ToolLookup;
 
 #[cfg(test)]
 mod tests {

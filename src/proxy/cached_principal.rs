@@ -14,7 +14,7 @@ use super::route::Route;
 use super::route_access::RouteAccess;
 use super::route_table::RouteTable;
 use crate::oauth::{ClientOrigin, GroupName, Subject, ToolGroup, ToolNameHash};
-use crate::policy::{Annotations, Standing};
+use crate::policy::{Annotations, Standing, ToolLookup as _};
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
 

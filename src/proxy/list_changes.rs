@@ -6,7 +6,7 @@ use super::route_access::RouteAccess;
 use crate::catalogue::{Listed, OfferKind, ToolChange};
 use crate::config::PinMode;
 use crate::mcp::ChangedLists;
-use crate::policy::Item;
+use crate::policy::{Item, ToolLookup as _};
 
 /// Returns the lists that `now`, at another route to the same resource, shows otherwise than `before`, among those that
 /// the caller may ask for. Where nobody knows what is in them, all that the change could be about.
@@ -70,7 +70,7 @@ impl RouteAccess {
                     rules.shows_annotated(self.standing(), Item::Tool(name), self.annotations(name)) && !is_hidden()
                 }
                 OfferKind::Prompts => is_shown(Item::Prompt(name)),
-                OfferKind::Resources => is_shown(Item::Resource(name)),
+                OfferKind::Resources => rules.shows_resource(self.standing(), name, self),
                 OfferKind::Templates => is_shown(Item::Template(name)),
             }
     }

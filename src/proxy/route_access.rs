@@ -6,9 +6,9 @@ use super::remembered_tools::RememberedTools;
 use super::route::Route;
 use crate::catalogue::{self, ListedTool};
 use crate::config::PinMode;
-use crate::mcp::ToolDefinition;
+use crate::mcp::{ToolDefinition, ui_resources_as_sent};
 use crate::oauth::ScopeSet;
-use crate::policy::{Annotations, Standing};
+use crate::policy::{Annotations, Rules, Standing, ToolLookup};
 use crate::token_cache::Principal;
 
 /// What a principal may use at a route.
@@ -24,6 +24,18 @@ pub(super) struct RouteAccess {
     passing: RememberedTools,
     /// What the catalogue calls its person.
     person: Box<str>,
+}
+
+impl ToolLookup for RouteAccess {
+    fn annotations(&self, tool: &str) -> Annotations {
+        self.route.catalogue.annotations(&self.person, tool)
+    }
+
+    fn naming(&self, uri: &str) -> Vec<Box<str>> {
+        let mut tools = self.route.catalogue.naming(&self.person, uri);
+        tools.retain(|tool| self.route.pin() != PinMode::Hold || !self.is_held(Some(tool)));
+        tools
+    }
 }
 
 impl RouteAccess {
@@ -94,14 +106,10 @@ impl RouteAccess {
         }
     }
 
-    /// Notes what an answer to it says of a tool, and returns what its calls of the tool are judged by.
-    pub(super) fn note(&self, tool: &str, says: Annotations) -> Annotations {
-        self.route.catalogue.note(&self.person, tool, says)
-    }
-
-    /// Returns what the answers to its person said of a tool.
-    pub(super) fn annotations(&self, tool: &str) -> Annotations {
-        self.route.catalogue.annotations(&self.person, tool)
+    /// Notes what an answer to it says of a tool, whose entry has this JSON, and returns what its calls of the tool are
+    /// judged by.
+    pub(super) fn note(&self, tool: &str, says: Annotations, entry: &str) -> Annotations {
+        self.route.catalogue.note(&self.person, tool, (says, &ui_resources_as_sent(entry)))
     }
 
     /// Notes how an answer to it shows a tool, as the JSON of the entry. Returns whether it gets to see it, where tools
@@ -120,6 +128,12 @@ impl RouteAccess {
     pub(super) fn is_held(&self, tool: Option<&str>) -> bool {
         let differs = |tool| self.route.catalogue.differs(&self.person, tool);
         tool.is_none_or(differs)
+    }
+
+    /// Returns whether it may read the `ui://` resource of a tool.
+    pub(super) fn may_read_ui(&self, rules: &Rules) -> bool {
+        let uris = self.route.catalogue.ui_resources(&self.person);
+        uris.iter().any(|uri| rules.shows_resource(&self.standing, uri, self))
     }
 
     /// Returns what the catalogue calls its person.

@@ -66,7 +66,7 @@ impl Verdict {
         let is_batch = messages.len() > 1 || body.trim_ascii_start().starts_with(b"[");
         let judge = |(place, envelope): (usize, &Envelope<'_>)| {
             let message = JudgedMessage { envelope, body, place: is_batch.then_some(place) };
-            let ruling = rules.judge(caller.standing(), message, |tool| caller.annotations(tool));
+            let ruling = rules.judge_knowing(caller.standing(), message, caller);
             if ruling == Ruling::Allowed && is_held(caller, envelope) { Ruling::Held } else { ruling }
         };
         if messages.iter().enumerate().all(|one| judge(one) == Ruling::Allowed) {

@@ -63,6 +63,7 @@ mod slow_readers;
 mod streams;
 mod subscriptions;
 mod tokens;
+mod ui;
 mod upstream;
 mod upstreams;
 mod webdav;

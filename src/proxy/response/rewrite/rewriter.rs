@@ -65,7 +65,7 @@ impl Shows for Rewriter {
         let is_shown = match offer {
             Offer::Tool(name, hints, entry) => {
                 let says = Annotations::of(hints.read_only, hints.destructive, hints.open_world);
-                let judged_by = self.access.note(name, says);
+                let judged_by = self.access.note(name, says, entry);
                 let is_shown = rules.shows_annotated(standing, Item::Tool(name), judged_by)
                     && self.access.is_shown_as_pinned(name, says, entry);
                 if is_shown && self.access.route().gives_security_schemes() {
@@ -74,11 +74,13 @@ impl Shows for Rewriter {
                 is_shown
             }
             Offer::Prompt(name) => rules.shows(standing, Item::Prompt(name)),
-            Offer::Resource(uri) | Offer::Update(uri) => rules.shows(standing, Item::Resource(uri)),
+            Offer::Resource(uri) | Offer::Update(uri) => rules.shows_resource(standing, uri, &*self.access),
             Offer::Template(uri) => rules.shows(standing, Item::Template(uri)),
             // In 2026-07-28 a request asks for log messages itself, without a method of their own.
             Offer::Capability("logging") if self.is_modern => true,
-            Offer::Capability(name) => rules.offers(standing, name),
+            Offer::Capability(name) => {
+                rules.offers(standing, name) || (name == "resources" && self.access.may_read_ui(rules))
+            }
         };
         is_shown.into()
     }
