@@ -87,6 +87,8 @@ mod shared;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]
+mod step_up;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
