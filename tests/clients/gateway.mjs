@@ -12,8 +12,9 @@ export const BINARY = process.env.MCPGATE_BIN ?? join(ROOT, 'target/debug/mcpgat
 export const ACCOUNT = { name: 'admin', password: 'seven-boats-on-a-quiet-lake' };
 
 // Below the kernel's ephemeral ports (32,768 and up), which a connection could take between the choice and the bind,
-// and below the ports of the Rust tests (20,000 and up).
-const [FIRST_PORT, END] = [10_000, 20_000];
+// and below the ports of the Rust tests (20,000 and up). Above 10,080, which fetch and browsers refuse (Fetch, port
+// blocking).
+const [FIRST_PORT, END] = [10_100, 20_000];
 // The test files run as parallel processes with similar process ids: each has its own range of ports.
 const PORTS = 64;
 let chosen = 0;
