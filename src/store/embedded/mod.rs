@@ -37,8 +37,10 @@ const READERS: usize = 2;
 #[derive(Debug)]
 pub struct EmbeddedStore {
     file: PathBuf,
-    writer: Writer,
     readers: Readers,
+    // After the readers, so that its connection is the last to close, which moves what is in the write-ahead log to the
+    // file.
+    writer: Writer,
     mark: CommitMark,
 }
 
@@ -65,8 +67,8 @@ impl EmbeddedStore {
         let readers = (0..READERS).map(|_| connection::open(file)).collect::<Result<_, _>>()?;
         Ok(Self {
             file: file.to_owned(),
-            writer: Writer::start(db, Disk::new(file, held.is_some()))?,
             readers: Readers::start(readers)?,
+            writer: Writer::start(db, Disk::new(file, held.is_some()))?,
             mark: CommitMark::of(file),
         })
     }

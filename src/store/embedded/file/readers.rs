@@ -24,7 +24,8 @@ pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 #[derive(Debug)]
 pub(crate) struct Readers {
     queue: Option<SyncSender<Job>>,
-    threads: Vec<JoinHandle<()>>,
+    /// Each returns its connection at the end.
+    threads: Vec<JoinHandle<Connection>>,
     dead: Arc<AtomicBool>,
 }
 
@@ -39,6 +40,7 @@ impl Readers {
             std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || {
                 run(&db, &waiting);
                 drop(alarm);
+                db
             })
         };
         let threads = connections.into_iter().map(start).collect::<Result<_, _>>();
@@ -106,11 +108,14 @@ fn run(db: &Connection, waiting: &Mutex<Receiver<Job>>) {
 }
 
 impl Drop for Readers {
+    /// Closes the connections one after the other: of two that close at once, each may find the other still there, and
+    /// then neither ends the write-ahead log as the last one does.
     fn drop(&mut self) {
         drop(self.queue.take());
         for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a reader of the store panicked and stopped");
+            match thread.join() {
+                Ok(connection) => drop(connection),
+                Err(_) => tracing::error!("a reader of the store panicked and stopped"),
             }
         }
     }
