@@ -1,24 +1,18 @@
 //! `Ruling`: what the rules say of a request; and what lists show, by the same rules.
 
 use super::annotations::Annotations;
-use super::arguments::{Holds, all_hold, of_message, subscribed};
+use super::arguments::{Holds, all_hold, of_message};
 use super::mask::Mask;
 use super::opened::Matching;
 use super::pattern::{is_notice, needs_no_scope};
 use super::rules::{PROMPT_GET, RESOURCE_READ, Rules, Standing, TOOL_CALL};
 use super::tool_lookup::{Annotated, ToolLookup};
-use crate::mcp::{Completes, Envelope, MessageKind, SUBSCRIBE};
+use crate::mcp::{Envelope, MessageKind};
 use crate::oauth::ScopeToken;
 
-/// The request that completes an argument of a prompt or resource (MCP, completion).
-const COMPLETE: &str = "completion/complete";
-/// The requests to be told when a resource changes, or no longer (MCP, server/resources: subscriptions). Since
-/// 2026-07-28 there is [`SUBSCRIBE`] instead.
-const RESOURCE_SUBSCRIBE: &str = "resources/subscribe";
-const RESOURCE_UNSUBSCRIBE: &str = "resources/unsubscribe";
 /// The largest body in bytes whose arguments are judged; in a larger one they count as unclear, so that reading them
 /// delays nobody.
-const LARGEST_JUDGED: usize = 256 << 10;
+pub(super) const LARGEST_JUDGED: usize = 256 << 10;
 
 /// What the rules say of a message or an HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,42 +129,6 @@ impl Rules {
             caller.left_out.is_none() && !is_over_arguments && self.by_name(caller, found) == Ruling::Allowed
         };
         self.whatever_it_says(caller, tool).is_some_and(is_certain)
-    }
-
-    /// Judges what a message refers to: completing the arguments of a prompt or resource tells about it, and so does a
-    /// subscription.
-    fn judge_reference(
-        &self,
-        caller: &Standing,
-        (method, message): (&str, JudgedMessage<'_>),
-        tools: &impl ToolLookup,
-    ) -> Ruling {
-        let judge = |method: &str, name: Option<&str>| {
-            let found = self.matching((method, name), Some(caller), |_| Annotations::UNKNOWN);
-            self.by_name_or_tool(caller, found, (method, name), tools)
-        };
-        let name = message.envelope.name.as_deref();
-        match method {
-            COMPLETE => match message.envelope.completes {
-                Some(Completes::Prompt) => judge(PROMPT_GET, name),
-                Some(Completes::Resource) => judge(RESOURCE_READ, name),
-                None => {
-                    let of_prompt = judge(PROMPT_GET, None);
-                    let is_allowed = of_prompt == Ruling::Allowed;
-                    if is_allowed { judge(RESOURCE_READ, None) } else { of_prompt }
-                }
-            },
-            RESOURCE_SUBSCRIBE | RESOURCE_UNSUBSCRIBE => judge(RESOURCE_READ, name),
-            SUBSCRIBE => {
-                let body = std::str::from_utf8(message.body).ok().filter(|body| body.len() <= LARGEST_JUDGED);
-                let Some(uris) = body.and_then(|body| subscribed(body, message.place)) else {
-                    return judge(RESOURCE_READ, None);
-                };
-                let rulings = uris.iter().map(|uri| judge(RESOURCE_READ, Some(uri)));
-                rulings.into_iter().find(|ruling| *ruling != Ruling::Allowed).unwrap_or(Ruling::Allowed)
-            }
-            _ => Ruling::Allowed,
-        }
     }
 
     /// Judges what needs any scope of the upstream, none in particular.

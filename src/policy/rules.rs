@@ -1,11 +1,11 @@
 //! `Rules`: the compiled map and rules of one upstream. `decision.rs` judges requests by them.
 
-use super::annotations::{Annotation, Annotations};
+use super::annotations::Annotation;
 use super::excluded_tools::ExcludedTools;
 use super::glob::{NameGlob, PathGlob};
 use super::mask::Mask;
 use super::opened::{DeniedPaths, Matching, Opened};
-use super::pattern::{Operations, Pattern, is_known};
+use super::pattern::{Operations, Pattern};
 use super::rule::{Rule, RuleCaller, RuleEffect};
 use crate::oauth::{GroupSet, ScopeSet, ScopeToken};
 
@@ -39,7 +39,7 @@ pub struct Rules {
     /// Rules with conditions on arguments.
     pub(super) over_arguments: Mask,
     /// The scope that opens methods which MCP does not define.
-    unknown_methods: Mask,
+    pub(super) unknown_methods: Mask,
     /// What opens operations for callers without a token: a bit beyond those of the scopes.
     pub(super) anonymous: Mask,
     /// Rules about any operation.
@@ -47,16 +47,16 @@ pub struct Rules {
     /// Rules about tools with certain annotations, and for each annotation those that accept it.
     pub(super) over_annotations: Mask,
     pub(super) annotated_rules: [Mask; 3],
-    methods: Opened<NameGlob>,
+    pub(super) methods: Opened<NameGlob>,
     /// What names the calls of all tools.
     pub(super) calls: Matching,
     pub(super) tools: Opened<NameGlob>,
     /// What names tools by annotation, in the order of `Annotation::ALL`.
     pub(super) annotated: [Matching; 3],
-    prompts: Opened<NameGlob>,
-    resources: Opened<PathGlob>,
-    denied_resources: DeniedPaths,
-    http: Vec<HttpEntry>,
+    pub(super) prompts: Opened<NameGlob>,
+    pub(super) resources: Opened<PathGlob>,
+    pub(super) denied_resources: DeniedPaths,
+    pub(super) http: Vec<HttpEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +68,12 @@ pub(super) struct MappedScope {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct HttpEntry {
-    method: Option<Box<str>>,
-    path: Option<PathGlob>,
-    by: Matching,
+pub(super) struct HttpEntry {
+    pub(super) method: Option<Box<str>>,
+    pub(super) path: Option<PathGlob>,
+    pub(super) by: Matching,
     /// The path as deny rules name it.
-    denied: DeniedPaths,
+    pub(super) denied: DeniedPaths,
 }
 
 /// What the rules know of a caller, by its token alone.
@@ -271,84 +271,6 @@ impl Rules {
 
     pub(super) fn bit_of(&self, name: &ScopeToken) -> Mask {
         self.scopes.iter().position(|scope| scope.name == *name).map(Mask::bit).unwrap_or_default()
-    }
-
-    /// Returns what names a method, whatever its requests name.
-    pub(super) fn whole(&self, method: &str) -> Matching {
-        let found = self.methods.of(method);
-        Matching { scopes: found.scopes, rules: found.rules.with(self.any).without(self.over_annotations) }
-    }
-
-    /// Returns what names any request of MCP with this method.
-    pub(super) fn with_any_name(&self, method: &str) -> Matching {
-        let named = match method {
-            TOOL_CALL => {
-                let any = Matching { scopes: Mask::default(), rules: self.any };
-                self.annotated.into_iter().fold(self.tools.any().with(any), Matching::with)
-            }
-            PROMPT_GET => self.prompts.any(),
-            RESOURCE_READ => self.resources.any(),
-            _ => Matching::default(),
-        };
-        self.methods.of(method).with(named)
-    }
-
-    /// Returns what names a request of MCP with this method, and the name that it acts on, if it has one. `says` is
-    /// asked only where what a tool says of itself can make a difference, to `caller` if there is one.
-    pub(super) fn matching(
-        &self,
-        (method, name): (&str, Option<&str>),
-        caller: Option<&Standing>,
-        says: impl Fn(&str) -> Annotations,
-    ) -> Matching {
-        if let (TOOL_CALL, Some(name)) = (method, name) {
-            let found = self.calling(name);
-            let is_asked = self.depends_on_annotations(caller, found.scopes);
-            return if is_asked { self.annotated(found, says(name)) } else { found };
-        }
-        let mut found = self.methods.of(method);
-        let denied = match (method, name) {
-            (PROMPT_GET, Some(name)) => {
-                found = found.with(self.prompts.of(name));
-                Mask::default()
-            }
-            (RESOURCE_READ, Some(uri)) => {
-                found = found.with(self.resources.of(uri));
-                self.denied_resources.of_uri(uri)
-            }
-            // Without a name, or with one that is not a string, only what names the whole method counts; but a server
-            // may find a name where we do not, so all that is denied is.
-            (TOOL_CALL, None) => {
-                let any = self.annotated.into_iter().fold(self.tools.any(), Matching::with);
-                any.rules.with(self.any.and(self.over_annotations)).and(self.deny)
-            }
-            (PROMPT_GET, None) => self.prompts.any().rules.and(self.deny),
-            (RESOURCE_READ, None) => self.denied_resources.all(),
-            _ => Mask::default(),
-        };
-        let rules = found.rules.with(self.any).without(self.over_annotations).with(denied);
-        let is_open = !found.scopes.without(self.anonymous).is_empty();
-        let is_unknown = !is_open && !self.unknown_methods.is_empty() && !is_known(method);
-        let opening = if is_unknown { self.unknown_methods } else { Mask::default() };
-        Matching { scopes: found.scopes.with(opening), rules }
-    }
-
-    /// Returns what names an HTTP request. `path` is below the upstream's own, and cannot mean another one.
-    pub(super) fn matching_http(&self, method: &str, path: &str) -> Matching {
-        let path = if path.is_empty() { "/" } else { path };
-        let mut found = Matching { scopes: Mask::default(), rules: self.any };
-        for HttpEntry { method: own, path: glob, by, denied } in &self.http {
-            // Some servers take methods in any case, so deny rules do.
-            let is_denied = by.rules.has_any_of(self.deny);
-            let is = |own: &str| if is_denied { own.eq_ignore_ascii_case(method) } else { own == method };
-            // RFC 9110 9.3.2: HEAD is GET without the content.
-            let is_own = |own: &str| is(own) || (own == "GET" && is("HEAD"));
-            let is_path = |glob: &PathGlob| if is_denied { !denied.of(path).is_empty() } else { glob.matches(path) };
-            if own.as_deref().is_none_or(is_own) && glob.as_ref().is_none_or(is_path) {
-                found = found.with(*by);
-            }
-        }
-        found
     }
 
     /// Returns the scope to ask for, of several: the first that is not sensitive, or else the first.
