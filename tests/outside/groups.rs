@@ -2,22 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use hyper::Method;
+use serde_json::json;
 
-use crate::support::client::{Client, Reply, request};
+use crate::support::client::{Client, Reply, mcp_request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
 
-const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-
 async fn ask(gateway: &Gateway, token: &str) -> Reply {
-    let authorization = format!("Bearer {token}");
-    let headers = [
-        ("authorization", &*authorization),
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-    ];
-    Client::new(&gateway.home).send(request(Method::POST, "/mcp", &headers, LIST)).await
+    Client::new(&gateway.home).send(mcp_request(token, "tools/list", &json!({}))).await
 }
 
 /// Asks until the answer has this status; fails after a second.

@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, request};
+use crate::support::client::{Client, mcp_request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
 
@@ -45,14 +44,7 @@ fn token(gateway: &Gateway) -> String {
 }
 
 async fn ask(gateway: &Gateway, token: &str, method: &str, params: &Value) -> Value {
-    let authorization = format!("Bearer {token}");
-    let headers = [
-        ("authorization", &*authorization),
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-    ];
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-    let reply = Client::new(&gateway.home).send(request(Method::POST, "/mcp", &headers, body)).await;
+    let reply = Client::new(&gateway.home).send(mcp_request(token, method, params)).await;
     serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("{reply:?}"))
 }
 

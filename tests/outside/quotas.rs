@@ -2,25 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use hyper::Method;
 use mcpgate::clock::{Clock as _, SystemClock};
 use mcpgate::oauth::Lifetime;
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, Reply, request};
+use crate::support::client::{Client, Reply, mcp_request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
 
 async fn call(home: &Home, token: &str) -> Reply {
-    let authorization = format!("Bearer {token}");
-    let headers = [
-        ("authorization", &*authorization),
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-    ];
     let params = json!({"name": "search", "arguments": {}});
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
-    Client::new(home).send(request(Method::POST, "/mcp", &headers, body)).await
+    Client::new(home).send(mcp_request(token, "tools/call", &params)).await
 }
 
 async fn stop(mut gateway: Gateway) -> Home {

@@ -4,12 +4,11 @@
 use std::net::TcpListener;
 use std::sync::LazyLock;
 
-use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::shared::Shared;
 use crate::support::application::{Application, Authorized, parameter, random};
-use crate::support::client::{Client, Reply, request};
+use crate::support::client::{Client, Reply, mcp_request};
 use crate::support::gateway;
 use crate::support::page::Browser;
 use crate::support::upstream::Upstream;
@@ -85,15 +84,7 @@ impl Profile {
     }
 
     async fn ask(&self, method: &str, params: Value) -> Reply {
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-        let authorization = format!("Bearer {}", self.token);
-        let headers = [
-            ("authorization", authorization.as_str()),
-            ("content-type", "application/json"),
-            ("accept", "application/json, text/event-stream"),
-            ("mcp-protocol-version", "2025-11-25"),
-        ];
-        Client::new(&SHARED.home).send(request(Method::POST, "/mcp", &headers, body)).await
+        Client::new(&SHARED.home).send(mcp_request(&self.token, method, &params)).await
     }
 
     async fn write(&self) -> Reply {

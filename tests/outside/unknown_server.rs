@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, Authorized, Tokens, parameter, random};
-use crate::support::client::{Client, Reply, request};
+use crate::support::client::{Client, Reply, mcp_request};
 use crate::support::free_address::free_address;
 use crate::support::gateway::{Gateway, Home};
 use crate::support::page::Browser;
@@ -86,14 +85,7 @@ fn issued(home: &Home, scope: &str) -> String {
 }
 
 async fn ask(home: &Home, token: &str, method: &str, params: Value) -> Reply {
-    let authorization = format!("Bearer {token}");
-    let headers = [
-        ("authorization", &*authorization),
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-    ];
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-    Client::new(home).send(request(Method::POST, "/mcp", &headers, body)).await
+    Client::new(home).send(mcp_request(token, method, &params)).await
 }
 
 async fn call(home: &Home, token: &str, tool: &str) -> Reply {

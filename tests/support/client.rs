@@ -250,6 +250,15 @@ impl ServerCertVerifier for Anybody {
 }
 
 pub(crate) fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>> {
+    post_message(path, token, &serde_json::json!({"jsonrpc": "2.0", "id": marker, "method": "ping"}))
+}
+
+/// A request of MCP to `/mcp`.
+pub(crate) fn mcp_request(token: &str, method: &str, params: &serde_json::Value) -> Request<Full<Bytes>> {
+    post_message("/mcp", token, &serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+}
+
+fn post_message(path: &str, token: &str, message: &serde_json::Value) -> Request<Full<Bytes>> {
     let authorization = format!("Bearer {token}");
     let headers = [
         ("authorization", authorization.as_str()),
@@ -257,8 +266,7 @@ pub(crate) fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>
         ("accept", "application/json, text/event-stream"),
         ("mcp-protocol-version", "2025-11-25"),
     ];
-    let body = serde_json::json!({"jsonrpc": "2.0", "id": marker, "method": "ping"});
-    request(Method::POST, path, &headers, body.to_string())
+    request(Method::POST, path, &headers, message.to_string())
 }
 
 /// Asks the operator listener, which speaks plain HTTP, as `localhost` unless `headers` names another host.
