@@ -54,9 +54,9 @@
 //! A request with a bearer token: `server/connection/listener.rs` accepts, `server/connection/serve.rs` speaks TLS and
 //! HTTP, `server/dispatch.rs` finds its route. In `proxy/mod.rs`, `answer` is the order of everything that follows:
 //! `authenticate.rs` asks `token_cache`, `accept.rs` takes the caller (or one without a token, where that is allowed),
-//! `budget.rs` counts, `message.rs` reads the JSON-RPC message, `session.rs` checks the session, `verdict.rs` asks the
-//! rules (`policy`) about the message and `permit.rs` takes its word, `call_limits.rs` counts it, `headers.rs` builds
-//! the head for the upstream (`cached_principal.rs` has the values of the `X-Mcpgate-` fields),
+//! `budget.rs` counts, `message.rs` reads the JSON-RPC message, `request_session.rs` checks its session, `verdict.rs`
+//! asks the rules (`policy`) about the message and `permit.rs` takes its word, `call_limits.rs` counts it, `headers.rs`
+//! builds the head for the upstream (`cached_principal.rs` has the values of the `X-Mcpgate-` fields),
 //! `proxy/upstream/pool.rs` sends it, `proxy/response/deliver.rs` and `proxy/response/relay.rs` bring the answer back,
 //! through `proxy/response/rewrite` where there are rules, which leaves out of lists what the caller may not use. A
 //! reload or a revocation ends answers that go on (`proxy/response/open_streams.rs`). Every refusal of a stage is a row

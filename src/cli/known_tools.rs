@@ -1,4 +1,4 @@
-//! What the store knows of the tools of upstreams, for commands that judge a configuration and ask no server.
+//! What the store knows of what upstreams offer, for commands that judge a configuration and ask no server.
 
 use serde_json::{Value, json};
 
