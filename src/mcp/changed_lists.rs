@@ -41,6 +41,13 @@ impl ChangedLists {
             .fold(Self::default(), |all, (list, ..)| all.with(*list))
     }
 
+    /// Returns whether a string of JSON, without its quotes, is the method of one of the notifications. Some programs
+    /// write `/` as `\/`.
+    pub(super) fn are_told_by(string: &[u8]) -> bool {
+        let is = |method: &str| string.iter().filter(|byte| **byte != b'\\').eq(method.as_bytes());
+        Self::EACH.iter().any(|(_, method, _)| is(method))
+    }
+
     /// Returns these lists and others.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {

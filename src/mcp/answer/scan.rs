@@ -2,6 +2,7 @@
 //! reading it. Most answers have none of them, and most of these have nothing like them, which `likely` finds first.
 
 use super::likely;
+use crate::mcp::changed_lists::ChangedLists;
 use crate::strict_json::plain;
 
 /// The most bytes by which [`may_list`] recognises an answer: `"resourceTemplates"`.
@@ -44,10 +45,7 @@ pub fn says_list_changed(part: &[u8]) -> bool {
         rest = match rest {
             [] => return false,
             [b'"', after @ ..] => {
-                let method = after.strip_prefix(b"notifications/").unwrap_or_default();
-                let lists: [&[u8]; 3] =
-                    [b"tools/list_changed\"", b"prompts/list_changed\"", b"resources/list_changed\""];
-                if lists.iter().any(|list| method.starts_with(list)) {
+                if after.starts_with(b"notifications") && ChangedLists::are_told_by(until_quote(after)) {
                     return true;
                 }
                 after
@@ -55,6 +53,10 @@ pub fn says_list_changed(part: &[u8]) -> bool {
             [_, after @ ..] => after,
         };
     }
+}
+
+fn until_quote(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == b'"').next().unwrap_or_default()
 }
 
 fn names_list(string: &[u8]) -> bool {

@@ -326,3 +326,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_changed_list_is_seen_however_its_slashes_are_written() {
+    for method in ["notifications/tools/list_changed", r"notifications\/prompts\/list_changed"] {
+        let event = format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"{method}\"}}\n\n");
+        assert!(super::says_list_changed(event.as_bytes()), "{event}");
+    }
+    for other in ["notifications/tools/list_changes", "notifications/message", "tools/list_changed"] {
+        assert!(!super::says_list_changed(format!("data: {{\"method\":\"{other}\"}}\n\n").as_bytes()), "{other}");
+    }
+}
