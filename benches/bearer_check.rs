@@ -55,6 +55,7 @@ fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {
             resource: ResourceIndicator::parse("https://localhost:8443/mcp").unwrap(),
             scopes: ScopeSet::parse("read write").unwrap(),
             exclusions: Exclusions::default(),
+            consented_at: now,
             generation: 0,
             reports_use: false,
             issued_at: now,

@@ -95,6 +95,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         resource: config.upstreams[0].resource.clone(),
         scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
         exclusions: Exclusions::default(),
+        consented_at: clock.now(),
         generation: 0,
         reports_use: false,
         issued_at: clock.now(),

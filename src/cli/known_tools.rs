@@ -29,7 +29,8 @@ impl CalledTool {
             return Ok(None);
         };
         let record = kept.tools.iter().find(|own| own.name == tool).cloned();
-        let says = record.as_ref().and_then(|own| kept.said(own)).unwrap_or(Annotations::UNKNOWN);
+        let says =
+            record.as_ref().and_then(|own| kept.said(own)).map_or(Annotations::UNKNOWN, |said| said.most_dangerous);
         let listed_at = kept.listed_at;
         let is_as_pinned = record.as_ref().is_some_and(|own| match own.state() {
             ToolState::Pinned => true,
@@ -102,7 +103,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
 fn unnamed(config: &Config, upstream: &UpstreamConfig, kept: &StoredCatalogue) -> Vec<String> {
     let Some(listed_at) = kept.listed_at else { return Vec::new() };
     let listed = kept.tools.iter().filter(|tool| tool.listed.is_some());
-    let tools: Vec<_> = listed.map(|tool| (tool.name.as_str(), tool.most_dangerous)).collect();
+    let tools: Vec<_> = listed.map(|tool| (tool.name.as_str(), tool.said.most_dangerous)).collect();
     let ListedNames { prompts, resources, templates } = kept.names.clone().unwrap_or_default();
     let known = KnownItems { tools: &tools, prompts: &prompts, resources: &resources, templates: &templates };
     let own = config.patterns.iter().filter(|own| own.upstream == upstream.name);

@@ -33,6 +33,8 @@ pub struct CodeRecord {
     pub exclusions: Exclusions,
     /// When the user logged in.
     pub authenticated_at: Timestamp,
+    /// When the user was shown what they consented to, now or before; 0 if it is not known.
+    pub consented_at: Timestamp,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it expires.

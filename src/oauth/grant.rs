@@ -62,6 +62,9 @@ pub struct Grant {
     pub exclusions: Exclusions,
     /// When the user logged in; for a service, when the grant was made.
     pub authenticated_at: Timestamp,
+    /// When the user was shown what they consented to; for a token that an operator issued, when that was; 0 if it is
+    /// not known. What becomes milder later does not count for the grant.
+    pub consented_at: Timestamp,
     /// When the grant was made, by redeeming a code or by an operator who issued a token.
     pub created_at: Timestamp,
     /// The absolute end, which refreshing never moves.

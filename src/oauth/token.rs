@@ -35,6 +35,8 @@ pub struct AccessTokenRecord {
     pub scopes: ScopeSet,
     /// What its grant leaves out of them; not stored with the token.
     pub exclusions: Exclusions,
+    /// When the user consented to its grant; not stored with the token.
+    pub consented_at: Timestamp,
     /// The generation of the refresh token it was issued with; 0 without one.
     pub generation: u32,
     /// Whether the first use must be reported to the store, which knows of no use of this generation yet. Computed when

@@ -30,6 +30,7 @@ mod quota;
 mod reference;
 mod rule;
 mod rules;
+mod said;
 mod tool_access;
 mod tool_lookup;
 mod ui_access;
@@ -48,6 +49,7 @@ pub use preset::{EVERYTHING, MANAGE, MCP_SCOPES, PresetScope, READ_ONLY, READ_ON
 pub use quota::{CountKey, QuotaUse};
 pub use rule::{Rule, RuleCaller, RuleEffect, Who};
 pub use rules::{Rules, ScopeRule, Standing};
+pub use said::Said;
 pub use tool_access::ToolAccess;
 pub use tool_lookup::ToolLookup;
 

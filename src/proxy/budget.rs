@@ -154,6 +154,7 @@ pub(super) mod tests {
             resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
             scopes: ScopeSet::default(),
             exclusions: Exclusions::default(),
+            consented_at: Timestamp::from_secs(0),
             generation: 0,
             reports_use: false,
             issued_at: Timestamp::from_secs(0),

@@ -187,7 +187,7 @@ fn seen(tool: &ListedTool) -> Option<SeenTool> {
 fn stored(catalogue: &StoredCatalogue) -> Vec<KnownTool> {
     let tool = |tool: &ToolRecord| KnownTool {
         name: tool.name.clone(),
-        said: catalogue.said(tool),
+        said: catalogue.said(tool).map(|said| said.most_dangerous),
         pinned: tool.pinned.clone(),
     };
     catalogue.tools.iter().map(tool).collect()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{AuditRow, Result};
 use crate::mcp::ToolDefinition;
 use crate::oauth::{TenantId, Timestamp};
-use crate::policy::Annotations;
+use crate::policy::{Annotations, Said};
 
 /// A tool of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +15,8 @@ pub struct ToolRecord {
     pub name: String,
     /// The name for people, if it has one.
     pub title: Option<String>,
-    /// What it last said of itself.
-    pub says: Annotations,
-    /// The most dangerous that it has said of itself since it was first seen or last approved. See
-    /// [`StoredCatalogue::said`].
-    pub most_dangerous: Annotations,
+    /// What it has said of itself since it was first seen or last approved. See [`StoredCatalogue::said`].
+    pub said: Said,
     /// Its definition as last listed; `None` if the upstream does not list it any more.
     pub listed: Option<ToolDefinition>,
     /// Its definition as pinned; `None` if it was not.
@@ -145,8 +142,8 @@ impl StoredCatalogue {
     /// Returns what a tool has said of itself as far as it counts for everybody: to the gateway itself, or as an
     /// operator approved it. `None` if only some people were told of it.
     #[must_use]
-    pub fn said(&self, tool: &ToolRecord) -> Option<Annotations> {
-        (self.listed_at.is_some() || tool.pinned.is_some()).then_some(tool.most_dangerous)
+    pub fn said(&self, tool: &ToolRecord) -> Option<Said> {
+        (self.listed_at.is_some() || tool.pinned.is_some()).then_some(tool.said)
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) fn put_back(grant: Grant, latest: Timestamp, now: Timestamp) -> Grant
     let past_grace = Timestamp::from_millis(now.as_millis().saturating_sub(PAST_ANY_GRACE.as_millis()));
     settled(Grant {
         authenticated_at: grant.authenticated_at.min(now),
+        consented_at: if grant.consented_at > latest { now } else { grant.consented_at },
         created_at: if is_new { now } else { grant.created_at },
         expires_at: if is_new { from_now(grant.expires_at, grant.created_at) } else { grant.expires_at },
         idle_until: from_now(grant.idle_until, grant.rotated_at),

@@ -69,6 +69,7 @@ impl NewAccessToken {
             resource: grant.resource.clone(),
             scopes: self.scopes.as_ref().map_or_else(|| grant.scopes.clone(), |s| s.intersection(&grant.scopes)),
             exclusions: grant.exclusions.clone(),
+            consented_at: grant.consented_at,
             generation: grant.generation,
             // Generation 0 has no predecessor that could be presented again, so its use does not matter.
             reports_use: grant.generation > 0 && grant.first_use != FirstUse::Used,

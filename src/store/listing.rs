@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::catalogue_store::{KeptListing, Listing, SeenTool, StoredCatalogue, ToolChoice, ToolRecord, ToolsDone};
 use crate::mcp::{ToolDefinition, differences, in_words, suspicions};
 use crate::oauth::Timestamp;
+use crate::policy::Said;
 
 /// The most tools that are kept of an upstream.
 pub(super) const MOST_TOOLS: usize = 4096;
@@ -46,7 +47,7 @@ pub(super) fn taken(known: StoredCatalogue, listing: Listing, now: Timestamp) ->
         if is_alarming && alarms == Some(0) {
             owes_alarms = true;
             if let Some(known) = records.get_mut(&tool.name).filter(|_| is_whole) {
-                known.most_dangerous = known.most_dangerous.most_dangerous(tool.annotations);
+                known.said = known.said.besides(tool.annotations);
             }
             continue;
         }
@@ -55,16 +56,21 @@ pub(super) fn taken(known: StoredCatalogue, listing: Listing, now: Timestamp) ->
         }
         if keeps {
             let mut record = record(known, tool, pins, now);
-            if let Some(approved) = known.filter(|known| !is_whole && known.pinned.is_some()) {
-                record.most_dangerous = approved.most_dangerous;
+            if !is_whole {
+                let approved = known.filter(|known| known.pinned.is_some()).map(|known| known.said.most_dangerous);
+                record.said.most_dangerous = approved.unwrap_or(record.said.most_dangerous);
+                record.said = record.said.silent();
             }
             bytes = bytes.saturating_add(record.listed.as_ref().and_then(ToolDefinition::text).map_or(0, str::len));
             records.insert(record.name.clone(), if bytes > MOST_BYTES { record.without_texts() } else { record });
         }
     }
     if is_whole {
-        for tool in records.values_mut().filter(|tool| tool.listed.is_some() && !seen.contains(&tool.name)) {
-            (tool.listed, tool.since) = (None, now);
+        for tool in records.values_mut().filter(|tool| !seen.contains(&tool.name)) {
+            tool.said = tool.said.silent();
+            if tool.listed.take().is_some() {
+                tool.since = now;
+            }
         }
         // What is gone and was never pinned makes room.
         let is_full = records.len() >= MOST_TOOLS;
@@ -83,8 +89,7 @@ fn record(known: Option<&ToolRecord>, tool: SeenTool, pins: bool, now: Timestamp
     let is_same = known.is_some_and(|known| known.listed.as_ref() == Some(&tool.definition));
     ToolRecord {
         title: tool.title.filter(|title| is_storable(title)),
-        says: tool.annotations,
-        most_dangerous: known.map_or(tool.annotations, |known| known.most_dangerous.most_dangerous(tool.annotations)),
+        said: known.map_or_else(|| Said::only(tool.annotations), |known| known.said.then(tool.annotations, now)),
         pinned: if pins { Some(tool.definition.clone()) } else { known.and_then(|known| known.pinned.clone()) },
         since: known.filter(|_| is_same).map_or(now, |known| known.since),
         listed: Some(tool.definition),
@@ -134,8 +139,9 @@ pub(super) fn approved(catalogue: &mut StoredCatalogue, which: &ToolChoice) -> T
     };
     let mut done = Vec::new();
     for tool in catalogue.tools.iter_mut().filter(|tool| chosen.contains(&tool.name)) {
-        if tool.listed != tool.pinned || tool.most_dangerous != tool.says {
-            (tool.pinned, tool.most_dangerous) = (tool.listed.clone(), tool.says);
+        let said = Said::only(tool.said.last);
+        if tool.listed != tool.pinned || tool.said != said {
+            (tool.pinned, tool.said) = (tool.listed.clone(), said);
             done.push(tool.name.clone());
         }
     }
@@ -215,12 +221,15 @@ mod tests {
         let counts = |tool: &&ToolRecord| !listing.is_whole || before.said(tool).is_some();
         for tool in before.tools.iter().filter(counts) {
             let now = find(after, &tool.name).expect("nothing is forgotten while there is room");
-            assert_eq!(tool.most_dangerous.most_dangerous(now.most_dangerous), now.most_dangerous, "never milder");
+            let most_dangerous = tool.said.most_dangerous.most_dangerous(now.said.most_dangerous);
+            assert_eq!(most_dangerous, now.said.most_dangerous, "never milder");
             assert!(now.pinned == tool.pinned || (is_first && tool.pinned.is_none()), "only the first list pins");
         }
         let seen = |name: &str| listing.tools.iter().find(|tool| tool.name == name);
         for tool in &after.tools {
-            assert_eq!(tool.most_dangerous.most_dangerous(tool.says), tool.most_dangerous);
+            let Said { last, most_dangerous, milder_since } = tool.said;
+            assert_eq!(most_dangerous.most_dangerous(last), most_dangerous);
+            assert!(milder_since.is_none() || (last != most_dangerous && after.listed_at.is_some()));
             if listing.is_whole && !kept.owes_alarms {
                 assert_eq!(tool.listed.as_ref(), seen(&tool.name).map(|seen| &seen.definition));
             }

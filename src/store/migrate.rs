@@ -44,6 +44,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 22, name: "quota", sql: include_str!("migrations/0022_quota.sql") },
     Migration { number: 23, name: "left_out", sql: include_str!("migrations/0023_left_out.sql") },
     Migration { number: 24, name: "listed_names", sql: include_str!("migrations/0024_listed_names.sql") },
+    Migration { number: 25, name: "milder_tools", sql: include_str!("migrations/0025_milder_tools.sql") },
 ];
 
 /// A step that was applied to a store.

@@ -104,6 +104,7 @@ impl RedeemCode {
             scopes: code.scopes.clone(),
             exclusions: code.exclusions.clone(),
             authenticated_at: code.authenticated_at,
+            consented_at: code.consented_at,
             created_at: self.now,
             expires_at: self.now.plus(alive),
             idle_until: self.now.plus(self.idle),

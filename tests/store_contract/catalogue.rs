@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mcpgate::mcp::ToolDefinition;
-use mcpgate::oauth::{ResourceIndicator, TenantId, Timestamp};
-use mcpgate::policy::Annotations;
+use mcpgate::oauth::{Lifetime, ResourceIndicator, TenantId, Timestamp};
+use mcpgate::policy::{Annotations, Said};
 use mcpgate::store::{
     AuditEvent, AuditRow, Change, ListedNames, Listing, SeenTool, Store, StoredCatalogue, ToolChoice, ToolState,
     ToolsDone,
@@ -17,6 +17,8 @@ crate::on_every_store! {
     nothing_is_kept_of_an_upstream_that_was_never_listed,
     the_first_list_is_pinned_and_later_ones_are_compared_with_it,
     without_pinning_the_list_is_kept_and_the_most_dangerous_stays,
+    since_when_a_tool_is_milder_is_kept_and_begins_anew_with_each_change,
+    a_milder_tool_of_which_an_alarm_is_owed_counts_as_dangerous_meanwhile,
     the_first_list_with_pinning_is_pinned_also_where_others_came_before,
     a_tool_with_text_aimed_at_a_model_is_not_pinned,
     what_somebody_was_shown_does_not_replace_what_the_gateway_listed,
@@ -122,15 +124,53 @@ async fn without_pinning_the_list_is_kept_and_the_most_dangerous_stays(store: Ar
     let says = |annotations| [SeenTool { annotations, ..tool("add", "Adds.") }];
     list(&store, &says(Annotations::UNKNOWN), None, START).await;
     let kept = list(&store, &says(MILD), None, START).await;
-    assert_eq!((kept.tools[0].says, kept.tools[0].most_dangerous), (MILD, Annotations::UNKNOWN));
+    assert_eq!((kept.tools[0].said.last, kept.tools[0].said.most_dangerous), (MILD, Annotations::UNKNOWN));
     assert_eq!((states(&kept), kept.pinned_at), (vec![("add", ToolState::New)], None));
     list(&store, &[], None, START).await;
     let again = list(&store, &says(MILD), None, START).await;
-    assert_eq!(again.tools[0].most_dangerous, Annotations::UNKNOWN, "a tool that was gone is no new one");
+    assert_eq!(again.tools[0].said.most_dangerous, Annotations::UNKNOWN, "a tool that was gone is no new one");
     assert_eq!(approve(&store, ToolChoice::Named(named(&["add"]))).await, ToolsDone::Done(named(&["add"])));
     let approved = store.catalogue(&tenant(), "files").await.unwrap();
-    assert_eq!(approved.tools[0].most_dangerous, MILD);
+    assert_eq!(approved.tools[0].said, Said::only(MILD));
     assert_eq!(reasons(&store).await, ["add"]);
+}
+
+async fn since_when_a_tool_is_milder_is_kept_and_begins_anew_with_each_change(store: Arc<dyn Store>) {
+    let says = |annotations| [SeenTool { annotations, ..tool("add", "Adds.") }];
+    let after = |hours: u64| START.plus(Lifetime::from_secs(3600 * hours));
+    let since = |kept: &StoredCatalogue| kept.tools[0].said.milder_since;
+    let steps = [
+        (1, &says(Annotations::UNKNOWN)[..], None),
+        (2, &says(MILD), Some(2)),
+        (3, &says(MILD), Some(2)),
+        (4, &says(Annotations::UNKNOWN), None),
+        (5, &says(MILD), Some(5)),
+        // Nobody is shown a tool that is gone.
+        (6, &[], None),
+        (7, &says(MILD), Some(7)),
+    ];
+    for (hours, tools, expected) in steps {
+        let kept = list(&store, tools, None, after(hours)).await;
+        assert_eq!(since(&kept), expected.map(after), "after {hours} hours");
+    }
+    let kept = store.catalogue(&tenant(), "files").await.unwrap();
+    let said = kept.said(&kept.tools[0]).unwrap();
+    assert_eq!((said.for_consent(after(6)), said.for_consent(after(8))), (Annotations::UNKNOWN, MILD));
+    approve(&store, ToolChoice::All).await;
+    let approved = store.catalogue(&tenant(), "files").await.unwrap();
+    assert_eq!(approved.tools[0].said, Said::only(MILD));
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}
+
+async fn a_milder_tool_of_which_an_alarm_is_owed_counts_as_dangerous_meanwhile(store: Arc<dyn Store>) {
+    let says = |annotations, text| [SeenTool { annotations, ..tool("add", text) }];
+    list(&store, &says(Annotations::UNKNOWN, "Adds."), Some(9), START).await;
+    list(&store, &says(MILD, "Adds."), Some(9), START.plus(HOUR)).await;
+    // The list with the other text is not taken yet, but what it says is not forgotten either.
+    let owed = list(&store, &says(Annotations::UNKNOWN, "Other."), Some(0), START.plus(HOUR)).await;
+    assert_eq!((owed.tools[0].said.last, owed.tools[0].said.milder_since), (MILD, None));
+    let back = list(&store, &says(MILD, "Adds."), Some(0), START.plus(DAY)).await;
+    assert_eq!(back.tools[0].said.milder_since, Some(START.plus(DAY)));
 }
 
 async fn the_first_list_with_pinning_is_pinned_also_where_others_came_before(store: Arc<dyn Store>) {
@@ -223,7 +263,7 @@ async fn pn_09_what_may_raise_no_alarm_stays_news(store: Arc<dyn Store>) {
     let kept = store.keep_listing("files", listing(0), alarm(START)).await.unwrap();
     assert!(kept.owes_alarms && kept.alarms.is_empty());
     assert_eq!(states(&kept.catalogue), [("add", ToolState::Pinned), ("sub", ToolState::Pinned)]);
-    assert_eq!(kept.catalogue.tools[0].most_dangerous, Annotations::UNKNOWN, "what it says counts at once");
+    assert_eq!(kept.catalogue.tools[0].said.most_dangerous, Annotations::UNKNOWN, "what it says counts at once");
     assert_eq!(kept.catalogue.tools[1], first.tools[1]);
     let kept = store.keep_listing("files", listing(9), alarm(START)).await.unwrap();
     assert_eq!((kept.owes_alarms, kept.alarms.len()), (false, 2));
@@ -237,14 +277,15 @@ async fn what_people_were_shown_counts_for_nobody_else(store: Arc<dyn Store>) {
     // Neither does what somebody is shown of a tool that was approved.
     let dangerous = SeenTool { annotations: Annotations::UNKNOWN, ..tool("add", "Adds and sends.") };
     let after = show(&store, &[dangerous]).await;
-    assert_eq!(after.tools.iter().map(|tool| after.said(tool)).collect::<Vec<_>>(), [Some(MILD), None, None]);
+    let counts = |tool| after.said(tool).map(Said::for_new_consent);
+    assert_eq!(after.tools.iter().map(counts).collect::<Vec<_>>(), [Some(MILD), None, None]);
     // The first list of the gateway's own begins anew, but for what was approved.
     let dangerous = SeenTool { annotations: Annotations::UNKNOWN, ..tool("add", "Adds.") };
     let says = Annotations::of(None, Some(false), None);
     let listed =
         list(&store, &[dangerous, SeenTool { annotations: says, ..tool("sub", "Sub.") }], Some(9), START).await;
     let said: Vec<_> = listed.tools.iter().map(|tool| (&*tool.name, listed.said(tool))).collect();
-    assert_eq!(said, [("add", Some(Annotations::UNKNOWN)), ("sub", Some(says))]);
+    assert_eq!(said, [("add", Some(Said::only(Annotations::UNKNOWN))), ("sub", Some(Said::only(says)))]);
 }
 
 async fn catalogues_of_other_upstreams_and_tenants_are_others(store: Arc<dyn Store>) {

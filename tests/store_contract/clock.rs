@@ -63,11 +63,15 @@ async fn what_was_made_by_a_clock_that_was_ahead_ends_or_counts_from_now(store: 
     let answer = store.rotate_refresh_token(rotate("refreshed", 0, "r1", START.plus(DAY))).await.unwrap();
     let (refreshed, _) = rotated(answer);
     everything(&store, later).await;
+    let made = format!("made {later:?}");
+    rotated(store.rotate_refresh_token(rotate(&made, 0, "r2 of made", now)).await.unwrap());
     let change = store.newest_change().await.unwrap();
     assert!(store.turn_back(now, now).await.unwrap() > 0);
     let found = async |name: &str| store.find_grant(&tenant(), grant_id(name)).await.unwrap().unwrap();
-    let made = found(&format!("made {later:?}")).await;
-    assert_eq!((made.created_at, made.authenticated_at), (now, now));
+    let made = found(&made).await;
+    assert_eq!((made.created_at, made.authenticated_at, made.consented_at), (now, now, now));
+    assert!(!is_live(&store, "r2 of made", now).await, "its user consented while the clock was ahead");
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
     assert_eq!(made.expires_at, now.plus(Lifetime::from_secs(90 * 86_400)));
     assert_eq!(made.idle_until, now.plus(Lifetime::from_secs(30 * 86_400)));
     let kept = found("refreshed").await;

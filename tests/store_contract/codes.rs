@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{ClientOrigin, CodeRecord, CodeRefusal, CodeVerifier, ResourceIndicator, TenantId};
+use mcpgate::oauth::{ClientOrigin, CodeRecord, CodeRefusal, CodeVerifier, ResourceIndicator, TenantId, Timestamp};
 use mcpgate::store::{AuditEvent, Change, Consent, Redemption, Store, Update};
 
 use crate::world::*;
@@ -22,6 +22,7 @@ crate::on_every_store! {
     an_approval_needs_its_login_session,
     consent_is_remembered_with_the_code,
     what_was_left_out_stays_left_out,
+    when_a_user_consented_is_kept_with_what_follows_from_it,
     revoking_a_user_takes_back_codes_not_yet_redeemed,
 }
 
@@ -163,7 +164,7 @@ async fn what_is_refused_leaves_a_code_as_it_was_until_its_last_millisecond(stor
         assert_eq!(verdict(&store, request).await, refusal);
         assert_eq!(store.find_code(&tenant(), &hash("c")).await.unwrap(), untouched);
     }
-    let just_before = mcpgate::oauth::Timestamp::from_millis(START.plus(MINUTE).as_millis() - 1);
+    let just_before = Timestamp::from_millis(START.plus(MINUTE).as_millis() - 1);
     assert!(matches!(store.redeem_code(redeem("c", "t", just_before)).await.unwrap(), Redemption::Redeemed(..)));
 }
 
@@ -277,6 +278,24 @@ async fn what_was_left_out_stays_left_out(store: Arc<dyn Store>) {
     let token = store.find_access_token(&tenant(), &hash("t2"), START.plus(HOUR)).await.unwrap().unwrap();
     let grant = store.find_grant(&tenant(), grant_id("g")).await.unwrap().unwrap();
     assert_eq!((&token.exclusions, &grant.exclusions), (&left_out, &left_out));
+}
+
+/// The code, the grant and every token of it say when the user was shown what they consented to.
+async fn when_a_user_consented_is_kept_with_what_follows_from_it(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let consented_at = Timestamp::from_millis(START.as_millis() - 1234);
+    issue(&store, CodeRecord { consented_at, ..code("g", START) }).await;
+    assert_eq!(store.find_code(&tenant(), &hash("g")).await.unwrap().unwrap().consented_at, consented_at);
+    let Redemption::Redeemed(grant, token) = store.redeem_code(redeem("g", "t", START)).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((grant.consented_at, token.consented_at), (consented_at, consented_at));
+    let (grant, token) = rotated(store.rotate_refresh_token(rotate("g", 0, "t2", START.plus(HOUR))).await.unwrap());
+    assert_eq!((grant.consented_at, token.consented_at), (consented_at, consented_at));
+    let (tokens, _) = store.live_access_tokens(0, 10, START).await.unwrap();
+    assert_eq!(tokens.iter().map(|token| token.consented_at).collect::<Vec<_>>(), [consented_at; 2]);
+    assert_eq!(store.find_grant(&tenant(), grant.id).await.unwrap().unwrap().consented_at, consented_at);
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 }
 
 async fn revoking_a_user_takes_back_codes_not_yet_redeemed(store: Arc<dyn Store>) {

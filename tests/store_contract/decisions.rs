@@ -94,6 +94,7 @@ proptest! {
             scopes: scopes("read write"),
             exclusions: Exclusions::default(),
             authenticated_at: START,
+            consented_at: START,
             created_at: START,
             expires_at: START.plus(Lifetime::from_secs(190_000)),
             idle_until: START.plus(Lifetime::from_secs(180_000)),

@@ -202,6 +202,7 @@ impl IssuerRequest<'_> {
             scopes: approval.scopes,
             exclusions: approval.exclusions,
             authenticated_at: session.authenticated_at,
+            consented_at: now,
             issued_at: now,
             expires_at: now.plus(self.policy.config.tokens.code),
             used_at: None,

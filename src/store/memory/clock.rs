@@ -64,8 +64,9 @@ impl ClockStore for MemoryStore {
             *last = now;
             changed += 1;
         }
-        let early: Vec<_> = state.tokens.iter().map(|(_, t)| t).filter(|t| t.issued_at > latest).cloned().collect();
-        changed += prune(&mut state.tokens, |(_, t)| t.issued_at <= latest);
+        let early: Vec<_> =
+            state.tokens.iter().map(|(_, t)| t).filter(|t| t.issued_at.max(t.consented_at) > latest).cloned().collect();
+        changed += prune(&mut state.tokens, |(_, t)| t.issued_at.max(t.consented_at) <= latest);
         for token in early {
             state.announce(now, Change::AccessTokenRevoked(token.tenant, token.hash));
         }

@@ -15,9 +15,10 @@ use mcpgate::oauth::{
     AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, CodeRecord,
     DocumentAge, DocumentSource, Grant, Subject,
 };
+use mcpgate::policy::Annotations;
 use mcpgate::store::{
-    AuditEvent, Consent, Ephemeral, Listing, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink,
-    Source, Store,
+    AuditEvent, Consent, Ephemeral, Listing, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SeenTool,
+    SetupLink, Source, Store,
 };
 use rusqlite::Connection;
 
@@ -109,11 +110,14 @@ async fn fill(store: &Arc<dyn Store>) {
     store.note_time(START).await.unwrap();
 }
 
-/// Tools that are pinned, changed and gone.
+/// Tools that are pinned, changed and gone, and one that has become milder.
 async fn fill_catalogue(store: &Arc<dyn Store>) {
-    for tools in [["add", "sub"], ["add", "new"]] {
+    for (tools, says) in
+        [(["add", "sub"], Annotations::UNKNOWN), (["add", "new"], Annotations::of(Some(true), None, None))]
+    {
+        let milder = SeenTool { annotations: says, ..catalogue::tool("milder", "Reads.") };
         let listing = Listing {
-            tools: tools.map(|name| catalogue::tool(name, tools[1])).to_vec(),
+            tools: tools.map(|name| catalogue::tool(name, tools[1])).into_iter().chain([milder]).collect(),
             names: Some(catalogue::names()),
             is_whole: true,
             alarms: Some(9),

@@ -8,13 +8,13 @@ use super::seal::{CatalogueRow, Sealed, StoredTool, opened};
 use super::words::{annotations_number, parse_annotations};
 use crate::mcp::ToolDefinition;
 use crate::oauth::TenantId;
-use crate::policy::Annotations;
+use crate::policy::{Annotations, Said};
 use crate::store::catalogue_store::{KeptListing, Listing, StoredCatalogue, ToolChoice, ToolRecord, ToolsDone};
 use crate::store::listing::{approved, forgotten, taken};
 use crate::store::{AuditRow, Change, Result, StoreError};
 
-const SELECT: &str = "SELECT tenant, upstream, name, title, says, most_dangerous, listed_hash, listed, pinned_hash,
-    pinned, since, seal FROM tool";
+const SELECT: &str = "SELECT tenant, upstream, name, title, says, most_dangerous, milder_since, listed_hash, listed,
+    pinned_hash, pinned, since, seal FROM tool";
 const SELECT_TIMES: &str = "SELECT tenant, upstream, listed_at, pinned_at, names, seal FROM catalogue";
 
 fn read(c: &mut Columns<'_>) -> Result<ToolRecord> {
@@ -22,8 +22,7 @@ fn read(c: &mut Columns<'_>) -> Result<ToolRecord> {
     let tool = ToolRecord {
         name: c.text()?.to_owned(),
         title: c.optional_text()?.map(str::to_owned),
-        says: annotations(c)?,
-        most_dangerous: annotations(c)?,
+        said: Said { last: annotations(c)?, most_dangerous: annotations(c)?, milder_since: c.optional_moment()? },
         listed: definition(c)?,
         pinned: definition(c)?,
         since: c.moment()?,
@@ -143,9 +142,10 @@ fn remove(db: &Connection, (tenant, upstream): (&TenantId, &str), name: &str) ->
 }
 
 fn put(db: &Connection, (tenant, upstream): (&TenantId, &str), tool: &ToolRecord) -> Result<()> {
-    let sql = "INSERT OR REPLACE INTO tool (tenant, upstream, name, title, says, most_dangerous, listed_hash, listed,
-            pinned_hash, pinned, since, seal)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    let sql =
+        "INSERT OR REPLACE INTO tool (tenant, upstream, name, title, says, most_dangerous, milder_since, listed_hash,
+            listed, pinned_hash, pinned, since, seal)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     let parts = |definition: &Option<ToolDefinition>| {
         definition.as_ref().map(|d| (d.hash().to_vec(), d.text().map(str::to_owned))).unzip()
     };
@@ -155,8 +155,9 @@ fn put(db: &Connection, (tenant, upstream): (&TenantId, &str), tool: &ToolRecord
         upstream,
         tool.name,
         tool.title,
-        annotations_number(tool.says),
-        annotations_number(tool.most_dangerous),
+        annotations_number(tool.said.last),
+        annotations_number(tool.said.most_dangerous),
+        tool.said.milder_since,
         listed_hash,
         listed.flatten(),
         pinned_hash,

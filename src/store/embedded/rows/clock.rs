@@ -33,7 +33,9 @@ const MOVED_BACK: [&str; 6] = [
 pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64> {
     let latest = now.plus(AHEAD);
     let mut changed = clients::remove_ended_secrets(db, told)?;
-    let sql = "SELECT tenant, hash FROM access_token WHERE issued_at > ?1";
+    // The seals of tokens cover when their user consented, which changes with the grant.
+    let sql = "SELECT t.tenant, t.hash FROM access_token t JOIN grants g ON g.no = t.grant_no
+        WHERE max(t.issued_at, g.consented_at) > ?1";
     for (tenant, hash) in row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.hash()?)))? {
         tokens::remove(db, &tenant, &hash)?;
         audit::announce(db, now, &Change::AccessTokenRevoked(tenant, hash))?;

@@ -16,7 +16,7 @@ const METHOD: &str = "S256";
 
 const SELECT: &str = "SELECT k.no, k.client_no, k.account_no, c.status = 'enabled' AND a.status = 'enabled',
         g.no IS NOT NULL AND g.revoked_at IS NULL, k.challenge_method, k.hash, k.tenant, k.grant_id, c.client_id, a.subject, k.redirect_uri, k.redirect_was_sent,
-        k.challenge, k.resource, k.scopes, k.exclusions, k.authenticated_at, k.issued_at, k.expires_at, k.used_at, k.failures, k.seal
+        k.challenge, k.resource, k.scopes, k.exclusions, k.authenticated_at, k.consented_at, k.issued_at, k.expires_at, k.used_at, k.failures, k.seal
     FROM code k JOIN client c ON c.no = k.client_no JOIN account a ON a.no = k.account_no
         LEFT JOIN grants g ON g.no = k.grant_no";
 
@@ -45,6 +45,7 @@ fn read(c: &mut Columns<'_>) -> Result<CodeRow> {
         scopes: c.scopes()?,
         exclusions: c.exclusions()?,
         authenticated_at: c.moment()?,
+        consented_at: c.moment()?,
         issued_at: c.moment()?,
         expires_at: c.moment()?,
         used_at: c.optional_moment()?,
@@ -112,9 +113,9 @@ pub(crate) fn insert(
     execute_once(
         db,
         "INSERT INTO code (tenant, hash, grant_id, client_no, account_no, redirect_uri, redirect_was_sent, challenge,
-             challenge_method, resource, scopes, exclusions, authenticated_at, issued_at, expires_at, used_at, failures,
-             seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+             challenge_method, resource, scopes, exclusions, authenticated_at, consented_at, issued_at, expires_at,
+             used_at, failures, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         params![
             code.tenant,
             code.hash,
@@ -129,6 +130,7 @@ pub(crate) fn insert(
             code.scopes,
             code.exclusions.to_stored(),
             code.authenticated_at,
+            code.consented_at,
             code.issued_at,
             code.expires_at,
             code.used_at,

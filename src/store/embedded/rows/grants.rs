@@ -10,8 +10,8 @@ use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
-        g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.exclusions, g.authenticated_at, g.created_at, g.expires_at,
-        g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
+        g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.exclusions, g.authenticated_at, g.consented_at,
+        g.created_at, g.expires_at, g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
         g.last_used_at, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
@@ -35,6 +35,7 @@ fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
         scopes: c.scopes()?,
         exclusions: c.exclusions()?,
         authenticated_at: c.moment()?,
+        consented_at: c.moment()?,
         created_at: c.moment()?,
         expires_at: c.moment()?,
         idle_until: c.moment()?,
@@ -99,9 +100,10 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
 pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no: i64) -> Result<i64> {
     execute_once(
         db,
-        "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, exclusions, authenticated_at, created_at,
-             expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, exclusions, authenticated_at, consented_at,
+             created_at, expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at,
+             seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         params![
             grant.tenant,
             grant.id,
@@ -111,6 +113,7 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
             grant.scopes,
             grant.exclusions.to_stored(),
             grant.authenticated_at,
+            grant.consented_at,
             grant.created_at,
             grant.expires_at,
             grant.idle_until,
@@ -140,7 +143,7 @@ pub(super) fn put(db: &Connection, found: &GrantRow, grant: &Grant) -> Result<()
     execute_once(
         db,
         "UPDATE grants SET authenticated_at = ?3, created_at = ?4, expires_at = ?5, idle_until = ?6, generation = ?7,
-             rotated_at = ?8, first_use = ?9, retried_at = ?10, revoked_at = ?11, seal = ?12
+             rotated_at = ?8, first_use = ?9, retried_at = ?10, revoked_at = ?11, seal = ?12, consented_at = ?13
          WHERE no = ?1 AND generation = ?2 AND revoked_at IS NULL",
         params![
             found.no,
@@ -154,7 +157,8 @@ pub(super) fn put(db: &Connection, found: &GrantRow, grant: &Grant) -> Result<()
             stored_mark(grant.first_use),
             grant.retried_at,
             grant.revoked_at,
-            grant.seal()
+            grant.seal(),
+            grant.consented_at
         ],
     )
 }

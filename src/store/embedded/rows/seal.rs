@@ -104,6 +104,11 @@ impl Fields {
             None => self,
         }
     }
+    /// Adds when a user consented. What is not known adds nothing, so that rows sealed before it was stored keep their
+    /// seal.
+    fn consented(self, at: Timestamp) -> Self {
+        if at == Timestamp::default() { self } else { self.text("consented").at(at) }
+    }
     fn finish(self) -> u32 {
         self.0.finalize()
     }
@@ -248,6 +253,7 @@ impl Sealed for Grant {
             .first_use(self.first_use)
             .at_if(self.retried_at)
             .exclusions(&self.exclusions)
+            .consented(self.consented_at)
             .finish()
     }
 }
@@ -271,6 +277,7 @@ impl Sealed for CodeRecord {
             .optional_at(self.used_at)
             .number(self.failures.into())
             .exclusions(&self.exclusions)
+            .consented(self.consented_at)
             .finish()
     }
 }
@@ -289,6 +296,7 @@ impl Sealed for AccessTokenRecord {
             .at(self.expires_at)
             .generation(self.generation)
             .exclusions(&self.exclusions)
+            .consented(self.consented_at)
             .finish()
     }
 }
@@ -321,10 +329,11 @@ impl Sealed for StoredTool<'_> {
             .text(self.tenant.as_str())
             .text(self.upstream)
             .text(&self.tool.name)
-            .number(annotations_number(self.tool.says).into())
-            .number(annotations_number(self.tool.most_dangerous).into())
+            .number(annotations_number(self.tool.said.last).into())
+            .number(annotations_number(self.tool.said.most_dangerous).into())
             .optional(hash(&self.tool.listed).as_deref())
             .optional(hash(&self.tool.pinned).as_deref())
+            .at_if(self.tool.said.milder_since)
             .finish()
     }
 }
