@@ -10,9 +10,6 @@ use super::{Issuer, IssuerRequest};
 use crate::oauth::{AccountId, ReceivedValue, Rule};
 use crate::store::{AuditEvent, AuditRow, StoreError};
 
-/// Prefix of the reason in a row that stands for several events.
-const COUNTED: &str = "counted:";
-
 impl IssuerRequest<'_> {
     /// Starts the audit row of an event with its time, tenant and address. The use case adds actor and target.
     pub(super) fn audit(&self, event: AuditEvent) -> AuditRow {
@@ -92,10 +89,7 @@ impl Issuer {
 
     async fn record_counts(&self, refusals: Vec<Counted>) {
         for Counted { event, cause, count } in refusals {
-            let row = AuditRow {
-                reason: Some(format!("{COUNTED} {count} more, of a minute or two")),
-                ..AuditRow::new(self.services.clock.now(), self.tenant.clone(), event)
-            };
+            let row = AuditRow::new(self.services.clock.now(), self.tenant.clone(), event).counting(count);
             self.append(match cause {
                 RefusalSource::Site(site) => {
                     AuditRow { address: Some(site).filter(|site| !site.is_unspecified()), ..row }

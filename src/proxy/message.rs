@@ -189,7 +189,7 @@ pub(super) async fn read(
             let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
             let asked = RpcCall::of(&bytes, &messages);
             let verdict = match Verdict::of_messages(caller.access(), (&messages, &bytes), version) {
-                Verdict::Refused(refused) if refused.is_part() => {
+                Verdict::PassesInPart(refused) => {
                     drop(messages);
                     // Boxed, because it is rare.
                     let rest = Box::pin(rest_of_batch(caller, bytes, refused)).await;
@@ -235,14 +235,14 @@ async fn rest_of_batch(caller: &CachedPrincipal, batch: Bytes, refused: Box<Refu
     let counted = CountedCalls::of_messages(caller, &messages);
     let ids = Ids::of_part(&batch, &messages);
     let opening = Some(Opening::of_messages(&bytes, &messages));
-    let refused = refused.part(caller, ids).ok_or(Rejection::Internal)?;
+    let part = refused.part(caller, ids).ok_or(Rejection::Internal)?;
     Ok(Message {
         body: Outgoing::Whole(Some(bytes.into())),
-        ids: Ids::Part(Box::new(refused)),
+        ids: Ids::Part(Box::new(part)),
         is_initialize,
         again,
         asked,
-        verdict: Verdict::Passes,
+        verdict: Verdict::PassesInPart(refused),
         counted,
         opening,
     })

@@ -37,6 +37,7 @@ mod headers;
 mod last_uses;
 mod list_changes;
 mod message;
+mod note_refusal;
 mod opening;
 mod origin;
 mod peer;
@@ -44,6 +45,7 @@ mod permit;
 mod quotas;
 mod record;
 mod refuse;
+mod refused_operations;
 mod rejection;
 mod remembered_tools;
 mod repeats;
@@ -69,6 +71,7 @@ pub use exchange::{Destination, Proxy};
 pub use last_uses::LastUses;
 pub use peer::Peer;
 pub use quotas::{CountedQuota, LimitState};
+pub use refused_operations::{CountedRefusals, RefusedOperation, RefusedOperations};
 pub use route_table::RouteTable;
 pub use session::Sessions;
 pub use upstream::probe::{KeptCatalogue, OnTitle};
@@ -230,7 +233,8 @@ impl Proxy {
         Ok((response, Outcome::Forwarded))
     }
 
-    /// Permits a request if nothing is against it, and marks that the grant of its token was used.
+    /// Permits a request if nothing is against it, and marks that the grant of its token was used. What is refused of
+    /// it is noted for the audit trail.
     fn permit(
         &self,
         exchange: &Exchange<'_>,
@@ -242,9 +246,13 @@ impl Proxy {
             if token.token().is_anonymous() {
                 return refusal;
             }
+            exchange.note_refusal(token, (verdict, &refusal));
             let (grant, is_message) = (token.token().grant(), exchange.ids.one().is_some());
             exchange.worker.table.repeats.cut_short(refusal, grant, is_message, now)
         })?;
+        if let Verdict::PassesInPart(refused) = verdict {
+            exchange.note_refused(token, refused);
+        }
         self.mark_use(token);
         Ok(permit)
     }

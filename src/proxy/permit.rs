@@ -19,8 +19,8 @@ impl Permit {
             return Err(Rejection::NotAdmitted);
         }
         let refused = match verdict {
-            Verdict::Passes if caller.has_scopes() => return Ok(Self(caller)),
-            Verdict::Passes => None,
+            Verdict::Passes | Verdict::PassesInPart(_) if caller.has_scopes() => return Ok(Self(caller)),
+            Verdict::Passes | Verdict::PassesInPart(_) => None,
             Verdict::Refused(refused) => Some(&**refused),
         };
         Err(caller

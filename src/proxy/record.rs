@@ -107,6 +107,11 @@ impl Record {
         self.asked = asked;
     }
 
+    /// Returns what the request asks for.
+    pub(super) fn asked(&self) -> &RpcCall {
+        &self.asked
+    }
+
     /// Records that the answer is a stream of events.
     pub(super) fn open_stream(&mut self) {
         if !std::mem::replace(&mut self.is_stream, true) {

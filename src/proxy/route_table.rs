@@ -8,6 +8,7 @@ use http::{HeaderValue, Uri};
 
 use super::budget::UserBudgets;
 use super::origin::Origins;
+use super::refused_operations::RefusedOperations;
 use super::repeats::Repeats;
 use super::route::Route;
 use super::upstream::connect;
@@ -23,6 +24,7 @@ pub struct RouteTable {
     pub(super) origins: Origins,
     pub(super) budgets: Arc<UserBudgets>,
     pub(super) repeats: Arc<Repeats>,
+    pub(super) refused: Arc<RefusedOperations>,
     /// The values of `X-Forwarded-Host` and, below, `X-Forwarded-Proto`.
     pub(super) public_host: HeaderValue,
     pub(super) public_scheme: HeaderValue,
@@ -68,6 +70,7 @@ impl RouteTable {
             origins: Origins::new(config),
             budgets: Arc::new(UserBudgets::new(&config.rates)),
             repeats: Arc::default(),
+            refused: Arc::default(),
             public_host: text(public.authority().map(Authority::as_str))?,
             public_scheme: text(public.scheme_str())?,
         })
@@ -80,7 +83,8 @@ impl RouteTable {
     /// # Errors
     /// As `build`.
     pub fn rebuild(&self, config: &Config) -> Result<Self, String> {
-        let mut table = Self { repeats: Arc::clone(&self.repeats), ..Self::build(config)? };
+        let (repeats, refused) = (Arc::clone(&self.repeats), Arc::clone(&self.refused));
+        let mut table = Self { repeats, refused, ..Self::build(config)? };
         if self.budgets.are_of(&config.rates) {
             table.budgets = Arc::clone(&self.budgets);
         }
@@ -100,6 +104,12 @@ impl RouteTable {
             }
         }
         Ok(table)
+    }
+
+    /// Returns what scopes and rules refuse, which tables that are rebuilt from this one share.
+    #[must_use]
+    pub fn refused_operations(&self) -> &Arc<RefusedOperations> {
+        &self.refused
     }
 
     /// Returns the index of the upstream that owns a raw path (never decoded or normalised), if there is one.

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use super::cached_principal::CachedPrincipal;
 use super::rejection::{DeniedRequest, LackingScopes, METHOD_NOT_FOUND, RefusedOfBatch, Rejection};
 use super::response::refused_part::RefusedPart;
+use super::route::Route;
 use super::route_access::RouteAccess;
 use crate::config::{PinMode, UpstreamKind};
 use crate::mcp::{Completes, Envelope, MessageKind, ProtocolVersion, SUBSCRIBE, UnknownName};
-use crate::oauth::{ScopeSet, ScopeToken};
+use crate::oauth::{ScopeSet, ScopeToken, show};
 use crate::policy::{Denial, JudgedMessage, Rules, Ruling};
 
 /// Invalid parameters (JSON-RPC 2.0 5.1).
@@ -24,6 +25,8 @@ const COMPLETE: &str = "completion/complete";
 pub(super) enum Verdict {
     /// Nothing is against it.
     Passes,
+    /// The rules were against these messages of a batch; nothing is against the rest, which is forwarded.
+    PassesInPart(Box<Refused>),
     /// The rules are against it.
     Refused(Box<Refused>),
 }
@@ -33,8 +36,15 @@ pub(super) struct Refused {
     /// The messages that do not pass, in their order; one where there is no batch.
     messages: Vec<RefusedMessage>,
     is_batch: bool,
-    /// Whether the rest of a batch is forwarded.
-    is_part: bool,
+}
+
+/// An operation that does not pass, as the audit trail has it.
+pub(super) struct OperationRefusal {
+    /// What was asked for.
+    pub(super) operation: Box<str>,
+    pub(super) why: String,
+    /// The scopes that would open it.
+    pub(super) scopes: Option<ScopeSet>,
 }
 
 /// A message that does not pass, or a request without one.
@@ -43,6 +53,8 @@ struct RefusedMessage {
     place: usize,
     /// The id of a request, as raw JSON.
     id: Option<Box<str>>,
+    /// What it asks for.
+    operation: Box<str>,
     ruling: Ruling,
     /// Whether it calls a tool.
     is_call: bool,
@@ -83,12 +95,15 @@ impl Verdict {
                 let is_of_reference = matches!(&ruling, Ruling::Denied(denial) if denial.is_of_reference);
                 let is_hidden = is_of_reference || message.method.as_deref().is_some_and(is_use);
                 let unknown = unknown(message, version).filter(|_| is_hidden);
-                refused.push(RefusedMessage { place, id, ruling, is_call, unknown });
+                let method = message.method.as_deref().unwrap_or("response");
+                let operation = operation(method, message.name.as_deref());
+                refused.push(RefusedMessage { place, id, operation, ruling, is_call, unknown });
             }
         }
         // Without a token, what a 401 asks for would let the whole batch pass, and errors would say what rules hide.
         let is_part = is_batch && !caller.is_anonymous() && is_worth_forwarding(messages, &refused);
-        Self::Refused(Box::new(Refused { messages: refused, is_batch, is_part }))
+        let refused = Box::new(Refused { messages: refused, is_batch });
+        if is_part { Self::PassesInPart(refused) } else { Self::Refused(refused) }
     }
 
     /// Judges what has no message that could be read: an HTTP request, or one of MCP without a body.
@@ -104,8 +119,9 @@ impl Verdict {
         if decision == Ruling::Allowed {
             return Self::Passes;
         }
-        let refused = RefusedMessage { place: 0, id: None, ruling: decision, is_call: false, unknown: None };
-        Self::Refused(Box::new(Refused { messages: vec![refused], is_batch: false, is_part: false }))
+        let operation = operation(method, Some(path));
+        let refused = RefusedMessage { place: 0, id: None, operation, ruling: decision, is_call: false, unknown: None };
+        Self::Refused(Box::new(Refused { messages: vec![refused], is_batch: false }))
     }
 }
 
@@ -134,9 +150,10 @@ fn is_worth_forwarding(messages: &[Envelope<'_>], refused: &[RefusedMessage]) ->
 }
 
 impl Refused {
-    /// Returns whether it is a part of a batch, of which the rest is forwarded.
-    pub(super) fn is_part(&self) -> bool {
-        self.is_part
+    /// Returns each operation that does not pass, and why.
+    pub(super) fn operations(&self, route: &Route) -> impl Iterator<Item = OperationRefusal> {
+        let rules = route.rules.as_deref().into_iter();
+        rules.flat_map(|rules| self.messages.iter().map(|message| message.refusal(rules, &route.required_scopes)))
     }
 
     /// Returns the places of its messages in the batch, in their order.
@@ -166,6 +183,21 @@ impl RefusedMessage {
         matches!(self.ruling, Ruling::Allowed | Ruling::Lacking(_))
     }
 
+    /// Returns how the audit trail has it, where the route requires `required` of every request.
+    fn refusal(&self, rules: &Rules, required: &ScopeSet) -> OperationRefusal {
+        let (why, scopes) = match &self.ruling {
+            Ruling::Allowed => ("the token lacks a required scope".to_owned(), Some(required.clone())),
+            Ruling::Lacking(scope) => {
+                ("the token lacks a scope".to_owned(), Some(std::iter::once(scope.clone()).collect()))
+            }
+            Ruling::Unopened => ("no scope opens it".to_owned(), None),
+            Ruling::LeftOut => (left_out().rule, None),
+            Ruling::Held => (held(None).rule, None),
+            Ruling::Denied(denial) => (denied(rules, *denial, None).rule, None),
+        };
+        OperationRefusal { operation: self.operation.clone(), why, scopes }
+    }
+
     /// Returns what it lacks, where the route requires `required` of every request.
     fn lacking(&self, required: &ScopeSet) -> ScopeSet {
         match &self.ruling {
@@ -189,6 +221,14 @@ impl RefusedMessage {
         };
         let denied = Box::new(denied);
         if is_message { Rejection::MessageDenied(denied) } else { Rejection::RequestDenied(denied) }
+    }
+}
+
+/// Returns what was asked for, in printable ASCII: what could be a secret in a name is left out.
+pub(super) fn operation(method: &str, name: Option<&str>) -> Box<str> {
+    match name {
+        Some(name) => format!("{} {}", show(method), show(name)).into(),
+        None => show(method).into(),
     }
 }
 

@@ -24,6 +24,7 @@ mod operator;
 mod options;
 mod process_metrics;
 mod quota_keeper;
+mod refusal_keeper;
 mod reload;
 mod reload_status;
 mod request_check;

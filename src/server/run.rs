@@ -195,7 +195,8 @@ impl Gateway {
             tracing::error!("the last counts of refusals could not be written to the audit trail in time");
         }
         record_last("the last uses of tokens", self.issuer.report_uses()).await;
-        record_last("the last uses of grants", self.last_uses.write()).await;
+        record_last("the last uses of grants", self.records.last_uses.write()).await;
+        record_last("the last refused operations", self.records.refusals.write_all()).await;
         record_last("the last uses of quotas", self.reloader.operator.upstreams.quotas.write()).await;
         if !matches!(tokio::time::timeout(LAST_ROWS, self.issuer.note_time()).await, Ok(Ok(()))) {
             tracing::warn!("the time could not be recorded in the store");

@@ -16,7 +16,6 @@ use super::connection::listener;
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
 use super::in_force::InForce;
-use super::last_uses::LastUseWriter;
 use super::offered_tools::ToolsInForce;
 use super::operator::{self, Operator};
 use super::options::{Ready, RunOptions};
@@ -28,7 +27,7 @@ use super::switch::Switch;
 use super::tls::acceptor::TlsBase;
 use super::tls::dev_certs::DevelopmentFiles;
 use super::unknown_server::choose_scopes;
-use super::upkeep;
+use super::upkeep::{self, Records};
 use super::worker::Process;
 use super::worker_threads;
 use crate::config::Config;
@@ -46,7 +45,7 @@ pub(super) struct Gateway {
     /// The digest of the files that the running configuration was read from.
     pub(super) loaded: [u8; 32],
     pub(super) workers: Vec<WorkerHandle>,
-    pub(super) last_uses: Arc<LastUseWriter>,
+    pub(super) records: Records,
     pub(super) threads: Vec<std::thread::JoinHandle<()>>,
     /// Ends the public listener.
     pub(super) closing: CancellationToken,
@@ -147,8 +146,8 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     // Taken before readiness is reported, so that every later change of a file is noticed.
     let loaded = reloader.digest();
     operator.upstreams.watch(&snapshot.table);
-    let last_uses = Arc::new(LastUseWriter::new(&workers, services));
-    upkeep::start(&supervisor, &resources, &issuer, &last_uses, alarm);
+    let records = Records::new(&workers, &snapshot.table, services);
+    upkeep::start(&supervisor, &resources, &issuer, &records, alarm);
     listen_for_commands(&supervisor, &resources);
     ready.announce(options.on_ready);
     // Last, because their tasks run concurrently, and a client that gets an answer may rely on all of the above. Until
@@ -161,7 +160,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
         issuer,
         loaded,
         workers,
-        last_uses,
+        records,
         threads,
         closing,
         listening,

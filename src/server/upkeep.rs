@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connection::hand_over::WorkerHandle;
 use super::last_uses::LastUseWriter;
+use super::refusal_keeper::RefusalKeeper;
 use super::resources::Resources;
 use super::supervise::{Alarm, Supervisor};
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, Services};
+use crate::proxy::RouteTable;
 use crate::sync::repeat;
 use crate::token_cache::Follower;
 
@@ -18,12 +21,28 @@ const TURN: Duration = Duration::from_secs(3);
 /// system each time (`.cargo/config.toml`: above one MiB).
 const OWN_PAGE: usize = 768 << 10;
 
+/// What is counted in memory and written to the store now and then, and once more at the end.
+pub(super) struct Records {
+    pub(super) last_uses: Arc<LastUseWriter>,
+    pub(super) refusals: Arc<RefusalKeeper>,
+}
+
+impl Records {
+    /// Makes the writers of what these workers and this table, or one that is rebuilt from it, count.
+    pub(super) fn new(workers: &[WorkerHandle], table: &RouteTable, services: &Services) -> Self {
+        Self {
+            last_uses: Arc::new(LastUseWriter::new(workers, services)),
+            refusals: Arc::new(RefusalKeeper::new(table.refused_operations(), services)),
+        }
+    }
+}
+
 /// Starts all background tasks.
 pub(super) fn start(
     supervisor: &Supervisor,
     resources: &Resources,
     issuer: &Arc<Issuer>,
-    last_uses: &Arc<LastUseWriter>,
+    records: &Records,
     alarm: Alarm,
 ) {
     let cache = Arc::clone(&resources.cache);
@@ -47,10 +66,15 @@ pub(super) fn start(
         let issuer = Arc::clone(&reporter);
         async move { issuer.report_uses_forever().await }
     }));
-    let writer = Arc::clone(last_uses);
+    let writer = Arc::clone(&records.last_uses);
     drop(supervisor.spawn("report of last uses", move || {
         let writer = Arc::clone(&writer);
         async move { writer.run().await }
+    }));
+    let keeper = Arc::clone(&records.refusals);
+    drop(supervisor.spawn("record of refused operations", move || {
+        let keeper = Arc::clone(&keeper);
+        async move { keeper.run().await }
     }));
     let waiting = Arc::clone(issuer);
     drop(supervisor.spawn("watch for tokens that are not presented", move || {

@@ -204,6 +204,12 @@ events! {
     /// A password was not checked because too many were wrong before, or too many are being checked. The sender was
     /// told how long to wait.
     LoginThrottled = "login.throttled", Open, [] [Subject] ["login_throttled"];
+    /// An operation at an upstream was refused to a token, by its scopes, a rule, what its user left out, or a pin.
+    /// The first refusal is told at once, further ones of the same operation to the same grant in a minute together.
+    /// `address` and `request_id` are of the first of them, `scopes` are those that it needs.
+    OperationRefused = "operation.refused", Open, [Subject Client Resource Target] [Scopes] [],
+        "the operation; if it was refused several times, how often; the rule (by its place in the configuration, from \
+         0) and its `reason`, or what else decided; up to 4096 characters";
     /// A page, or a form sent from one, was refused before its purpose was known.
     PageRefused = "page.refused", Open, [] []
         ["cross_site" "form_token" "no_transaction_cookie" "repeated_cookie" "dead_link" "decision_missing" "content_type"

@@ -56,6 +56,12 @@ impl AuditRow {
         }
     }
 
+    /// Makes it one that stands for events without rows of their own.
+    #[must_use]
+    pub fn counting(self, events: u64) -> Self {
+        Self { reason: Some(format!("counted: {events} more, of a minute or two")), ..self }
+    }
+
     /// Returns the row for a client that was removed because it was unused.
     pub(super) fn unused_client(tenant: &TenantId, client: &ClientId, at: Timestamp) -> Self {
         let reason = Some("unused".to_owned());

@@ -16,8 +16,9 @@ const NAME: usize = 256;
 /// Maximum length of a field in the audit trail; longer ones are truncated, because a refusal must be recorded even if
 /// its input was huge.
 const AUDIT_FIELD: usize = 256;
-/// Maximum length of the reason in an audit row about a tool, which holds how it changed.
-const AUDIT_DIFFERENCE: usize = 4096;
+/// Maximum length of the reason in an audit row that has more to tell than a reason: how a tool changed, or what was
+/// refused by which rule.
+const AUDIT_DETAILS: usize = 4096;
 /// Maximum length of the scopes in an audit row: more than any upstream has.
 const AUDIT_SCOPES: usize = 4096;
 
@@ -90,7 +91,8 @@ pub(super) fn body(body: Option<&str>) -> Result<()> {
 pub(super) fn audit(row: AuditRow) -> AuditRow {
     let within = |text: Option<String>, most| text.map(|t| t.chars().filter(|c| *c != '\0').take(most).collect());
     let cut = |text| within(text, AUDIT_FIELD);
-    let reason = if row.event == AuditEvent::ToolChanged { AUDIT_DIFFERENCE } else { AUDIT_FIELD };
+    let has_details = matches!(row.event, AuditEvent::ToolChanged | AuditEvent::OperationRefused);
+    let reason = if has_details { AUDIT_DETAILS } else { AUDIT_FIELD };
     let mut room = AUDIT_SCOPES;
     let fits = |scope: &&ScopeToken| {
         room = room.saturating_sub(scope.as_str().len() + 1);

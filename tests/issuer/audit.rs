@@ -109,12 +109,13 @@ and how long it is kept.
 | `client_id` | the affected client |
 | `resource` | the resource to which access was granted or refused |
 | `scopes` | the scopes that were granted or refused |
-| `address` | the address of the sender; in a row for several requests, their site (IPv4 /24, IPv6 /48) |
+| `address` | the address of the sender; in a row that begins with `counted:`, their site (IPv4 /24, IPv6 /48) |
 | `target` | the affected grant |
 | `reason` | the reason of a refusal, or further detail |
 | `request_id` | the request id, as in the log |
 
-Texts are truncated to 256 characters. No row has a password, a code, a token or a secret, nor a login name as typed.
+Texts are truncated to 256 characters, unless an event says otherwise. No row has a password, a code, a token or a secret,
+nor a login name as typed.
 
 ## Kinds
 
@@ -125,7 +126,8 @@ Texts are truncated to 256 characters. No row has a password, a code, a token or
   one user get a row.
 - **open**: events that anybody can cause, signed in or not; nearly all are refusals. In a minute, one event gets at most
   20 rows from one address (IPv6: a /64) and 60 from one site (IPv4 /24, IPv6 /48); all open events together get some 6.5
-  rows a second.
+  rows a second. `operation.refused`, which needs a token, is limited for itself: a minute has rows for at most 20
+  different refusals to one account and 300 to all, and for one of each of 100 further accounts.
 
 Further ones are counted. Within two minutes, or when the process ends, a row of the same event with the reason
 `counted: N more, of a minute or two` gives their number; its `address` is their site, its `subject` their user.

@@ -75,6 +75,8 @@ mod publishers;
 mod quotas;
 mod refresh;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod reloads;
 #[cfg(test)]
 mod resumption;

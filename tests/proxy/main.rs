@@ -51,6 +51,7 @@ mod probes;
 #[path = "../support/records.rs"]
 mod records;
 mod redirects;
+mod refusals;
 #[path = "../support/refusing.rs"]
 mod refusing;
 mod reloads;
