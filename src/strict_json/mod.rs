@@ -5,6 +5,7 @@
 
 mod json_number;
 mod json_string;
+mod long_token;
 mod member_names;
 mod other_case;
 mod pass;
