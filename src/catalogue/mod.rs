@@ -73,13 +73,9 @@ impl Catalogue {
     pub fn note(&self, person: &str, tool: &str, (says, ui): (Annotations, &[String])) -> Annotations {
         let own = lock(&self.said).get(tool).copied();
         let is_own_ui = ui.is_empty() || self.own_ui(|own| own.names_all(tool, ui)).unwrap_or(false);
-        let mut people = lock(&self.people);
-        people.note_ui(person, tool, if is_own_ui { &[] } else { ui });
+        let ui = if is_own_ui { &[] } else { ui };
         // Where the own client was told the same, there is nothing to remember.
-        if own != Some(says) || people.annotations(person, tool).is_some() {
-            people.note(person, tool, says);
-        }
-        merged(people.annotations(person, tool), own)
+        merged(lock(&self.people).note(person, tool, (says, ui), own == Some(says)), own)
     }
 
     /// Returns what a person's calls of a tool are judged by: the most dangerous that the answers to this person, and

@@ -46,23 +46,20 @@ pub(super) struct People {
 }
 
 impl People {
-    pub(super) fn note(&mut self, person: &str, tool: &str, says: Annotations) {
+    /// Notes what an answer to a person said of a tool, and the `ui://` resources that it names, in the place of those
+    /// that it named before. What `is_known` without it is noted only where something else was before. Returns what is
+    /// remembered of what this person was told of the tool.
+    pub(super) fn note(
+        &mut self,
+        person: &str,
+        tool: &str,
+        said: (Annotations, &[String]),
+        is_known: bool,
+    ) -> Option<Annotations> {
         if person.starts_with(ANONYMOUS) {
-            self.nobody.note(person, tool, says);
+            self.nobody.note(person, tool, said, is_known)
         } else {
-            self.users.note(person, tool, says);
-        }
-    }
-
-    /// Takes the `ui://` resources that a tool names, in the place of those that it named before.
-    pub(super) fn note_ui(&mut self, person: &str, tool: &str, uris: &[String]) {
-        if uris.is_empty() && self.ui(person).is_none_or(|ui| ui.bytes() == 0) {
-            return;
-        }
-        if person.starts_with(ANONYMOUS) {
-            self.nobody.note_ui(person, tool, uris);
-        } else {
-            self.users.note_ui(person, tool, uris);
+            self.users.note(person, tool, said, is_known)
         }
     }
 
@@ -110,17 +107,32 @@ struct ToldPeople<const PEOPLE: usize, const BYTES: usize> {
 }
 
 impl<const PEOPLE: usize, const BYTES: usize> ToldPeople<PEOPLE, BYTES> {
-    fn note(&mut self, person: &str, tool: &str, says: Annotations) {
-        if let Some(known) = self.people.get_mut(person).and_then(|person| person.tools.get_mut(tool)) {
-            *known = Told { most_dangerous: known.most_dangerous.most_dangerous(says), last: says };
-            return;
+    fn note(
+        &mut self,
+        person: &str,
+        tool: &str,
+        (says, uris): (Annotations, &[String]),
+        is_known: bool,
+    ) -> Option<Annotations> {
+        let mut told = self.people.get_mut(person);
+        if !uris.is_empty() || told.as_ref().is_some_and(|told| told.ui.bytes() > 0) {
+            self.note_ui(person, tool, uris);
+            told = self.people.get_mut(person);
         }
-        let person = self.told(person);
-        if person.tools.len() < MOST_TOOLS {
-            person.tools.insert(tool.into(), Told { most_dangerous: says, last: says });
+        if let Some(known) = told.and_then(|told| told.tools.get_mut(tool)) {
+            *known = Told { most_dangerous: known.most_dangerous.most_dangerous(says), last: says };
+            return Some(known.most_dangerous);
+        }
+        if is_known {
+            return None;
+        }
+        let told = self.told(person);
+        if told.tools.len() < MOST_TOOLS {
+            told.tools.insert(tool.into(), Told { most_dangerous: says, last: says });
             self.bytes = self.bytes.saturating_add(tool.len() + OF_AN_ENTRY);
         }
         self.make_room();
+        Some(self.people.get(person)?.tools.get(tool)?.most_dangerous)
     }
 
     fn note_ui(&mut self, person: &str, tool: &str, uris: &[String]) {
@@ -162,34 +174,51 @@ mod tests {
 
     const MILD: Annotations = Annotations::of(Some(true), None, Some(false));
 
+    fn note(people: &mut People, person: &str, tool: &str) {
+        people.note(person, tool, (MILD, &[]), false);
+    }
+
     #[test]
     fn it_is_bounded_in_people_tools_and_bytes() {
         let mut people = People::default();
         for tool in 0..2 * MOST_TOOLS {
-            people.note("ada", &tool.to_string(), MILD);
+            note(&mut people, "ada", &tool.to_string());
         }
         assert_eq!(people.annotations("ada", &(MOST_TOOLS + 1).to_string()), None);
         assert_eq!(people.tools("ada").count(), MOST_TOOLS);
         for person in 0..MOST_PEOPLE {
-            people.note(&person.to_string(), "add", MILD);
+            note(&mut people, &person.to_string(), "add");
         }
         assert_eq!(people.annotations("ada", "0"), None, "the first made room");
         assert_eq!(people.annotations("0", "add"), Some(MILD));
         for person in 0..MOST_PEOPLE {
             for tool in 0..4 {
-                people.note_ui(&person.to_string(), &tool.to_string(), &[format!("ui://{}", "x".repeat(1000))]);
+                let uris = [format!("ui://{}", "x".repeat(1000))];
+                people.note(&person.to_string(), &tool.to_string(), (MILD, &uris), false);
             }
         }
         assert!(people.users.bytes <= MOST_BYTES && people.ui("4095").is_some_and(|ui| ui.bytes() > 4000));
-        people.note("bob", &"x".repeat(MOST_BYTES), MILD);
+        note(&mut people, "bob", &"x".repeat(MOST_BYTES));
         assert!(people.users.bytes <= MOST_BYTES && people.users.order.len() == people.users.people.len());
     }
+
+    #[test]
+    fn what_is_known_is_noted_only_where_something_else_was() {
+        let mut people = People::default();
+        let mut said = |says, is_known| people.note("ada", "add", (says, &[]), is_known);
+        assert_eq!(said(MILD, true), None);
+        assert_eq!(said(Annotations::UNKNOWN, false), Some(Annotations::UNKNOWN));
+        assert_eq!(said(MILD, true), Some(Annotations::UNKNOWN), "the most dangerous of it");
+        people.settle("add");
+        assert_eq!(people.annotations("ada", "add"), Some(MILD));
+    }
+
     #[test]
     fn what_strangers_are_told_pushes_out_nothing_that_users_were_told() {
         let mut people = People::default();
-        people.note("ada", "add", MILD);
+        note(&mut people, "ada", "add");
         for person in 0..MOST_PEOPLE + 1 {
-            people.note(&super::anonymous("default", &person.to_string()), "add", MILD);
+            note(&mut people, &super::anonymous("default", &person.to_string()), "add");
         }
         let nobody = |person: usize| super::anonymous("default", &person.to_string());
         assert_eq!(people.annotations("ada", "add"), Some(MILD));
