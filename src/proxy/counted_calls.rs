@@ -54,6 +54,9 @@ impl CountedCalls {
         slot: &mut Option<UserSlot>,
     ) -> Result<(), Rejection> {
         let (route, token) = (token.route(), token.token());
+        if self.0.is_none() && !token.is_anonymous() {
+            return Ok(());
+        }
         let of_route = self.0.as_deref().zip(route.limits.as_ref());
         let without_token = route.anonymous_limits.as_ref().filter(|_| token.is_anonymous());
         for (counted, limits) in without_token.map(|limits| (WITHOUT_TOKEN, limits)).into_iter().chain(of_route) {
