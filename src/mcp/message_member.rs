@@ -37,46 +37,38 @@ pub(super) enum MessageMember {
     Other,
 }
 
-impl Within {
-    /// The names that are read here.
-    const fn names(self) -> &'static [(&'static str, MessageMember)] {
-        match self {
-            Self::Message => &[
-                ("jsonrpc", MessageMember::JsonRpc),
-                ("id", MessageMember::Id),
-                ("method", MessageMember::Method),
-                ("params", MessageMember::Params),
-                ("result", MessageMember::Answer),
-                ("error", MessageMember::Answer),
-            ],
-            Self::Params => &[
-                ("name", MessageMember::Name),
-                ("arguments", MessageMember::Arguments),
-                ("uri", MessageMember::Uri),
-                ("taskId", MessageMember::Task),
-                ("_meta", MessageMember::Meta),
-                ("ref", MessageMember::Ref),
-            ],
-            Self::Ref => {
-                &[("type", MessageMember::RefType), ("name", MessageMember::RefName), ("uri", MessageMember::RefUri)]
-            }
-            Self::Meta => &[("io.modelcontextprotocol/protocolVersion", MessageMember::Version)],
-            Self::Outside | Self::Batch => &[],
+/// Finds the member of a name, given those that are read here. Each comparison is with a constant, so that it takes a
+/// few instructions.
+macro_rules! member {
+    ($name:expr, $($known:literal => $member:ident),*) => {
+        match $name {
+            $($known => Ok(MessageMember::$member),)*
+            other => irrelevant(other, &[$($known),*]),
         }
-    }
+    };
+}
 
+impl Within {
     /// Returns which member has this name.
     ///
     /// # Errors
     /// A reader that ignores case would take it for one that is read.
     pub(super) fn member(self, name: &[u8]) -> Result<MessageMember, JsonFault> {
-        let names = self.names();
-        match names.iter().find(|(known, _)| known.as_bytes() == name) {
-            Some((_, member)) => Ok(*member),
-            None if names.iter().any(|(known, _)| differs_in_case(name, known)) => Err(OTHER_CASE),
-            None => Ok(MessageMember::Other),
+        match self {
+            Self::Message => member!(name, b"jsonrpc" => JsonRpc, b"id" => Id, b"method" => Method,
+                b"params" => Params, b"result" => Answer, b"error" => Answer),
+            Self::Params => member!(name, b"name" => Name, b"arguments" => Arguments, b"uri" => Uri, b"taskId" => Task,
+                b"_meta" => Meta, b"ref" => Ref),
+            Self::Ref => member!(name, b"type" => RefType, b"name" => RefName, b"uri" => RefUri),
+            Self::Meta => member!(name, b"io.modelcontextprotocol/protocolVersion" => Version),
+            Self::Outside | Self::Batch => Ok(MessageMember::Other),
         }
     }
+}
+
+/// Takes the name of a member that is not read, unless it is one of `names` but for case.
+fn irrelevant(name: &[u8], names: &[&[u8]]) -> Result<MessageMember, JsonFault> {
+    if names.iter().any(|known| differs_in_case(name, known)) { Err(OTHER_CASE) } else { Ok(MessageMember::Other) }
 }
 
 const OTHER_CASE: JsonFault =

@@ -72,7 +72,7 @@ fn find<'a>(json: &'a str, pointer: &[Box<str>]) -> Option<Found<'a>> {
             Token::Name(raw, is_escaped) => {
                 let name = unescape(raw, is_escaped)?;
                 is_next = wanted.is_some_and(|wanted| *name == *wanted.as_bytes());
-                if wanted.is_some_and(|wanted| differs_in_case(&name, wanted)) {
+                if wanted.is_some_and(|wanted| differs_in_case(&name, wanted.as_bytes())) {
                     return None;
                 }
             }
