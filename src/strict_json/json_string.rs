@@ -13,9 +13,11 @@ pub(crate) fn plain(bytes: &[u8]) -> usize {
     let mut plain = 0;
     for word in words {
         let word = u64::from_le_bytes(*word);
-        // The highest bit of each byte says whether it is special; bits after the first such byte may be wrong.
-        let is = |byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
-        let special = (word.wrapping_sub(ONES * 0x20) | is(b'"') | is(b'\\')) & !word & HIGH;
+        // The highest bit of each byte says whether it is special; bits after the first such byte may be wrong. With
+        // its second bit turned, a quote is the number after the control characters.
+        let below_quote = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+        let is_escape = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+        let special = (below_quote | is_escape) & !word & HIGH;
         if special != 0 {
             return plain + usize::try_from(special.trailing_zeros() / 8).unwrap_or(0);
         }
