@@ -3,7 +3,7 @@
 //! string may contain half a surrogate pair. It can be paused and resumed anywhere, and keeps only the names in open
 //! objects.
 
-use super::json_number::Number;
+use super::json_number::{Number, short_whole};
 use super::json_string::{plain, unescape};
 use super::member_names::MemberNames;
 
@@ -133,6 +133,11 @@ impl<'a> Walk<'a> {
                     self.expects = self.after_comma();
                 }
                 (b'-' | b'0'..=b'9', Expects::Value | Expects::FirstValue) => {
+                    let rest = self.text.get(self.at..).unwrap_or_default();
+                    if let Some(raw) = short_whole(rest).filter(|raw| raw.len() < *work) {
+                        (self.at, *work) = (self.at + raw.len(), *work - raw.len());
+                        return Ok(self.end_scalar(raw));
+                    }
                     let number = Long::Number(Number::Begin);
                     self.long = Some((number, self.at));
                 }
