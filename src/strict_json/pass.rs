@@ -13,22 +13,33 @@ impl Walk<'_> {
     /// whether they have ended; otherwise `work` is used up.
     pub(crate) fn pass(&mut self, depth: u32, work: &mut usize) -> Result<bool, JsonFault> {
         while self.depth >= depth {
-            // Nearly all of it are brackets and plain strings.
-            let byte = self.text.as_bytes().get(self.at).copied().filter(|_| self.long.is_none() && *work > 0);
-            match byte {
-                Some(b'"') if self.pass_string(work) => {}
-                Some(bracket @ (b'{' | b'}' | b'[' | b']')) => {
-                    *work = work.saturating_sub(TOKEN);
-                    self.short(bracket)?;
-                }
-                _ if self.next(work)? == WalkStep::Paused => return Ok(false),
-                _ => {}
+            if self.long.is_none() {
+                self.pass_plain(depth, work)?;
+            }
+            if self.depth >= depth && self.next(work)? == WalkStep::Paused {
+                return Ok(false);
             }
         }
         Ok(true)
     }
 
+    /// Passes brackets and plain strings, which is nearly all of it, up to anything else.
+    fn pass_plain(&mut self, depth: u32, work: &mut usize) -> Result<(), JsonFault> {
+        while self.depth >= depth && *work > 0 {
+            match self.text.as_bytes().get(self.at) {
+                Some(b'"') if self.pass_string(work) => {}
+                Some(bracket @ (b'{' | b'}' | b'[' | b']')) => {
+                    *work = work.saturating_sub(TOKEN);
+                    self.short(*bracket)?;
+                }
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Passes a string that is due here, unless it has escapes, is long or does not end within the work.
+    #[inline]
     fn pass_string(&mut self, work: &mut usize) -> bool {
         let is_name = matches!(self.expects, Expects::Name | Expects::FirstName) && !self.compares;
         let is_value = matches!(self.expects, Expects::Value | Expects::FirstValue);

@@ -168,11 +168,10 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
             Token::Close => self.close(),
             Token::Name(raw, is_escaped) => {
                 self.member = self.within.member(&unescape(raw, *is_escaped).unwrap_or_default());
-                let begin = self.walk.end_of_token() - raw.len();
                 if self.within == AnswerPlace::Message {
-                    self.message.outcome = begin;
+                    self.message.outcome = self.walk.end_of_token() - raw.len();
                 } else if self.within == AnswerPlace::Capabilities {
-                    (self.element, self.message.name) = (begin, Some(*raw));
+                    (self.element, self.message.name) = (self.walk.end_of_token() - raw.len(), Some(*raw));
                 }
             }
             Token::Scalar(raw) => {
