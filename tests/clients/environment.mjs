@@ -97,6 +97,33 @@ title = "Use the library"
 allow = ["tools/list", "tools/call"]
 
 [[upstream]]
+name = "workshop"
+path = "/mcp/workshop"
+url = "${upstreams[2].url}"
+display_name = "Workshop"
+default_scopes = ["workshop:sums", "workshop:plans", "workshop:prompts"]
+
+[[upstream.scope]]
+name = "workshop:sums"
+title = "Calculate"
+allow = ["tools/list", "tools/call:echo", "tools/call:get-s*"]
+
+[[upstream.scope]]
+name = "workshop:plans"
+title = "Read plans"
+allow = ["resources/list", "resources/templates/list", "resources/read:demo://resource/static/document/st*"]
+
+[[upstream.scope]]
+name = "workshop:prompts"
+title = "Use prompts"
+allow = ["prompts/list", "prompts/get:simple-prompt"]
+
+[[upstream.scope]]
+name = "workshop:look"
+title = "Look at everything"
+allow = ["tools/call@readOnly", "prompts/get:args-prompt", "resources/read:demo://resource/dynamic/text/*"]
+
+[[upstream]]
 name = "toolbox"
 path = "/mcp/toolbox"
 url = "${upstreams[2].url}"
@@ -195,9 +222,11 @@ export const resource = (name) => `${gateway.origin}/mcp/${name}`;
 /** The environment for a foreign program that must trust the gateway's CA. */
 export const trusting = { ...process.env, NODE_EXTRA_CA_CERTS: gateway.ca, SSL_CERT_FILE: gateway.ca };
 
-/** Runs a program to its end; returns its output, or throws an error that contains it. */
-export async function run(command, args, { env = trusting, seconds = 180, cwd } = {}) {
-  const running = child(command, args, { env, cwd });
+/** Runs a program to its end, with `input` to read; returns its output, or throws an error that contains it. */
+export async function run(command, args, { env = trusting, seconds = 180, cwd, input } = {}) {
+  const stdio = [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'];
+  const running = child(command, args, { env, cwd, stdio });
+  running.stdin?.end(input);
   const timer = setTimeout(() => running.kill('SIGKILL'), seconds * 1000);
   const status = await running.ended;
   clearTimeout(timer);

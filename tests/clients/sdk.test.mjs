@@ -3,32 +3,11 @@
 // minute for its access token to expire.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { browserService, documentUrl, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
-
-const here = (path) => new URL(path, import.meta.url).pathname;
-const CLIENTS = [
-  ['TypeScript SDK v1', process.execPath, [here('drivers/typescript.mjs'), 'v1']],
-  ['TypeScript SDK v2', process.execPath, [here('drivers/typescript.mjs'), 'v2']],
-  ['Python SDK v1', PYTHON.v1, [here('drivers/python_sdk.py'), 'v1']],
-  ['Python SDK v2', PYTHON.v2, [here('drivers/python_sdk.py'), 'v2']],
-];
-
-async function drive([name, command, args], upstream, wishes) {
-  const settings = { url: resource(upstream), browserService: browserService.url, profile: `${name} ${upstream}`, ...wishes };
-  const output = await run(command, args, { env: { ...trusting, DRIVER: JSON.stringify(settings) } });
-  const steps = output.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
-  return {
-    steps,
-    one(step, where = () => true) {
-      const found = steps.filter((seen) => seen.step === step && where(seen));
-      assert.ok(found.length > 0, `no step "${step}" in\n${output}`);
-      return found[0];
-    },
-  };
-}
+import { drive, SDKS } from './clients.mjs';
+import { documentUrl, gateway, resource } from './environment.mjs';
 
 describe('SDK clients before the demo upstream', { concurrency: true }, () => {
-  for (const client of CLIENTS) {
+  for (const client of SDKS) {
     test(client[0], async () => {
       const { steps, one } = await drive(client, 'demo', { full: true });
       assert.match(one('registered').client_id, /^mcp_client_/);
@@ -59,7 +38,7 @@ describe('SDK clients before the demo upstream', { concurrency: true }, () => {
 
 // One after the other: they are one client to the user, and what it has is part of what a consent page shows.
 describe('SDK clients whose id is the URL of their metadata', { concurrency: 1 }, () => {
-  for (const client of CLIENTS) {
+  for (const client of SDKS) {
     test(client[0], async () => {
       const wishes = { full: false, documentUrl, tool: 'echo', arguments: { text: 'documented' } };
       const { one } = await drive(client, 'demo', wishes);
@@ -90,7 +69,7 @@ const SERVERS = [
 const SAID = { everything: /simple text response/, reference: /hello/, python: /olleh/ };
 
 describe('SDK clients before the SDKs\' own servers', { concurrency: 2 }, () => {
-  for (const client of CLIENTS) {
+  for (const client of SDKS) {
     for (const [upstream, wishes] of SERVERS) {
       test(`${client[0]}: ${upstream}`, async () => {
         const { one } = await drive(client, upstream, { full: false, ...wishes });
@@ -105,7 +84,7 @@ describe('SDK clients before the SDKs\' own servers', { concurrency: 2 }, () => 
 });
 
 describe('SDK clients that need another scope', { concurrency: 2 }, () => {
-  for (const client of CLIENTS) {
+  for (const client of SDKS) {
     test(client[0], async () => {
       const stepUp = { name: 'add_note', arguments: { text: `by ${client[0]}` } };
       const { steps, one } = await drive(client, 'notes', { full: false, stepUp });
@@ -129,7 +108,7 @@ describe('SDK clients that need another scope', { concurrency: 2 }, () => {
 });
 
 describe('SDK clients before an upstream that needs a token for some tools only', { concurrency: 2 }, () => {
-  for (const client of CLIENTS) {
+  for (const client of SDKS) {
     test(client[0], async () => {
       const open = await drive(client, 'library', { full: false, tool: 'echo', arguments: { text: 'nobody' } });
       assert.match(open.one('called').text, /nobody/);
@@ -151,7 +130,7 @@ describe('SDK clients before an upstream that needs a token for some tools only'
 const ASKED = { 'TypeScript SDK v1': 1, 'TypeScript SDK v2': 3, 'Python SDK v1': 2, 'Python SDK v2': 2 };
 
 describe('SDK clients whose user leaves the scope unticked', { concurrency: 2 }, () => {
-  for (const client of CLIENTS) {
+  for (const client of SDKS) {
     test(client[0], async () => {
       // The box of a sensitive scope is not ticked in advance.
       const untickedCall = { name: 'delete_note', arguments: { number: 1 } };

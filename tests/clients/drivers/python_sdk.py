@@ -153,7 +153,7 @@ async def main():
             if wanted:
                 step("answered", text=await text(session, wanted["name"], wanted["arguments"]))
                 return
-            part = step_up if SETTINGS.get("stepUp") else everything if SETTINGS["full"] else short
+            part = next((part for key, part in PARTS.items() if SETTINGS.get(key)), short)
             await part(session, provider, memory)
     except Exception as error:
         if not wanted:
@@ -194,6 +194,31 @@ async def step_up(session, _provider, memory):
     step("stepped up", text=answer, scope=memory.tokens.scope, openings=memory.openings, tools=names)
 
 
+async def listed(session):
+    """The names of everything that the server lists."""
+    templates = (await session.list_resource_templates()).model_dump(by_alias=True)["resourceTemplates"]
+    return {
+        "tools": sorted(tool.name for tool in (await session.list_tools()).tools),
+        "prompts": sorted(prompt.name for prompt in (await session.list_prompts()).prompts),
+        "resources": sorted(str(resource.uri) for resource in (await session.list_resources()).resources),
+        "templates": sorted(template["uriTemplate"] for template in templates),
+    }
+
+
+async def under_a_map(session, _provider, memory):
+    wanted = SETTINGS["map"]
+    step("before", lists=await listed(session))
+    step("open", text=await text(session, **wanted["open"]))
+    answer = await text(session, **wanted["asked"])
+    step("asked", text=answer, scope=memory.tokens.scope, openings=memory.openings)
+    step("after", lists=await listed(session))
+    step("still open", text=await text(session, **wanted["open"]))
+    try:
+        step("closed", text=await text(session, **wanted["closed"]), openings=memory.openings)
+    except Exception as error:
+        step("closed", error=str(error), openings=memory.openings)
+
+
 async def everything(session, provider, memory):
     step("echo", text=await text(session, "echo", {"text": "Grüße ✓"}))
     step("add", text=await text(session, "add", {"a": 19, "b": 23}))
@@ -224,5 +249,7 @@ async def everything(session, provider, memory):
         answer = await text(session, "echo", {"text": how})
         step("revoked", how=how, reopened=memory.openings - opened, text=answer)
 
+
+PARTS = {"stepUp": step_up, "map": under_a_map, "full": everything}
 
 asyncio.run(main())

@@ -164,19 +164,51 @@ if (settings.untickedCall) {
   process.exit(0);
 }
 
-if (settings.stepUp) {
-  let answer;
+/** Calls a tool for which the token lacks a scope, until the user has allowed it. */
+async function callSteppingUp(request) {
   try {
-    answer = await callSigningIn(settings.stepUp);
+    return await callSigningIn(request);
   } catch (error) {
     // The first generation refreshes its token instead of asking for the scope; an application can only forget it.
     step('gave up', { message: error.message, openings: memory.openings });
     delete memory.held.refresh_token;
     ({ client, transport } = await connect());
-    answer = await callSigningIn(settings.stepUp);
+    return callSigningIn(request);
   }
+}
+
+/** The names of everything that the server lists. */
+async function listed() {
+  const names = (entries, name = 'name') => entries.map((entry) => entry[name]).sort();
+  return {
+    tools: names((await client.listTools()).tools),
+    prompts: names((await client.listPrompts()).prompts),
+    resources: names((await client.listResources()).resources, 'uri'),
+    templates: names((await client.listResourceTemplates()).resourceTemplates, 'uriTemplate'),
+  };
+}
+
+if (settings.stepUp) {
+  const answer = await callSteppingUp(settings.stepUp);
   const names = (await client.listTools()).tools.map((tool) => tool.name).sort();
   step('stepped up', { text: answer, scope: memory.held.scope, openings: memory.openings, tools: names });
+  await client.close();
+  callback.close();
+  process.exit(0);
+}
+
+if (settings.map) {
+  const { open, asked, closed } = settings.map;
+  step('before', { lists: await listed() });
+  step('open', { text: text(await sdk.call(client, open)) });
+  step('asked', { text: await callSteppingUp(asked), scope: memory.held.scope, openings: memory.openings });
+  step('after', { lists: await listed() });
+  step('still open', { text: text(await sdk.call(client, open)) });
+  try {
+    step('closed', { text: text(await sdk.call(client, closed)), openings: memory.openings });
+  } catch (error) {
+    step('closed', { error: error.message, openings: memory.openings });
+  }
   await client.close();
   callback.close();
   process.exit(0);
