@@ -5,6 +5,9 @@
 //! person's calls and no other's: an upstream may tell each something else. It does not judge and sends nothing:
 //! `policy` and `proxy` do. Start at [`Catalogue`].
 
+mod item_names;
+mod items;
+mod offer_kind;
 mod offers;
 mod people;
 mod pins;
@@ -18,13 +21,15 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, watch};
 
-pub use offers::{ListedItem, ListedTool, OfferKind, Offers};
+pub use offer_kind::OfferKind;
+pub use offers::{ListedItem, ListedTool, Offers};
 pub use people::{anonymous, person};
 pub use pins::KnownTool;
 pub use tool_changes::{ToolChange, ToolSnapshot};
 
 use crate::policy::Annotations;
 use crate::sync::lock;
+use item_names::ShownNames;
 use people::People;
 use pins::Pins;
 use tool_changes::ToolChanges;
@@ -39,6 +44,8 @@ pub struct Catalogue {
     /// What the lists of the gateway's own client said of each tool, the most dangerous of it, or what an operator
     /// approved.
     said: Mutex<HashMap<Box<str>, Annotations>>,
+    /// What people were shown besides tools.
+    shown_names: Mutex<ShownNames>,
     pins: Mutex<Pins>,
     /// Held while `said` or `pins` are replaced.
     tool_changes: Mutex<ToolChanges>,
@@ -90,12 +97,6 @@ impl Catalogue {
     #[must_use]
     pub fn judged_by(&self, person: &str, tool: &str, own: Option<Annotations>) -> Annotations {
         merged(lock(&self.people).annotations(person, tool), own)
-    }
-
-    /// Returns the tools of which the answers to a person spoke.
-    #[must_use]
-    pub fn told(&self, person: &str) -> Vec<String> {
-        lock(&self.people).tools(person).map(|(name, _)| name.to_owned()).collect()
     }
 
     /// Says that the own client asks from now on.

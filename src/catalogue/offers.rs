@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::item_names::ItemNames;
+use super::offer_kind::OfferKind;
 use super::ui_names::UiNames;
 use crate::mcp::{ToolDefinition, ui_resources};
 use crate::policy::Annotations;
@@ -35,19 +37,6 @@ pub struct ListedItem {
     pub title: Option<String>,
 }
 
-/// One of the lists of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OfferKind {
-    /// The tools that it has, read with `tools/list`.
-    Tools,
-    /// The prompts that it has, read with `prompts/list`.
-    Prompts,
-    /// The resources that it has, read with `resources/list`.
-    Resources,
-    /// The templates of resources that it has, read with `resources/templates/list`.
-    Templates,
-}
-
 /// What an upstream offers, in its order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Offers {
@@ -61,42 +50,9 @@ pub struct Offers {
     pub templates: Vec<ListedItem>,
     /// The `ui://` resources that its tools name.
     pub(super) ui: UiNames,
+    /// The names of what is no tool.
+    names: ItemNames,
     bytes: usize,
-}
-
-impl OfferKind {
-    /// All lists, in the order in which they are read.
-    pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
-
-    /// Returns the method that lists it.
-    #[must_use]
-    pub const fn method(self) -> &'static str {
-        match self {
-            Self::Tools => "tools/list",
-            Self::Prompts => "prompts/list",
-            Self::Resources => "resources/list",
-            Self::Templates => "resources/templates/list",
-        }
-    }
-
-    /// Returns the capability of servers that have the list.
-    #[must_use]
-    pub const fn capability(self) -> &'static str {
-        match self {
-            Self::Tools => "tools",
-            Self::Prompts => "prompts",
-            Self::Resources | Self::Templates => "resources",
-        }
-    }
-
-    const fn members(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Tools => ("tools", "name"),
-            Self::Prompts => ("prompts", "name"),
-            Self::Resources => ("resources", "uri"),
-            Self::Templates => ("resourceTemplates", "uriTemplate"),
-        }
-    }
 }
 
 impl Offers {
@@ -110,6 +66,11 @@ impl Offers {
         };
         let tools = self.tools.iter().filter(move |_| kind == OfferKind::Tools).map(|tool| &*tool.name);
         tools.chain(items.iter().map(|item| &*item.name))
+    }
+
+    /// Returns whether a list other than that of tools has this name.
+    pub(super) fn has(&self, kind: OfferKind, name: &str) -> bool {
+        self.names.has(kind, name)
     }
 
     /// Adds a page of a list, given the `result` of its answer. Entries for which there is no room, or whose names are
@@ -140,6 +101,9 @@ impl Offers {
     }
 
     fn push(&mut self, kind: OfferKind, item: ListedItem, entry: &Value) {
+        if kind != OfferKind::Tools {
+            self.names.add(kind, &item.name);
+        }
         match kind {
             OfferKind::Tools => {
                 self.ui.set(&item.name, &ui_resources(entry));

@@ -39,6 +39,11 @@ pub fn person(tenant: &str, subject: &str) -> String {
     format!("{tenant}\n{subject}")
 }
 
+/// Returns whether this is the name of a caller without a token.
+pub(super) fn is_anonymous(person: &str) -> bool {
+    person.starts_with(ANONYMOUS)
+}
+
 #[derive(Debug, Default)]
 pub(super) struct People {
     users: ToldPeople<MOST_PEOPLE, MOST_BYTES>,
@@ -56,7 +61,7 @@ impl People {
         said: (Annotations, &[String]),
         is_known: bool,
     ) -> Option<Annotations> {
-        if person.starts_with(ANONYMOUS) {
+        if is_anonymous(person) {
             self.nobody.note(person, tool, said, is_known)
         } else {
             self.users.note(person, tool, said, is_known)

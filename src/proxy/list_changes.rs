@@ -19,13 +19,12 @@ pub(super) fn changed_by_rules(before: &RouteAccess, now: &RouteAccess) -> Chang
         Listed::Known(offers) if Arc::ptr_eq(&old.catalogue, &new.catalogue) => Some(offers),
         Listed::Known(_) | Listed::NotAsked | Listed::Awaited | Listed::Refused => None,
     };
-    let told = new.catalogue.told(now.person());
     let differs = |kind: OfferKind, name: &str| before.shows(kind, name) != now.shows(kind, name);
     let is_other = |kind: OfferKind| match &offers {
         None => true,
         Some(offers) => {
-            let told = told.iter().map(|name| &**name).filter(|_| kind == OfferKind::Tools);
-            offers.names(kind).chain(told).any(|name| differs(kind, name))
+            let told = new.catalogue.told(now.person(), kind);
+            offers.names(kind).chain(told.iter().map(|name| &**name)).any(|name| differs(kind, name))
         }
     };
     let changed = OfferKind::ALL.into_iter().filter(|kind| now.may_list(*kind) && is_other(*kind));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::remembered_tools::RememberedTools;
 use super::route::Route;
-use crate::catalogue::{self, ListedTool};
+use crate::catalogue::{self, ListedTool, OfferKind};
 use crate::config::PinMode;
 use crate::mcp::{ToolDefinition, ui_resources_as_sent};
 use crate::oauth::ScopeSet;
@@ -110,6 +110,11 @@ impl RouteAccess {
     /// judged by.
     pub(super) fn note(&self, tool: &str, says: Annotations, entry: &str) -> Annotations {
         self.route.catalogue.note(&self.person, tool, (says, &ui_resources_as_sent(entry)))
+    }
+
+    /// Notes a prompt, resource or template in a list that it gets.
+    pub(super) fn note_item(&self, kind: OfferKind, name: &str) {
+        self.route.catalogue.note_item(&self.person, kind, name);
     }
 
     /// Notes how an answer to it shows a tool, as the JSON of the entry. Returns whether it gets to see it, where tools

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::client::{Client, RawRequest};
 use super::reloads::{deny, get, hanging, listen, mcp, open};
-use super::upstream::{Act, EVENTS, chunk, send, soon};
+use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
 use super::world::{MCP, World};
 
 const MAP: &str = r#"
@@ -100,6 +100,38 @@ async fn who_sees_something_else_after_a_reload_is_told_and_nobody_else() {
     assert_eq!(told(&mut reading, RELOADED).await, changed(&[]));
     world.adopt(|config| config.timeouts.keep_alive += Duration::from_secs(1));
     assert_eq!(told(&mut using, RELOADED).await, changed(&[]), "another change");
+}
+
+#[tokio::test]
+async fn who_was_shown_what_the_gateway_was_not_is_told_and_nobody_else() {
+    let world = World::with(mcp(MAP)).await;
+    catalogue(&world).learn(offers(&[tool("add", "")]));
+    let ada = world.token(MCP).text;
+    let bob = world.make_for(MCP, "use", "bob-0001");
+    world.cache.insert(&bob.record);
+    let json = "200 OK\r\nContent-Type: application/json";
+    for (method, result) in [
+        ("prompts/list", json!({"prompts": [{"name": "greet"}, {"name": "hers"}]})),
+        ("resources/list", json!({"resources": [{"uri": "file:///hers/a"}]})),
+        ("resources/templates/list", json!({"resourceTemplates": [{"uriTemplate": "db://hers/{a}"}]})),
+    ] {
+        world.mcp.then([answer(json, &json!({"jsonrpc": "2.0", "id": 9, "result": result}).to_string())]);
+        let ask = json!({"jsonrpc": "2.0", "id": 9, "method": method}).to_string();
+        assert_eq!(world.ask(&RawRequest::post(ask).bearer(&ada)).await.json()["result"], result);
+    }
+    let mut streams = [hanging(&world, &get().bearer(&ada)).await, hanging(&world, &get().bearer(&bob.text)).await];
+    for (denied, expected) in [
+        (r#""prompts/get:hers""#, &["prompts"][..]),
+        (r#""prompts/get:hers", "resources/read:file:///hers/**""#, &["resources"]),
+        (r#""prompts/get:hers", "resources/read:file:///hers/**", "resources/read:db://**""#, &["resources"]),
+        (r#""prompts/get:root", "prompts/get:hers", "resources/read:file:///hers/**", "resources/read:db://**""#, &[]),
+    ] {
+        world.adopt(mcp(&format!("{MAP}{}", deny(denied, ""))));
+        let of_all = if expected.is_empty() { &["prompts"][..] } else { &[] };
+        let [hers, his] = &mut streams;
+        assert_eq!(told(hers, RELOADED).await, changed(&[expected, of_all].concat()), "{denied}");
+        assert_eq!(told(his, RELOADED).await, changed(of_all), "{denied}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::event;
+use crate::catalogue::OfferKind;
 use crate::mcp::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, ToldUnknown, may_change};
 use crate::oauth::ScopeToken;
 use crate::policy::{Annotations, Item, Rules, Standing};
@@ -73,9 +74,19 @@ impl Shows for Rewriter {
                 }
                 is_shown
             }
-            Offer::Prompt(name) => rules.shows(standing, Item::Prompt(name)),
-            Offer::Resource(uri) | Offer::Update(uri) => rules.shows_resource(standing, uri, &*self.access),
-            Offer::Template(uri) => rules.shows(standing, Item::Template(uri)),
+            Offer::Prompt(name) => {
+                self.access.note_item(OfferKind::Prompts, name);
+                rules.shows(standing, Item::Prompt(name))
+            }
+            Offer::Resource(uri) => {
+                self.access.note_item(OfferKind::Resources, uri);
+                rules.shows_resource(standing, uri, &*self.access)
+            }
+            Offer::Update(uri) => rules.shows_resource(standing, uri, &*self.access),
+            Offer::Template(uri) => {
+                self.access.note_item(OfferKind::Templates, uri);
+                rules.shows(standing, Item::Template(uri))
+            }
             // In 2026-07-28 a request asks for log messages itself, without a method of their own.
             Offer::Capability("logging") if self.is_modern => true,
             Offer::Capability(name) => {
