@@ -41,6 +41,16 @@ fn slots(count: usize) -> LongAnswers {
 
 /// Sends a body through the stage in these pieces; returns what came out, and how it ended.
 async fn pass(pieces: Vec<Bytes>, is_events: bool, long: LongAnswers) -> (Vec<u8>, Result<(), StageEnd>) {
+    pass_within(LONGEST, pieces, is_events, long).await
+}
+
+/// Does the same with a stage that keeps at most `limit` bytes.
+async fn pass_within(
+    limit: usize,
+    pieces: Vec<Bytes>,
+    is_events: bool,
+    long: LongAnswers,
+) -> (Vec<u8>, Result<(), StageEnd>) {
     let frames = stream::iter(pieces.into_iter().map(|piece| Ok::<_, ExchangeError>(Frame::data(piece))));
     // Pending in between, as on a network.
     let mut body = StreamBody::new(
@@ -52,6 +62,7 @@ async fn pass(pieces: Vec<Bytes>, is_events: bool, long: LongAnswers) -> (Vec<u8
             .boxed(),
     );
     let (mut stage, mut all) = (Stage::new(AllButNo, long, is_events, LONGEST), Vec::new());
+    stage.limit = limit;
     loop {
         let mut out = BufferedBody::default();
         let stop = poll_fn(|cx| stage.poll_read(&mut body, &mut out, 1, cx)).await;
@@ -123,22 +134,33 @@ proptest! {
     }
 }
 
+#[test]
+fn a_list_of_four_mebibytes_is_kept_and_an_event_as_far_as_it_may_be() {
+    let limit = |is_events, largest_event| Stage::new(AllButNo, slots(1), is_events, largest_event).limit;
+    assert_eq!((LONGEST, limit(false, 10), limit(true, 10), limit(true, 2 * LONGEST)), (4 << 20, LONGEST, 10, LONGEST));
+    let mut stage = Stage::new(AllButNo, slots(1), true, 10);
+    stage.take_whole();
+    assert_eq!(stage.limit, LONGEST);
+}
+
 #[tokio::test]
 async fn what_is_too_long_to_be_kept_passes_unless_it_may_be_a_list() {
-    let filler = "x".repeat(LONGEST);
+    // The real limit would take a minute unoptimised. This one is beyond what needs no slot.
+    const LIMIT: usize = 2 * SMALL;
+    let filler = "x".repeat(LIMIT);
     let long = |name: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"a":"{filler}","{name}":[]}}}}"#);
     for (body, is_events) in
         [(long("content"), false), (format!("data: {}\n\ndata: {}\n\n", long("content"), list(&["a"])), true)]
     {
-        for size in [1 << 14, SMALL + 1, 8 << 20] {
-            let (all, end) = pass(cut(body.as_bytes(), &[size]), is_events, slots(1)).await;
+        for size in [1 << 12, SMALL + 1, 2 * LIMIT] {
+            let (all, end) = pass_within(LIMIT, cut(body.as_bytes(), &[size]), is_events, slots(1)).await;
             assert!(end.is_ok() && all == body.as_bytes(), "{size}");
         }
         // The sign is in each place of a seam.
         let body = body.replacen("content", "tools", 1);
         let sign = body.find("\"tools\"").unwrap();
         for at in sign..sign + 8 {
-            let (all, end) = pass(cut(body.as_bytes(), &[at]), is_events, slots(1)).await;
+            let (all, end) = pass_within(LIMIT, cut(body.as_bytes(), &[at]), is_events, slots(1)).await;
             assert!(matches!(end, Err(StageEnd::Fault(fault)) if fault.cause == Cause::TooLarge), "{at}");
             assert!(all.len() <= at);
         }
