@@ -61,6 +61,13 @@ impl Policy {
         scopes.intersection(&known.union(&grant.scopes))
     }
 
+    /// Returns the scopes that these include at a resource, directly or not.
+    pub(super) fn included(&self, resource: &ResourceIndicator, scopes: &ScopeSet) -> ScopeSet {
+        let rules = self.upstream(resource).and_then(|upstream| upstream.rules.as_deref());
+        let each = rules.into_iter().flat_map(|rules| scopes.iter().map(|scope| rules.included(scope)));
+        each.fold(ScopeSet::default(), |all, included| all.union(&included))
+    }
+
     /// Returns what a client may register.
     pub(super) fn registration(&self) -> RegistrationPolicy {
         let offline = ScopeToken::parse(OFFLINE_ACCESS).into_iter().collect();

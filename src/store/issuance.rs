@@ -25,6 +25,8 @@ pub struct NewAccessToken {
     pub lifetime: Lifetime,
     /// Its scopes; `None` for all of the grant's.
     pub scopes: Option<ScopeSet>,
+    /// Further scopes that it may have, because scopes of the grant include them.
+    pub included: ScopeSet,
     /// The login name of the grant's account.
     pub user: Arc<str>,
     /// How the grant's client became known.
@@ -52,8 +54,9 @@ impl NewAccessToken {
         Issued { grant: Box::new(grant), token: Box::new(token), audit }
     }
 
-    /// Returns the token to store under `grant`. It never outlives the grant's idle end (which is never after the
-    /// absolute end) and never allows more than the grant, so a grant past its idle end has no valid token.
+    /// Returns the token to store under `grant`. It never allows more than the grant and what its scopes include, and
+    /// never outlives the grant's idle end (which is never after the absolute end), so a grant past that has no valid
+    /// token.
     fn record(&self, grant: &Grant, now: Timestamp) -> AccessTokenRecord {
         AccessTokenRecord {
             hash: self.hash,
@@ -67,7 +70,10 @@ impl NewAccessToken {
             // The store adds them, in the transaction that stores the token.
             groups: GroupSet::default(),
             resource: grant.resource.clone(),
-            scopes: self.scopes.as_ref().map_or_else(|| grant.scopes.clone(), |s| s.intersection(&grant.scopes)),
+            scopes: self.scopes.as_ref().map_or_else(
+                || grant.scopes.clone(),
+                |scopes| scopes.intersection(&grant.scopes.union(&self.included)),
+            ),
             exclusions: grant.exclusions.clone(),
             consented_at: grant.consented_at,
             generation: grant.generation,

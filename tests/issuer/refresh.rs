@@ -1,7 +1,11 @@
 //! RT: refresh tokens, their rotation and reuse.
 
+use std::sync::Arc;
+
+use mcpgate::config::Config;
 use mcpgate::issuer::{SetupOutcome, TokenRejection};
-use mcpgate::oauth::Lifetime;
+use mcpgate::oauth::{Lifetime, ScopeToken, TenantId, TokenHash};
+use mcpgate::policy::{AccountList, Pattern, Rules, ScopeRule};
 
 use super::config::{NOTES, SALES};
 use super::driver::*;
@@ -49,6 +53,49 @@ async fn rt_07_scopes_that_no_resource_knows_are_ignored_as_they_are_at_authoriz
     assert_eq!(second.scopes, "sales:read");
     let third = world.refresh_with(&client.id, &second.refresh, &[("scope", "openid")]).await.unwrap();
     assert_eq!(third.scopes, "sales:read sales:write");
+}
+
+/// `sales:write` includes `sales:read`.
+fn including(config: &mut Config) {
+    let scope = |name: &str, allow: &str, includes: &[&str]| ScopeRule {
+        name: ScopeToken::parse(name).unwrap(),
+        sensitive: false,
+        allow: vec![Pattern::of_mcp(allow).unwrap()],
+        includes: includes.iter().filter_map(|name| ScopeToken::parse(name).ok()).collect(),
+    };
+    let scopes = [scope("sales:read", "tools/list", &[]), scope("sales:write", "tools/call", &["sales:read"])];
+    config.upstreams[0].rules = Some(Arc::new(Rules::compile(&scopes)));
+}
+
+#[tokio::test]
+async fn rt_07_what_a_granted_scope_includes_may_be_asked_for_and_the_token_then_has_only_that() {
+    let world = World::with(including).await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let first = world.sign_in(&client.id, &[("scope", "sales:write")], "ada").await;
+    assert_eq!(first.scopes, "sales:write");
+    let refresh = async |token: &str, scope: &str| world.refresh_with(&client.id, token, &[("scope", scope)]).await;
+    let second = refresh(&first.refresh, "sales:read").await.unwrap();
+    assert_eq!(second.scopes, "sales:read");
+    let hash = TokenHash::of(second.access.as_bytes());
+    let stored = world.inner().find_access_token(&TenantId::default(), &hash, world.now()).await.unwrap().unwrap();
+    assert_eq!(stored.scopes.to_string(), "sales:read", "nothing that includes it");
+    // The grant is as wide as before.
+    let third = refresh(&second.refresh, "sales:read sales:write").await.unwrap();
+    assert_eq!(third.scopes, "sales:read sales:write");
+    let fourth = world.refresh(&client.id, &third.refresh).await.unwrap();
+    assert_eq!(fourth.scopes, "sales:write");
+    // It is never more than the person may hold, and nothing without the scope that includes it.
+    let nobody = |name: &str| vec![(ScopeToken::parse(name).unwrap(), AccountList::default())];
+    world.reload(|config| config.upstreams[0].holders.limited = nobody("sales:read"));
+    assert_eq!(refused(refresh(&fourth.refresh, "sales:read").await), "invalid_scope");
+    world.reload(|config| config.upstreams[0].holders.limited = nobody("sales:write"));
+    assert_eq!(refused(refresh(&fourth.refresh, "sales:read").await), "invalid_scope");
+    assert_eq!(refused(world.refresh(&client.id, &fourth.refresh).await), "invalid_grant");
+    world.reload(|config| config.upstreams[0].holders.limited.clear());
+    world.reload(|config| config.upstreams[0].rules = None);
+    assert_eq!(refused(refresh(&fourth.refresh, "sales:read").await), "invalid_scope");
+    assert_eq!(refresh(&fourth.refresh, "sales:write").await.unwrap().scopes, "sales:write");
 }
 
 #[tokio::test]
@@ -132,7 +179,7 @@ async fn a_password_set_by_a_link_ends_every_grant_at_once() {
 
 #[tokio::test]
 async fn a_strict_gateway_has_no_grace_and_gives_no_answer_twice() {
-    let strict = |config: &mut mcpgate::config::Config| {
+    let strict = |config: &mut Config| {
         config.tokens.refresh_grace = Lifetime::default();
         config.tokens.refresh_lost_answer = Lifetime::default();
     };

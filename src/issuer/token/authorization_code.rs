@@ -9,7 +9,7 @@ use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
     AccessToken, AuthenticatedClient, CodeHash, CodeRecord, CodeRefusal, CodeRequest, Form, GrantType, OAuthError,
-    PresentedCode, Rule, TokenResponse, show,
+    PresentedCode, Rule, ScopeSet, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RedeemCode, Redemption};
 use crate::telemetry::ControlEvent;
@@ -48,6 +48,7 @@ impl IssuerRequest<'_> {
             lifetime: self.policy.access_lifetime(&record.resource),
             user: allowed.as_ref().map_or_else(|| "".into(), |(_, user)| Arc::clone(user)),
             scopes: allowed.map(|(scopes, _)| scopes).filter(|a| *a != record.scopes),
+            included: ScopeSet::default(),
             client_origin: client.origin,
             client_limit: client.scope_limit().cloned(),
         };

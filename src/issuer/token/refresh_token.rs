@@ -18,6 +18,16 @@ fn dead(rule: Rule, form: &Form) -> OAuthError {
     OAuthError::new(rule, words).came("refresh_token", form.get("refresh_token").unwrap_or_default())
 }
 
+/// What a grant may still give.
+struct HeldScopes {
+    /// The scopes that were granted.
+    own: ScopeSet,
+    /// Those that they include, which a client may ask for by name.
+    included: ScopeSet,
+    /// The login name of the grant's account.
+    user: Arc<str>,
+}
+
 impl IssuerRequest<'_> {
     /// Answers a refresh request.
     pub(in crate::issuer) async fn refresh(
@@ -41,10 +51,10 @@ impl IssuerRequest<'_> {
             let error = dead(Rule::RefreshTokenOfAnotherClient, form);
             return Err(self.refuse_with(row, client, error).await);
         }
-        let allowed = self.still_allowed(client, grant.subject.id(), &grant.resource, &grant.scopes).await?;
+        let held = self.still_held(client, &grant).await?;
         // All of these checks come before the rotation: a refused request must not cost the client its token (RT-07,
         // RT-08).
-        let (scopes, user) = match self.scopes_of(&grant, request, allowed, form) {
+        let (scopes, HeldScopes { included, user, .. }) = match self.scopes_of(&grant, request, held, form) {
             Ok(granted) => granted,
             Err(error) => return Err(self.refuse_with(row, client, error).await),
         };
@@ -52,7 +62,7 @@ impl IssuerRequest<'_> {
         let lifetime = self.policy.access_lifetime(&grant.resource);
         let client_limit = client.scope_limit().cloned();
         let hash = access.hash();
-        let new = NewAccessToken { hash, lifetime, scopes, user, client_origin: client.origin, client_limit };
+        let new = NewAccessToken { hash, lifetime, scopes, included, user, client_origin: client.origin, client_limit };
         let request = self.rotation_of(client, &grant, claims, new);
         if matches!(
             grant.judge_refresh(&request.presented, request.now),
@@ -115,15 +125,26 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// Decides the scopes of the new access token, `None` for all of the grant's; with the login name that goes with
-    /// them. `allowed`: what the policy still allows, and whose grant it is.
+    /// Returns what a grant may still give; `None` when nothing is left.
+    async fn still_held(&self, client: &AuthenticatedClient, grant: &Grant) -> Result<Option<HeldScopes>, StoreFailed> {
+        let included = |scopes: &ScopeSet| self.policy.included(&grant.resource, scopes);
+        let all = grant.scopes.union(&included(&grant.scopes));
+        let allowed = self.still_allowed(client, grant.subject.id(), &grant.resource, &all).await?;
+        let held = |(allowed, user): (ScopeSet, Arc<str>)| {
+            let own = grant.scopes.intersection(&allowed);
+            HeldScopes { included: included(&own).intersection(&allowed), own, user }
+        };
+        Ok(allowed.map(held).filter(|held| grant.scopes.is_empty() || !held.own.is_empty()))
+    }
+
+    /// Decides the scopes of the new access token, `None` for all of the grant's, given what the grant still holds.
     fn scopes_of(
         &self,
         grant: &Grant,
         request: RefreshRequest,
-        allowed: Option<(ScopeSet, Arc<str>)>,
+        held: Option<HeldScopes>,
         form: &Form,
-    ) -> Result<(Option<ScopeSet>, Arc<str>), OAuthError> {
+    ) -> Result<(Option<ScopeSet>, HeldScopes), OAuthError> {
         let policy = &self.policy;
         let resource = request.resource.map(|named| policy.named_at_token(named, &grant.resource));
         if let Some(resource) = resource.filter(|resource| *resource != grant.resource) {
@@ -131,18 +152,19 @@ impl IssuerRequest<'_> {
             return Err(error.came("resource", resource.as_str()).expected(show(grant.resource.as_str())));
         }
         let requested = request.scopes.map(|scopes| policy.known_to(grant, &scopes)).filter(|s| !s.is_empty());
-        // RFC 6749 6: never more than was granted.
-        if let Some(requested) = requested.as_ref().filter(|r| !r.is_subset(&grant.scopes)) {
+        // RFC 6749 6: never more than was granted. What a granted scope includes was granted with it.
+        let granted = held.as_ref().map_or_else(|| grant.scopes.clone(), |held| grant.scopes.union(&held.included));
+        if let Some(requested) = requested.as_ref().filter(|r| !r.is_subset(&granted)) {
             let error = OAuthError::new(Rule::ScopeExceedsGrant, "the scope is more than was granted");
             return Err(error.came("scope", &requested.to_string()).expected(format!("scopes of: {}", grant.scopes)));
         }
         let withdrawn = || dead(Rule::AccessWithdrawn, form);
-        let (allowed, user) = allowed.ok_or_else(withdrawn)?;
-        let scopes = requested.map_or_else(|| allowed.clone(), |r| r.intersection(&allowed));
+        let held = held.ok_or_else(withdrawn)?;
+        let scopes = requested.map_or_else(|| held.own.clone(), |r| r.intersection(&held.own.union(&held.included)));
         if scopes.is_empty() && !grant.scopes.is_empty() {
             return Err(withdrawn());
         }
-        Ok(((scopes != grant.scopes).then_some(scopes), user))
+        Ok(((scopes != grant.scopes).then_some(scopes), held))
     }
 
     /// Rotates and updates the cache in a task of its own: if the client hangs up meanwhile, the answer is lost, and
