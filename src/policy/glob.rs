@@ -135,11 +135,16 @@ impl PathGlob {
         Self { segments: self.segments.iter().map(name).collect(), is_open: self.is_open }
     }
 
-    /// Returns the same without the slash at its end, if it has one after something.
+    /// Returns what it matches with a slash at the end, without that slash: of `/a/**` and of `/a/`, `/a`.
     pub(super) fn without_last_slash(&self) -> Option<Self> {
-        let (last, before) = self.segments.split_last().filter(|_| !self.is_open)?;
-        let has_slash = last.literal() == Some("") && before.last().is_some_and(|name| name.literal() != Some(""));
-        has_slash.then(|| Self { segments: before.into(), is_open: false })
+        let (last, before) = self.segments.split_last()?;
+        let segments = if self.is_open {
+            (last.literal() != Some("")).then_some(&*self.segments)
+        } else {
+            let has_slash = last.literal() == Some("") && before.last().is_some_and(|name| name.literal() != Some(""));
+            has_slash.then_some(before)
+        };
+        segments.map(|segments| Self { segments: segments.into(), is_open: false })
     }
 
     /// Returns whether it matches all of `text`.

@@ -73,6 +73,8 @@ async fn sc_11_what_a_deny_rule_names_is_answered_as_if_it_did_not_exist() {
         assert_denied(&ask(&prompt).await, -32602, "Unknown prompt: secret");
         for uri in [
             "file:///private/a",
+            "file:///private/",
+            "file:///private",
             "file:///%70rivate/a",
             "FILE:///Private/a",
             "file:///private;v=1/a",
@@ -110,6 +112,13 @@ async fn sc_11_what_a_deny_rule_names_is_answered_as_if_it_did_not_exist() {
     };
     let reply = world.ask(&modern(&read("file:///private/a"))).await;
     assert_denied(&reply, -32602, "Resource not found: file:///private/a");
+    // A notification is not answered on 200, and not told more either.
+    let notice = json!({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "delete_all"}});
+    for body in [notice.clone(), json!([notice])] {
+        let reply = world.ask(&RawRequest::post(body.to_string()).bearer(&all)).await;
+        assert_eq!((reply.status, reply.field("www-authenticate")), (403, None), "{reply:?}");
+        assert_eq!(reply.json()["error"]["message"], "Unknown tool: delete_all");
+    }
     world.mcp.assert_nothing();
     for body in [call("add", &json!({})), read("file:///public/a"), request("ping", &json!({}))] {
         assert_eq!(world.ask(&RawRequest::post(&body).bearer(&all)).await.status, 200, "{body}");
@@ -382,6 +391,9 @@ reason = "ask \"ops\""
         ("DELETE", "/api/x"),
         ("delete", "/api/x"),
         ("GET", "/api/admin/users"),
+        ("GET", "/api/admin/"),
+        ("GET", "/api/admin"),
+        ("GET", "/api/Admin;x?y"),
         ("GET", "/api/%61dmin/users"),
         ("GET", "/api/Admin/users"),
         ("GET", "/api/admin;x=1/users"),
