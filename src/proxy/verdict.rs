@@ -217,7 +217,7 @@ impl RefusedMessage {
             Ruling::Unopened => return Rejection::UnopenedRequest,
             Ruling::LeftOut => left_out(),
             Ruling::Held => held(self.unknown.as_ref()),
-            Ruling::Denied(denial) => denied(rules, *denial, self.unknown.as_ref().filter(|_| is_message)),
+            Ruling::Denied(denial) => denied(rules, *denial, self.unknown.as_ref()),
         };
         let denied = Box::new(denied);
         if is_message { Rejection::MessageDenied(denied) } else { Rejection::RequestDenied(denied) }
@@ -267,7 +267,8 @@ pub(super) fn refusal(caller: &CachedPrincipal, rules: &Rules, refused: Option<&
             Some(refused) if is_batch && denied.id.is_some() => {
                 Rejection::BatchRefused(refused.requests(caller, rules))
             }
-            _ => denied.rejection(caller, rules, caller.route().kind == UpstreamKind::Mcp && !is_batch),
+            // A notification has no answer of JSON-RPC, and a GET is none of its requests.
+            _ => denied.rejection(caller, rules, !is_batch && denied.id.is_some()),
         };
     }
     let required = rules.missing(caller.standing(), &caller.route().required_scopes);

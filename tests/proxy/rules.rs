@@ -112,13 +112,6 @@ async fn sc_11_what_a_deny_rule_names_is_answered_as_if_it_did_not_exist() {
     };
     let reply = world.ask(&modern(&read("file:///private/a"))).await;
     assert_denied(&reply, -32602, "Resource not found: file:///private/a");
-    // A notification is not answered on 200, and not told more either.
-    let notice = json!({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "delete_all"}});
-    for body in [notice.clone(), json!([notice])] {
-        let reply = world.ask(&RawRequest::post(body.to_string()).bearer(&all)).await;
-        assert_eq!((reply.status, reply.field("www-authenticate")), (403, None), "{reply:?}");
-        assert_eq!(reply.json()["error"]["message"], "Unknown tool: delete_all");
-    }
     world.mcp.assert_nothing();
     for body in [call("add", &json!({})), read("file:///public/a"), request("ping", &json!({}))] {
         assert_eq!(world.ask(&RawRequest::post(&body).bearer(&all)).await.status, 200, "{body}");
@@ -127,6 +120,19 @@ async fn sc_11_what_a_deny_rule_names_is_answered_as_if_it_did_not_exist() {
     // What a scope would open is still answered with that scope.
     let reply = world.ask(&RawRequest::post(call("add", &json!({}))).bearer(&list)).await;
     assert_eq!((reply.status, reply.field("www-authenticate").is_some()), (403, true));
+}
+
+#[tokio::test]
+async fn sc_11_a_refused_notification_has_no_answer_that_tells_more() {
+    let world = ruled(UpstreamKind::Mcp, HIDING).await;
+    let token = token(&world, MCP, "use");
+    let notice = json!({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "delete_all"}});
+    for body in [notice.clone(), json!([notice])] {
+        let reply = world.ask(&RawRequest::post(body.to_string()).bearer(&token)).await;
+        assert_eq!((reply.status, reply.field("www-authenticate")), (403, None), "{reply:?}");
+        assert_eq!(reply.json()["error"]["message"], "Unknown tool: delete_all");
+    }
+    world.mcp.assert_nothing();
 }
 
 #[tokio::test]
