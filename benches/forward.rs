@@ -101,7 +101,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         issued_at: clock.now(),
         expires_at: clock.now().plus(Lifetime::from_secs(86_400)),
     });
-    let table = Arc::new(RouteTable::build(&config).unwrap());
+    let table = Arc::new(RouteTable::build(&config, Arc::clone(&clock)).unwrap());
     let config = Arc::new(config);
     let address = listen_on_own_thread(move |listener| async move {
         let metrics = Metrics::new(&["main".to_owned()]);

@@ -10,8 +10,11 @@
 #[path = "../tests/support/map_of_twenty.rs"]
 mod map_of_twenty;
 
+use std::sync::Arc;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mcpgate::catalogue::{Catalogue, person};
+use mcpgate::catalogue::{Catalogue, ToolCaller, person};
+use mcpgate::clock::{Clock as _, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::mcp::{AnswerReader, Offer, Rewritten, Shown, ui_resources_as_sent};
 use mcpgate::oauth::{ClientId, GroupSet, ScopeSet};
@@ -28,7 +31,9 @@ fn filter(c: &mut Criterion) {
     let groups = GroupSet::default();
     let caller = RuleCaller { client: &client, client_kind: None, user: "admin", groups: &groups, scopes: &scopes };
     let standing = rules.standing(&caller);
-    let (catalogue, ada) = (Catalogue::default(), person("default", "user_00000000000000000000000000"));
+    let (catalogue, ada) =
+        (Catalogue::new(Arc::new(SystemClock)), person("default", "user_00000000000000000000000000"));
+    let ada = ToolCaller { person: &ada, consented_at: SystemClock.now() };
     let list = map_of_twenty::list();
     // As the proxy does.
     let filtered = || {
@@ -38,7 +43,7 @@ fn filter(c: &mut Criterion) {
             Shown::from(rules.shows_annotated(
                 &standing,
                 Item::Tool(name),
-                catalogue.note(&ada, name, (says, &ui_resources_as_sent(entry))),
+                catalogue.note(ada, name, (says, &ui_resources_as_sent(entry))),
             ))
         };
         AnswerReader::new(list.as_bytes(), shows).unwrap().read().unwrap()

@@ -240,8 +240,8 @@ impl Gateway {
         let metrics = Metrics::new(&["main".to_owned()]);
         Self {
             clock: counted,
+            table: Arc::new(RouteTable::build(&config, Arc::clone(&clock)).unwrap()),
             proxy: Arc::new(Proxy::new(cache, clock, metrics.worker(), sessions)),
-            table: Arc::new(RouteTable::build(&config).unwrap()),
             config: Arc::new(config),
             token: token.reveal().to_owned(),
         }

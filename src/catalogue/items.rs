@@ -27,12 +27,16 @@ impl Catalogue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::catalogue::{Catalogue, OfferKind, Offers};
+    use crate::clock::ManualClock;
+    use crate::time::Timestamp;
     use serde_json::json;
 
     #[test]
     fn what_a_person_is_shown_beyond_the_own_lists_is_known_of_that_person_alone() {
-        let catalogue = Catalogue::default();
+        let catalogue = Catalogue::new(Arc::new(ManualClock::new(Timestamp::default())));
         catalogue.note_item("ada", OfferKind::Prompts, "early");
         let mut offers = Offers::default();
         assert!(offers.add(OfferKind::Prompts, &json!({"prompts": [{"name": "greet"}]})));

@@ -4,7 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::ui_names::UiNames;
-use crate::policy::Annotations;
+use crate::clock::Clock;
+use crate::policy::{Annotations, Said};
 
 /// The most people per upstream of whose answers something is kept; the one noted first makes room.
 const MOST_PEOPLE: usize = 4096;
@@ -16,13 +17,6 @@ const MOST_BYTES: usize = 8 << 20;
 const SHARE: usize = 16;
 /// The bytes of a tool besides its name, about.
 const OF_AN_ENTRY: usize = 64;
-
-/// What the answers to one person said of a tool.
-#[derive(Debug, Clone, Copy)]
-struct Told {
-    most_dangerous: Annotations,
-    last: Annotations,
-}
 
 /// What the names of callers without a token begin with; no tenant does.
 const ANONYMOUS: &str = "\n";
@@ -50,22 +44,22 @@ pub(super) struct People {
     nobody: ToldPeople<{ MOST_PEOPLE / SHARE }, { MOST_BYTES / SHARE }>,
 }
 
+/// What an answer said of a tool.
+pub(super) struct Told<'a> {
+    pub(super) says: Annotations,
+    /// The `ui://` resources that it names, unless the own client was told of the same.
+    pub(super) uris: &'a [String],
+    /// Whether the own client was told the same of it last. Then it is noted only where something else was before.
+    pub(super) is_known: bool,
+    /// Tells when that was.
+    pub(super) clock: &'a dyn Clock,
+}
+
 impl People {
     /// Notes what an answer to a person said of a tool, and the `ui://` resources that it names, in the place of those
-    /// that it named before. What `is_known` without it is noted only where something else was before. Returns what is
-    /// remembered of what this person was told of the tool.
-    pub(super) fn note(
-        &mut self,
-        person: &str,
-        tool: &str,
-        said: (Annotations, &[String]),
-        is_known: bool,
-    ) -> Option<Annotations> {
-        if is_anonymous(person) {
-            self.nobody.note(person, tool, said, is_known)
-        } else {
-            self.users.note(person, tool, said, is_known)
-        }
+    /// that it named before. Returns what is remembered of what this person was told of the tool.
+    pub(super) fn note(&mut self, person: &str, tool: &str, told: &Told<'_>) -> Option<Said> {
+        if is_anonymous(person) { self.nobody.note(person, tool, told) } else { self.users.note(person, tool, told) }
     }
 
     /// Returns the `ui://` resources that tools named to a person.
@@ -73,8 +67,8 @@ impl People {
         self.of(person).map(|told| &told.ui)
     }
 
-    pub(super) fn annotations(&self, person: &str, tool: &str) -> Option<Annotations> {
-        Some(self.of(person)?.tools.get(tool)?.most_dangerous)
+    pub(super) fn said(&self, person: &str, tool: &str) -> Option<Said> {
+        self.of(person)?.tools.get(tool).copied()
     }
 
     /// Takes what each person was last told of a tool for all that they were told of it.
@@ -84,9 +78,9 @@ impl People {
     }
 
     /// Returns the tools of which the answers to a person spoke.
-    pub(super) fn tools(&self, person: &str) -> impl Iterator<Item = (&str, Annotations)> {
+    pub(super) fn tools(&self, person: &str) -> impl Iterator<Item = (&str, Said)> {
         let tools = self.of(person).into_iter().flat_map(|told| &told.tools);
-        tools.map(|(name, told)| (&**name, told.most_dangerous))
+        tools.map(|(name, said)| (&**name, *said))
     }
 
     fn of(&self, person: &str) -> Option<&ToldPerson> {
@@ -97,7 +91,7 @@ impl People {
 /// What somebody was told.
 #[derive(Debug, Default)]
 struct ToldPerson {
-    tools: HashMap<Box<str>, Told>,
+    tools: HashMap<Box<str>, Said>,
     /// The `ui://` resources that tools name, where the gateway's own client was told otherwise.
     ui: UiNames,
 }
@@ -112,32 +106,29 @@ struct ToldPeople<const PEOPLE: usize, const BYTES: usize> {
 }
 
 impl<const PEOPLE: usize, const BYTES: usize> ToldPeople<PEOPLE, BYTES> {
-    fn note(
-        &mut self,
-        person: &str,
-        tool: &str,
-        (says, uris): (Annotations, &[String]),
-        is_known: bool,
-    ) -> Option<Annotations> {
+    fn note(&mut self, person: &str, tool: &str, told: &Told<'_>) -> Option<Said> {
+        let Told { says, uris, is_known, clock } = told;
         let mut told = self.people.get_mut(person);
         if !uris.is_empty() || told.as_ref().is_some_and(|told| told.ui.bytes() > 0) {
             self.note_ui(person, tool, uris);
             told = self.people.get_mut(person);
         }
         if let Some(known) = told.and_then(|told| told.tools.get_mut(tool)) {
-            *known = Told { most_dangerous: known.most_dangerous.most_dangerous(says), last: says };
-            return Some(known.most_dangerous);
+            if known.last != *says {
+                *known = known.then(*says, clock.now());
+            }
+            return Some(*known);
         }
-        if is_known {
+        if *is_known {
             return None;
         }
         let told = self.told(person);
         if told.tools.len() < MOST_TOOLS {
-            told.tools.insert(tool.into(), Told { most_dangerous: says, last: says });
+            told.tools.insert(tool.into(), Said::only(*says));
             self.bytes = self.bytes.saturating_add(tool.len() + OF_AN_ENTRY);
         }
         self.make_room();
-        Some(self.people.get(person)?.tools.get(tool)?.most_dangerous)
+        self.people.get(person)?.tools.get(tool).copied()
     }
 
     fn note_ui(&mut self, person: &str, tool: &str, uris: &[String]) {
@@ -150,8 +141,8 @@ impl<const PEOPLE: usize, const BYTES: usize> ToldPeople<PEOPLE, BYTES> {
     }
 
     fn settle(&mut self, tool: &str) {
-        for told in self.people.values_mut().filter_map(|person| person.tools.get_mut(tool)) {
-            told.most_dangerous = told.last;
+        for said in self.people.values_mut().filter_map(|person| person.tools.get_mut(tool)) {
+            *said = Said::only(said.last);
         }
     }
 
@@ -174,13 +165,24 @@ impl<const PEOPLE: usize, const BYTES: usize> ToldPeople<PEOPLE, BYTES> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST_BYTES, MOST_PEOPLE, MOST_TOOLS, People, SHARE};
-    use crate::policy::Annotations;
+    use super::{MOST_BYTES, MOST_PEOPLE, MOST_TOOLS, People, SHARE, Told};
+    use crate::clock::ManualClock;
+    use crate::policy::{Annotations, Said};
+    use crate::time::Timestamp;
 
     const MILD: Annotations = Annotations::of(Some(true), None, Some(false));
 
+    fn told(
+        people: &mut People,
+        person: &str,
+        tool: &str,
+        (says, uris, is_known): (Annotations, &[String], bool),
+    ) -> Option<Said> {
+        people.note(person, tool, &Told { says, uris, is_known, clock: &ManualClock::new(Timestamp::from_secs(1)) })
+    }
+
     fn note(people: &mut People, person: &str, tool: &str) {
-        people.note(person, tool, (MILD, &[]), false);
+        told(people, person, tool, (MILD, &[], false));
     }
 
     #[test]
@@ -189,17 +191,17 @@ mod tests {
         for tool in 0..2 * MOST_TOOLS {
             note(&mut people, "ada", &tool.to_string());
         }
-        assert_eq!(people.annotations("ada", &(MOST_TOOLS + 1).to_string()), None);
+        assert_eq!(people.said("ada", &(MOST_TOOLS + 1).to_string()), None);
         assert_eq!(people.tools("ada").count(), MOST_TOOLS);
         for person in 0..MOST_PEOPLE {
             note(&mut people, &person.to_string(), "add");
         }
-        assert_eq!(people.annotations("ada", "0"), None, "the first made room");
-        assert_eq!(people.annotations("0", "add"), Some(MILD));
+        assert_eq!(people.said("ada", "0"), None, "the first made room");
+        assert_eq!(people.said("0", "add"), Some(Said::only(MILD)));
         for person in 0..MOST_PEOPLE {
             for tool in 0..4 {
                 let uris = [format!("ui://{}", "x".repeat(1000))];
-                people.note(&person.to_string(), &tool.to_string(), (MILD, &uris), false);
+                told(&mut people, &person.to_string(), &tool.to_string(), (MILD, &uris, false));
             }
         }
         assert!(people.users.bytes <= MOST_BYTES && people.ui("4095").is_some_and(|ui| ui.bytes() > 4000));
@@ -210,12 +212,13 @@ mod tests {
     #[test]
     fn what_is_known_is_noted_only_where_something_else_was() {
         let mut people = People::default();
-        let mut said = |says, is_known| people.note("ada", "add", (says, &[]), is_known);
+        let mut said = |says, is_known| told(&mut people, "ada", "add", (says, &[], is_known));
         assert_eq!(said(MILD, true), None);
-        assert_eq!(said(Annotations::UNKNOWN, false), Some(Annotations::UNKNOWN));
-        assert_eq!(said(MILD, true), Some(Annotations::UNKNOWN), "the most dangerous of it");
+        assert_eq!(said(Annotations::UNKNOWN, false), Some(Said::only(Annotations::UNKNOWN)));
+        let milder = Said::only(Annotations::UNKNOWN).then(MILD, Timestamp::from_secs(1));
+        assert_eq!(said(MILD, true), Some(milder), "the most dangerous of it");
         people.settle("add");
-        assert_eq!(people.annotations("ada", "add"), Some(MILD));
+        assert_eq!(people.said("ada", "add"), Some(Said::only(MILD)));
     }
 
     #[test]
@@ -226,8 +229,8 @@ mod tests {
             note(&mut people, &super::anonymous("default", &person.to_string()), "add");
         }
         let nobody = |person: usize| super::anonymous("default", &person.to_string());
-        assert_eq!(people.annotations("ada", "add"), Some(MILD));
-        assert_eq!(people.annotations(&nobody(MOST_PEOPLE), "add"), Some(MILD));
-        assert_eq!(people.annotations(&nobody(MOST_PEOPLE - MOST_PEOPLE / SHARE), "add"), None);
+        assert_eq!(people.said("ada", "add"), Some(Said::only(MILD)));
+        assert_eq!(people.said(&nobody(MOST_PEOPLE), "add"), Some(Said::only(MILD)));
+        assert_eq!(people.said(&nobody(MOST_PEOPLE - MOST_PEOPLE / SHARE), "add"), None);
     }
 }

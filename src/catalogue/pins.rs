@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::offers::{ListedTool, Offers};
 use crate::mcp::ToolDefinition;
-use crate::policy::Annotations;
+use crate::policy::Said;
 
 /// The most people per tool of whom it is remembered that they were shown another definition; beyond that it counts for
 /// everybody.
@@ -21,9 +21,9 @@ const MOST_REPORTED: usize = 4096;
 pub struct KnownTool {
     /// The name that calls use.
     pub name: String,
-    /// The most dangerous that it has said of itself to the gateway's own client, or what an operator approved; `None`
-    /// if only people were told of it, each of whom was perhaps told something else.
-    pub said: Option<Annotations>,
+    /// What it has said of itself to the gateway's own client, or what an operator approved; `None` if only people were
+    /// told of it, each of whom was perhaps told something else.
+    pub said: Option<Said>,
     /// Its definition as pinned; `None` if it was not.
     pub pinned: Option<ToolDefinition>,
 }
@@ -118,7 +118,7 @@ mod tests {
     use super::{KnownTool, ListedTool, MOST_PEOPLE, MOST_WAITING, MOST_WAITING_OF_ONE, Pins};
     use crate::catalogue::{OfferKind, Offers};
     use crate::mcp::ToolDefinition;
-    use crate::policy::Annotations;
+    use crate::policy::{Annotations, Said};
     use serde_json::json;
 
     fn tool(description: &str) -> ListedTool {
@@ -128,7 +128,7 @@ mod tests {
 
     fn pinned(description: &str) -> Vec<KnownTool> {
         let ListedTool { name, annotations, definition, .. } = tool(description);
-        vec![KnownTool { name, said: Some(annotations), pinned: definition }]
+        vec![KnownTool { name, said: Some(Said::only(annotations)), pinned: definition }]
     }
 
     fn listed(description: &str) -> Offers {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::policy::Annotations;
+use crate::policy::Said;
 
 /// The most changes that are remembered.
 const MOST: usize = 256;
@@ -10,8 +10,8 @@ const MOST: usize = 256;
 /// What counts of a tool for everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ToolSnapshot {
-    /// The most dangerous that the lists of the gateway's own client said of it.
-    pub said: Option<Annotations>,
+    /// What it has said in the lists of the gateway's own client.
+    pub said: Option<Said>,
     /// The hash of its definition, if that is pinned and the own client saw no other last.
     pub pinned: Option<[u8; 32]>,
 }
@@ -66,13 +66,13 @@ impl ToolChanges {
 #[cfg(test)]
 mod tests {
     use super::{MOST, ToolChanges, ToolSnapshot};
-    use crate::policy::Annotations;
+    use crate::policy::{Annotations, Said};
     use std::collections::HashMap;
 
     fn states(tools: &[(&str, bool)]) -> HashMap<Box<str>, ToolSnapshot> {
         let state = |is_mild| {
             let said = if is_mild { Annotations::of(Some(true), None, None) } else { Annotations::UNKNOWN };
-            ToolSnapshot { said: Some(said), pinned: None }
+            ToolSnapshot { said: Some(Said::only(said)), pinned: None }
         };
         tools.iter().map(|(name, is_mild)| ((*name).into(), state(*is_mild))).collect()
     }

@@ -31,28 +31,33 @@ impl Catalogue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::UiNames;
-    use crate::catalogue::{Catalogue, OfferKind, Offers};
+    use crate::catalogue::{Catalogue, OfferKind, Offers, ToolCaller};
+    use crate::clock::ManualClock;
     use crate::policy::Annotations;
+    use crate::time::Timestamp;
     use serde_json::json;
 
     #[test]
     fn what_tools_name_to_a_person_serves_that_person_alone() {
-        let catalogue = Catalogue::default();
+        let catalogue = Catalogue::new(Arc::new(ManualClock::new(Timestamp::default())));
+        let ada = ToolCaller { person: "ada", consented_at: Timestamp::default() };
         let tool = |name: &str, uri: &str| json!({"name": name, "_meta": {"ui": {"resourceUri": uri}}});
         let mut offers = Offers::default();
         offers.add(OfferKind::Tools, &json!({"tools": [tool("add", "ui://a"), tool("sub", "ui://a")]}));
         catalogue.learn(offers);
         let naming = |person: &str, uri: &str| catalogue.naming(person, uri).concat();
         let (a, hers) = (["ui://a".to_owned()], ["ui://hers".to_owned()]);
-        catalogue.note("ada", "add", (Annotations::UNKNOWN, &a));
+        catalogue.note(ada, "add", (Annotations::UNKNOWN, &a));
         let kept = catalogue.people.lock().unwrap().ui("ada").map_or(0, UiNames::bytes);
         assert_eq!(kept, 0, "the own client was told the same");
-        catalogue.note("ada", "add", (Annotations::UNKNOWN, &hers));
+        catalogue.note(ada, "add", (Annotations::UNKNOWN, &hers));
         assert_eq!((naming("ada", "ui://hers"), naming("bob", "ui://hers")), ("add".to_owned(), String::new()));
         assert_eq!((naming("ada", "ui://a"), naming("bob", "ui://a")), ("addsub".to_owned(), "addsub".to_owned()));
         assert_eq!((catalogue.ui_resources("ada").len(), catalogue.ui_resources("bob").len()), (2, 1));
-        catalogue.note("ada", "add", (Annotations::UNKNOWN, &a));
+        catalogue.note(ada, "add", (Annotations::UNKNOWN, &a));
         assert_eq!(naming("ada", "ui://hers"), "", "the latest counts");
         catalogue.learn(Offers::default());
         assert_eq!(naming("ada", "ui://a"), "");

@@ -47,7 +47,7 @@ pub(super) struct TestArguments {
     #[arg(long, value_name = "JSON")]
     args: Option<String>,
     /// What the tool says of itself, of readOnly, destructive and openWorld, separated by spaces [default: what the
-    /// store knows of it, otherwise nothing]
+    /// store knows of it and a token of a new consent is judged by, otherwise nothing]
     #[arg(long, requires = "call")]
     annotations: Option<String>,
     /// The method: of MCP, or of HTTP for an upstream of kind http
@@ -138,7 +138,7 @@ impl TestArguments {
         if !one {
             return Err(Failure::Usage("--args: this is not JSON without repeated members".to_owned()));
         }
-        let annotations = self.annotations()?.or_else(|| tool.map(CalledTool::annotations));
+        let annotations = self.annotations()?.or_else(|| tool.map(|tool| tool.annotations(self.anonymous)));
         let is_held = tool.is_some_and(|tool| tool.is_held);
         Ok(Question::Message { body, annotations: annotations.unwrap_or(Annotations::UNKNOWN), is_held })
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
+use super::known_tools::milder;
 use super::output::moment;
 use super::runtime::block_on;
 use crate::config::{PinMode, UpstreamConfig};
@@ -13,7 +14,7 @@ use crate::store::{ToolChoice, ToolRecord, ToolState};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List the tools of upstreams, and how each compares with what is pinned
+    /// List the tools of upstreams, how each compares with what is pinned, and as what it counts for new consents
     List {
         /// Only tools of this upstream
         #[arg(long, value_name = "NAME")]
@@ -62,7 +63,10 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let data = data.open(Missing::Refuse)?;
             let tools = tools(&data, upstream.as_deref(), |tool| Some(described(tool)))?;
             let columns = [("UPSTREAM", "upstream"), ("TOOL", "tool"), ("STATE", "state"), ("HELD", "held")];
-            let columns: Vec<_> = columns.into_iter().chain([("KIND", "kind"), ("SINCE", "since")]).collect();
+            let columns: Vec<_> = columns
+                .into_iter()
+                .chain([("KIND", "kind"), ("SINCE", "since"), ("MILDER SINCE", "milder_since")])
+                .collect();
             data.output.list(&columns, &tools)
         }
         Command::Diff { tool, upstream, data } => {
@@ -125,14 +129,18 @@ fn tools(
 
 fn described(tool: &ToolRecord) -> Value {
     let hash = |definition: &Option<ToolDefinition>| definition.as_ref().map(ToolDefinition::short_hash);
+    let says = tool.said.for_new_consent();
+    let (milder_since, before) = milder(tool.said);
     json!({
         "tool": tool.name,
         "title": tool.title,
         "state": tool.state().as_str(),
-        "kind": tool.said.most_dangerous.kind().as_str(),
-        "read_only": tool.said.most_dangerous.read_only,
-        "destructive": tool.said.most_dangerous.destructive,
-        "open_world": tool.said.most_dangerous.open_world,
+        "kind": says.kind().as_str(),
+        "read_only": says.read_only,
+        "destructive": says.destructive,
+        "open_world": says.open_world,
+        "milder_since": milder_since,
+        "before": before,
         "hash": hash(&tool.listed),
         "pinned_hash": hash(&tool.pinned),
         "since": moment(tool.since),

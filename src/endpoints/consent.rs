@@ -43,7 +43,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         return Err(PageRejection::NoTransactionCookie);
     }
     let ticked = form.ticked();
-    let purpose = purpose(&visit.offered(&handles).await?, form.listed());
+    let purpose = purpose(&visit.offered(&handles).await?, (form.listed(), form.shown_at()));
     let Ok(form) = form.check(consent_key(&handles).as_ref(), &purpose) else {
         return refuse_stale(visit, &handles, &ticked).await;
     };
@@ -74,9 +74,9 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
 }
 
 /// Returns the purpose in the form's token: a decision on exactly these scopes with these descriptions, and these
-/// tools. If a reload changes the scopes, an older page cannot approve what its reader has not seen. Tools come and go,
-/// so the form carries those that its reader saw.
-fn purpose(shown: &[AskedScope], listed: &str) -> String {
+/// tools at the moment when the page was made. If a reload changes the scopes, an older page cannot approve what its
+/// reader has not seen. Tools come and go, and change, so the form carries those that its reader saw, and when.
+fn purpose(shown: &[AskedScope], (listed, shown_at): (&str, &str)) -> String {
     let mut purpose = "consent".to_owned();
     for scope in shown {
         let includes = scope.includes.to_string();
@@ -87,8 +87,7 @@ fn purpose(shown: &[AskedScope], listed: &str) -> String {
         let marks = [(scope.sensitive, '!'), (scope.is_requested, '?'), (scope.is_held, '=')];
         purpose.extend(marks.iter().filter(|(is_marked, _)| *is_marked).map(|(_, mark)| mark));
     }
-    purpose.push(' ');
-    purpose + listed
+    format!("{purpose} {shown_at} {listed}")
 }
 
 /// Handles a form whose token is for another session or other scopes, or is invalid. Often the user has signed in again
@@ -150,7 +149,7 @@ fn show(
     let page = ConsentPage {
         frame: Frame::new(visit.config()),
         transaction: &handles.transaction,
-        form_token: &key.token(&purpose(&view.scopes, &listed)),
+        form_token: &key.token(&purpose(&view.scopes, (&listed, &view.shown_at.as_millis().to_string()))),
         listed: &listed,
         switch_token: &key.token(switch_account::PURPOSE),
         view,
@@ -168,7 +167,7 @@ fn show_no_access(visit: &Visit<'_>, handles: &Handles, view: &NoAccessView) -> 
     let page = NoAccessPage {
         frame: Frame::new(visit.config()),
         transaction: &handles.transaction,
-        form_token: &key.token(&purpose(&[], "")),
+        form_token: &key.token(&purpose(&[], ("", ""))),
         switch_token: &key.token(switch_account::PURPOSE),
         view,
     };

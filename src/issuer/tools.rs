@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::oauth::{AccountId, Exclusions, ResourceIndicator, ScopeSet, ScopeToken, ToolGroup, ToolKind, ToolNameHash};
+use crate::oauth::{
+    AccountId, Exclusions, ResourceIndicator, ScopeSet, ScopeToken, Timestamp, ToolGroup, ToolKind, ToolNameHash,
+};
 use crate::policy::Annotations;
 
 /// A tool, as its upstream describes it. None of it is verified.
@@ -16,16 +18,21 @@ pub struct OfferedTool {
     pub name: String,
     /// The name for people, if it has one.
     pub title: Option<String>,
-    /// What it says of itself.
+    /// What it says of itself, as calls are judged by it after this consent.
     pub annotations: Annotations,
 }
 
 /// Knows which tools upstreams offer.
 #[async_trait]
 pub trait OfferedTools: Send + Sync {
-    /// Returns the tools that the upstream of this resource offers to a person; `None` if it does not say. The caller
-    /// waits no longer than a second.
-    async fn tools(&self, resource: &ResourceIndicator, person: &AccountId) -> Option<Vec<OfferedTool>>;
+    /// Returns the tools that the upstream of this resource offers to a person who consents at this moment; `None` if
+    /// it does not say. The caller waits no longer than a second.
+    async fn tools(
+        &self,
+        resource: &ResourceIndicator,
+        person: &AccountId,
+        consented_at: Timestamp,
+    ) -> Option<Vec<OfferedTool>>;
 }
 
 /// What the consent page knows of an upstream's tools.
@@ -149,6 +156,8 @@ impl ShownGroup {
 pub struct Ticked {
     /// The scopes that were ticked, among those that the page showed.
     pub scopes: ScopeSet,
+    /// When the page was made; 0 if the form does not say.
+    pub shown_at: Timestamp,
     shown: Vec<ShownGroup>,
     /// The groups and tools that were shown and not ticked.
     unticked_groups: BTreeSet<ToolGroup>,
@@ -173,7 +182,13 @@ impl Ticked {
         let names = shown.iter().flat_map(|group| &group.tools).enumerate();
         let unticked_tools =
             names.filter(|(index, _)| off(tools, index)).map(|(_, name)| name.as_str().into()).collect();
-        Self { scopes, shown, unticked_groups, unticked_tools }
+        Self { scopes, shown_at: Timestamp::default(), shown, unticked_groups, unticked_tools }
+    }
+
+    /// Says when the page was made.
+    #[must_use]
+    pub fn shown_at(self, shown_at: Timestamp) -> Self {
+        Self { shown_at, ..self }
     }
 
     /// Returns whether a group was ticked; `None` if it was not shown.

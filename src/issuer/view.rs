@@ -166,6 +166,8 @@ pub struct ConsentView {
     pub resource_name: String,
     /// The upstream's URL.
     pub resource: String,
+    /// When the page was made. What the upstream's tools say of themselves later does not count for what is approved.
+    pub shown_at: Timestamp,
     /// The scopes that the client asks for or holds already, in the order of the configuration; empty when it asks for
     /// everything.
     pub scopes: Vec<AskedScope>,

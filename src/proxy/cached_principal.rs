@@ -255,6 +255,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{CachedPrincipal, LOOKED_AT, PrincipalCache, escaped};
+    use crate::clock::SystemClock;
     use crate::config::{Config, Overrides};
     use crate::oauth::{AccessTokenRecord, AccountId, ClientId, Exclusions, GroupName, ScopeSet, TenantId};
     use crate::proxy::budget::tests::{principal, record};
@@ -312,7 +313,7 @@ mod tests {
         let upstream = Some("http://127.0.0.1:1/mcp".to_owned());
         let overrides =
             Overrides { data_dir: Some(folder.path().to_owned()), upstream, up: true, ..Overrides::default() };
-        let table = RouteTable::build(&Config::load(None, &overrides).unwrap()).unwrap();
+        let table = RouteTable::build(&Config::load(None, &overrides).unwrap(), Arc::new(SystemClock)).unwrap();
         let value = |text: &str| HeaderValue::from_str(text).unwrap();
         let of = |principal: Principal, scopes: &str| {
             let principal = Arc::new(principal);

@@ -77,9 +77,9 @@ impl RouteAccess {
     /// Returns whether a change of a tool has hidden it, shown it, or put another tool in its place.
     fn shows_otherwise(&self, change: &ToolChange) -> bool {
         let Some(rules) = self.route().rules.as_deref() else { return false };
-        let (is_hold, person) = (self.route().pin() == PinMode::Hold, self.person());
+        let is_hold = self.route().pin() == PinMode::Hold;
         let [before, after] = change.states.map(|state| {
-            let says = self.route().catalogue.judged_by(person, &change.name, state.said);
+            let says = self.route().catalogue.judged_by(self.caller(), &change.name, state.said);
             let is_shown = rules.shows_annotated(self.standing(), Item::Tool(&change.name), says);
             (is_shown && !(is_hold && state.pinned.is_none()), state.pinned.filter(|_| is_hold && is_shown))
         });

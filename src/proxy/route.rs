@@ -14,6 +14,7 @@ use super::upstream::health::Health;
 use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
 use crate::catalogue::Catalogue;
+use crate::clock::Clock;
 use crate::config::{Config, PinMode, UpstreamConfig, UpstreamKind};
 use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing, is_plain_path};
@@ -159,6 +160,7 @@ impl Route {
         upstream: &UpstreamConfig,
         config: &Config,
         roots: &mut connect::Roots,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self, String> {
         let fault = |what: &str| format!("upstream {}: {what}", upstream.name);
         let url = &upstream.url;
@@ -206,7 +208,7 @@ impl Route {
             has_query: url.query().is_some(),
             moved: Moved::default(),
             health: Health::default(),
-            catalogue: Arc::default(),
+            catalogue: Arc::new(Catalogue::new(Arc::clone(clock))),
             is_listed: upstream.is_listed,
             refusals: StreamRefusals::default(),
             static_headers: upstream.headers.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::remembered_tools::RememberedTools;
 use super::route::Route;
-use crate::catalogue::{self, ListedTool, OfferKind};
+use crate::catalogue::{self, ListedTool, OfferKind, ToolCaller};
 use crate::config::PinMode;
 use crate::mcp::{ToolDefinition, ui_resources_as_sent};
 use crate::oauth::ScopeSet;
@@ -28,7 +28,7 @@ pub(super) struct RouteAccess {
 
 impl ToolLookup for RouteAccess {
     fn annotations(&self, tool: &str) -> Annotations {
-        self.route.catalogue.annotations(&self.person, tool)
+        self.route.catalogue.annotations(self.caller(), tool)
     }
 
     fn naming(&self, uri: &str) -> Vec<Box<str>> {
@@ -109,7 +109,7 @@ impl RouteAccess {
     /// Notes what an answer to it says of a tool, whose entry has this JSON, and returns what its calls of the tool are
     /// judged by.
     pub(super) fn note(&self, tool: &str, says: Annotations, entry: &str) -> Annotations {
-        self.route.catalogue.note(&self.person, tool, (says, &ui_resources_as_sent(entry)))
+        self.route.catalogue.note(self.caller(), tool, (says, &ui_resources_as_sent(entry)))
     }
 
     /// Notes a prompt, resource or template in a list that it gets.
@@ -139,6 +139,11 @@ impl RouteAccess {
     pub(super) fn may_read_ui(&self, rules: &Rules) -> bool {
         let uris = self.route.catalogue.ui_resources(&self.person);
         uris.iter().any(|uri| rules.shows_resource(&self.standing, uri, self))
+    }
+
+    /// Returns for whom the catalogue judges.
+    pub(super) fn caller(&self) -> ToolCaller<'_> {
+        ToolCaller { person: &self.person, consented_at: self.principal.consented_at() }
     }
 
     /// Returns what the catalogue calls its person.

@@ -12,11 +12,13 @@ use super::refused_operations::RefusedOperations;
 use super::repeats::Repeats;
 use super::route::Route;
 use super::upstream::connect;
+use crate::clock::Clock;
 use crate::config::{Config, UpstreamKind};
 
 /// The route table: built when the configuration is loaded, and replaced as a whole.
 pub struct RouteTable {
     pub(super) routes: Vec<Arc<Route>>,
+    clock: Arc<dyn Clock>,
     /// Paths that must match exactly.
     exact: BTreeMap<Box<str>, usize>,
     /// Paths below which everything is served, longest first.
@@ -37,17 +39,17 @@ impl std::fmt::Debug for RouteTable {
 }
 
 impl RouteTable {
-    /// Builds the table.
+    /// Builds the table. The clock must be the one that tells when users consent.
     ///
     /// # Errors
     /// An upstream's CA file or the system's roots could not be read.
-    pub fn build(config: &Config) -> Result<Self, String> {
+    pub fn build(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, String> {
         let mut roots = connect::Roots::new(config.minimum_key_bits);
         let mut routes = Vec::with_capacity(config.upstreams.len());
         let mut exact = BTreeMap::new();
         let mut prefixes = Vec::new();
         for (index, upstream) in config.upstreams.iter().enumerate() {
-            let route = Route::build(index, upstream, config, &mut roots)?;
+            let route = Route::build(index, upstream, config, &mut roots, &clock)?;
             let path: Box<str> = route.path.as_str().into();
             match route.kind {
                 UpstreamKind::Mcp => {
@@ -65,6 +67,7 @@ impl RouteTable {
         let text = |t: Option<&str>| HeaderValue::from_str(t.unwrap_or_default()).map_err(|e| e.to_string());
         Ok(Self {
             routes,
+            clock,
             exact,
             prefixes,
             origins: Origins::new(config),
@@ -84,7 +87,7 @@ impl RouteTable {
     /// As `build`.
     pub fn rebuild(&self, config: &Config) -> Result<Self, String> {
         let (repeats, refused) = (Arc::clone(&self.repeats), Arc::clone(&self.refused));
-        let mut table = Self { repeats, refused, ..Self::build(config)? };
+        let mut table = Self { repeats, refused, ..Self::build(config, Arc::clone(&self.clock))? };
         if self.budgets.are_of(&config.rates) {
             table.budgets = Arc::clone(&self.budgets);
         }

@@ -48,7 +48,8 @@ impl Builder {
             // The URL has a host, so setting a port cannot fail.
             let _infallible = upstream.url.set_port(Some(demo.port()));
         }
-        let table = before.map_or_else(|| RouteTable::build(&config), |before| before.rebuild(&config));
+        let build = || RouteTable::build(&config, Arc::clone(&self.clock));
+        let table = before.map_or_else(build, |before| before.rebuild(&config));
         let table = Arc::new(table.map_err(RunError::Roots)?);
         let hosts = Arc::new(Hosts::new(&config));
         let dialer = Dialer::new(&config.outbound, &config.rates, config.minimum_key_bits).map_err(RunError::Roots)?;

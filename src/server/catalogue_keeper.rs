@@ -187,7 +187,7 @@ fn seen(tool: &ListedTool) -> Option<SeenTool> {
 fn stored(catalogue: &StoredCatalogue) -> Vec<KnownTool> {
     let tool = |tool: &ToolRecord| KnownTool {
         name: tool.name.clone(),
-        said: catalogue.said(tool).map(|said| said.most_dangerous),
+        said: catalogue.said(tool),
         pinned: tool.pinned.clone(),
     };
     catalogue.tools.iter().map(tool).collect()
@@ -230,9 +230,9 @@ mod tests {
         /// A keeper at work, of an upstream that has one pinned tool, `wipe`.
         async fn new(limit: AlarmLimit) -> Self {
             let store = Arc::new(MemoryStore::new());
-            let catalogue = Arc::new(Catalogue::default());
-            let (_, changes) = watch::channel(0);
             let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1)));
+            let catalogue = Arc::new(Catalogue::new(Arc::<ManualClock>::clone(&clock)));
+            let (_, changes) = watch::channel(0);
             let keeper = CatalogueKeeper { store: Arc::<MemoryStore>::clone(&store), clock, changes, limit };
             let of = KeptCatalogue {
                 tenant: TenantId::default(),

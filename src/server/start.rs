@@ -113,7 +113,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     let builder =
         Builder { tls: tls_base(&resources), clock: Arc::clone(&services.clock), demo: sockets.demo_address()? };
     let metrics = metrics_of(&config);
-    let (config, asked) = Box::pin(choose_scopes(config, &mut options.overrides, metrics.worker())).await?;
+    let (config, asked) = Box::pin(choose_scopes(config, &mut options.overrides, &metrics, &services.clock)).await?;
     let built = builder.snapshot(config, asked.as_deref())?;
     let snapshot = built.snapshot;
     // The same configuration with the port of the demo upstream, which is known only now.

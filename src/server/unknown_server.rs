@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::error::RunError;
+use crate::clock::Clock;
 use crate::config::{Config, Overrides};
 use crate::proxy::RouteTable;
-use crate::telemetry::WorkerMetrics;
+use crate::telemetry::Metrics;
 
 /// How long a start waits for the list of tools.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -22,13 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) async fn choose_scopes(
     config: Config,
     overrides: &mut Overrides,
-    metrics: WorkerMetrics,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<(Config, Option<Arc<RouteTable>>), RunError> {
     let Some(name) = config.unknown_server().map(|upstream| upstream.name.clone()) else { return Ok((config, None)) };
     // Only what has rules is listed.
     let asking = config.scoped(true);
-    let table = Arc::new(RouteTable::build(&asking).map_err(RunError::Roots)?);
-    let (asked, upstream) = (Arc::clone(&table), name.clone());
+    let table = Arc::new(RouteTable::build(&asking, Arc::clone(clock)).map_err(RunError::Roots)?);
+    let (asked, upstream, metrics) = (Arc::clone(&table), name.clone(), metrics.worker());
     // On a task of its own, which ends its session even if it comes too late.
     let asking_it = tokio::spawn(async move { asked.ask_for_offers(&upstream, &metrics).await });
     let offers = match timeout(PATIENCE, asking_it).await {

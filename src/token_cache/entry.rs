@@ -1,8 +1,7 @@
 //! `Principal`: what a cache hit returns. Interned: all tokens with the same tenant, client, subject, resource,
-//! scopes and exclusions share it.
+//! scopes, exclusions and moment of consent share it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,6 +37,8 @@ pub struct Principal {
     scopes: ScopeSet,
     /// What its grant leaves out of them.
     exclusions: Exclusions,
+    /// When the user consented to its grant; 0 if that is not known, or there is no token.
+    consented_at: Timestamp,
     /// Whether there is no token.
     is_anonymous: bool,
 }
@@ -71,6 +72,7 @@ impl Principal {
             resource,
             scopes: token.map(|token| token.scopes.clone()).unwrap_or_default(),
             exclusions: token.map(|token| token.exclusions.clone()).unwrap_or_default(),
+            consented_at: token.map(|token| token.consented_at).unwrap_or_default(),
             is_anonymous: token.is_none(),
         }
     }
@@ -139,6 +141,12 @@ impl Principal {
     #[must_use]
     pub fn exclusions(&self) -> &Exclusions {
         &self.exclusions
+    }
+
+    /// Returns when the user was shown what they consented to; 0 if that is not known, or there is no token.
+    #[must_use]
+    pub fn consented_at(&self) -> Timestamp {
+        self.consented_at
     }
 }
 
@@ -215,24 +223,6 @@ impl Entry {
     pub(super) fn was_presented(&self) -> bool {
         self.end.load(Ordering::Relaxed) & UNSEEN == 0
     }
-}
-
-/// Hashes a SHA-256, or the id of a grant, by its first eight bytes: they are already uniform, and only our own tokens
-/// and grants are inserted, so nobody can choose colliding keys.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct PrefixHasher(u64);
-
-impl Hasher for PrefixHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(prefix) = bytes.first_chunk() {
-            self.0 = u64::from_ne_bytes(*prefix);
-        }
-    }
-    /// Ignores the length that std writes before an array; it is always 32.
-    fn write_usize(&mut self, _: usize) {}
 }
 
 /// The principals of the cached tokens, indexed by subject and by client.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::TokenCache;
-use super::entry::PrefixHasher;
+use super::prefix_hasher::PrefixHasher;
 use crate::oauth::TokenHash;
 use crate::store::StoreError;
 use crate::sync::lock;

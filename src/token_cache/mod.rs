@@ -23,6 +23,7 @@ mod fill;
 mod follower;
 mod load;
 mod loading;
+mod prefix_hasher;
 mod proof;
 mod reading;
 mod report;
@@ -30,8 +31,9 @@ mod revoked;
 mod uses;
 
 pub use answer::{Load, Lookup};
-pub use entry::{PrefixHasher, Principal};
+pub use entry::Principal;
 pub use follower::Follower;
+pub use prefix_hasher::PrefixHasher;
 
 use crate::clock::Clock;
 use crate::oauth::{AccountId, ClientId, GrantId, TenantId, Timestamp, TokenHash, TokenKeys};

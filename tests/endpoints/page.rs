@@ -90,7 +90,9 @@ impl Page {
 
     /// The form's hidden fields, and these.
     pub(crate) fn form<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        [&[("t", self.transaction()), ("form_token", self.hidden("form_token"))], more].concat()
+        let own = [("t", self.transaction()), ("form_token", self.hidden("form_token"))];
+        let shown_at = self.forms.iter().find_map(|form| form.get("shown_at")).map(|at| ("shown_at", at));
+        own.into_iter().chain(shown_at).chain(more.iter().copied()).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use mcpgate::clock::Clock as _;
 use mcpgate::issuer::{OfferedTool, OfferedTools};
 use mcpgate::oauth::{AccountId, Exclusions, Grant, Lifetime, ResourceIndicator, TenantId, Timestamp, ToolKind};
 use mcpgate::policy::Annotations;
@@ -18,7 +19,7 @@ struct Scripted(Option<Vec<OfferedTool>>);
 
 #[async_trait]
 impl OfferedTools for Scripted {
-    async fn tools(&self, _: &ResourceIndicator, _: &AccountId) -> Option<Vec<OfferedTool>> {
+    async fn tools(&self, _: &ResourceIndicator, _: &AccountId, _: Timestamp) -> Option<Vec<OfferedTool>> {
         if self.0.is_none() {
             std::future::pending::<()>().await;
         }
@@ -92,9 +93,13 @@ async fn approve(site: &Site, (browser, page): (&mut Browser<'_>, &Page), client
 }
 
 async fn newest_exclusions(site: &Site) -> Exclusions {
+    newest_grant(site).await.exclusions
+}
+
+async fn newest_grant(site: &Site) -> Grant {
     let all = GrantFilter { tenant: TenantId::default(), subject: None, client: None };
-    let grants = site.store.list_grants(&all, mcpgate::clock::Clock::now(&*site.clock)).await.unwrap();
-    grants.into_iter().next().unwrap().exclusions
+    let grants = site.store.list_grants(&all, site.clock.now()).await.unwrap();
+    grants.into_iter().next().unwrap()
 }
 
 fn text(exclusions: &Exclusions) -> String {
@@ -327,6 +332,24 @@ async fn cn_16_a_kind_takes_the_tools_with_it_that_the_page_does_not_list() {
     approve(&site, (&mut browser, &page), &client, [&[], &[]]).await;
     let exclusions = newest_exclusions(&site).await;
     assert!(names.iter().all(|name| exclusions.names(name)) && !exclusions.names("get_other"));
+}
+
+#[tokio::test]
+async fn a_grant_says_when_its_page_was_shown_and_no_form_can_say_otherwise() {
+    let site = site(four()).await;
+    let client = site.register(REDIRECT).await;
+    let (mut browser, page) = consent(&site, &client).await;
+    let shown_at = site.clock.now();
+    site.clock.advance(Lifetime::from_secs(60));
+    let later = site.clock.now().as_millis().to_string();
+    for forged in [&*later, "", "x"] {
+        let mut form = page.form(&[("listed", page.hidden("listed")), ("decision", "approve"), ("scope", "files:all")]);
+        form.iter_mut().filter(|(name, _)| *name == "shown_at").for_each(|field| field.1 = forged);
+        assert_eq!(browser.post("/consent", &form).await.status, 403, "{forged:?}");
+    }
+    approve(&site, (&mut browser, &page), &client, [&["0"], &["0"]]).await;
+    let grant = newest_grant(&site).await;
+    assert_eq!((grant.consented_at, grant.created_at), (shown_at, site.clock.now()));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! again (CN-08, CN-09).
 
 use mcpgate::issuer::{Decision, Handles, Started, Step, View};
-use mcpgate::oauth::{ClientId, ErrorCode, ScopeSet};
+use mcpgate::oauth::{AuthorizationCode, ClientId, ErrorCode, ScopeSet, TenantId};
 use mcpgate::store::AuditEvent;
 
 use super::config::NOTES;
@@ -85,6 +85,23 @@ async fn cn_08_a_publishers_own_start_is_not_asked_again_where_the_operator_allo
             "nor once the publisher is no longer trusted"
         );
     }
+}
+
+#[tokio::test]
+async fn a_code_without_a_page_counts_from_when_the_page_was_shown() {
+    let world = world(true).await;
+    let asked = [("redirect_uri", SITE), READ];
+    let shown_at = world.now();
+    world.pass(60);
+    let Decision::Approve(ticked) = all() else { panic!() };
+    let session = approved(&world, &asked, Decision::Approve(ticked.shown_at(shown_at))).await;
+    world.pass(60);
+    let again = begin(&world, HOME, &asked, session.as_deref()).await;
+    let Step::Redirect(location) = &again.step else { panic!("{again:?}") };
+    let code = parameter(location, "code").unwrap();
+    let hash = AuthorizationCode::recognise(code.as_bytes(), &world.keys).unwrap();
+    let code = world.inner().find_code(&TenantId::default(), &hash).await.unwrap().unwrap();
+    assert_eq!((code.consented_at, code.issued_at), (shown_at, world.now()));
 }
 
 #[tokio::test]

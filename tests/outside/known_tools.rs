@@ -173,9 +173,14 @@ async fn policy_test_judges_by_what_tools_have_said_of_themselves() {
     let home = &world.gateway.home;
     let answer = judged(home, "read", "erase", &["--annotations", "readOnly"]);
     assert_eq!((&answer["why"], &answer["tool"]["held"]), (&json!("held"), &json!(true)), "{answer}");
+    // It counts as what it says now for new consents.
+    let tool = &answer["tool"];
+    assert_eq!((&tool["read_only"], &tool["before"]["destructive"]), (&json!(true), &json!(true)), "{tool}");
+    assert!(tool["milder_since"].as_str().unwrap().starts_with("20"), "{tool}");
     let answer = judged(home, "read", "unheard_of", &["--annotations", "readOnly"]);
     assert_eq!((&answer["why"], &answer["tool"]["state"]), (&json!("held"), &Value::Null), "{answer}");
     home.command(&["tool", "approve", "erase"]);
     let answer = judged(home, "read", "erase", &[]);
     assert_eq!((&answer["decision"], &answer["tool"]["read_only"]), (&json!("allowed"), &json!(true)), "{answer}");
+    assert_eq!((&answer["tool"]["milder_since"], &answer["tool"]["before"]), (&Value::Null, &Value::Null));
 }

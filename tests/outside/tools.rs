@@ -95,8 +95,14 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Sends a request of 2026-07-28, which needs no session.
 async fn ask(home: &Home, tokens: &Tokens, method: &str, params: Value) -> Value {
+    let reply = send(home, tokens, method, params).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json()
+}
+
+/// Sends a request of 2026-07-28, which needs no session.
+async fn send(home: &Home, tokens: &Tokens, method: &str, params: Value) -> Reply {
     let authorization = format!("Bearer {}", tokens.access);
     let mut headers = vec![
         ("authorization", &*authorization),
@@ -114,9 +120,7 @@ async fn ask(home: &Home, tokens: &Tokens, method: &str, params: Value) -> Value
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
     });
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-    let reply = Client::new(home).send(request(Method::POST, "/mcp", &headers, body)).await;
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply.json()
+    Client::new(home).send(request(Method::POST, "/mcp", &headers, body)).await
 }
 
 async fn listed(home: &Home, tokens: &Tokens) -> Vec<String> {
@@ -243,6 +247,81 @@ async fn a_kind_that_was_unticked_covers_tools_that_come_later() {
     server.change(|tools| tools[1] = tool("put", reading));
     assert_eq!(listed(home, &less).await, ["get", "silent", "drop"]);
     assert!(!passes(home, &less, "put").await);
+}
+
+/// Whether a token sees `wipe`, and may call it.
+async fn may_wipe(home: &Home, tokens: &Tokens) -> bool {
+    let is_listed = listed(home, tokens).await.contains(&"wipe".to_owned());
+    let reply = send(home, tokens, "tools/call", json!({"name": "wipe", "arguments": {}})).await;
+    assert!([200, 403].contains(&reply.status), "{reply:?}");
+    assert_eq!(is_listed, reply.status == 200, "lists show what calls allow: {reply:?}");
+    is_listed
+}
+
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed().as_secs() < 20, "it takes too long");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_becomes_milder_counts_for_new_consents_only_or_when_it_is_approved() {
+    let (reads, wipes) = (json!({"readOnlyHint": true}), json!({"destructiveHint": true}));
+    let server = ToolServer::start(vec![tool("get", reads.clone()), tool("wipe", wipes.clone())]);
+    let says = |annotations: &Value| server.change(|tools| tools[1] = tool("wipe", annotations.clone()));
+    let url = &server.upstream.url;
+    let scope = |name: &str, allow: &str| {
+        format!("[[upstream.scope]]\nname = \"{name}\"\ntitle = \"{name}\"\nallow = [\"tools/list\", \"{allow}\"]\n")
+    };
+    let scopes = scope("read", "tools/call@readOnly") + &scope("all", "tools/call");
+    let config = format!("[[upstream]]\nname = \"notes\"\npath = \"/mcp\"\nurl = \"{url}\"\n{scopes}");
+    let gateway = Home::new(&config, None).start().await;
+    let kept = |home: &Home| home.command(&["tool", "list"])[1].clone();
+    until(async || kept(&gateway.home)["kind"] == "destructive").await;
+    let mut connection = Connection::new(&gateway.home).await;
+    let before = connection.connect("read", &[]).await;
+    assert!(!may_wipe(&gateway.home, &before).await);
+    // A page that was shown before, and approved after it has become milder.
+    let verifier = random();
+    let page = connection.page(&verifier, "read").await;
+    assert!(!page.text().contains("wipe"), "{}", page.text());
+    let form = ticked(&page, &[]);
+    // The gateway lists the tools again when it starts.
+    says(&reads);
+    let Connection { application, browser, .. } = connection;
+    let gateway = gateway.kill().start().await;
+    let home = &gateway.home;
+    until(async || kept(home)["milder_since"].is_string()).await;
+    assert_eq!((&kept(home)["kind"], &kept(home)["before"]["kind"]), (&json!("reading"), &json!("destructive")));
+    let mut connection = Connection { home, application, browser };
+    let unseen = connection.approve(verifier, &form).await;
+    let verifier = random();
+    let page = connection.page(&verifier, "read").await;
+    assert!(outline(&page).iter().any(|line| line.trim() == "[x] wipe"), "{}", page.text());
+    let after = connection.approve(verifier, &ticked(&page, &[])).await;
+    let all = async |home: &Home| {
+        (may_wipe(home, &before).await, may_wipe(home, &unseen).await, may_wipe(home, &after).await)
+    };
+    assert_eq!(all(home).await, (false, false, true));
+    // The same after a restart, and for what is refreshed.
+    let refreshed = connection.refresh(&before).await;
+    let Connection { application, browser, .. } = connection;
+    let gateway = gateway.kill().start().await;
+    let home = &gateway.home;
+    assert_eq!(all(home).await, (false, false, true));
+    assert!(!may_wipe(home, &refreshed).await, "a refresh is no consent");
+    // It destroys for a moment, and reads again: nobody who has consented before gains by that.
+    says(&wipes);
+    assert!(!may_wipe(home, &after).await);
+    says(&reads);
+    assert!(!may_wipe(home, &after).await);
+    let latest = Connection { home, application, browser }.connect("read", &[]).await;
+    assert!(may_wipe(home, &latest).await);
+    home.command(&["tool", "approve", "wipe"]);
+    until(async || listed(home, &before).await == ["get", "wipe"]).await;
+    assert_eq!(all(home).await, (true, true, true));
 }
 
 #[tokio::test]

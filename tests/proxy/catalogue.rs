@@ -1,6 +1,7 @@
 //! What the gateway's own client lists of an upstream, and how it does.
 
 use mcpgate::catalogue::ListedTool;
+use mcpgate::clock::Clock as _;
 use mcpgate::oauth::ResourceIndicator;
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ fn initialized(capabilities: &Value) -> String {
 }
 
 async fn offered(world: &World, subject: &str) -> Option<Vec<ListedTool>> {
-    world.table().offered(&ResourceIndicator::parse(MCP).unwrap(), subject).await
+    world.table().offered(&ResourceIndicator::parse(MCP).unwrap(), subject, world.clock.now()).await
 }
 
 fn method(seen: &Seen) -> String {

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mcpgate::config::Config;
-use mcpgate::oauth::ScopeToken;
+use mcpgate::oauth::{Lifetime, ScopeToken};
 use mcpgate::policy::{Pattern, Rules, ScopeRule};
 use serde_json::json;
 
@@ -328,8 +328,15 @@ async fn annotations_count_as_the_answers_to_the_caller_had_them() {
     for (hint, shown) in [("true", list("true")), ("false", none.to_owned()), ("true", none.to_owned())] {
         world.mcp.then([answer(JSON, &list(hint))]);
         assert_eq!(world.ask(&ask("tools/list", "2025-11-25", &ada)).await.text(), shown);
-        assert_eq!(passes(&ada).await, shown != none, "it never becomes milder");
+        assert_eq!(passes(&ada).await, shown != none, "it does not become milder");
         assert!(!passes(&bob.text).await, "what others were told does not count");
+    }
+    world.clock.advance(Lifetime::from_secs(1));
+    let after = token(&world, "read");
+    assert!(passes(&after).await && !passes(&ada).await, "it does for a consent after that");
+    for (token, shown) in [(&after, list("true")), (&ada, none.to_owned())] {
+        world.mcp.then([answer(JSON, &list("true"))]);
+        assert_eq!(world.ask(&ask("tools/list", "2025-11-25", token)).await.text(), shown);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mcpgate::catalogue::{Catalogue, KnownTool, OfferKind, Offers};
 use mcpgate::config::{Config, PinMode};
 use mcpgate::mcp::ToolDefinition;
-use mcpgate::policy::Annotations;
+use mcpgate::policy::{Annotations, Said};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -201,7 +201,7 @@ async fn a_notification_waits_for_the_end_of_an_event() {
 
 fn known(name: &str, pinned: Option<&str>, says: Annotations) -> KnownTool {
     let pinned = pinned.map(|description| ToolDefinition::of(&tool(name, description)));
-    KnownTool { name: name.to_owned(), said: Some(says), pinned }
+    KnownTool { name: name.to_owned(), said: Some(Said::only(says)), pinned }
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! PN-04: a definition that only some people are shown.
 
 use mcpgate::catalogue::KnownTool;
+use mcpgate::clock::Clock as _;
 use mcpgate::config::{Config, PinMode};
 use mcpgate::mcp::ToolDefinition;
 use mcpgate::oauth::{AccountId, ResourceIndicator};
-use mcpgate::policy::Annotations;
+use mcpgate::policy::{Annotations, Said};
 use serde_json::{Value, json};
 
 use super::client::RawRequest;
@@ -24,7 +25,7 @@ async fn pinned(mode: PinMode) -> World {
     let world = mapped_by(ALL, pin).await;
     let stored = KnownTool {
         name: "add".to_owned(),
-        said: Some(Annotations::UNKNOWN),
+        said: Some(Said::only(Annotations::UNKNOWN)),
         pinned: Some(ToolDefinition::of(&tool("Adds."))),
     };
     for of in world.table().catalogues() {
@@ -61,7 +62,7 @@ async fn calls(world: &World, token: &str) -> bool {
 async fn offered(world: &World, subject: &str) -> usize {
     world.list().await;
     let resource = ResourceIndicator::parse(MCP).unwrap();
-    world.table().offered(&resource, subject).await.unwrap_or_default().len()
+    world.table().offered(&resource, subject, world.clock.now()).await.unwrap_or_default().len()
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use mcpgate::catalogue::KnownTool;
 use mcpgate::config::{Config, PinMode};
 use mcpgate::mcp::ToolDefinition;
-use mcpgate::policy::Annotations;
+use mcpgate::policy::{Annotations, Said};
 use serde_json::{Value, json};
 
 use super::client::{RawRequest, Reply};
@@ -118,7 +118,7 @@ async fn a_tool_that_is_held_opens_nothing() {
     let entry = &tools()["tools"][0];
     let stored = KnownTool {
         name: "search".to_owned(),
-        said: Some(Annotations::UNKNOWN),
+        said: Some(Said::only(Annotations::UNKNOWN)),
         pinned: Some(ToolDefinition::of(entry)),
     };
     for of in world.table().catalogues() {

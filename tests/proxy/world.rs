@@ -73,7 +73,7 @@ impl World {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let keys = Arc::new(records::keys());
         let cache = TokenCache::new(store.clone(), keys.clone(), clock.clone(), &config);
-        let table = Arc::new(RouteTable::build(&config).unwrap());
+        let table = Arc::new(RouteTable::build(&config, clock.clone()).unwrap());
         let metrics = Metrics::new(&config.upstreams.iter().map(|u| u.name.clone()).collect::<Vec<_>>());
         let proxy = Arc::new(Proxy::new(
             cache.clone(),

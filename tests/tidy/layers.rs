@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("web", &["time", "config"]),
     ("store", &["sync", "oauth", "mcp", "policy", "data_dir", "files"]),
     ("outbound", &["sync", "config", "trust", "network", "web"]),
-    ("catalogue", &["mcp", "policy", "sync"]),
+    ("catalogue", &["time", "mcp", "policy", "clock", "sync"]),
     ("token_cache", &["oauth", "store", "clock", "config", "sync"]),
     (
         "issuer",

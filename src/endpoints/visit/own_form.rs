@@ -4,7 +4,7 @@
 use super::{FORM, Visit};
 use crate::endpoints::rejection::{InputRejection, PageRejection};
 use crate::issuer::{IssuerRequest, SetupOutcome, ShownGroup, Ticked};
-use crate::oauth::{Form, ScopeToken};
+use crate::oauth::{Form, ScopeToken, Timestamp};
 use crate::web::{FormKey, RequestBody, is_cross_site};
 
 /// A form that was not sent from another site. Its transaction and ticks can be read, so that the page can be shown
@@ -51,11 +51,18 @@ impl UncheckedForm {
         self.0.get("listed").unwrap_or_default()
     }
 
+    /// Returns the field that says when the page was made.
+    pub(in crate::endpoints) fn shown_at(&self) -> &str {
+        self.0.get("shown_at").unwrap_or_default()
+    }
+
     /// Returns what is ticked.
     pub(in crate::endpoints) fn ticked(&self) -> Ticked {
         let scopes = self.0.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect();
         let indices = |name| self.0.all(name).filter_map(|index| index.parse().ok()).collect();
+        let shown_at = Timestamp::from_millis(self.shown_at().parse().unwrap_or_default());
         Ticked::new(scopes, ShownGroup::parse_field(self.listed()), &indices("group"), &indices("tool"))
+            .shown_at(shown_at)
     }
 
     /// Checks the form's token against the browser's cookies and the form's purpose.

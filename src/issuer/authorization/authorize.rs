@@ -82,7 +82,7 @@ impl IssuerRequest<'_> {
             return Err(self.refuse_silently(asked, rule, words, Some(&session)).await);
         }
         let (interaction, transaction) = self.begin_transaction(Some(&asked), Some(&session)).await?;
-        if let Some(granted) = may.zip(granted) {
+        if let Some(granted) = granted {
             let location = self.issue_code_silently(&interaction, &asked, &session, granted).await?;
             return Ok(Started { step: Step::Redirect(location), transaction: None });
         }

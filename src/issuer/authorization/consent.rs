@@ -4,13 +4,13 @@ use zeroize::Zeroizing;
 
 use super::authorize::NOT_ADMITTED;
 use super::interaction::{AccessRequest, Purpose};
-use super::remembered::Memory;
+use super::remembered::{ApprovedBefore, Memory};
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::client::identity::display_name;
 use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, IssuerRequest, LoginView, NoAccessView, View};
 use crate::oauth::{
     AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, Digest, DocumentSource, Exclusions, Grant,
-    GrantId, GrantType, OAuthError, RefusedRequest, Rule, ScopeSet, ValidatedRequest,
+    GrantId, GrantType, OAuthError, RefusedRequest, Rule, ScopeSet, Timestamp, ValidatedRequest,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Ephemeral, EphemeralStep, GrantFilter, LoginSession, Update};
 use crate::telemetry::ControlEvent;
@@ -20,6 +20,8 @@ struct Approval {
     code: AuthorizationCode,
     scopes: ScopeSet,
     exclusions: Exclusions,
+    /// When the user was shown what they approved.
+    shown_at: Timestamp,
     remember: Option<Consent>,
     event: AuditEvent,
 }
@@ -57,19 +59,19 @@ impl IssuerRequest<'_> {
                     return Err(AuthorizeRejection::PartLeftOut);
                 }
                 let exclusions = ticked.exclusions(&offer.left_out).ok_or(AuthorizeRejection::TooMuchLeftOut)?;
-                Some((left, exclusions))
+                Some((left, exclusions, ticked.shown_at.min(self.now())))
             }
         };
-        let Some((scopes, exclusions)) = granted else {
+        let Some((scopes, exclusions, shown_at)) = granted else {
             let error = match offer {
                 Some(_) => OAuthError::new(Rule::UserDenied, "the user denied the request"),
                 None => OAuthError::new(Rule::AccountNotAdmitted, NOT_ADMITTED),
             };
             return self.deny(&pending.interaction, *asked, &session, error).await;
         };
-        let remember = self.to_remember(&asked, &session, (scopes.clone(), exclusions.clone()));
+        let remember = self.to_remember(&asked, &session, (scopes.clone(), exclusions.clone()), shown_at);
         let code = self.code_of(handles);
-        let approval = Approval { code, scopes, exclusions, remember, event: AuditEvent::ConsentGiven };
+        let approval = Approval { code, scopes, exclusions, shown_at, remember, event: AuditEvent::ConsentGiven };
         match self.issue_code(&pending.interaction, &asked, &session, approval).await? {
             Some(location) => Ok(location),
             None => self.decided_before(handles, &asked, &session, &decision).await,
@@ -156,18 +158,19 @@ impl IssuerRequest<'_> {
         Ok(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
     }
 
-    /// Issues a code for these scopes on remembered consent, which left the exclusions out.
+    /// Issues a code on remembered consent.
     pub(in crate::issuer) async fn issue_code_silently(
         &self,
         interaction: &Ephemeral,
         asked: &AccessRequest,
         session: &LoginSession,
-        (scopes, exclusions): (ScopeSet, Exclusions),
+        ApprovedBefore { scopes, exclusions, shown_at }: ApprovedBefore,
     ) -> Result<ClientLocation, AuthorizeRejection> {
         let approval = Approval {
             code: AuthorizationCode::mint(self.services.entropy.random_32(), &self.services.keys.load()),
             scopes,
             exclusions,
+            shown_at,
             remember: None,
             event: AuditEvent::CodeIssued,
         };
@@ -202,7 +205,7 @@ impl IssuerRequest<'_> {
             scopes: approval.scopes,
             exclusions: approval.exclusions,
             authenticated_at: session.authenticated_at,
-            consented_at: now,
+            consented_at: approval.shown_at,
             issued_at: now,
             expires_at: now.plus(self.policy.config.tokens.code),
             used_at: None,
@@ -239,6 +242,8 @@ impl IssuerRequest<'_> {
         session: &LoginSession,
     ) -> Result<View, AuthorizeRejection> {
         let (client, request) = (&asked.client, &asked.request);
+        // Before it asks for tools, so that none that becomes milder meanwhile counts as such unseen.
+        let shown_at = self.now();
         let policy = &self.policy;
         let found = self.services.store.find_account(&self.tenant, &session.subject).await;
         // Either can only be missing because of a change just now, which ends the transaction.
@@ -262,7 +267,7 @@ impl IssuerRequest<'_> {
             // The page shows an empty list as "everything", which was not requested.
             return Err(self.gone(Rule::ScopesGone).await);
         }
-        let tools = self.list_tools(asked, &account, &mut scopes, &offer.left_out).await?;
+        let tools = self.list_tools(asked, &account, &mut scopes, (&offer.left_out, shown_at)).await?;
         Ok(View::Consent(Box::new(ConsentView {
             client_name: display_name(client),
             client_has_name: client.metadata.client_name.is_some(),
@@ -275,6 +280,7 @@ impl IssuerRequest<'_> {
             redirect_is_local: request.redirect().uri().is_local(),
             resource_name: upstream.display_name.clone(),
             resource: request.resource().as_str().to_owned(),
+            shown_at,
             scopes,
             tools,
             account: account.name.to_string(),

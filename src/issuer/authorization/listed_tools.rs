@@ -8,7 +8,7 @@ use crate::config::UpstreamKind;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{AskedScope, GroupView, IssuerRequest, OfferedTool, ToolView, ToolsKnown};
-use crate::oauth::{Exclusions, ScopeSet, ToolKind, ToolNameHash, clean_name};
+use crate::oauth::{Exclusions, ScopeSet, Timestamp, ToolKind, ToolNameHash, clean_name};
 use crate::policy::{Item, RuleCaller, Rules};
 use crate::store::Account;
 
@@ -22,14 +22,15 @@ const MOST_BYTES: usize = 16 * 1024;
 const LONGEST_NAME: usize = 256;
 
 impl IssuerRequest<'_> {
-    /// Puts the tools of an upstream below the scopes of a page that open them. `before` is what the client's grant
-    /// leaves out so far. An upstream without a map has none: nothing there could keep a tool from being called.
+    /// Puts the tools of an upstream below the scopes of a page, made at this moment, that open them. `before` is what
+    /// the client's grant leaves out so far. An upstream without a map has none: nothing there could keep a tool from
+    /// being called.
     pub(in crate::issuer) async fn list_tools(
         &self,
         asked: &AccessRequest,
         account: &Account,
         scopes: &mut [AskedScope],
-        before: &Exclusions,
+        (before, shown_at): (&Exclusions, Timestamp),
     ) -> Result<ToolsKnown, StoreFailed> {
         let resource = asked.request.resource();
         let upstream = self.policy.upstream(resource).filter(|upstream| upstream.kind == UpstreamKind::Mcp);
@@ -41,7 +42,7 @@ impl IssuerRequest<'_> {
             return Ok(ToolsKnown::NotAsked);
         }
         let person = account.subject.id();
-        let Ok(Some(tools)) = tokio::time::timeout(PATIENCE, offered.tools(resource, person)).await else {
+        let Ok(Some(tools)) = tokio::time::timeout(PATIENCE, offered.tools(resource, person, shown_at)).await else {
             return Ok(ToolsKnown::NoAnswer);
         };
         let (user, none) = (account.name.as_str(), ScopeSet::default());

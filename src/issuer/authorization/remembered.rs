@@ -4,7 +4,7 @@ use super::interaction::AccessRequest;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::policy::Policy;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
-use crate::oauth::{Client, ClientOrigin, Digest, Exclusions, MetadataDocumentUrl, RedirectUri, ScopeSet};
+use crate::oauth::{Client, ClientOrigin, Digest, Exclusions, MetadataDocumentUrl, RedirectUri, ScopeSet, Timestamp};
 use crate::store::{Consent, ConsentKey, LoginSession};
 
 /// Whether consent to a request is remembered.
@@ -16,6 +16,14 @@ pub(in crate::issuer) enum Memory {
     Anywhere,
     /// Remembered, and valid only when the browser comes from the origin of this document.
     FromPublisher(MetadataDocumentUrl),
+}
+
+/// What a user approved before.
+pub(in crate::issuer) struct ApprovedBefore {
+    pub(in crate::issuer) scopes: ScopeSet,
+    pub(in crate::issuer) exclusions: Exclusions,
+    /// When the user was shown what they approved.
+    pub(in crate::issuer) shown_at: Timestamp,
 }
 
 impl Policy {
@@ -35,15 +43,15 @@ impl Policy {
 }
 
 impl IssuerRequest<'_> {
-    /// Returns what the user left out, if their remembered consent covers those scopes of this request that they may
-    /// approve. `referer` is the browser's `Referer`.
+    /// Returns what the user approved before, if their remembered consent covers those scopes of this request that they
+    /// may approve. `referer` is the browser's `Referer`.
     pub(in crate::issuer) async fn consent_is_remembered(
         &self,
         asked: &AccessRequest,
         session: &LoginSession,
         scopes: &ScopeSet,
         referer: Option<&str>,
-    ) -> Result<Option<Exclusions>, AuthorizeRejection> {
+    ) -> Result<Option<ApprovedBefore>, AuthorizeRejection> {
         let request = &asked.request;
         let memory = self.policy.memory(asked);
         let comes_from_there = match &memory {
@@ -66,7 +74,8 @@ impl IssuerRequest<'_> {
         };
         let Some(consent) = found.or_unavailable(self).await?.filter(covers) else { return Ok(None) };
         // On another page, the user may have left out something since.
-        Ok(Some(self.left_out(asked, session).await?.unwrap_or(consent.exclusions)))
+        let exclusions = self.left_out(asked, session).await?.unwrap_or(consent.exclusions);
+        Ok(Some(ApprovedBefore { scopes: scopes.clone(), exclusions, shown_at: consent.given_at }))
     }
 
     /// Returns what a user left out for a client when they last decided on a page, however what they granted it has
@@ -90,26 +99,26 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// Returns what to remember of an approval, if anything.
+    /// Returns what to remember of an approval of what was shown at a moment, if anything.
     pub(in crate::issuer) fn to_remember(
         &self,
         asked: &AccessRequest,
         session: &LoginSession,
         (scopes, exclusions): (ScopeSet, Exclusions),
+        given_at: Timestamp,
     ) -> Option<Consent> {
         let memory = self.policy.memory(asked);
         if memory == Memory::Never {
             return None;
         }
-        let now = self.now();
         Some(Consent {
             key: self.consent_key(asked, session),
             scopes,
             exclusions,
             client_fingerprint: fingerprint(asked, &memory),
-            given_at: now,
+            given_at,
             // For as long as the grant itself can live, so that the user is asked at least as often as the access ends.
-            expires_at: now.plus(self.policy.config.tokens.refresh_absolute),
+            expires_at: self.now().plus(self.policy.config.tokens.refresh_absolute),
         })
     }
 }

@@ -163,9 +163,8 @@ impl IssuerRequest<'_> {
         // The `Referer` is not known at this step, which may cost the user, who has just entered a password, one more
         // page.
         if let Some(scopes) = self.may_approve(&session.subject, asked).await?
-            && let Some(exclusions) = self.consent_is_remembered(asked, session, &scopes, None).await?
+            && let Some(granted) = self.consent_is_remembered(asked, session, &scopes, None).await?
         {
-            let granted = (scopes, exclusions);
             let location = self.issue_code_silently(&pending.interaction, asked, session, granted).await?;
             return Ok(Step::Redirect(location));
         }

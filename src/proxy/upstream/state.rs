@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::catalogue::{self, ListedTool};
+use crate::catalogue::{self, ListedTool, ToolCaller};
 use crate::config::PinMode;
-use crate::oauth::ResourceIndicator;
+use crate::oauth::{ResourceIndicator, Timestamp};
 use crate::proxy::route::Route;
 use crate::proxy::route_table::RouteTable;
 
@@ -20,12 +20,17 @@ pub struct UpstreamState {
 }
 
 impl RouteTable {
-    /// Returns the tools that the upstream of a resource offers to a subject, without those that are held. Waits for an
-    /// answer that is awaited; `None` if nothing is known.
-    pub async fn offered(&self, resource: &ResourceIndicator, subject: &str) -> Option<Vec<ListedTool>> {
+    /// Returns the tools that the upstream of a resource offers to a subject who consents at this moment, without those
+    /// that are held. Waits for an answer that is awaited; `None` if nothing is known.
+    pub async fn offered(
+        &self,
+        resource: &ResourceIndicator,
+        subject: &str,
+        consented_at: Timestamp,
+    ) -> Option<Vec<ListedTool>> {
         let route = self.routes.iter().find(|route| route.resource == *resource)?;
         let person = catalogue::person(route.tenant.as_str(), subject);
-        let mut tools = route.catalogue.offered(&person).await?;
+        let mut tools = route.catalogue.offered(ToolCaller { person: &person, consented_at }).await?;
         tools.retain(|tool| route.pin() != PinMode::Hold || !route.catalogue.differs(&person, &tool.name));
         Some(tools)
     }
