@@ -29,7 +29,7 @@ type Row = (&'static str, &'static [&'static str], &'static str);
 
 const READ: [&str; 2] = ["--scopes", "files:read"];
 
-const ROWS: [Row; 38] = [
+const ROWS: [Row; 40] = [
     ("includes = [\"files:read\"]", &[READ[0], READ[1], "--call", "read_a"], ""),
     ("includes = [\"files:read\"]", &[READ[0], READ[1], "--call", "write_a"], "lacking_scope"),
     ("includes = [\"files:read\"]", &["--scopes", "files:write", "--call", "read_a"], ""),
@@ -66,6 +66,8 @@ const ROWS: [Row; 38] = [
     ("payments above 100", &["--call", "pay", "--args", r#"{"amount": 200, "currency": "GBP"}"#], ""),
     ("* /admin/**", &["--method", "DELETE", "--path", "/a"], "denied"),
     ("* /admin/**", &["--method", "GET", "--path", "/Admin/a"], "denied"),
+    ("* /admin/**", &["--method", "GET", "--path", "/admin"], "denied"),
+    ("* /admin/**", &["--method", "GET", "--path", "/administration"], ""),
     ("* /admin/**", &["--method", "GET", "--path", "/a"], ""),
     ("security_schemes", &["--scopes", "mcp:tools:read", "--call", "a"], "lacking_scope"),
     ("name = \"searches\"", &["--call", "search_a"], ""),
