@@ -8,6 +8,7 @@
 mod answer;
 mod batch;
 mod changed_lists;
+mod completion;
 mod envelope;
 mod envelope_reader;
 mod headers;
@@ -16,6 +17,7 @@ mod reads;
 mod refusal;
 mod tool;
 mod unknown_name;
+mod uri_template;
 mod version;
 
 pub use answer::{
@@ -24,6 +26,7 @@ pub use answer::{
 };
 pub use batch::BatchReader;
 pub use changed_lists::ChangedLists;
+pub use completion::AskedCompletion;
 pub use envelope::{Completes, Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};

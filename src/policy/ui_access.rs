@@ -17,6 +17,13 @@ impl Rules {
         self.by_name_or_tool(caller, found, (RESOURCE_READ, Some(uri)), tools) == Ruling::Allowed
     }
 
+    /// Returns whether a caller may read every resource.
+    #[must_use]
+    pub fn shows_every_resource(&self, caller: &Standing) -> bool {
+        let found = self.matching((RESOURCE_READ, None), Some(caller), |_| Annotations::UNKNOWN);
+        self.by_name(caller, found) == Ruling::Allowed
+    }
+
     /// Judges a request, which `found` names, by everything but arguments: what opens a tool opens the resource that it
     /// names too, if the caller may call the tool.
     pub(super) fn by_name_or_tool(

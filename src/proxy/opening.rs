@@ -9,7 +9,7 @@ use http::request::Parts;
 use super::route_access::RouteAccess;
 use super::upstream::resend::LARGEST_KEPT;
 use super::verdict::Verdict;
-use crate::mcp::{ChangedLists, Completes, Envelope, MessageKind, ProtocolVersion};
+use crate::mcp::{AskedCompletion, ChangedLists, Completes, Envelope, MessageKind, ProtocolVersion};
 
 /// The method whose answers are never lists.
 const CALL: &str = "tools/call";
@@ -59,6 +59,11 @@ impl Opening {
             Self::Body(body) => ChangedLists::asked_for(body),
             Self::Large(_, lists) => *lists,
         }
+    }
+
+    /// Returns the completions that it asks for; none of a large body.
+    pub(super) fn completions(&self) -> Vec<AskedCompletion> {
+        if let Self::Body(body) = self { AskedCompletion::read(body) } else { Vec::new() }
     }
 
     /// Keeps a request without a message.

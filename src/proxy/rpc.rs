@@ -50,6 +50,11 @@ impl RpcCall {
         self.method.bytes()
     }
 
+    /// Returns whether it may ask for the completion of an argument.
+    pub(super) fn may_complete(&self) -> bool {
+        matches!(self.method(), Some(b"completion/complete" | b"batch"))
+    }
+
     /// Returns the tool that is called, in UTF-8.
     pub(super) fn tool(&self) -> Option<&[u8]> {
         self.tool.bytes()

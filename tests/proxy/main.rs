@@ -19,6 +19,7 @@ mod calls;
 mod catalogue;
 mod chatgpt;
 mod client;
+mod completions;
 mod early_answers;
 mod endings;
 #[path = "../support/failing_store.rs"]

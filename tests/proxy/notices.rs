@@ -185,7 +185,7 @@ async fn a_notification_waits_for_the_end_of_an_event() {
     let token = world.token(MCP).text;
     let gate = Arc::new(Notify::new());
     // Longer than what is kept to be rewritten.
-    let long = format!("data: {}", "x".repeat(5 << 20));
+    let long = format!("data: {}", "x".repeat((4 << 20) + 1000));
     let rest = [chunk(&long), Act::Gate(Arc::clone(&gate)), chunk("\n\n"), Act::Hang];
     let mut client = open(&world, &get().bearer(&token), rest).await;
     let mut length = 0;

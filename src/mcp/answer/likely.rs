@@ -70,7 +70,7 @@ mod tests {
 
     use super::may_have;
 
-    const SIGNS: [&str; 11] = [
+    const SIGNS: [&str; 12] = [
         "\"tools\"",
         "\"prompts\" :",
         "\"resources\"\n:",
@@ -79,6 +79,7 @@ mod tests {
         "\"cacheScope\":",
         "\"error\":",
         "\"isError\"\t:",
+        "\"values\":[",
         "\\u0074",
         "\\u00",
         "\0",

@@ -1,11 +1,12 @@
 //! Answers of a server, rewritten for one caller: lists without the entries that it may not use, capabilities without
-//! those of which it may use no method, what does not exist in one form, tools with the scopes that they need; no
-//! notifications of changes of what it may not read.
+//! those of which it may use no method, completions without what it may not read, what does not exist in one form,
+//! tools with the scopes that they need; no notifications of changes of what it may not read.
 //!
 //! Decided by the shape of an answer and not by what was asked: a resumed stream carries answers to earlier requests,
 //! and a server may mix up two requests with the same id. Everything else stays byte for byte. Start at
 //! [`AnswerReader`].
 
+mod completed;
 mod cut;
 mod likely;
 mod place;
@@ -43,6 +44,9 @@ pub enum Offer<'a> {
     Update(&'a str),
     /// A capability of the server, by its name.
     Capability(&'a str),
+    /// A value of an argument that is completed, with the id of the request as raw JSON. Without a value if it is no
+    /// string, or is beyond the first hundred.
+    Completion(Option<&'a str>, Option<&'a str>),
 }
 
 /// What a caller gets to see of something that an answer offers.

@@ -21,6 +21,10 @@ pub(super) enum AnswerPlace {
     Annotations,
     Content,
     Block,
+    /// Of a result.
+    Completion,
+    /// Of a completion.
+    Values,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,11 @@ pub(super) enum AnswerMember {
     CacheScope,
     IsError,
     Content,
+    /// Of a message.
+    Id,
+    Completion,
+    Values,
+    Total,
     /// What an entry is called by.
     Name,
     Annotations,
@@ -94,6 +103,10 @@ impl ToolHints {
             | AnswerMember::CacheScope
             | AnswerMember::IsError
             | AnswerMember::Content
+            | AnswerMember::Id
+            | AnswerMember::Completion
+            | AnswerMember::Values
+            | AnswerMember::Total
             | AnswerMember::Name
             | AnswerMember::Annotations
             | AnswerMember::Words
@@ -120,6 +133,10 @@ impl AnswerPlace {
             (Self::Result, b"cacheScope") => AnswerMember::CacheScope,
             (Self::Result, b"isError") => AnswerMember::IsError,
             (Self::Result, b"content") => AnswerMember::Content,
+            (Self::Message, b"id") => AnswerMember::Id,
+            (Self::Result, b"completion") => AnswerMember::Completion,
+            (Self::Completion, b"values") => AnswerMember::Values,
+            (Self::Completion, b"total") => AnswerMember::Total,
             (Self::Entry(List::Tools | List::Prompts), b"name")
             | (Self::Entry(List::Resources), b"uri")
             | (Self::Entry(List::Templates), b"uriTemplate") => AnswerMember::Name,

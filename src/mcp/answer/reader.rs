@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::completed::CompletedValues;
 use super::cut::{Cut, Edit};
 use super::place::{AnswerMember, AnswerPlace, List};
 use super::{Offer, Shown, ToolHints};
@@ -86,6 +87,7 @@ struct MessageFacts<'a> {
     is_error: bool,
     blocks: usize,
     words: Option<&'a str>,
+    completed: CompletedValues<'a>,
 }
 
 impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
@@ -175,7 +177,7 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
                 }
             }
             Token::Scalar(raw) => {
-                if matches!(self.within, AnswerPlace::List(_)) {
+                if matches!(self.within, AnswerPlace::List(_) | AnswerPlace::Values) {
                     self.element = self.walk.end_of_token() - raw.len();
                 }
                 self.end_value(Some(raw));
@@ -185,7 +187,7 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
 
     /// An object or array begins.
     fn open(&mut self, is_object: bool) {
-        if matches!(self.within, AnswerPlace::List(_)) {
+        if matches!(self.within, AnswerPlace::List(_) | AnswerPlace::Values) {
             self.element = self.walk.end_of_token() - 1;
         }
         self.within = match (self.within, self.member, is_object) {
@@ -211,6 +213,8 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
                 AnswerPlace::Capabilities
             }
             (AnswerPlace::Result, AnswerMember::Content, false) => AnswerPlace::Content,
+            (AnswerPlace::Result, AnswerMember::Completion, true) => AnswerPlace::Completion,
+            (AnswerPlace::Completion, AnswerMember::Values, false) => AnswerPlace::Values,
             (AnswerPlace::List(list), _, true) => {
                 (self.message.name, self.message.hints) = (None, ToolHints::default());
                 AnswerPlace::Entry(list)
@@ -253,7 +257,8 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
             }
             AnswerPlace::Annotations => AnswerPlace::Entry(List::Tools),
             AnswerPlace::Block => AnswerPlace::Content,
-            AnswerPlace::Content => AnswerPlace::Result,
+            AnswerPlace::Content | AnswerPlace::Completion => AnswerPlace::Result,
+            AnswerPlace::Values => AnswerPlace::Completion,
             AnswerPlace::Result => {
                 if self.message.has_versions {
                     self.edits.append(&mut self.message.capabilities);
@@ -292,6 +297,14 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
                 self.end_element(stays);
             }
             (AnswerPlace::Content, _) => self.message.blocks += 1,
+            (AnswerPlace::Values, _) => {
+                self.message.completed.add(self.element..self.walk.end_of_token(), scalar);
+            }
+            (AnswerPlace::Completion, AnswerMember::Total) => {
+                let end = self.walk.end_of_token();
+                self.message.completed.set_total(end - scalar.map_or(0, str::len)..end, scalar);
+            }
+            (AnswerPlace::Message, AnswerMember::Id) => self.message.completed.id = scalar,
             (AnswerPlace::Entry(_), AnswerMember::Name) => {
                 self.message.name = scalar.filter(|raw| raw.starts_with('"'))
             }
@@ -320,6 +333,8 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
 
     /// A message ends: it is left out if it tells of a change of a resource that is not shown.
     fn end_message(&mut self) {
+        let completed = std::mem::take(&mut self.message.completed);
+        self.edits.extend(completed.edits(&mut self.shows));
         let is_update = self.message.method.and_then(text).as_deref() == Some(UPDATED);
         let uri = self.message.uri.and_then(text).filter(|_| is_update);
         let stays = !is_update || uri.is_some_and(|uri| (self.shows)(Offer::Update(&uri)) != Shown::Nothing);
@@ -338,6 +353,7 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
         let said = words.as_deref().and_then(|words| UnknownName::said(words, uri.as_deref()));
         if let Some((code, text)) = said.filter(|said| counts(*said)).map(|said| said.error(self.is_modern)) {
             self.edits.truncate(self.message.edits_before);
+            self.message.completed.clear();
             let outcome = format!("\"error\":{}", error_object(code, &text));
             self.edits.push((self.message.outcome..self.walk.end_of_token(), outcome.into()));
             self.unknown = Some((code, text));

@@ -16,6 +16,11 @@ pub fn may_change(answer: &[u8]) -> bool {
         | [b'c', b'a', b'c', b'h', b'e', b'S', b'c', b'o', b'p', b'e', b'"', ..]
         | [b'e', b'r', b'r', b'o', b'r', b'"', ..] => true,
         [b'n', b'o', b't', b'i', b'f', b'i', b'c', b'a', b't', b'i', b'o', b'n', b's', after @ ..] => is_update(after),
+        // The values of a completion are an array.
+        [b'v', b'a', b'l', b'u', b'e', b's', b'"', after @ ..] => {
+            let value = after.trim_ascii_start().strip_prefix(b":");
+            value.is_none_or(|value| value.trim_ascii_start().starts_with(b"["))
+        }
         // Many servers say of every result that it is none.
         [b'i', b's', b'E', b'r', b'r', b'o', b'r', b'"', after @ ..] => {
             let value = after.trim_ascii_start().strip_prefix(b":");

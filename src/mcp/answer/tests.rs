@@ -7,12 +7,16 @@ use super::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, ToldUnknown,
 
 /// What the caller of these tests may not use begins with `no`.
 fn shows(offer: Offer<'_>) -> Shown {
-    let (Offer::Tool(name, _, _)
+    let (Offer::Completion(_, Some(name))
+    | Offer::Tool(name, _, _)
     | Offer::Prompt(name)
     | Offer::Resource(name)
     | Offer::Template(name)
     | Offer::Update(name)
-    | Offer::Capability(name)) = offer;
+    | Offer::Capability(name)) = offer
+    else {
+        return Shown::Nothing;
+    };
     (!name.starts_with("no")).into()
 }
 
@@ -41,6 +45,44 @@ fn changed(answer: &str) -> String {
 
 fn result(result: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#)
+}
+
+#[test]
+fn values_of_a_completion_go_and_the_total_with_them() {
+    for (completion, left) in [
+        (r#"{"values":["a","no","b"],"total":3,"hasMore":false}"#, r#"{"values":["a","b"],"total":2,"hasMore":false}"#),
+        (
+            r#"{"total": 12 , "hasMore":true,"values":[ "no" ,"no2", "a" ]}"#,
+            r#"{"total": 10 , "hasMore":true,"values":[ "a" ]}"#,
+        ),
+        (r#"{"values":["no"],"total":0}"#, r#"{"values":[],"total":0}"#),
+        (r#"{"values":["a",1,["b"],{"c":"d"},null,"\ud800","b"],"total":"7"}"#, r#"{"values":["a","b"],"total":"7"}"#),
+        (r#"{"values":["\u006eo","\u0061"],"x":{"values":["no"]}}"#, r#"{"values":["\u0061"],"x":{"values":["no"]}}"#),
+        (r#"{"values":["a","b"],"total":1.5}"#, r#"{"values":["a","b"],"total":1.5}"#),
+        (r#"{"values":{"a":"no"}}"#, r#"{"values":{"a":"no"}}"#),
+        (r#"[{"values":["no"]}]"#, r#"[{"values":["no"]}]"#),
+    ] {
+        let around = |completion: &str| result(&format!("{{\"x\":1.50, \"completion\" : {completion} }}"));
+        assert_eq!(changed(&around(completion)), around(left));
+    }
+    let values = |range: std::ops::Range<u32>| range.map(|n| n.to_string()).collect::<Vec<_>>().join(r#"", ""#);
+    let hundred = result(&format!(r#"{{"completion":{{"values":["{}"],"total":150}}}}"#, values(0..150)));
+    let kept = result(&format!(r#"{{"completion":{{"values":["{}"],"total":100}}}}"#, values(0..100)));
+    assert_eq!(changed(&hundred), kept, "what is beyond the first hundred is not told apart");
+}
+
+#[test]
+fn values_are_those_of_the_answer_with_the_id_wherever_that_is() {
+    let answer = |id: u32, last: bool| {
+        let (first, end) =
+            if last { (String::new(), format!(r#","id":{id}"#)) } else { (format!(r#""id":{id},"#), String::new()) };
+        format!(r#"{{{first}"result":{{"completion":{{"values":["1","2"]}}}}{end}}}"#)
+    };
+    let own = |offer: Offer<'_>| matches!(offer, Offer::Completion(id, value) if id == value).into();
+    let batch = format!("[{},{}]", answer(1, false), answer(2, true));
+    let read = AnswerReader::new(batch.as_bytes(), own).and_then(AnswerReader::read).unwrap();
+    let expected = format!("[{},{}]", answer(1, false).replace(r#","2""#, ""), answer(2, true).replace(r#""1","#, ""));
+    assert_eq!(read, Rewritten::Changed(expected.into_bytes()));
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Proxy {
         asker: Asker<'a>,
     ) -> Result<impl Future<Output = Result<Response, Rejection>> + Send, Rejection> {
         let (route, asked, caller) = (exchange.route, asker.asked, asker.caller);
-        let rewriter = Rewriter::of(caller, exchange.version.is_modern());
+        let rewriter = Rewriter::of(exchange, caller);
         let (mut head, body) = response.into_parts();
         let is_awaited = !exchange.ids.is_empty() || exchange.parts.method == Method::GET;
         if !head.status.is_success() {
@@ -193,13 +193,13 @@ impl Proxy {
             grace: config.timeouts.expired_stream,
             is_standing: is_events && exchange.is_standing(),
         };
+        let stage = self.stage(exchange, asker.caller, is_events);
         let mut held = self.hold(exchange, asker.token, limits)?;
         held.record.answer(Outcome::Forwarded, status);
         if is_events {
             held.record.open_stream();
         }
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
-        let stage = self.stage(exchange, asker.caller, is_events);
         let relay = Relay::new((body.read_ahead(), (lease, slot)), read, event_limit, held);
         Ok(Body::Relayed(Box::pin(relay.rewritten(stage).with_refusals(status.is_success()))))
     }
@@ -211,7 +211,7 @@ impl Proxy {
         caller: &Arc<CachedPrincipal>,
         is_events: bool,
     ) -> Option<Stage<Rewriter>> {
-        let rewriter = Rewriter::of(caller, exchange.version.is_modern())?.following(&self.table);
+        let rewriter = Rewriter::of(exchange, caller)?.following(&self.table);
         let long = LongAnswers { slots: Arc::clone(&self.long_answers), user: Arc::clone(caller.budget()) };
         Some(Stage::new(rewriter, long, is_events, exchange.config.limits.sse_event))
     }

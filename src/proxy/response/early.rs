@@ -145,10 +145,10 @@ impl Proxy {
             grace: config.timeouts.expired_stream,
             is_standing,
         };
+        let stage = self.stage(exchange, caller, true);
         let mut held = self.hold(exchange, token, limits)?;
         held.record.answer(Outcome::Forwarded, StatusCode::OK);
         held.record.open_stream();
-        let stage = self.stage(exchange, caller, true);
         let relay = Relay::early(late, config.limits.sse_event, held).rewritten(stage).with_refusals(true);
         let emptied = std::mem::take(&mut exchange.parts.headers);
         let mut response = Response::new(Body::Relayed(Box::pin(relay)));

@@ -7,10 +7,11 @@ use bytes::Bytes;
 
 use super::event;
 use crate::catalogue::OfferKind;
-use crate::mcp::{AnswerReader, Offer, Rewritten, SecuritySchemes, Shown, ToldUnknown, may_change};
+use crate::mcp::{AnswerReader, AskedCompletion, Offer, Rewritten, SecuritySchemes, Shown, ToldUnknown, may_change};
 use crate::oauth::ScopeToken;
 use crate::policy::{Annotations, Item, Rules, Standing};
 use crate::proxy::cached_principal::CachedPrincipal;
+use crate::proxy::exchange::Exchange;
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::route_access::RouteAccess;
 use crate::proxy::table_in_force::TableInForce;
@@ -45,12 +46,33 @@ pub(in crate::proxy) struct Rewriter {
     is_modern: bool,
     /// Where the answer is a stream: what a reload may have changed meanwhile.
     table: Option<Arc<TableInForce>>,
+    /// The completions that the request asks for, if any are known.
+    asked: Option<Arc<[AskedCompletion]>>,
 }
 
 impl Rewriter {
-    /// Makes the rewriter of a caller; `None` where nothing is rewritten. `is_modern` says whether it uses 2026-07-28.
-    pub(in crate::proxy) fn of(caller: &Arc<CachedPrincipal>, is_modern: bool) -> Option<Self> {
-        caller.route().is_rewritten().then(|| Self { access: Arc::clone(caller.access()), is_modern, table: None })
+    /// Makes the rewriter of the answer to a request; `None` where nothing is rewritten.
+    pub(in crate::proxy) fn of(exchange: &Exchange<'_>, caller: &CachedPrincipal) -> Option<Self> {
+        if !caller.route().is_rewritten() {
+            return None;
+        }
+        let may_complete = exchange.record.as_ref().is_some_and(|record| record.asked().may_complete());
+        let asked = exchange.opening.as_ref().filter(|_| may_complete).map(|opening| opening.completions().into());
+        Some(Self { access: Arc::clone(caller.access()), is_modern: exchange.version.is_modern(), table: None, asked })
+    }
+
+    /// Returns whether a caller may read what a value of a completion stands for. Of a completion that is not known, as
+    /// in a resumed stream, nothing is shown to those who may not read everything.
+    fn shows_value(&self, rules: &Rules, id: Option<&str>, value: Option<&str>) -> bool {
+        let standing = self.access.standing();
+        let asked = match self.asked.as_deref() {
+            Some([only]) => Some(only),
+            Some(several) => several.iter().find(|one| id.is_some_and(|id| one.is_answered_by(id))),
+            None => None,
+        };
+        let Some(asked) = asked else { return rules.shows_every_resource(standing) };
+        let may_read = |uri: &String| rules.shows_resource(standing, uri, &*self.access);
+        !asked.is_of_resource() || value.is_some_and(|value| asked.uris(value).iter().any(may_read))
     }
 
     /// Goes by the table in force from now on.
@@ -87,6 +109,7 @@ impl Shows for Rewriter {
                 self.access.note_item(OfferKind::Templates, uri);
                 rules.shows(standing, Item::Template(uri))
             }
+            Offer::Completion(id, value) => self.shows_value(rules, id, value),
             // In 2026-07-28 a request asks for log messages itself, without a method of their own.
             Offer::Capability("logging") if self.is_modern => true,
             Offer::Capability(name) => {
