@@ -4,18 +4,18 @@ use std::fmt::Write as _;
 
 /// What the operator of an expression means (RFC 6570 appendix A): what it begins with, what separates its values,
 /// whether they are named, and whether reserved characters stay.
-struct Operator {
+struct ExpressionKind {
     first: &'static str,
     separator: &'static str,
     is_named: bool,
     keeps_reserved: bool,
 }
 
-impl Operator {
+impl ExpressionKind {
     /// Reads the operator of an expression, and returns the variables after it.
     fn read(expression: &str) -> (Self, &str) {
         let of = |first, separator, is_named, keeps_reserved| Self { first, separator, is_named, keeps_reserved };
-        let operator = match expression.as_bytes().first() {
+        let kind = match expression.as_bytes().first() {
             Some(b'+') => of("", ",", false, true),
             Some(b'#') => of("#", ",", false, true),
             Some(b'.') => of(".", ".", false, false),
@@ -25,7 +25,7 @@ impl Operator {
             Some(b'&') => of("&", "&", true, false),
             _ => return (of("", ",", false, false), expression),
         };
-        (operator, expression.get(1..).unwrap_or_default())
+        (kind, expression.get(1..).unwrap_or_default())
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) fn expanded<'a>(template: &str, known: impl Fn(&str) -> Option<&'a st
 
 /// Returns what an expression stands for; `None` if one of its variables is not known.
 fn expansion<'a>(expression: &str, known: &impl Fn(&str) -> Option<&'a str>, is_encoded: bool) -> Option<String> {
-    let (operator, variables) = Operator::read(expression);
+    let (kind, variables) = ExpressionKind::read(expression);
     let mut text = String::new();
     for (place, variable) in variables.split(',').enumerate() {
         let (name, most) = match variable.trim_end_matches('*').split_once(':') {
@@ -57,14 +57,14 @@ fn expansion<'a>(expression: &str, known: &impl Fn(&str) -> Option<&'a str>, is_
             None => (variable.trim_end_matches('*'), usize::MAX),
         };
         let value: String = known(name)?.chars().take(most).collect();
-        text.push_str(if place == 0 { operator.first } else { operator.separator });
-        if operator.is_named {
+        text.push_str(if place == 0 { kind.first } else { kind.separator });
+        if kind.is_named {
             text.push_str(name);
             // RFC 6570 3.2.7: without `=` if it is empty.
-            text.push_str(if value.is_empty() && operator.first == ";" { "" } else { "=" });
+            text.push_str(if value.is_empty() && kind.first == ";" { "" } else { "=" });
         }
         if is_encoded {
-            encode(&value, operator.keeps_reserved, &mut text);
+            encode(&value, kind.keeps_reserved, &mut text);
         } else {
             text.push_str(&value);
         }
