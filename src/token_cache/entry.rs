@@ -1,7 +1,7 @@
 //! `Principal`: what a cache hit returns. Interned: all tokens with the same tenant, client, subject, resource,
 //! scopes, exclusions and moment of consent share it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -137,6 +137,11 @@ impl Principal {
         &self.scopes
     }
 
+    /// Shares what it leaves out with those that leave out the same.
+    pub(super) fn share_exclusions(&mut self, all: &mut BTreeSet<Exclusions>) {
+        self.exclusions.share(all);
+    }
+
     /// Returns what the token's grant leaves out of its scopes.
     #[must_use]
     pub fn exclusions(&self) -> &Exclusions {
@@ -222,66 +227,5 @@ impl Entry {
     /// Returns whether it was presented since it was issued.
     pub(super) fn was_presented(&self) -> bool {
         self.end.load(Ordering::Relaxed) & UNSEEN == 0
-    }
-}
-
-/// The principals of the cached tokens, indexed by subject and by client.
-#[derive(Debug, Default)]
-pub(super) struct Principals {
-    by_subject: HashMap<(TenantId, AccountId), Vec<Arc<Principal>>>,
-    by_client: HashMap<(TenantId, ClientId), Vec<Arc<Principal>>>,
-    /// What principals exclude, shared by those that exclude the same.
-    exclusions: BTreeSet<Exclusions>,
-}
-
-impl Principals {
-    /// Returns the shared value that equals `wanted`.
-    pub(super) fn intern(&mut self, mut wanted: Principal) -> Arc<Principal> {
-        let of_subject = self.by_subject.entry((wanted.tenant.clone(), wanted.subject.id().clone())).or_default();
-        if let Some(known) = of_subject.iter().find(|p| ***p == wanted) {
-            return Arc::clone(known);
-        }
-        let of_client = self.by_client.entry((wanted.tenant.clone(), wanted.client.clone())).or_default();
-        wanted.exclusions.share(&mut self.exclusions);
-        let new = Arc::new(wanted);
-        of_subject.push(Arc::clone(&new));
-        of_client.push(Arc::clone(&new));
-        new
-    }
-
-    /// Removes all principals of a subject, so that its later tokens get new ones; returns the removed ones.
-    pub(super) fn take_subject(&mut self, tenant: &TenantId, subject: &AccountId) -> Vec<Arc<Principal>> {
-        let taken = self.by_subject.remove(&(tenant.clone(), subject.clone())).unwrap_or_default();
-        for principal in &taken {
-            if let Some(of_client) = self.by_client.get_mut(&(tenant.clone(), principal.client.clone())) {
-                of_client.retain(|p| !Arc::ptr_eq(p, principal));
-            }
-        }
-        taken
-    }
-
-    /// Removes all principals of a client; returns the removed ones.
-    pub(super) fn take_client(&mut self, tenant: &TenantId, client: &ClientId) -> Vec<Arc<Principal>> {
-        let taken = self.by_client.remove(&(tenant.clone(), client.clone())).unwrap_or_default();
-        for principal in &taken {
-            if let Some(of_subject) = self.by_subject.get_mut(&(tenant.clone(), principal.subject.id().clone())) {
-                of_subject.retain(|p| !Arc::ptr_eq(p, principal));
-            }
-        }
-        taken
-    }
-
-    /// Removes principals that no token refers to any more.
-    pub(super) fn forget_unused(&mut self) {
-        // Each of the two lists holds one reference.
-        self.by_subject.retain(|_, list| {
-            list.retain(|p| Arc::strong_count(p) > 2);
-            !list.is_empty()
-        });
-        self.by_client.retain(|_, list| {
-            list.retain(|p| Arc::strong_count(p) > 1);
-            !list.is_empty()
-        });
-        self.exclusions.retain(|exclusions| !exclusions.is_unshared());
     }
 }

@@ -24,6 +24,7 @@ mod follower;
 mod load;
 mod loading;
 mod prefix_hasher;
+mod principals;
 mod proof;
 mod reading;
 mod report;
@@ -40,8 +41,9 @@ use crate::oauth::{AccountId, ClientId, GrantId, TenantId, Timestamp, TokenHash,
 use crate::store::{Change, ChangePosition, Store};
 use crate::sync::{lock, read, write};
 
-use entry::{Entry, Principals};
+use entry::Entry;
 use loading::Loading;
+use principals::Principals;
 use revoked::{RevokedSet, Tombstones};
 use uses::Uses;
 
