@@ -58,8 +58,8 @@ pub(super) struct AddArguments {
     /// Display name
     #[arg(long)]
     name: String,
-    /// A redirect URI; may be repeated
-    #[arg(long, required = true, value_name = "URI")]
+    /// A redirect URI; may be repeated; needed for the grant authorization_code
+    #[arg(long, value_name = "URI")]
     redirect_uri: Vec<String>,
     /// Bind it to one upstream
     #[arg(long)]
@@ -78,7 +78,7 @@ pub(super) struct AddArguments {
     #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(GrantType::names()))]
     #[arg(default_values = ["authorization_code", "refresh_token"])]
     grant: Vec<String>,
-    /// A scope that it may be granted; may be repeated [default: all]
+    /// A scope that it may be granted; may be repeated [default: all; for client_credentials none]
     #[arg(long)]
     scope: Vec<String>,
     #[command(flatten)]

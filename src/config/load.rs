@@ -244,6 +244,7 @@ impl Check<'_> {
             enabled: file.registration.enabled.value,
             refused_schemes: schemes.value.clone(),
             extra_redirect_uris: uris.value.clone(),
+            client_credentials: file.registration.client_credentials.value,
             max_clients: file.registration.max_clients.value,
             unused_after: file.registration.unused_after.value,
         }

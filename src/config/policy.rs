@@ -108,6 +108,8 @@ pub struct RegistrationConfig {
     pub extra_redirect_uris: Vec<String>,
     /// Maximum number of clients per tenant; default 10000.
     pub max_clients: u64,
+    /// Whether a client with a secret may register to act for itself (RFC 6749 4.4).
+    pub client_credentials: bool,
     /// After how long an unused registration is removed; default 24 h.
     pub unused_after: Lifetime,
 }

@@ -80,6 +80,9 @@ table! {
         refused_schemes: Vec<String> = [];
         /// Exact redirect URIs that are accepted although `refused_schemes` has their scheme.
         extra_redirect_uris: Vec<String> = [];
+        /// Whether a client that registers itself may act for itself, without a person (`client_credentials`). It then
+        /// gets the scopes that it registered, or all, but none that is `sensitive`.
+        client_credentials: bool = false;
         /// The most clients of a tenant.
         max_clients: u64 = 10000, 1 to 10000000;
         /// A registration that is never used is removed after this.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{
-    Client, Grant, Lifetime, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId,
+    Client, ClientOrigin, Grant, Lifetime, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken,
+    TenantId,
 };
 
 /// The scope by which clients ask for a refresh token; it grants nothing here.
@@ -54,6 +55,22 @@ impl Policy {
         client.scope_limit().map_or_else(|| catalogue(upstream), |limit| catalogue(upstream).intersection(limit))
     }
 
+    /// Returns the scopes of an upstream that a client may use for itself, without a person who consents; `None` if it
+    /// may have no token for it. A client that an operator added has what it was granted by name, a client that
+    /// registered itself what it registered, without the sensitive scopes.
+    pub(super) fn granted_to_service(&self, client: &Client, upstream: &UpstreamConfig) -> Option<ScopeSet> {
+        let all = catalogue(upstream);
+        if client.origin == ClientOrigin::Manual {
+            if all.is_empty() {
+                return (client.resource.as_ref() == Some(&upstream.resource)).then_some(all);
+            }
+            return client.scope_limit().map(|limit| all.intersection(limit)).filter(|scopes| !scopes.is_empty());
+        }
+        let open: ScopeSet = upstream.scopes.iter().filter(|s| !s.sensitive).map(|s| s.name.clone()).collect();
+        let registered = client.metadata.scope.as_ref().map_or_else(|| open.clone(), |own| open.intersection(own));
+        Some(registered).filter(|scopes| all.is_empty() || !scopes.is_empty())
+    }
+
     /// Returns those of the scopes that the grant's resource has, or had when it was granted. Clients send the same
     /// list to every endpoint, and authorization ignores unknown scopes as well (RFC 6749 3.3).
     pub(super) fn known_to(&self, grant: &Grant, scopes: &ScopeSet) -> ScopeSet {
@@ -71,7 +88,11 @@ impl Policy {
     /// Returns what a client may register.
     pub(super) fn registration(&self) -> RegistrationPolicy {
         let offline = ScopeToken::parse(OFFLINE_ACCESS).into_iter().collect();
-        RegistrationPolicy { redirects: self.config.redirect_policy(), scopes: self.known().union(&offline) }
+        RegistrationPolicy {
+            redirects: self.config.redirect_policy(),
+            scopes: self.known().union(&offline),
+            client_credentials: self.config.registration.client_credentials,
+        }
     }
 
     fn known(&self) -> ScopeSet {

@@ -1,16 +1,15 @@
 //! The authorization request as sent, and the rules that it has to obey (RFC 6749 4.1, RFC 8707).
 
+use super::received_value::show_some;
+use super::request_policy::RequestPolicy;
 use super::validated_request::{CheckedParameters, Prompt, RefusedRequest, ValidatedRequest};
 use super::{
-    Client, ClientId, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri, ResourceIndicator,
-    Rule, ScopeSet, VerifiedRedirect, show,
+    Client, ClientId, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri, Rule, ScopeSet,
+    VerifiedRedirect,
 };
 
 /// Maximum length of `state` in bytes; some clients keep JSON in it.
 const MAX_STATE: usize = 4096;
-
-/// How many acceptable values the log lists.
-const LISTED: usize = 4;
 
 /// Not a permission at a resource: it asks for a refresh token (OpenID Connect Core 11), which every client that
 /// registered for it gets anyway.
@@ -20,13 +19,6 @@ const OFFLINE_ACCESS: &str = "offline_access";
 #[derive(Debug, Clone)]
 pub struct AuthorizationRequest {
     form: Form,
-}
-
-/// What a request is checked against: the resources and what may be requested of each.
-#[derive(Debug, Clone)]
-pub struct RequestPolicy {
-    /// Every resource of the tenant, with the scopes that may be requested there and the default ones.
-    pub resources: Vec<(ResourceIndicator, ScopeSet, ScopeSet)>,
 }
 
 impl AuthorizationRequest {
@@ -152,7 +144,7 @@ impl AuthorizationRequest {
         }
         let challenge = CodeChallenge::parse(self.form.get("code_challenge"), self.form.get("code_challenge_method"))?;
         let prompt = self.prompt()?;
-        let (resource, allowed, default) = self.resource(client, policy)?;
+        let (resource, allowed, default) = policy.resource(&self.form, client)?;
         let asked = ScopeSet::of_form(&self.form)?.unwrap_or_default();
         let scopes = grantable(&asked.without(OFFLINE_ACCESS), client, allowed, default)?;
         Ok((challenge, resource.clone(), scopes, prompt))
@@ -168,47 +160,8 @@ impl AuthorizationRequest {
         }
         Ok(Prompt { none: has("none"), login: has("login") || has("select_account"), consent: has("consent") })
     }
-
-    /// Finds the resource of the request (RFC 8707 2); a token here has one audience. Unknown resources and those of
-    /// other tenants are treated alike.
-    ///
-    /// Clients of 2025-03-26 send no resource, and some later ones send the origin instead of the MCP server's URL.
-    /// Both are accepted when there is only one server; the grant names that server, so that a second one added later
-    /// changes nothing for them.
-    fn resource<'a>(&self, client: &Client, policy: &'a RequestPolicy) -> Result<&'a PolicyRow, OAuthError> {
-        let refuse = |rule, words| {
-            let there: Vec<_> = policy.resources.iter().map(|(resource, ..)| resource.as_str()).collect();
-            let error = OAuthError::new(rule, words).expected(format!("one of: {}", joined(&there)));
-            self.form.get("resource").map_or_else(|| error.clone(), |sent| error.clone().came("resource", sent))
-        };
-        let find = |wanted: &ResourceIndicator| policy.resources.iter().find(|(resource, ..)| resource == wanted);
-        let is_bare_origin = |sent: &ResourceIndicator| {
-            find(sent).is_none() && policy.resources.iter().any(|(resource, ..)| sent.is_origin_of(resource))
-        };
-        let sent = ResourceIndicator::of_form(&self.form)?.filter(|sent| !is_bare_origin(sent));
-        let row = match (sent, &client.resource) {
-            (Some(sent), Some(bound)) if sent != *bound => None,
-            (Some(wanted), _) => find(&wanted),
-            (None, Some(bound)) => find(bound),
-            (None, None) => match policy.resources.as_slice() {
-                [only] => Some(only),
-                _ => {
-                    return Err(refuse(
-                        Rule::ResourceMissing,
-                        "there are several MCP servers here: send the URL of one as the resource",
-                    ));
-                }
-            },
-        };
-        row.ok_or_else(|| {
-            let words = "the resource is not an MCP server that this client may use: send the URL of one that it may \
-                         use";
-            refuse(Rule::ResourceUnknown, words)
-        })
-    }
 }
 
-type PolicyRow = (ResourceIndicator, ScopeSet, ScopeSet);
 /// Returns which of the requested scopes may be granted.
 ///
 /// Scopes that the resource does not have are dropped, and when none is left the default set is used: clients send
@@ -242,14 +195,5 @@ pub(super) fn repeated(name: &str, description: &'static str) -> OAuthError {
 
 /// Lists the redirect URIs of a client for the log.
 fn registered(client: &Client) -> String {
-    joined(&client.metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str).collect::<Vec<_>>())
-}
-
-/// Lists the first few acceptable values.
-fn joined(names: &[&str]) -> String {
-    let mut shown: Vec<_> = names.iter().take(LISTED).map(|name| show(name)).collect();
-    if names.len() > LISTED {
-        shown.push(format!("{} more", names.len().saturating_sub(LISTED)));
-    }
-    shown.join(", ")
+    show_some(&client.metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str).collect::<Vec<_>>())
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{ClientMetadata, Digest, ResourceIndicator, ScopeSet, TenantId, Timestamp, base62};
+use super::{
+    AccountId, ClientMetadata, Digest, LoginName, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, base62,
+};
 
 /// A client identifier: one that we issued (`mcp_client_…`), or the https URL of a metadata document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,5 +130,14 @@ impl Client {
     #[must_use]
     pub fn scope_limit(&self) -> Option<&ScopeSet> {
         self.metadata.scope.as_ref().filter(|_| self.origin == ClientOrigin::Manual)
+    }
+
+    /// Returns id and name of the account as which the client acts for itself: both are the client's id, which no
+    /// person can have (RFC 9068 2.2: then the subject identifies the client). `None` for an id that no account can
+    /// have: the URL of a metadata document.
+    #[must_use]
+    pub fn service_account(&self) -> Option<(Subject, LoginName)> {
+        let (id, name) = (AccountId::parse(self.id.as_str())?, LoginName::parse(self.id.as_str())?);
+        Some((Subject::Service(id), name))
     }
 }

@@ -12,7 +12,7 @@ const NOBODY: [u8; 32] = [0; 32];
 
 /// The credentials in a request, not checked yet.
 #[derive(Debug, Clone)]
-pub struct ClientCredentials {
+pub struct ClientAuthentication {
     /// The client it claims to be.
     pub client_id: ClientId,
     presented: Presented,
@@ -45,7 +45,7 @@ pub struct CredentialError {
 #[derive(Debug, Clone)]
 pub struct AuthenticatedClient(Client);
 
-impl ClientCredentials {
+impl ClientAuthentication {
     /// Reads the credentials from the `Authorization` header and the form.
     ///
     /// # Errors

@@ -12,9 +12,9 @@ use super::{AuthMethod, Digest, GrantType, RedirectUri, RegisteredRedirects, Sco
 pub struct ClientMetadata {
     /// Self-asserted display name: NFC, no controls, no bidirectional marks, at most 100 characters.
     pub client_name: Option<String>,
-    /// Where codes may be sent.
+    /// Where codes may be sent; empty for a client without the code grant.
     pub redirect_uris: RegisteredRedirects,
-    /// The grant types that it may use at `/token`; always contains `authorization_code`.
+    /// The grant types that it may use at `/token`; contains `authorization_code` or `client_credentials`.
     pub grant_types: Vec<GrantType>,
     /// How the client authenticates.
     pub token_endpoint_auth_method: AuthMethod,
@@ -47,7 +47,9 @@ impl ClientMetadata {
         let mut members = Map::new();
         members.insert("redirect_uris".into(), uris.into());
         members.insert("grant_types".into(), grants.into());
-        members.insert("response_types".into(), vec!["code"].into());
+        // RFC 7591 2: without the code grant there is no response type.
+        let has_code = self.grant_types.contains(&GrantType::AuthorizationCode) || self.grant_types.is_empty();
+        members.insert("response_types".into(), if has_code { vec!["code"] } else { Vec::new() }.into());
         members.insert("token_endpoint_auth_method".into(), self.token_endpoint_auth_method.as_str().into());
         for (name, value) in self.texts().into_iter().chain([("scope", &scope)]) {
             if let Some(value) = value {
@@ -65,10 +67,14 @@ impl ClientMetadata {
             let entries = members.get(name)?.as_array()?.iter();
             entries.map(|entry| entry.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         };
+        let grant_types =
+            list("grant_types")?.iter().map(|grant| GrantType::parse(grant)).collect::<Option<Vec<_>>>()?;
+        let needs_redirect = grant_types.contains(&GrantType::AuthorizationCode);
+        let redirect_uris = list("redirect_uris").filter(|uris| !uris.is_empty() || !needs_redirect)?;
         Some(Self {
             client_name: text("client_name"),
-            redirect_uris: RegisteredRedirects::from_stored(list("redirect_uris").filter(|uris| !uris.is_empty())?),
-            grant_types: list("grant_types")?.iter().map(|grant| GrantType::parse(grant)).collect::<Option<_>>()?,
+            redirect_uris: RegisteredRedirects::from_stored(redirect_uris),
+            grant_types,
             token_endpoint_auth_method: AuthMethod::parse(&text("token_endpoint_auth_method")?)?,
             scope: text("scope").map(|scope| ScopeSet::parse(&scope)).transpose().ok()?,
             application_type: text("application_type"),

@@ -109,26 +109,36 @@ impl MetadataReader {
 
     /// Returns the grant types. Unknown ones are dropped (VS Code and Claude ask for extra ones), and so are `password`
     /// and `implicit`, which OAuth 2.1 has removed. Absent means the code grant with refreshing, which several clients
-    /// forget to ask for.
-    pub(super) fn grant_types(&mut self) -> Result<Vec<GrantType>, OAuthError> {
+    /// forget to ask for. `may_be_service`: whether the client may act for itself (RFC 6749 4.4).
+    pub(super) fn grant_types(&mut self, may_be_service: bool) -> Result<Vec<GrantType>, OAuthError> {
         let asked = self.strings("grant_types");
         if asked.is_empty() {
             return Ok(vec![GrantType::AuthorizationCode, GrantType::RefreshToken]);
         }
-        let is_asked = |grant: &GrantType| asked.iter().any(|name| name == grant.as_str());
-        let known: Vec<_> = GrantType::ALL.iter().copied().filter(is_asked).collect();
-        if known.contains(&GrantType::AuthorizationCode) {
-            Ok(known)
-        } else {
-            let error = OAuthError::new(Rule::GrantTypesUnsupported, "grant_types must contain authorization_code");
-            Err(error.came("grant_types", &asked.join(" ")))
+        let service = GrantType::ClientCredentials;
+        let service_at = asked.iter().position(|name| name == service.as_str());
+        if let Some(index) = service_at.filter(|_| !may_be_service) {
+            self.leave_out("grant_types", Some(index), SERVICE_REFUSED);
         }
+        let is_asked = |grant: &GrantType| asked.iter().any(|name| name == grant.as_str());
+        let may_have = |grant: &GrantType| *grant != service || may_be_service;
+        let known: Vec<_> = GrantType::ALL.iter().copied().filter(is_asked).filter(may_have).collect();
+        if known.contains(&GrantType::AuthorizationCode) || known.contains(&service) {
+            return Ok(known);
+        }
+        let words = if service_at.is_some() {
+            format!("grant_types must contain authorization_code; client_credentials {SERVICE_REFUSED}")
+        } else {
+            "grant_types must contain authorization_code or client_credentials".to_owned()
+        };
+        Err(OAuthError::new(Rule::GrantTypesUnsupported, words).came("grant_types", &asked.join(" ")))
     }
 
     /// Checks that the response types match the grant types (RFC 7591 2); only the code grant has one.
-    pub(super) fn check_response_types(&mut self) -> Result<(), OAuthError> {
+    pub(super) fn check_response_types(&mut self, grants: &[GrantType]) -> Result<(), OAuthError> {
         let asked = self.strings("response_types");
-        if asked.is_empty() || asked.iter().any(|kind| kind == "code") {
+        let has_code = asked.iter().any(|kind| kind == "code");
+        if asked.is_empty() || has_code || !grants.contains(&GrantType::AuthorizationCode) {
             Ok(())
         } else {
             let error = OAuthError::new(Rule::ResponseTypesUnsupported, "response_types must contain code");
@@ -151,7 +161,16 @@ impl MetadataReader {
 
     /// Returns the redirect URIs that may be registered; the others are left out. Clients register one list for all
     /// their editions, and one bad entry must not invalidate the rest.
-    pub(super) fn redirect_uris(&mut self, policy: &RedirectPolicy) -> Result<RegisteredRedirects, OAuthError> {
+    pub(super) fn redirect_uris(
+        &mut self,
+        policy: &RedirectPolicy,
+        grants: &[GrantType],
+    ) -> Result<RegisteredRedirects, OAuthError> {
+        // RFC 7591 2: only a client that uses redirects must register where they may lead.
+        let has_none = self.value("redirect_uris").is_none_or(|uris| uris.as_array().is_some_and(Vec::is_empty));
+        if has_none && !grants.contains(&GrantType::AuthorizationCode) {
+            return Ok(RegisteredRedirects::default());
+        }
         let refuse = |cause: InvalidRedirect| OAuthError::new(Rule::RedirectUriRefused, cause.to_string());
         let name = "redirect_uris";
         let Some(value) = self.value(name) else { return Err(refuse(InvalidRedirect::Count)) };
@@ -247,5 +266,8 @@ fn malformed(name: &'static str, value: &Value, description: impl Into<std::borr
     let came = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     OAuthError::new(Rule::MemberMalformed, description).came(name, &came)
 }
+
+/// Why a client may not register the client credentials grant.
+const SERVICE_REFUSED: &str = "needs a client with a secret that the operator of this server lets act for itself";
 
 const TOO_LONG: &str = "is longer than 100 characters, or has letters with a heap of marks";

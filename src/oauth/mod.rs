@@ -14,7 +14,7 @@
 //! | code challenge, code verifier | [`CodeChallenge`], [`CodeVerifier`] | RFC 7636 |
 //! | resource | [`ResourceIndicator`] | RFC 8707 |
 //! | scope | [`ScopeToken`], [`ScopeSet`] | RFC 6749 3.3 |
-//! | client, client authentication | [`Client`], [`ClientCredentials`], [`AuthenticatedClient`] | RFC 6749 2 |
+//! | client, client authentication | [`Client`], [`ClientAuthentication`], [`AuthenticatedClient`] | RFC 6749 2 |
 //! | client metadata | [`ClientMetadata`], [`ReadMetadata`], [`RegistrationPolicy`] | RFC 7591 2 |
 //! | client metadata document | [`MetadataDocumentUrl`] | OAuth Client ID Metadata Document |
 //! | grant, authorization code | [`Grant`], [`GrantType`], [`CodeRecord`] | RFC 6749 1.3, 4.1.2 |
@@ -55,6 +55,7 @@ mod redirect_scheme;
 mod redirect_uri;
 mod refresh;
 mod registration;
+mod request_policy;
 mod resource;
 mod rule;
 mod scope;
@@ -70,12 +71,12 @@ pub use crate::tenant::TenantId;
 pub use crate::time::{Lifetime, Timestamp};
 
 pub use auth_method::AuthMethod;
-pub use authorization::{AuthorizationRequest, RequestPolicy};
+pub use authorization::AuthorizationRequest;
 pub use authorization_response::AuthorizationResponse;
 pub use brand::Brand;
 pub use challenge::BearerChallenge;
 pub use client::{Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource};
-pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
+pub use client_auth::{AuthenticatedClient, ClientAuthentication, CredentialError};
 pub use client_metadata::ClientMetadata;
 pub use client_reader::LeftOut;
 pub use code::{CodeRecord, CodeRefusal, CodeVerdict, PresentedCode};
@@ -99,6 +100,7 @@ pub use redirect_scheme::is_scheme;
 pub use redirect_uri::{InvalidRedirect, RedirectPolicy, RedirectUri};
 pub use refresh::{PresentedRefresh, RefreshRefusal, RefreshVerdict};
 pub use registration::{ReadMetadata, RegistrationPolicy};
+pub use request_policy::RequestPolicy;
 pub use resource::{InvalidResource, ResourceIndicator};
 pub use rule::Rule;
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
@@ -106,7 +108,7 @@ pub use secret::{
     AccessToken, AuthorizationCode, BrowserSecret, ClientSecret, CodeHash, RefreshClaims, RefreshToken, TokenHash,
 };
 pub use subject::{AccountId, Subject};
-pub use token::{AccessTokenRecord, CodeRequest, RefreshRequest, TokenRequest, TokenResponse};
+pub use token::{AccessTokenRecord, ClientTokenRequest, CodeRequest, RefreshRequest, TokenRequest, TokenResponse};
 pub use token_keys::TokenKeys;
 pub use tool_name_hash::ToolNameHash;
 pub use validated_request::{Prompt, RefusedRequest, StoredRequest, ValidatedRequest};

@@ -55,6 +55,18 @@ impl ReceivedValue {
     }
 }
 
+/// How many acceptable values the log lists.
+const LISTED: usize = 4;
+
+/// Lists the first few acceptable values for the log.
+pub(super) fn show_some(names: &[&str]) -> String {
+    let mut shown: Vec<_> = names.iter().take(LISTED).map(|name| show(name)).collect();
+    if names.len() > LISTED {
+        shown.push(format!("{} more", names.len().saturating_sub(LISTED)));
+    }
+    shown.join(", ")
+}
+
 /// Escapes and shortens a text for the log. User name, password, query and fragment of URLs are left out.
 pub fn show(text: &str) -> String {
     let cut = text.find(['?', '#']).unwrap_or(text.len());

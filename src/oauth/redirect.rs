@@ -8,7 +8,7 @@ use super::{InvalidRedirect, RedirectPolicy, RedirectUri};
 const MAX_COUNT: usize = 20;
 
 /// The redirect URIs of one client; never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RegisteredRedirects(Vec<RedirectUri>);
 
 /// Proof that a redirect URI belongs to the client; without it nobody is redirected.

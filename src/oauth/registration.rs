@@ -16,6 +16,8 @@ pub struct RegistrationPolicy {
     pub redirects: RedirectPolicy,
     /// The scopes that a self-registered client may hold; others are left out.
     pub scopes: ScopeSet,
+    /// Whether clients with a secret may act for themselves (RFC 6749 4.4).
+    pub client_credentials: bool,
 }
 
 /// The result of reading a registration or a document.
@@ -78,12 +80,16 @@ fn read(
     policy: &RegistrationPolicy,
 ) -> Result<ReadMetadata, OAuthError> {
     reader.check_keys()?;
-    reader.check_response_types()?;
+    let token_endpoint_auth_method = reader.auth_method(served, default)?;
+    // RFC 6749 4.4: this grant is for confidential clients only.
+    let may_be_service = policy.client_credentials && token_endpoint_auth_method != AuthMethod::None;
+    let grant_types = reader.grant_types(may_be_service)?;
+    reader.check_response_types(&grant_types)?;
     let metadata = ClientMetadata {
         client_name: reader.line("client_name"),
-        redirect_uris: reader.redirect_uris(&policy.redirects)?,
-        grant_types: reader.grant_types()?,
-        token_endpoint_auth_method: reader.auth_method(served, default)?,
+        redirect_uris: reader.redirect_uris(&policy.redirects, &grant_types)?,
+        grant_types,
+        token_endpoint_auth_method,
         scope: reader.scope(&policy.scopes),
         application_type: reader.application_type(),
         client_uri: reader.url("client_uri"),

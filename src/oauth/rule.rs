@@ -143,7 +143,11 @@ rules! {
 
     // The token request.
     GrantTypeMissing = "grant_type_missing", InvalidRequest, "grant_type";
-    GrantTypeUnsupported = "grant_type_unsupported", UnsupportedGrantType, "authorization_code or refresh_token";
+    GrantTypeUnsupported = "grant_type_unsupported", UnsupportedGrantType, "authorization_code or client_credentials or refresh_token";
+    ServicesNotAllowed = "client_credentials_not_allowed", UnauthorizedClient, "a client that an operator added, or \
+                                                                                registration.client_credentials = true";
+    NothingGranted = "no_scope_granted", InvalidScope, "a scope that the operator granted this client, and that \
+                                                        upstream.allow_users and upstream.scope let it hold";
     CodeMissing = "code_missing", InvalidRequest, "code";
     CodeUnknown = "code_unknown", InvalidGrant, "a code that this gateway issued and still knows";
     CodeDead = "code_dead", InvalidGrant, "a code that has not expired and was not invalidated by three wrong \
@@ -178,7 +182,8 @@ rules! {
     MemberMalformed = "member_malformed", InvalidClientMetadata, "a member of the type that RFC 7591 defines";
     AuthMethodUnsupported = "auth_method_unsupported", InvalidClientMetadata, "a client authentication method that \
                                                                                the metadata list";
-    GrantTypesUnsupported = "grant_types_unsupported", InvalidClientMetadata, "grant_types with authorization_code";
+    GrantTypesUnsupported = "grant_types_unsupported", InvalidClientMetadata, "grant_types with authorization_code, \
+                                                                                   or with client_credentials for a client with a secret";
     ResponseTypesUnsupported = "response_types_unsupported", InvalidClientMetadata, "response_types with code";
     PrivateKey = "private_key_in_jwks", InvalidClientMetadata, "public keys only";
     RedirectUriRefused = "redirect_uri_refused", InvalidRedirectUri, "https, http to loopback, or a private-use scheme; exact, not on this gateway";

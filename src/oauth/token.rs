@@ -53,6 +53,8 @@ pub struct AccessTokenRecord {
 pub enum TokenRequest {
     /// Redeems an authorization code (RFC 6749 4.1.3).
     AuthorizationCode(CodeRequest),
+    /// Asks for a token for the client itself (RFC 6749 4.4).
+    ClientCredentials(ClientTokenRequest),
     /// Refreshes a token (RFC 6749 6).
     RefreshToken(RefreshRequest),
 }
@@ -68,6 +70,14 @@ pub struct CodeRequest {
     pub redirect_uri: Option<String>,
     /// The resource, as sent.
     pub resource: Option<ResourceIndicator>,
+}
+
+/// The parameters of a request for a token for the client itself (RFC 6749 4.4.2). Its `resource` is read together with
+/// the resources that there are.
+#[derive(Debug)]
+pub struct ClientTokenRequest {
+    /// The requested scopes, if any; `offline_access` is dropped, as there is no refresh token (RFC 6749 4.4.3).
+    pub scopes: Option<ScopeSet>,
 }
 
 /// The parameters of a refresh request (RFC 6749 6).
@@ -111,16 +121,16 @@ impl TokenRequest {
                     resource: resource()?,
                 }))
             }
+            Some(GrantType::ClientCredentials) => {
+                let scopes = asked_scopes(form)?;
+                Ok(Self::ClientCredentials(ClientTokenRequest { scopes }))
+            }
             Some(GrantType::RefreshToken) => {
                 let missing = || OAuthError::new(Rule::RefreshTokenMissing, "refresh_token is missing");
                 let token = form.get("refresh_token").ok_or_else(missing)?;
-                let asked = ScopeSet::of_form(form)?;
-                Ok(Self::RefreshToken(RefreshRequest {
-                    claims: RefreshToken::recognise(token, keys),
-                    // rmcp adds offline_access to every refresh; on its own it does not ask for narrower scopes.
-                    scopes: asked.map(|scopes| scopes.without("offline_access")).filter(|scopes| !scopes.is_empty()),
-                    resource: resource()?,
-                }))
+                let scopes = asked_scopes(form)?;
+                let claims = RefreshToken::recognise(token, keys);
+                Ok(Self::RefreshToken(RefreshRequest { claims, scopes, resource: resource()? }))
             }
         }
     }
@@ -130,9 +140,17 @@ impl TokenRequest {
     pub fn grant_type(&self) -> GrantType {
         match self {
             Self::AuthorizationCode(_) => GrantType::AuthorizationCode,
+            Self::ClientCredentials(_) => GrantType::ClientCredentials,
             Self::RefreshToken(_) => GrantType::RefreshToken,
         }
     }
+}
+
+/// Reads the requested scopes. rmcp adds `offline_access` to every request; on its own it asks for no other scopes than
+/// those that there are.
+fn asked_scopes(form: &Form) -> Result<Option<ScopeSet>, OAuthError> {
+    let asked = ScopeSet::of_form(form)?.map(|scopes| scopes.without("offline_access"));
+    Ok(asked.filter(|scopes| !scopes.is_empty()))
 }
 
 /// A successful token response (RFC 6749 5.1).

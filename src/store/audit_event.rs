@@ -236,6 +236,8 @@ events! {
     StoreRollback = "store.rollback", Open, [Client] [Subject Target] ["ahead_of_store"];
     /// An operator issued an access token.
     OperatorTokenIssued = "token.issued_by_operator", Deed, [Actor Subject Client Resource Scopes Target] [] [];
+    /// A client got an access token for itself. Its first one at a resource always has a row.
+    ClientTokenIssued = "token.issued_to_client", Routine, [Subject Client Resource Scopes Target] [] [];
     /// A grant was refreshed: a new access token was issued, and a new refresh token unless this repeated the last
     /// refresh.
     TokenRefreshed = "token.refreshed", Routine, [Subject Client Resource Scopes Target] [] ["retried" "lost_answer"];

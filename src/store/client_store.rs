@@ -55,7 +55,8 @@ pub trait ClientStore {
     /// Disables or enables a client; disabling emits `Change::ClientDisabled`, and its tokens are refused while it is
     /// disabled.
     async fn set_client_disabled(&self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update>;
-    /// Removes a client with its grants, codes, tokens, consents and interactions; emits `Change::ClientDeleted`.
+    /// Removes a client with its grants, codes, tokens, consents, interactions, and its service account, which has the
+    /// client's id; emits `Change::ClientDeleted`.
     async fn delete_client(&self, id: &ClientId, audit: AuditRow) -> Result<Update>;
     /// Replaces the current secret by a new one.
     async fn rotate_client_secret(&self, id: &ClientId, by: SecretRotation, audit: AuditRow) -> Result<Update>;

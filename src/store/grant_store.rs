@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::{
-    AuditRow, Consent, EphemeralHash, Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, Update,
-    UseReport,
+    AuditRow, Consent, EphemeralHash, IssueToClient, Issued, Recorded, RedeemCode, Redemption, Result, RotateRefresh,
+    Rotation, Update, UseReport,
 };
 use crate::oauth::{
     AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
@@ -78,6 +78,10 @@ pub trait GrantStore {
     /// Stores a grant and an access token that an operator issued, without code or refresh token.
     /// `StoreError::Conflict` if client or account is not in the store.
     async fn insert_operator_token(&self, grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> Result<()>;
+    /// Issues an access token that a client asked for on its own behalf, under its grant for the resource. Adds its
+    /// service account and the grant if they are missing, prolongs a grant whose end is near, and removes the oldest
+    /// tokens beyond 1024. `None` if client or account is disabled or the client is not in the store.
+    async fn issue_to_client(&self, request: IssueToClient) -> Result<Option<Issued>>;
     /// Finds an access token whose grant is active and whose client and account are enabled. For the cache only.
     async fn find_access_token(
         &self,

@@ -28,6 +28,7 @@ mod catalogue_store;
 mod change;
 mod change_log;
 mod client_store;
+mod client_token;
 mod clock;
 mod embedded;
 mod ephemeral;
@@ -59,6 +60,7 @@ pub use catalogue_store::{
 pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;
 pub use client_store::{ClientStore, SecretRotation};
+pub use client_token::IssueToClient;
 pub use clock::{ClockNote, ClockStore};
 #[cfg(test)]
 pub(crate) use embedded::growth::world as test_world;

@@ -143,3 +143,22 @@ fn a_document_is_imported_for_a_trusted_publisher_only_and_a_refusal_says_why() 
     let trail = data.text(&["audit", "tail", "--event", "client.document_imported"]);
     assert!(trail.contains("logo_uri") && trail.contains(id), "{trail}");
 }
+
+#[test]
+fn a_client_that_acts_for_itself_needs_a_secret_and_scopes_and_no_redirect_uri() {
+    let data = Data::new();
+    let base = ["client", "add", "--name", "Nightly", "--grant", "client_credentials"];
+    let refused = data.refused(&base).1;
+    assert!(refused.contains("add --confidential"), "{refused}");
+    let refused = data.refused(&[&base[..], &["--confidential"]].concat()).1;
+    assert!(refused.contains("with --scope: mcp:delete mcp:read mcp:write"), "{refused}");
+    let added = data.json(&[&base[..], &["--confidential", "--scope", "mcp:read"]].concat());
+    assert_eq!(added["grant_types"], json!(["client_credentials"]));
+    assert_eq!((&added["redirect_uris"], &added["response_types"]), (&json!([]), &json!([])));
+    // With one upstream it is bound to that, so that it gets nothing at one that is added later.
+    assert_eq!((&added["resource"], &added["scope"]), (&json!("https://localhost:8443/mcp"), &json!("mcp:read")));
+    assert!(added["client_secret"].is_string());
+    // A client of people still needs to say where to send them.
+    let (code, said) = data.refused(&["client", "add", "--name", "x"]);
+    assert!(code == 1 && said.contains("redirect"), "{said}");
+}

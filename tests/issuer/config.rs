@@ -43,6 +43,7 @@ pub(crate) fn config() -> Config {
             enabled: true,
             refused_schemes: Vec::new(),
             extra_redirect_uris: Vec::new(),
+            client_credentials: false,
             max_clients: 1000,
             unused_after: Lifetime::from_secs(86_400),
         },

@@ -15,6 +15,7 @@
 mod audit;
 mod authorize;
 mod client_auth;
+mod client_credentials;
 mod clock;
 mod codes;
 mod config;

@@ -4,8 +4,8 @@ use super::records;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpgate::oauth::{
-    AuthMethod, Client, ClientCredentials, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, CredentialError,
-    Digest, ErrorCode, Form, RegistrationPolicy, Timestamp,
+    AuthMethod, Client, ClientAuthentication, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash,
+    CredentialError, Digest, ErrorCode, Form, RegistrationPolicy, Timestamp,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
@@ -28,8 +28,8 @@ fn basic(pair: &str) -> String {
     format!("Basic {}", STANDARD.encode(pair))
 }
 
-fn present(header: Option<&str>, form: &str) -> Result<ClientCredentials, CredentialError> {
-    ClientCredentials::read(header.map(str::as_bytes), &Form::parse(form.as_bytes()).unwrap())
+fn present(header: Option<&str>, form: &str) -> Result<ClientAuthentication, CredentialError> {
+    ClientAuthentication::read(header.map(str::as_bytes), &Form::parse(form.as_bytes()).unwrap())
 }
 
 fn accepts(client: &Client, header: Option<&str>, form: &str) -> bool {

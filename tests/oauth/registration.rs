@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn policy() -> RegistrationPolicy {
     let own_origins = vec!["https://gw.example".to_owned()];
     let redirects = RedirectPolicy { own_origins, ..RedirectPolicy::default() };
-    RegistrationPolicy { redirects, scopes: ScopeSet::parse("read write").unwrap() }
+    RegistrationPolicy { redirects, scopes: ScopeSet::parse("read write").unwrap(), client_credentials: false }
 }
 
 fn read(body: &Value) -> Result<ReadMetadata, OAuthError> {
@@ -337,4 +337,39 @@ fn ci_10_the_document_of_chatgpt_is_a_public_client() {
     assert_eq!(read.left_out, []);
     assert_eq!(read.metadata.token_endpoint_auth_method, AuthMethod::None);
     assert_eq!(read.metadata.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
+}
+
+#[test]
+fn rfc_6749_4_4_only_clients_with_a_secret_may_act_for_themselves_and_only_where_the_operator_allows_it() {
+    let both = json!(["client_credentials", "authorization_code"]);
+    let read_by = |body: &Value, client_credentials| {
+        let policy = RegistrationPolicy { client_credentials, ..policy() };
+        ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
+    };
+    // Without the code grant there is nothing to redirect to.
+    let alone = json!({ "grant_types": ["client_credentials"], "response_types": [] });
+    for body in [&alone, &json!({ "grant_types": ["client_credentials"], "redirect_uris": [] })] {
+        let service = read_by(body, true).unwrap().metadata;
+        assert_eq!(service.grant_types, [GrantType::ClientCredentials]);
+        assert!(service.redirect_uris.as_slice().is_empty());
+        let stored = Value::Object(service.to_json());
+        assert_eq!((&stored["response_types"], &stored["redirect_uris"]), (&json!([]), &json!([])));
+        assert_eq!(ClientMetadata::from_stored(&stored.to_string()), Some(service));
+        let refused = read_by(body, false).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::InvalidClientMetadata);
+        assert!(refused.description().contains("client_credentials needs a client with a secret"), "{refused:?}");
+    }
+    let service = read_by(&with("grant_types", both.clone()), true).unwrap();
+    assert_eq!(service.metadata.grant_types, [GrantType::AuthorizationCode, GrantType::ClientCredentials]);
+    let mut public = with("grant_types", both.clone());
+    public["token_endpoint_auth_method"] = json!("none");
+    for (body, allowed) in [(&public, true), (&with("grant_types", both), false)] {
+        let read = read_by(body, allowed).unwrap();
+        assert_eq!(read.metadata.grant_types, [GrantType::AuthorizationCode]);
+        let left_out: Vec<_> = read.left_out.iter().map(ToString::to_string).collect();
+        assert_eq!(left_out, ["grant_types[0]"]);
+    }
+    // A client with both grants still needs redirect URIs.
+    let both = json!({ "grant_types": ["client_credentials", "authorization_code"] });
+    assert_eq!(read_by(&both, true).unwrap_err().code(), ErrorCode::InvalidRedirectUri);
 }

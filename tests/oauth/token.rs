@@ -3,10 +3,10 @@
 
 use super::records::{self, keys};
 use mcpgate::oauth::{
-    AccessToken, AuthorizationCode, ClientId, CodeChallenge, CodeRecord, CodeRefusal, CodeRequest, CodeVerdict,
-    CodeVerifier, ErrorCode, Exclusions, FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode,
-    PresentedRefresh, RedirectUri, RefreshClaims, RefreshRefusal, RefreshRequest, RefreshToken, RefreshVerdict,
-    ResourceIndicator, ScopeSet, Timestamp, TokenRequest, TokenResponse,
+    AccessToken, AuthorizationCode, ClientId, ClientTokenRequest, CodeChallenge, CodeRecord, CodeRefusal, CodeRequest,
+    CodeVerdict, CodeVerifier, ErrorCode, Exclusions, FirstUse, Form, Grant, GrantId, Lifetime, OAuthError,
+    PresentedCode, PresentedRefresh, RedirectUri, RefreshClaims, RefreshRefusal, RefreshRequest, RefreshToken,
+    RefreshVerdict, ResourceIndicator, ScopeSet, Timestamp, TokenRequest, TokenResponse,
 };
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -288,11 +288,23 @@ fn a_surplus_offline_access_narrows_nothing() {
             TokenRequest::RefreshToken(RefreshRequest { claims: found, scopes, .. }) => {
                 (found, scopes.map(|s| s.to_string()))
             }
-            TokenRequest::AuthorizationCode(_) => panic!("another grant"),
+            TokenRequest::AuthorizationCode(_) | TokenRequest::ClientCredentials(_) => panic!("another grant"),
         }
     };
     assert_eq!(scopes("offline_access"), (Some(claims), None));
     assert_eq!(scopes("read+offline_access"), (Some(claims), Some("read".into())));
+}
+
+#[test]
+fn a_client_asks_for_itself_with_or_without_scopes() {
+    let scopes = |form: &str| match read(&format!("grant_type=client_credentials{form}")).unwrap() {
+        TokenRequest::ClientCredentials(ClientTokenRequest { scopes }) => scopes.map(|s| s.to_string()),
+        TokenRequest::AuthorizationCode(_) | TokenRequest::RefreshToken(_) => panic!("another grant"),
+    };
+    assert_eq!(scopes(""), None);
+    assert_eq!(scopes("&scope=offline_access"), None);
+    assert_eq!(scopes("&scope=write+read"), Some("read write".into()));
+    assert_eq!(read("grant_type=client_credentials&scope=%C3%A4").unwrap_err().code(), ErrorCode::InvalidScope);
 }
 
 #[test]

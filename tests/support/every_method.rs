@@ -11,10 +11,10 @@ pub(crate) use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CatalogueStore,
     ChangeLog, ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, ConsentKey, Ephemeral,
     EphemeralHash, EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, GroupStore, Insertion,
-    KeptListing, LinkHash, Listing, LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange,
-    Pruned, Quota, QuotaStore, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SecretRotation,
-    SessionHash, SessionStore, SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone,
-    Update, Upkeep, UseReport,
+    IssueToClient, Issued, KeptListing, LinkHash, Listing, LoginHistory, LoginPlace, LoginSession, LoginStore,
+    NewPassword, PasswordChange, Pruned, Quota, QuotaStore, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh,
+    Rotation, SecretRotation, SessionHash, SessionStore, SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue,
+    ToolChoice, ToolsDone, Update, Upkeep, UseReport,
 };
 
 /// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
@@ -43,6 +43,7 @@ macro_rules! every_method {
                 fn record_uses(report: UseReport) -> Recorded;
                 fn note_activity(uses: &[(TenantId, GrantId, Timestamp)]) -> ();
                 fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
+                fn issue_to_client(request: IssueToClient) -> Option<Issued>;
                 fn find_access_token(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
                 fn find_access_tokens(
                     wanted: &[(TenantId, TokenHash)], now: Timestamp

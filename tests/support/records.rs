@@ -239,15 +239,7 @@ pub(crate) fn redeem(code: &str, token: &str, at: Timestamp) -> RedeemCode {
             redirect_uri: Some("https://app.example/cb".to_owned()),
             resource: Some(resource()),
         },
-        access: NewAccessToken {
-            hash: hash(token),
-            lifetime: HOUR,
-            scopes: None,
-            included: ScopeSet::default(),
-            user: "alice".into(),
-            client_origin: ClientOrigin::Registered,
-            client_limit: None,
-        },
+        access: new_token(token),
         may_refresh: true,
         grant_lifetime: Lifetime::from_secs(90 * 86_400),
         idle: Lifetime::from_secs(30 * 86_400),
@@ -267,15 +259,7 @@ pub(crate) fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) 
             lost_answer: DAY,
             clock_in_doubt: false,
         },
-        access: NewAccessToken {
-            hash: hash(token),
-            lifetime: HOUR,
-            scopes: None,
-            included: ScopeSet::default(),
-            user: "alice".into(),
-            client_origin: ClientOrigin::Registered,
-            client_limit: None,
-        },
+        access: new_token(token),
         idle: Lifetime::from_secs(30 * 86_400),
         now: at,
         audit: row(AuditEvent::TokenRefreshed, at),
@@ -299,6 +283,19 @@ pub(crate) fn config(text: &str, overrides: Overrides) -> Config {
 
 pub(crate) fn setup_link(name: &str, of: &str, at: Timestamp) -> SetupLink {
     SetupLink { hash: hash(name), tenant: tenant(), subject: subject(of), made_at: Some(at), expires_at: at.plus(HOUR) }
+}
+
+/// A token for an hour with all scopes of its grant.
+pub(crate) fn new_token(name: &str) -> NewAccessToken {
+    NewAccessToken {
+        hash: hash(name),
+        lifetime: HOUR,
+        scopes: None,
+        included: ScopeSet::default(),
+        user: "alice".into(),
+        client_origin: ClientOrigin::Registered,
+        client_limit: None,
+    }
 }
 
 /// All grants of an account, of a client, or of both.

@@ -28,17 +28,30 @@ pub struct NewClient {
 }
 
 impl Administration {
-    /// Adds a client. Its secret, if it has one, is only in the return value; the store keeps a hash.
+    /// Adds a client. Its secret, if it has one, is only in the return value; the store keeps a hash. One that acts for
+    /// itself is bound to the only upstream, if there is one only, so that it gets nothing at one that is added later.
     ///
     /// # Errors
-    /// `BadClient`, `NoSuchUpstream`, `NoSuchScope`, `TooManyClients`, `Store`.
+    /// `BadClient`, `NoSuchUpstream`, `NoSuchScope`, `ServiceWithoutSecret`, `ServiceWithoutScope`, `TooManyClients`,
+    /// `Store`.
     pub async fn add_client(&self, new: &NewClient) -> Result<Registered, AdministrationError> {
-        let bound = new.upstream.as_deref().map(|name| self.upstream(Some(name))).transpose()?;
+        let is_service = new.grant_types.contains(&GrantType::ClientCredentials);
+        let bound = match (&new.upstream, is_service) {
+            (Some(name), _) => Some(self.upstream(Some(name))?),
+            (None, true) => self.upstream(None).ok(),
+            (None, false) => None,
+        };
         // The same rules as for clients that register themselves: operators make mistakes too.
         let grants: Vec<_> = new.grant_types.iter().map(|g| g.as_str()).collect();
         let upstreams = self.config.upstreams.iter().filter(|u| bound.is_none_or(|bound| bound.resource == u.resource));
         let scopes: ScopeSet = upstreams.flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
         let limit = scopes_among(&scopes, &new.scopes)?;
+        if is_service && new.auth_method == AuthMethod::None {
+            return Err(AdministrationError::ServiceWithoutSecret);
+        }
+        if is_service && limit.is_empty() && !scopes.is_empty() {
+            return Err(AdministrationError::ServiceWithoutScope(scopes));
+        }
         let body = json!({
             "client_name": new.name,
             "redirect_uris": new.redirect_uris,
@@ -46,7 +59,7 @@ impl Administration {
             "token_endpoint_auth_method": new.auth_method.as_str(),
             "scope": (!limit.is_empty()).then(|| limit.to_string()),
         });
-        let policy = RegistrationPolicy { redirects: self.config.redirect_policy(), scopes };
+        let policy = RegistrationPolicy { redirects: self.config.redirect_policy(), scopes, client_credentials: true };
         let read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
             .map_err(AdministrationError::BadClient)?;
         let secret = (new.auth_method != AuthMethod::None)

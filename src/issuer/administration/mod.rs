@@ -115,6 +115,12 @@ pub enum AdministrationError {
         /// The name of the upstream.
         upstream: String,
     },
+    /// A client that is to act for itself has no secret (RFC 6749 4.4).
+    #[error("a client with the grant client_credentials acts for itself, so it needs a secret: add --confidential")]
+    ServiceWithoutSecret,
+    /// A client that is to act for itself was granted nothing.
+    #[error("with the grant client_credentials nobody is asked, so name what the client may do with --scope: {0}")]
+    ServiceWithoutScope(ScopeSet),
     /// The client of operators' tokens is disabled.
     #[error(
         "the client {0}, to which all tokens issued here belong, is disabled; enable it with mcpgate client enable"

@@ -5,8 +5,8 @@ use crate::config::UpstreamConfig;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
-use crate::oauth::{AccountId, Exclusions, ScopeSet};
-use crate::store::{Account, LoginSession};
+use crate::oauth::{AccountId, Exclusions, LoginName, ScopeSet};
+use crate::store::LoginSession;
 
 /// What a consent page offers.
 #[derive(Debug, Default)]
@@ -25,16 +25,16 @@ impl IssuerRequest<'_> {
     /// Returns those of the scopes that an account may hold at an upstream now; `None` if it may hold no token for it.
     pub(in crate::issuer) async fn may_hold(
         &self,
-        account: &Account,
+        subject: &AccountId,
+        name: &LoginName,
         upstream: &UpstreamConfig,
         scopes: &ScopeSet,
     ) -> Result<Option<ScopeSet>, StoreFailed> {
         if upstream.holders.are_all() {
             return Ok(Some(scopes.clone()));
         }
-        let groups =
-            self.services.store.groups_of(&self.tenant, account.subject.id()).await.or_unavailable(self).await?;
-        Ok(upstream.holders.narrow(account.name.as_str(), &groups, scopes))
+        let groups = self.services.store.groups_of(&self.tenant, subject).await.or_unavailable(self).await?;
+        Ok(upstream.holders.narrow(name.as_str(), &groups, scopes))
     }
 
     /// Returns those of the requested scopes that a person may approve; `None` if none, or no token at all.
@@ -83,7 +83,7 @@ impl IssuerRequest<'_> {
         let Some(upstream) = upstream else { return Ok(Some(scopes.clone())) };
         let account = self.services.store.find_account(&self.tenant, subject).await.or_unavailable(self).await?;
         match account {
-            Some(account) => self.may_hold(&account, upstream, scopes).await,
+            Some(account) => self.may_hold(account.subject.id(), &account.name, upstream, scopes).await,
             None => Ok(None),
         }
     }

@@ -9,8 +9,9 @@ use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, AuthenticatedClient, ClientCredentials, CredentialError, Form, Grant,
-    GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, TokenRequest, TokenResponse,
+    AccessToken, AccessTokenRecord, AccountId, AuthenticatedClient, ClientAuthentication, ClientOrigin,
+    CredentialError, Form, Grant, GrantId, GrantType, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule,
+    ScopeSet, TokenRequest, TokenResponse,
 };
 use crate::store::{AccountStatus, AuditEvent, AuditRow};
 use crate::telemetry::ControlEvent;
@@ -41,11 +42,14 @@ impl IssuerRequest<'_> {
                 .expected(format!("one of: {}", registered.join(", ")));
             return Err(self.refuse_token(AuditEvent::TokenRefused, &client, error).await);
         }
+        // A stranger's own client that acts for itself proves nothing about who is at this address.
+        let is_known = request.grant_type() != GrantType::ClientCredentials || client.origin == ClientOrigin::Manual;
         let answer = match request {
             TokenRequest::AuthorizationCode(request) => self.redeem_authorization_code(&client, form, request).await,
+            TokenRequest::ClientCredentials(request) => self.issue_to_client(&client, form, request).await,
             TokenRequest::RefreshToken(request) => self.refresh(&client, form, request).await,
         };
-        if answer.is_ok() {
+        if answer.is_ok() && is_known {
             self.throttle.record_token(self.caller);
         }
         answer
@@ -72,7 +76,7 @@ impl IssuerRequest<'_> {
         let config = &self.policy.config;
         let rates = &config.rates;
         let refused = |CredentialError { error, basic }| TokenRejection::Refused { error, basic };
-        let credentials = match ClientCredentials::read(authorization, form) {
+        let credentials = match ClientAuthentication::read(authorization, form) {
             Ok(credentials) => credentials,
             Err(error) => {
                 self.refuse(self.audit(AuditEvent::TokenRefused), Diagnosis::from(&error.error)).await;
@@ -102,7 +106,7 @@ impl IssuerRequest<'_> {
         }
     }
 
-    async fn slow_down(&self, held: Throttled, of: &ClientCredentials) -> TokenRejection {
+    async fn slow_down(&self, held: Throttled, of: &ClientAuthentication) -> TokenRejection {
         let error = OAuthError::new(Rule::RateLimited, "").came("client_id", of.client_id.as_str());
         let why = Diagnosis::throttled(&error).by(held.key);
         self.refuse(self.audit(AuditEvent::TokenRefused), why).await;
@@ -146,7 +150,10 @@ impl IssuerRequest<'_> {
         let bound_elsewhere = client.resource.as_ref().is_some_and(|r| r != resource);
         let Some(upstream) = self.policy.upstream(resource).filter(|_| !bound_elsewhere) else { return Ok(None) };
         let left = scopes.intersection(&self.policy.allowed(client, upstream));
-        let left = self.may_hold(&account, upstream, &left).await?.filter(|left| scopes.is_empty() || !left.is_empty());
+        let left = self
+            .may_hold(account.subject.id(), &account.name, upstream, &left)
+            .await?
+            .filter(|left| scopes.is_empty() || !left.is_empty());
         Ok(left.map(|left| (left, account.name.as_str().into())))
     }
 

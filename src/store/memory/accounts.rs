@@ -36,7 +36,7 @@ impl State {
     }
 
     /// Returns whether an account other than `subject` has a login name or had it before.
-    fn is_name_of_another(&self, tenant: &TenantId, name: &LoginName, subject: &AccountId) -> bool {
+    pub(super) fn is_name_of_another(&self, tenant: &TenantId, name: &LoginName, subject: &AccountId) -> bool {
         let now = self.accounts.iter().map(|a| (&a.tenant, &a.name, a.subject.id()));
         let before = self.former_names.iter().map(|(t, n, s)| (t, n, s));
         now.chain(before).any(|(t, n, s)| t == tenant && n == name && s != subject)

@@ -8,8 +8,8 @@ use super::super::issuance::{TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
     Advance, AuditRow, Change, CodeEffect, Consent, ConsentKey, Ending, EphemeralHash, EphemeralKey, EphemeralKind,
-    EphemeralStep, FoundCode, GrantFilter, GrantStore, Issued, LoginSession, Recorded, RedeemCode, Redemption,
-    RefreshEffect, Result, RotateRefresh, Rotation, Update, UseReport, limits,
+    EphemeralStep, FoundCode, GrantFilter, GrantStore, IssueToClient, Issued, LoginSession, Recorded, RedeemCode,
+    Redemption, RefreshEffect, Result, RotateRefresh, Rotation, Update, UseReport, limits,
 };
 use super::{MemoryStore, State, prune};
 use crate::oauth::{
@@ -19,7 +19,7 @@ use crate::oauth::{
 
 impl State {
     /// Records when the client was last used, at most once a minute.
-    fn used(&mut self, tenant: &TenantId, id: &ClientId, now: Timestamp) {
+    pub(super) fn used(&mut self, tenant: &TenantId, id: &ClientId, now: Timestamp) {
         if let Some(client) = self.client_mut(tenant, id).filter(|c| !was_just_used(c.last_used_at, now)) {
             client.last_used_at = Some(now);
         }
@@ -89,7 +89,7 @@ impl State {
     }
 
     /// Adds the groups of its account to a token.
-    fn with_groups(&self, token: AccessTokenRecord) -> AccessTokenRecord {
+    pub(super) fn with_groups(&self, token: AccessTokenRecord) -> AccessTokenRecord {
         AccessTokenRecord { groups: self.groups_of(&token.tenant, token.subject.id()), ..token }
     }
 
@@ -98,13 +98,13 @@ impl State {
         same.for_each(|c| *c = code.clone());
     }
 
-    fn put_grant(&mut self, grant: &Grant) {
+    pub(super) fn put_grant(&mut self, grant: &Grant) {
         let same = self.grants.iter_mut().filter(|g| g.tenant == grant.tenant && g.id == grant.id);
         same.for_each(|g| *g = grant.clone());
     }
 
     /// Adds an issued token and its audit row.
-    fn add_issued(&mut self, issued: &Issued) {
+    pub(super) fn add_issued(&mut self, issued: &Issued) {
         self.add_token(AccessTokenRecord::clone(&issued.token));
         issued.audit.iter().for_each(|row| self.record(row.clone()));
     }
@@ -296,6 +296,10 @@ impl GrantStore for MemoryStore {
         state.add_token(token);
         state.record(audit);
         Ok(())
+    }
+
+    async fn issue_to_client(&self, request: IssueToClient) -> Result<Option<Issued>> {
+        self.write().issue_to_client(&request)
     }
 
     async fn find_access_tokens(

@@ -22,6 +22,7 @@ mod accounts;
 mod audit;
 mod catalogue;
 mod change_log;
+mod client_tokens;
 mod clients;
 mod clock;
 mod ephemeral;
@@ -224,6 +225,8 @@ impl State {
         self.consents.retain(|c| other(&c.key.tenant, &c.key.client));
         self.left_out.retain(|(key, _)| other(&key.tenant, &key.client));
         self.ephemerals.retain(|e| e.client.as_ref().is_none_or(|c| other(&e.key.tenant, c)));
+        let own = |a: &Account| !a.subject.is_person() && a.tenant == *tenant && a.subject.as_str() == id.as_str();
+        self.accounts.retain(|account| !own(account));
         self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
     }
 

@@ -11,7 +11,7 @@ use mcpgate::policy::AccountList;
 use mcpgate::store::EphemeralSecret;
 use serde_json::json;
 
-use crate::config::NOTES;
+use crate::config::{NOTES, SALES};
 use crate::driver::*;
 use crate::log::Log;
 
@@ -34,6 +34,7 @@ async fn every_rule_has_a_line_that_says_what_came_and_what_was_expected() {
     sign_ins(&world, &mut walk).await;
     passwords(&world, &mut walk).await;
     authentication(&world, &mut walk).await;
+    services(&world, &mut walk).await;
     codes(&world, &mut walk).await;
     refreshes(&world, &mut walk).await;
     revocations(&world, &mut walk).await;
@@ -242,6 +243,21 @@ async fn authentication(world: &World, walk: &mut Walk) {
     let once = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
     world.refresh(&once.id, "x").await.unwrap_err();
     walk.expect(Rule::GrantNotRegistered);
+}
+
+/// A client that acts for itself, which the operator allows and forbids.
+async fn services(world: &World, walk: &mut Walk) {
+    world.reload(|config| config.registration.client_credentials = true);
+    let body = json!({"client_name": "Robot", "grant_types": ["client_credentials"]});
+    let registered = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap();
+    let (id, secret) = (registered.client.id, registered.secret.unwrap());
+    let own = [("grant_type", "client_credentials"), ("client_id", id.as_str()), ("client_secret", secret.reveal())];
+    let asked = [&own[..], &[("resource", SALES), ("scope", "notes:read")]].concat();
+    world.token(&asked).await.unwrap_err();
+    walk.expect(Rule::NothingGranted);
+    world.reload(|config| config.registration.client_credentials = false);
+    world.token(&asked).await.unwrap_err();
+    walk.expect(Rule::ServicesNotAllowed);
 }
 
 async fn codes(world: &World, walk: &mut Walk) {

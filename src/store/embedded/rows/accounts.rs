@@ -131,11 +131,31 @@ pub(crate) fn delete(db: &Connection, subject: &AccountId, row: &AuditRow) -> Re
 }
 
 pub(crate) fn insert(db: &Connection, account: &Account, row: &AuditRow) -> Result<Insertion> {
+    if !add(db, account)? {
+        return Ok(Insertion::Exists);
+    }
+    audit::append(db, row)?;
+    Ok(Insertion::Inserted)
+}
+
+/// Returns the row number of a service account, which is added if need be; `None` if it is disabled.
+pub(super) fn enabled_service(db: &Connection, service: &Account) -> Result<Option<i64>> {
+    if let Some((no, found)) = find(db, &service.tenant, service.subject.id())? {
+        return Ok(Some(no).filter(|_| found.subject == service.subject && !is_disabled(found.status)));
+    }
+    if add(db, service)? {
+        return Ok(Some(db.last_insert_rowid()));
+    }
+    Err(StoreError::Conflict("the name of the service account is taken".to_owned()))
+}
+
+/// Adds an account; returns whether its id and name were free.
+fn add(db: &Connection, account: &Account) -> Result<bool> {
     limits::account(account)?;
     let known = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     let is_known = row::one(db, known, params![account.tenant, account.subject.id()], |c| c.no())?.is_some();
     if is_known || names::is_of_another(db, &account.tenant, &account.name, account.subject.id())? {
-        return Ok(Insertion::Exists);
+        return Ok(false);
     }
     execute_once(
         db,
@@ -154,8 +174,7 @@ pub(crate) fn insert(db: &Connection, account: &Account, row: &AuditRow) -> Resu
             account.seal()
         ],
     )?;
-    audit::append(db, row)?;
-    Ok(Insertion::Inserted)
+    Ok(true)
 }
 
 fn read_link(c: &mut Columns<'_>) -> Result<SetupLink> {

@@ -103,6 +103,12 @@ pub(crate) fn number(db: &Connection, tenant: &TenantId, id: &ClientId) -> Resul
         .ok_or_else(|| StoreError::Conflict("the client is not in the store".to_owned()))
 }
 
+/// Returns the row number of a client that is enabled.
+pub(super) fn enabled_number(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<i64>> {
+    let sql = "SELECT no FROM client WHERE tenant = ?1 AND client_id = ?2 AND status = 'enabled'";
+    row::one(db, sql, params![tenant, id], |c| c.no())
+}
+
 /// Records when the client was last used, at most once a minute.
 pub(crate) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<()> {
     let last = row::one(db, "SELECT last_used_at FROM client WHERE no = ?1", [no], |c| c.optional_moment())?;
@@ -270,11 +276,17 @@ pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Times
     Ok(clients.len())
 }
 
-/// Removes a client; foreign keys remove its grants, codes, tokens, consents and ephemeral records.
+/// Removes a client with its service account; foreign keys remove its grants, codes, tokens, consents and ephemeral
+/// records.
 pub(crate) fn remove(db: &Connection, id: &ClientId, row: &AuditRow) -> Result<Update> {
     let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
     if execute(db, sql, params![row.tenant, id])? == 0 {
         return Ok(Update::NotFound);
+    }
+    // Looked up first: deleting an account searches all codes, and only clients that were used have a service account.
+    let service = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2 AND kind = 'service'";
+    if let Some(no) = row::one(db, service, params![row.tenant, id], |c| c.no())? {
+        execute_once(db, "DELETE FROM account WHERE no = ?1", [no])?;
     }
     audit::announce(db, row.at, &Change::ClientDeleted(row.tenant.clone(), id.clone()))?;
     audit::done(db, row)

@@ -77,11 +77,24 @@ pub(crate) fn list(db: &Connection, of: &GrantFilter, now: Timestamp) -> Result<
     row::all(db, &sql, params![of.tenant, of.subject, of.client, now], |c| Ok(read(c)?.grant))
 }
 
+/// Selects the unrevoked grants of an account (?1) and a client (?2) for a resource (?3).
+fn of_both() -> String {
+    format!("{SELECT} WHERE g.revoked_at IS NULL AND g.account_no = ?1 AND g.client_no = ?2 AND g.resource = ?3")
+}
+
 /// Lists the unrevoked grants of an account and a client for a resource, by the numbers of their rows.
 pub(super) fn standing(db: &Connection, of: &[&dyn ToSql]) -> Result<Vec<GrantRow>> {
-    let sql =
-        format!("{SELECT} WHERE g.revoked_at IS NULL AND g.account_no = ?1 AND g.client_no = ?2 AND g.resource = ?3");
-    row::all(db, &sql, of, read)
+    row::all(db, &of_both(), of, read)
+}
+
+/// Lists like `standing`, without those that cannot be read: a client must not stay without a token because of one.
+pub(super) fn readable(db: &Connection, of: &[&dyn ToSql]) -> Result<Vec<GrantRow>> {
+    let found = row::all(db, &of_both(), of, |c| match read(c) {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::Corrupt(_)) => Ok(None),
+        Err(error) => Err(error),
+    })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Replaces what an unrevoked grant that was found leaves out.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::oauth::{AccessTokenRecord, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
 use crate::store::embedded::file::operation::EndedBy;
-use crate::store::embedded::rows::{audit, codes, grants, refresh, tokens, uses};
+use crate::store::embedded::rows::{audit, client_tokens, codes, grants, refresh, tokens, uses};
 use crate::store::{
-    AuditRow, Change, Consent, EphemeralHash, GrantFilter, Recorded, RedeemCode, Redemption, Result, RotateRefresh,
-    Rotation, Update, UseReport,
+    AuditRow, Change, Consent, EphemeralHash, GrantFilter, IssueToClient, Issued, Recorded, RedeemCode, Redemption,
+    Result, RotateRefresh, Rotation, Update, UseReport,
 };
 
 /// Access tokens, and the position of the next page.
@@ -24,6 +24,7 @@ implement! { GrantStore:
     write note_activity(uses: &[(TenantId, GrantId, Timestamp)]) -> () = |db| grants::note_uses(db, &uses);
     write insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ()
         = |db| tokens::insert_of_operator(db, grant, &token, &audit);
+    write issue_to_client(request: IssueToClient) -> Option<Issued> = |db| client_tokens::issue(db, &request);
     read find_access_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<Option<AccessTokenRecord>>
         = |db| tokens::find_live(db, &wanted, now);
     read find_void_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<bool>

@@ -1,0 +1,134 @@
+//! The client credentials grant (RFC 6749 4.4): a client acts for itself, within what the operator granted it.
+
+use crate::config::UpstreamConfig;
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::{IssuerRequest, TokenRejection};
+use crate::oauth::{
+    AccessToken, AuthenticatedClient, Client, ClientOrigin, ClientTokenRequest, Exclusions, FirstUse, Form, Grant,
+    GrantId, LoginName, OAuthError, Rule, ScopeSet, Subject, TokenResponse,
+};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, IssueToClient, NewAccessToken};
+use crate::telemetry::ControlEvent;
+
+impl IssuerRequest<'_> {
+    /// Answers a token request of a client for itself.
+    pub(in crate::issuer) async fn issue_to_client(
+        &self,
+        client: &AuthenticatedClient,
+        form: &Form,
+        request: ClientTokenRequest,
+    ) -> Result<TokenResponse, TokenRejection> {
+        let refused = AuditEvent::TokenRefused;
+        let Some((subject, name)) = client.service_account().filter(|_| self.may_act_for_itself(client)) else {
+            let words = "this server does not let clients that registered themselves act for themselves";
+            let error = OAuthError::new(Rule::ServicesNotAllowed, words).came("grant_type", "client_credentials");
+            return Err(self.refuse_token(refused, client, error).await);
+        };
+        let policy = self.policy.request();
+        let resource = match policy.resource(form, client) {
+            Ok((resource, ..)) => resource,
+            Err(error) => return Err(self.refuse_token(refused, client, error).await),
+        };
+        let nothing = || OAuthError::new(Rule::NothingGranted, "the client was granted none of these scopes");
+        let Some(upstream) = self.policy.upstream(resource) else {
+            return Err(self.refuse_token(refused, client, nothing()).await);
+        };
+        let granted = self.granted_to(client, &subject, &name, upstream).await?;
+        let asked = |granted: &ScopeSet| match &request.scopes {
+            // RFC 6749 3.3: less than was asked for may be granted, and the answer says what. SDKs ask for all scopes
+            // of a challenge or of the metadata.
+            Some(asked) => Some(asked.intersection(granted)).filter(|scopes| !scopes.is_empty()),
+            None => Some(granted.clone()),
+        };
+        let Some((granted, scopes)) = granted.and_then(|granted| asked(&granted).map(|scopes| (granted, scopes)))
+        else {
+            let error = nothing().came("scope", form.get("scope").unwrap_or_default());
+            return Err(self.refuse_token(refused, client, error).await);
+        };
+        let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
+        let grant = self.grant_of_service(client, subject, upstream, granted);
+        let new = NewAccessToken {
+            hash: access.hash(),
+            lifetime: self.policy.access_lifetime(resource),
+            scopes: Some(scopes),
+            user: name.as_str().into(),
+            client_origin: client.origin,
+            client_limit: client.scope_limit().cloned(),
+        };
+        let issue = self.issue_of(grant, name, new);
+        let Some(issued) = self.services.store.issue_to_client(issue).await.or_unavailable(self).await? else {
+            // It was enabled when it authenticated.
+            let error = OAuthError::new(Rule::ClientDisabled, "client authentication failed");
+            return Err(self.refuse_token(refused, client, error).await);
+        };
+        self.metrics.control(ControlEvent::TokenIssued);
+        Ok(self.respond(access, &issued.grant, *issued.token))
+    }
+
+    /// Returns whether the operator lets the client act for itself: by adding it, or by the configuration in force.
+    fn may_act_for_itself(&self, client: &Client) -> bool {
+        client.origin == ClientOrigin::Manual || self.policy.config.registration.client_credentials
+    }
+
+    /// Returns the scopes that the client may use for itself at an upstream; `None` if it may have no token for it.
+    async fn granted_to(
+        &self,
+        client: &Client,
+        subject: &Subject,
+        name: &LoginName,
+        upstream: &UpstreamConfig,
+    ) -> Result<Option<ScopeSet>, TokenRejection> {
+        let Some(granted) = self.policy.granted_to_service(client, upstream) else { return Ok(None) };
+        Ok(self.may_hold(subject.id(), name, upstream, &granted).await?)
+    }
+
+    fn grant_of_service(
+        &self,
+        client: &Client,
+        subject: Subject,
+        upstream: &UpstreamConfig,
+        scopes: ScopeSet,
+    ) -> Grant {
+        let now = self.now();
+        // A grant that nobody uses ends as that of an application that is no longer refreshed.
+        let end = now.plus(self.policy.config.tokens.refresh_idle.max(self.policy.access_lifetime(&upstream.resource)));
+        Grant {
+            id: GrantId(self.services.entropy.random_16()),
+            tenant: self.tenant.clone(),
+            client: client.id.clone(),
+            subject,
+            resource: upstream.resource.clone(),
+            scopes,
+            exclusions: Exclusions::default(),
+            authenticated_at: now,
+            created_at: now,
+            expires_at: end,
+            idle_until: end,
+            may_refresh: false,
+            generation: 0,
+            rotated_at: now,
+            first_use: FirstUse::Unknown,
+            retried_at: None,
+            revoked_at: None,
+            last_used_at: None,
+        }
+    }
+
+    fn issue_of(&self, grant: Grant, name: LoginName, access: NewAccessToken) -> IssueToClient {
+        let service = Account {
+            tenant: self.tenant.clone(),
+            subject: grant.subject.clone(),
+            name,
+            password: None,
+            status: AccountStatus::Enabled,
+            failed_logins: 0,
+            last_failed_at: None,
+            created_at: self.now(),
+            password_set_at: None,
+        };
+        let event = AuditEvent::ClientTokenIssued;
+        let audit = AuditRow { client: Some(grant.client.clone()), ..self.audit(event) };
+        let record_success = self.admit_row_of(event, grant.subject.id());
+        IssueToClient { service, grant, access, now: self.now(), record_success, audit }
+    }
+}
