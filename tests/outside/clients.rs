@@ -335,3 +335,41 @@ async fn rg_16_real_clients_can_register_and_use_what_they_registered() {
     assert!(reply["client_secret"].is_string() && reply["client_secret_expires_at"].is_number(), "{reply}");
     assert_eq!(reply["token_endpoint_auth_method"], "client_secret_basic");
 }
+
+#[tokio::test]
+async fn a_service_logs_in_by_itself_and_reaches_its_upstream_as_itself() {
+    let shared = shared::gateway().await;
+    let home = &shared.home;
+    let words = ["--grant", "client_credentials", "--confidential", "--scope", "files:read", "--upstream", "files"];
+    let added = home.command(&[&["client", "add", "--name", "Nightly"][..], &words].concat());
+    let (id, secret) =
+        (added["client_id"].as_str().expect("an id"), added["client_secret"].as_str().expect("a secret"));
+    // RFC 6749 2.3.1: the secret in the header, or in the body.
+    let mut by_header = post_form("/token", &[("grant_type", "client_credentials")]);
+    by_header.headers_mut().insert("authorization", basic(id, secret).parse().expect("a value"));
+    let form = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)];
+    for asked in [by_header, post_form("/token", &form)] {
+        let reply = Client::new(home).send(asked).await;
+        assert_eq!((reply.status, reply.header("cache-control")), (200, "no-store"), "{reply:?}");
+        let answer = reply.json();
+        assert!(answer.get("refresh_token").is_none() && answer["scope"] == "files:read", "{answer}");
+        let token = answer["access_token"].as_str().expect("a token");
+        let marker = format!("service-{}", &token[token.len() - 8..]);
+        assert_eq!(Client::new(home).call("/mcp", token, &marker).await.status, 200);
+        let seen = shared.upstream.seen(&marker);
+        let field = |name: &str| seen[0].headers.get(name).map(|value| value.to_str().expect("text").to_owned());
+        let own = Some(id.to_owned());
+        assert_eq!(
+            (field("x-mcpgate-subject"), field("x-mcpgate-client"), field("x-mcpgate-user")),
+            (own.clone(), own, None)
+        );
+    }
+    // One session, of the application itself; people's lists do not have it.
+    let sessions = home.command(&["session", "list", "--client", id]);
+    assert_eq!(sessions.as_array().map(Vec::len), Some(1), "{sessions}");
+    assert_eq!((&sessions[0]["subject"], &sessions[0]["user"]), (&added["client_id"], &serde_json::Value::Null));
+    let users = home.command(&["user", "list"]);
+    assert!(!users.to_string().contains(id), "{users}");
+    home.command(&["client", "delete", id]);
+    assert_eq!(Client::new(home).post_form("/token", &form).await.json()["error"], "invalid_client");
+}

@@ -101,6 +101,7 @@ impl IssuerRequest<'_> {
             scopes,
             exclusions: Exclusions::default(),
             authenticated_at: now,
+            consented_at: now,
             created_at: now,
             expires_at: end,
             idle_until: end,
