@@ -54,11 +54,46 @@ describe('the scripts of docs/clients.md', { concurrency: true }, () => {
   }
 });
 
+const SERVICES = [
+  ['Python SDK v2', 'py', PYTHON.v2, blocks('clients.md', 'Programs without a person', 'python')[0]],
+  ['TypeScript SDK v2', 'mts', process.execPath, blocks('clients.md', 'Programs without a person', 'typescript')[0]],
+  ['Python SDK v1', 'py', PYTHON.v1, readFileSync(here('drivers/service_v1.py'), 'utf8')],
+  ['TypeScript SDK v1', 'mjs', process.execPath, readFileSync(here('drivers/service_v1.mjs'), 'utf8')],
+];
+
+describe('programs that act for themselves', { concurrency: true }, () => {
+  const words = ['client', 'add', '--grant', 'client_credentials', '--confidential', '--upstream', 'demo'];
+  const scope = ['--scope', 'demo:use'];
+
+  for (const [name, extension, program, text] of SERVICES) {
+    test(name, () => inFolder(`service.${extension}`, text, async (folder, script) => {
+      const added = await gateway.command(...words, ...scope, '--name', name);
+      const own = { CLIENT_ID: added.client_id, CLIENT_SECRET: added.client_secret, ISSUER: gateway.origin };
+      const output = await run(program, [script], { env: { ...trusting, MCP_URL: resource('demo'), ...own } });
+      assert.match(output, /hello/);
+      const sessions = await gateway.command('session', 'list', '--client', added.client_id);
+      assert.deepEqual(sessions.map(({ user, scopes }) => [user, scopes]), [[null, ['demo:use']]]);
+    }));
+  }
+
+  test('curl, with the line of the page', async () => {
+    const added = await gateway.command(...words, ...scope, '--name', 'curl');
+    const written = blocks('clients.md', 'Programs without a person', 'sh')[1].trim();
+    const line = replaced(written, [
+      ['https://mcp.example.com', gateway.origin],
+      ['$CLIENT_ID:$CLIENT_SECRET', `${added.client_id}:${added.client_secret}`],
+    ]);
+    const answer = JSON.parse(await run('sh', ['-c', `${line} --cacert ${gateway.ca}`], { env: trusting }));
+    assert.equal(answer.scope, 'demo:use');
+    assert.equal(answer.refresh_token, undefined);
+  });
+});
+
 test('the commands of docs/clients.md are commands of mcpgate', async () => {
-  const written = ['Copilot Studio', 'n8n'].map((heading) => blocks('clients.md', heading, 'sh')[0]);
+  const written = ['Copilot Studio', 'n8n', 'Programs without a person'].map((heading) => blocks('clients.md', heading, 'sh')[0]);
   for (const line of written) {
     assert.match(line, /^mcpgate client add /);
-    const words = replaced(line.replaceAll('\\\n', ''), [['--upstream files', '--upstream demo']]).trim();
+    const words = replaced(line.replaceAll('\\\n', ''), [['--upstream files', '--upstream demo'], ...line.includes('files:read') ? [['files:read', 'demo:use']] : []]).trim();
     const told = words.match(/"[^"]*"|\S+/g).slice(1).map((word) => word.replaceAll('"', ''));
     const client = await gateway.command(...told);
     assert.ok(client.client_id && client.client_secret, line);
