@@ -60,7 +60,9 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                     clients.iter().map(|c| (c.id.as_str(), c.metadata.client_name.as_deref())).collect();
                 let describe = |grant: &Grant| {
                     let client_name = names.get(grant.client.as_str()).copied().flatten();
-                    describe(grant, users.get(grant.subject.as_str()).copied(), client_name)
+                    // A service has a name too, but nobody signs in with it.
+                    let user = users.get(grant.subject.as_str()).copied().filter(|_| grant.subject.is_person());
+                    describe(grant, user, client_name)
                 };
                 Ok(grants.iter().map(describe).collect::<Vec<_>>())
             })?;

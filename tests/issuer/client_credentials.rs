@@ -3,7 +3,7 @@
 use mcpgate::issuer::TokenRejection;
 use mcpgate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType, LoginName,
-    RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId,
+    RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, TokenHash,
 };
 use mcpgate::policy::AccountList;
 use mcpgate::store::{AuditEvent, GrantFilter};
@@ -90,6 +90,19 @@ async fn te_18_a_public_client_other_scopes_and_offline_access_get_a_service_not
     assert_eq!(paged(started), mcpgate::oauth::ErrorCode::InvalidRequest);
     let wrong = (robot.0.clone(), "wrong".to_owned());
     assert_eq!(refused(ask(&world, &wrong, &[]).await), "invalid_client");
+}
+
+#[tokio::test]
+async fn a_service_may_ask_for_what_a_granted_scope_includes() {
+    let world = World::with(crate::refresh::including).await;
+    let robot = service(&world, Some("sales:write"), Some(SALES)).await;
+    for (asked, got) in [("sales:write", "sales:write"), ("sales:read", "sales:read")] {
+        let token = ask(&world, &robot, &[("scope", asked)]).await.unwrap();
+        let hash = TokenHash::of(token.access.as_bytes());
+        let stored = world.inner().find_access_token(&TenantId::default(), &hash, world.now()).await.unwrap().unwrap();
+        assert_eq!((token.scopes.as_str(), stored.scopes.to_string().as_str()), (got, got));
+    }
+    assert_eq!(sessions(&world).await[0].scopes.to_string(), "sales:write");
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ async fn rt_07_scopes_that_no_resource_knows_are_ignored_as_they_are_at_authoriz
 }
 
 /// `sales:write` includes `sales:read`.
-fn including(config: &mut Config) {
+pub(crate) fn including(config: &mut Config) {
     let scope = |name: &str, allow: &str, includes: &[&str]| ScopeRule {
         name: ScopeToken::parse(name).unwrap(),
         sensitive: false,

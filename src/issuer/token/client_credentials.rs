@@ -10,6 +10,14 @@ use crate::oauth::{
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, IssueToClient, NewAccessToken};
 use crate::telemetry::ControlEvent;
 
+/// What a client may use for itself.
+struct GrantedScopes {
+    /// The scopes that it was granted by name.
+    own: ScopeSet,
+    /// These, and those that they include.
+    all: ScopeSet,
+}
+
 impl IssuerRequest<'_> {
     /// Answers a token request of a client for itself.
     pub(in crate::issuer) async fn issue_to_client(
@@ -34,11 +42,11 @@ impl IssuerRequest<'_> {
             return Err(self.refuse_token(refused, client, nothing()).await);
         };
         let granted = self.granted_to(client, &subject, &name, upstream).await?;
-        let asked = |granted: &ScopeSet| match &request.scopes {
+        let asked = |granted: &GrantedScopes| match &request.scopes {
             // RFC 6749 3.3: less than was asked for may be granted, and the answer says what. SDKs ask for all scopes
             // of a challenge or of the metadata.
-            Some(asked) => Some(asked.intersection(granted)).filter(|scopes| !scopes.is_empty()),
-            None => Some(granted.clone()),
+            Some(asked) => Some(asked.intersection(&granted.all)).filter(|scopes| !scopes.is_empty()),
+            None => Some(granted.own.clone()),
         };
         let Some((granted, scopes)) = granted.and_then(|granted| asked(&granted).map(|scopes| (granted, scopes)))
         else {
@@ -46,11 +54,12 @@ impl IssuerRequest<'_> {
             return Err(self.refuse_token(refused, client, error).await);
         };
         let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
-        let grant = self.grant_of_service(client, subject, upstream, granted);
+        let grant = self.grant_of_service(client, subject, upstream, granted.own);
         let new = NewAccessToken {
             hash: access.hash(),
             lifetime: self.policy.access_lifetime(resource),
             scopes: Some(scopes),
+            included: granted.all,
             user: name.as_str().into(),
             client_origin: client.origin,
             client_limit: client.scope_limit().cloned(),
@@ -77,9 +86,16 @@ impl IssuerRequest<'_> {
         subject: &Subject,
         name: &LoginName,
         upstream: &UpstreamConfig,
-    ) -> Result<Option<ScopeSet>, TokenRejection> {
+    ) -> Result<Option<GrantedScopes>, TokenRejection> {
         let Some(granted) = self.policy.granted_to_service(client, upstream) else { return Ok(None) };
-        Ok(self.may_hold(subject.id(), name, upstream, &granted).await?)
+        let included = |scopes: &ScopeSet| self.policy.included(&upstream.resource, scopes);
+        let all = granted.union(&included(&granted));
+        let Some(held) = self.may_hold(subject.id(), name, upstream, &all).await? else { return Ok(None) };
+        let own = granted.intersection(&held);
+        if own.is_empty() && !granted.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(GrantedScopes { all: own.union(&included(&own).intersection(&held)), own }))
     }
 
     fn grant_of_service(
