@@ -1,4 +1,4 @@
-"""A program that acts for itself with version 1 of the Python SDK, its secret in the body."""
+"""A program that acts for itself with version 1 of the Python SDK."""
 
 import asyncio
 import os
@@ -32,7 +32,6 @@ async def main():
         storage=Storage(),
         client_id=os.environ["CLIENT_ID"],
         client_secret=os.environ["CLIENT_SECRET"],
-        token_endpoint_auth_method="client_secret_post",
         issuer=os.environ["ISSUER"],
     )
     async with streamablehttp_client(URL, auth=login) as (read, write, _), ClientSession(read, write) as session:
