@@ -16,7 +16,7 @@ pub struct IssueToClient {
     /// The grant to add if the client has none for the resource with the same scopes. It cannot be refreshed, and
     /// `expires_at` is also the end to which a grant that the client has already is prolonged.
     pub grant: Grant,
-    /// The token.
+    /// The token to issue; its lifetime is cut at the end of the grant.
     pub access: NewAccessToken,
     /// The current time.
     pub now: Timestamp,

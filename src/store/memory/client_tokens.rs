@@ -10,7 +10,7 @@ impl State {
         let new = &request.grant;
         limits::resource(new.resource.as_str())?;
         if self.client(&new.tenant, &new.client).is_none_or(|client| client.disabled)
-            || !self.has_enabled_service(&request.service)?
+            || !self.add_service(&request.service)?
         {
             return Ok(None);
         }
@@ -38,8 +38,8 @@ impl State {
         Ok(Some(Issued { token: Box::new(token), ..issued }))
     }
 
-    /// Adds a service account if need be; returns whether it is enabled.
-    fn has_enabled_service(&mut self, service: &Account) -> Result<bool> {
+    /// Adds a service account if it is missing; returns whether it is enabled.
+    fn add_service(&mut self, service: &Account) -> Result<bool> {
         if let Some(found) = self.account(&service.tenant, service.subject.id()) {
             return Ok(found.subject == service.subject && found.status == AccountStatus::Enabled);
         }
