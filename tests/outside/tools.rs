@@ -12,7 +12,7 @@ use crate::support::client::{Client, Reply, request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::page::{Browser, form_to};
 use crate::support::password::PASSWORD;
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Seen, Upstream};
 
 /// The boxes of a consent page from top to bottom: ticked or not, and what it is for. Tools by the names of calls.
 fn boxes(page: &Reply) -> Vec<(String, String, bool)> {
@@ -166,6 +166,12 @@ impl ToolServer {
         Self { upstream: Upstream::with(result), tools }
     }
 
+    /// How often the gateway itself has listed the tools, for nobody.
+    fn own_lists(&self) -> usize {
+        let is_own = |seen: &Seen| !seen.headers.contains_key("x-mcpgate-subject");
+        self.upstream.seen("tools/list").iter().filter(|seen| is_own(seen)).count()
+    }
+
     fn change(&self, change: impl FnOnce(&mut Vec<Value>)) {
         change(&mut self.tools.lock().expect("no test panics while it holds the lock"));
     }
@@ -308,8 +314,10 @@ async fn a_tool_that_becomes_milder_counts_for_new_consents_only_or_when_it_is_a
     // The same after a restart, and for what is refreshed.
     let refreshed = connection.refresh(&before).await;
     let Connection { application, browser, .. } = connection;
+    let lists = server.own_lists();
     let gateway = gateway.kill().start().await;
     let home = &gateway.home;
+    until(async || server.own_lists() > lists).await;
     assert_eq!(all(home).await, (false, false, true));
     assert!(!may_wipe(home, &refreshed).await, "a refresh is no consent");
     // It destroys for a moment, and reads again: nobody who has consented before gains by that.
