@@ -5,7 +5,7 @@ use super::request_policy::RequestPolicy;
 use super::validated_request::{CheckedParameters, Prompt, RefusedRequest, ValidatedRequest};
 use super::{
     Client, ClientId, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri, Rule, ScopeSet,
-    VerifiedRedirect,
+    VerifiedRedirect, redirect_difference,
 };
 
 /// Maximum length of `state` in bytes; some clients keep JSON in it.
@@ -65,7 +65,14 @@ impl AuthorizationRequest {
             } else {
                 Rule::RedirectUriNotRegistered
             };
-            let mut error = OAuthError::new(rule, cause.to_string());
+            let registered_uris = client.metadata.redirect_uris.as_slice();
+            let differs = sent.filter(|_| cause == InvalidRedirect::NotRegistered);
+            let differs = differs.map(|sent| redirect_difference(sent, registered_uris)).filter(|all| !all.is_empty());
+            let words = match differs {
+                Some(parts) => format!("{cause}: it differs from what is registered in the {parts}"),
+                None => cause.to_string(),
+            };
+            let mut error = OAuthError::new(rule, words);
             if let Some(sent) = sent {
                 error = error.came("redirect_uri", sent);
             }

@@ -43,7 +43,12 @@ impl CodeChallenge {
             }
         }
         Self::from_stored(challenge).ok_or_else(|| {
-            let words = "code_challenge must be the 43 base64url characters of a SHA-256 hash, without padding";
+            let count = challenge.chars().count();
+            let words = if count == CHALLENGE_LENGTH {
+                "code_challenge has characters other than A to Z, a to z, 0 to 9, - and _".to_owned()
+            } else {
+                format!("code_challenge has {count} characters: a SHA-256 hash has 43 in base64url without padding")
+            };
             OAuthError::new(Rule::ChallengeMalformed, words).came("code_challenge", challenge)
         })
     }
@@ -72,8 +77,18 @@ impl CodeVerifier {
     /// Reads a verifier; `None` unless it has 43 to 128 unreserved characters (RFC 7636 4.1).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        Self::problem(text).is_none().then(|| Self(text.to_owned()))
+    }
+
+    /// Says what keeps a text from being a verifier, as it continues a sentence (RFC 7636 4.1).
+    #[must_use]
+    pub fn problem(text: &str) -> Option<String> {
         let unreserved = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-        ((43..=128).contains(&text.len()) && text.bytes().all(unreserved)).then(|| Self(text.to_owned()))
+        if !text.bytes().all(unreserved) {
+            return Some("has characters other than A to Z, a to z, 0 to 9 and -._~".to_owned());
+        }
+        let count = text.len();
+        (!(43..=128).contains(&count)).then(|| format!("has {count} characters: it needs 43 to 128"))
     }
 }
 
@@ -121,7 +136,10 @@ mod tests {
                 .into_iter()
                 .chain([CHALLENGE.replace('-', " ").as_str()])
         {
-            assert!(CodeChallenge::parse(Some(bad), Some("S256")).is_err(), "{bad}");
+            let refused = CodeChallenge::parse(Some(bad), Some("S256")).unwrap_err();
+            let wanted =
+                if bad.len() == 43 { "has characters other than" } else { "characters: a SHA-256 hash has 43" };
+            assert!(refused.description().contains(wanted), "{refused:?}");
         }
     }
 
@@ -132,6 +150,8 @@ mod tests {
         assert!(CodeVerifier::parse(&"a".repeat(128)).is_some());
         assert!(CodeVerifier::parse(&"a".repeat(129)).is_none());
         assert!(CodeVerifier::parse(&VERIFIER.replace('J', "+")).is_none());
+        assert_eq!(CodeVerifier::problem(&"a".repeat(40)).unwrap(), "has 40 characters: it needs 43 to 128");
+        assert!(CodeVerifier::problem("a+").unwrap().starts_with("has characters other than"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::issuer::TokenRejection;
+use mcpgate::issuer::{AuthorizeRejection, TokenRejection};
 use mcpgate::store::{AuditEvent, EmbeddedStore};
 
 use super::config::NOTES;
@@ -140,4 +140,32 @@ async fn pk_09_other_damage_is_told_in_the_trail_too() {
     let told = rows.last().unwrap();
     assert_eq!(told.event, AuditEvent::StoreInvariant);
     assert_eq!(told.reason.as_deref(), Some("a grant does not match its seal"));
+}
+
+/// The description of a refused token request.
+fn described<T: std::fmt::Debug>(outcome: Result<T, TokenRejection>) -> String {
+    let Err(TokenRejection::Refused { error, .. }) = outcome else { panic!("{outcome:?}") };
+    error.description().to_owned()
+}
+
+#[tokio::test]
+async fn an_error_says_what_is_wrong_with_a_verifier_and_where_a_redirect_uri_differs() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    for (sent, said) in [
+        (("code_verifier", "a".repeat(40).as_str()), "code_verifier has 40 characters: it needs 43 to 128"),
+        (("code_verifier", &"a+".repeat(30)), "code_verifier has characters other than A to Z"),
+        (("code_verifier", &"a".repeat(43)), "code_verifier does not match the code_challenge"),
+        (("code_verifier", ""), "code_verifier is missing"),
+        (("redirect_uri", "https://client.example/callback/"), "it differs in the trailing slash"),
+        (("redirect_uri", "http://client.example:8080/callback"), "it differs in the scheme and port"),
+    ] {
+        let code = world.code(&client.id, &[], "ada").await;
+        let description = described(world.redeem_with(&client.id, &code, &[sent]).await);
+        assert!(description.contains(said), "{sent:?}: {description}");
+    }
+    let shown = world.begin(&client.id, &[("redirect_uri", "https://other.example/callback")], None).await;
+    let Err(AuthorizeRejection::Page(error)) = shown else { panic!("{shown:?}") };
+    assert!(error.description().ends_with("it differs from what is registered in the host"), "{error:?}");
 }

@@ -8,8 +8,8 @@ use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, AuthenticatedClient, CodeHash, CodeRecord, CodeRefusal, CodeRequest, Form, GrantType, OAuthError,
-    PresentedCode, Rule, ScopeSet, TokenResponse, show,
+    AccessToken, AuthenticatedClient, CodeHash, CodeRecord, CodeRefusal, CodeRequest, CodeVerifier, Form, GrantType,
+    OAuthError, PresentedCode, Rule, ScopeSet, TokenResponse, redirect_difference, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RedeemCode, Redemption};
 use crate::telemetry::ControlEvent;
@@ -125,11 +125,25 @@ fn error_of(refusal: CodeRefusal, form: &Form, granted: &CodeRecord) -> OAuthErr
     let sent = |name| form.get(name).unwrap_or_default();
     match refusal {
         CodeRefusal::WrongVerifier => {
-            let error = OAuthError::new(Rule::VerifierWrong, "the code_verifier is missing or does not match");
-            error.came("code_verifier", sent("code_verifier"))
+            let problem = form.get("code_verifier").map(CodeVerifier::problem);
+            let words = match problem {
+                None => "code_verifier is missing".to_owned(),
+                Some(Some(problem)) => format!("code_verifier {problem}"),
+                Some(None) => "code_verifier does not match the code_challenge: it must be the text whose SHA-256 was \
+                               sent with the authorization request"
+                    .to_owned(),
+            };
+            OAuthError::new(Rule::VerifierWrong, words).came("code_verifier", sent("code_verifier"))
         }
         CodeRefusal::WrongRedirect => {
-            let words = "the redirect_uri is not that of the authorization request";
+            let parts = redirect_difference(sent("redirect_uri"), std::slice::from_ref(&granted.redirect));
+            let words = match form.get("redirect_uri") {
+                Some(_) if !parts.is_empty() => {
+                    format!("the redirect_uri is not that of the authorization request: it differs in the {parts}")
+                }
+                Some(_) => "the redirect_uri is not that of the authorization request".to_owned(),
+                None => "the redirect_uri of the authorization request is missing".to_owned(),
+            };
             let error = OAuthError::new(Rule::RedirectUriDiffers, words).came("redirect_uri", sent("redirect_uri"));
             error.expected(show(granted.redirect.as_str()))
         }
