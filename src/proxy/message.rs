@@ -189,7 +189,7 @@ pub(super) async fn read(
             let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
             let asked = RpcCall::of(&bytes, &messages);
             let verdict = match Verdict::of_messages(caller.access(), (&messages, &bytes), version) {
-                Verdict::PassesInPart(refused) => {
+                Verdict::Refused(refused) if refused.is_part() => {
                     drop(messages);
                     // Boxed, because it is rare.
                     let rest = Box::pin(rest_of_batch(caller, bytes, refused)).await;
@@ -242,7 +242,7 @@ async fn rest_of_batch(caller: &CachedPrincipal, batch: Bytes, refused: Box<Refu
         is_initialize,
         again,
         asked,
-        verdict: Verdict::PassesInPart(refused),
+        verdict: Verdict::Refused(refused),
         counted,
         opening,
     })

@@ -250,8 +250,8 @@ impl Proxy {
             let (grant, is_message) = (token.token().grant(), exchange.ids.one().is_some());
             exchange.worker.table.repeats.cut_short(refusal, grant, is_message, now)
         })?;
-        if let Verdict::PassesInPart(refused) = verdict {
-            exchange.note_refused(token, refused);
+        if let Verdict::Refused(part) = verdict {
+            exchange.note_refused(token, part);
         }
         self.mark_use(token);
         Ok(permit)

@@ -21,7 +21,7 @@ impl Exchange<'_> {
                 let required = self.route.required_scopes.clone();
                 whole("the token lacks a required scope", Some(required));
             }
-            Verdict::PassesInPart(refused) | Verdict::Refused(refused) => self.note_refused(token, refused),
+            Verdict::Refused(refused) => self.note_refused(token, refused),
         }
     }
 

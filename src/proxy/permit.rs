@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cached_principal::CachedPrincipal;
 use super::rejection::Rejection;
 use super::route::Route;
-use super::verdict::{Verdict, refusal};
+use super::verdict::{Refused, Verdict, refusal};
 
 /// Permission to use the route that the caller's token was checked for, and no other. Made only by [`Permit::grant`].
 pub(super) struct Permit(Arc<CachedPrincipal>);
@@ -19,10 +19,12 @@ impl Permit {
             return Err(Rejection::NotAdmitted);
         }
         let refused = match verdict {
-            Verdict::Passes | Verdict::PassesInPart(_) if caller.has_scopes() => return Ok(Self(caller)),
-            Verdict::Passes | Verdict::PassesInPart(_) => None,
+            Verdict::Passes => None,
             Verdict::Refused(refused) => Some(&**refused),
         };
+        if caller.has_scopes() && refused.is_none_or(Refused::is_part) {
+            return Ok(Self(caller));
+        }
         Err(caller
             .route()
             .rules

@@ -25,9 +25,7 @@ const COMPLETE: &str = "completion/complete";
 pub(super) enum Verdict {
     /// Nothing is against it.
     Passes,
-    /// The rules were against these messages of a batch; nothing is against the rest, which is forwarded.
-    PassesInPart(Box<Refused>),
-    /// The rules are against it.
+    /// The rules are against it, or against a part of a batch, of which the rest is forwarded.
     Refused(Box<Refused>),
 }
 
@@ -36,6 +34,8 @@ pub(super) struct Refused {
     /// The messages that do not pass, in their order; one where there is no batch.
     messages: Vec<RefusedMessage>,
     is_batch: bool,
+    /// Whether the rest of a batch is forwarded.
+    is_part: bool,
 }
 
 /// An operation that does not pass, as the audit trail has it.
@@ -102,8 +102,7 @@ impl Verdict {
         }
         // Without a token, what a 401 asks for would let the whole batch pass, and errors would say what rules hide.
         let is_part = is_batch && !caller.is_anonymous() && is_worth_forwarding(messages, &refused);
-        let refused = Box::new(Refused { messages: refused, is_batch });
-        if is_part { Self::PassesInPart(refused) } else { Self::Refused(refused) }
+        Self::Refused(Box::new(Refused { messages: refused, is_batch, is_part }))
     }
 
     /// Judges what has no message that could be read: an HTTP request, or one of MCP without a body.
@@ -121,7 +120,7 @@ impl Verdict {
         }
         let operation = operation(method, Some(path));
         let refused = RefusedMessage { place: 0, id: None, operation, ruling: decision, is_call: false, unknown: None };
-        Self::Refused(Box::new(Refused { messages: vec![refused], is_batch: false }))
+        Self::Refused(Box::new(Refused { messages: vec![refused], is_batch: false, is_part: false }))
     }
 }
 
@@ -150,6 +149,11 @@ fn is_worth_forwarding(messages: &[Envelope<'_>], refused: &[RefusedMessage]) ->
 }
 
 impl Refused {
+    /// Returns whether it is a part of a batch, of which the rest is forwarded.
+    pub(super) fn is_part(&self) -> bool {
+        self.is_part
+    }
+
     /// Returns each operation that does not pass, and why.
     pub(super) fn operations(&self, route: &Route) -> impl Iterator<Item = OperationRefusal> {
         let rules = route.rules.as_deref().into_iter();

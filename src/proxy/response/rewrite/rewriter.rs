@@ -46,8 +46,9 @@ pub(in crate::proxy) struct Rewriter {
     is_modern: bool,
     /// Where the answer is a stream: what a reload may have changed meanwhile.
     table: Option<Arc<TableInForce>>,
-    /// The completions that the request asks for, if any are known.
-    asked: Option<Arc<[AskedCompletion]>>,
+    /// The completions that the request asks for, if any are known. As a list behind a thin pointer, because every
+    /// request with rules holds it.
+    asked: Option<Arc<Vec<AskedCompletion>>>,
 }
 
 impl Rewriter {
@@ -57,7 +58,7 @@ impl Rewriter {
             return None;
         }
         let may_complete = exchange.record.as_ref().is_some_and(|record| record.asked().may_complete());
-        let asked = exchange.opening.as_ref().filter(|_| may_complete).map(|opening| opening.completions().into());
+        let asked = exchange.opening.as_ref().filter(|_| may_complete).map(|opening| Arc::new(opening.completions()));
         Some(Self { access: Arc::clone(caller.access()), is_modern: exchange.version.is_modern(), table: None, asked })
     }
 
@@ -65,7 +66,7 @@ impl Rewriter {
     /// in a resumed stream, nothing is shown to those who may not read everything.
     fn shows_value(&self, rules: &Rules, id: Option<&str>, value: Option<&str>) -> bool {
         let standing = self.access.standing();
-        let asked = match self.asked.as_deref() {
+        let asked = match self.asked.as_deref().map(Vec::as_slice) {
             Some([only]) => Some(only),
             Some(several) => several.iter().find(|one| id.is_some_and(|id| one.is_answered_by(id))),
             None => None,
