@@ -32,6 +32,7 @@ pub(super) struct UserBudgets {
 pub(super) struct UserBudget {
     limiter: Option<DefaultDirectRateLimiter>,
     under_way: AtomicUsize,
+    is_anonymous: bool,
 }
 
 /// A request in progress, counted until it is dropped.
@@ -64,7 +65,11 @@ impl UserBudgets {
             self.sweep_at.store(self.held.len().saturating_mul(2).max(SWEEP_AT), Ordering::Relaxed);
         }
         let budget = self.held.entry((whose.tenant().clone(), whose.subject().id().clone())).or_insert_with(|| {
-            Arc::new(UserBudget { limiter: self.quota.map(RateLimiter::direct), under_way: AtomicUsize::new(0) })
+            Arc::new(UserBudget {
+                limiter: self.quota.map(RateLimiter::direct),
+                under_way: AtomicUsize::new(0),
+                is_anonymous: whose.is_anonymous(),
+            })
         });
         Arc::clone(&budget)
     }
@@ -86,6 +91,11 @@ fn quota(rates: &Rates) -> Option<Quota> {
 }
 
 impl UserBudget {
+    /// Returns whether it is that of callers without a token, who share one by site.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.is_anonymous
+    }
+
     /// Counts a request until its answer has ended.
     pub(super) fn enter(self: &Arc<Self>, limit: usize) -> Result<UserSlot, Rejection> {
         let user_slot = UserSlot { budget: Arc::clone(self), calls: None };
@@ -134,6 +144,12 @@ pub(super) mod tests {
 
     pub(in crate::proxy) fn principal(n: usize) -> Principal {
         of_client("mcp_client_a", n)
+    }
+
+    pub(in crate::proxy) fn anonymous(n: usize) -> Principal {
+        let (client, subject) = (ClientId::parse("anonymous").unwrap(), AccountId::parse(&format!("anonymous_{n}")));
+        let resource = ResourceIndicator::parse("https://gw.example/mcp").unwrap();
+        Principal::anonymous(TenantId::default(), client, subject.unwrap(), resource)
     }
 
     fn of_client(client: &str, n: usize) -> Principal {

@@ -1,5 +1,5 @@
 //! `FairSlots`: a limited number of slots, shared fairly between users. No user holds more slots than are left for the
-//! others, and waiting users take turns.
+//! others, and waiting users take turns. A quarter is kept for callers with a token.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
@@ -13,6 +13,9 @@ use super::budget::UserBudget;
 use super::by_address::ByAddress;
 use super::rejection::Rejection;
 use crate::sync::lock;
+
+/// The part of the slots and of the queue that is kept for callers with a token.
+const KEPT: usize = 4;
 
 /// The slots of one worker.
 pub(super) struct FairSlots {
@@ -29,6 +32,8 @@ struct State {
     free: usize,
     /// How many more requests may wait.
     room: usize,
+    /// What callers without a token leave free of both.
+    kept: Kept,
     next_ticket: u64,
     /// Users who hold slots or wait for one, by the address of their budget, which each entry keeps alive.
     users: ByAddress<Tally>,
@@ -36,11 +41,18 @@ struct State {
     turns: VecDeque<usize>,
 }
 
+/// What is kept for callers with a token: however many others there are, they do not wait for those.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    slots: usize,
+    room: usize,
+}
+
 /// How many slots one user holds, and which requests are waiting.
 struct Tally {
     held: usize,
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
-    _budget: Arc<UserBudget>,
+    budget: Arc<UserBudget>,
 }
 
 impl Tally {
@@ -64,6 +76,7 @@ impl FairSlots {
         let state = State {
             free: total,
             room: waiting,
+            kept: Kept { slots: total / KEPT, room: waiting / KEPT },
             next_ticket: 0,
             users: ByAddress::default(),
             turns: VecDeque::default(),
@@ -104,7 +117,7 @@ impl FairSlots {
                 Ok(FairSlot { slots: Arc::clone(self), user })
             }
             Ok(Err(_)) => Err(Rejection::Internal),
-            Err(_) => Err(self.lock().refusal()),
+            Err(_) => Err(self.lock().refusal(budget)),
         }
     }
 
@@ -130,18 +143,23 @@ impl Drop for Ticket {
 
 impl State {
     fn tally(&mut self, user: usize, budget: &Arc<UserBudget>) -> &mut Tally {
-        let new = || Tally { held: 0, waiting: VecDeque::new(), _budget: Arc::clone(budget) };
+        let new = || Tally { held: 0, waiting: VecDeque::new(), budget: Arc::clone(budget) };
         self.users.entry(user).or_insert_with(new)
+    }
+
+    /// Returns how many slots are left for a user.
+    fn left_for(&self, budget: &UserBudget) -> usize {
+        if budget.is_anonymous() { self.free.saturating_sub(self.kept.slots) } else { self.free }
     }
 
     /// Takes a slot, unless the user has used up their share. A waiting user has, or would have been served.
     fn try_take(&mut self, user: usize, budget: &Arc<UserBudget>) -> bool {
-        let free = self.free;
-        if free == 0 {
+        let left = self.left_for(budget);
+        if left == 0 {
             return false;
         }
         let tally = self.tally(user, budget);
-        if tally.held >= free {
+        if tally.held >= left {
             return false;
         }
         tally.held += 1;
@@ -150,10 +168,11 @@ impl State {
     }
 
     fn join(&mut self, user: usize, budget: &Arc<UserBudget>) -> Result<(u64, oneshot::Receiver<()>), Rejection> {
-        let (room, number) = (self.room, self.next_ticket);
+        let kept = if budget.is_anonymous() { self.kept.room } else { 0 };
+        let (room, number) = (self.room.saturating_sub(kept), self.next_ticket);
         let waiting = self.users.get(&user).map_or(0, |tally| tally.waiting.len());
         if waiting >= room {
-            return Err(self.refusal());
+            return Err(self.refusal(budget));
         }
         let (grant, granted) = oneshot::channel();
         self.tally(user, budget).waiting.push_back((number, grant));
@@ -194,8 +213,8 @@ impl State {
 
     /// Grants a slot to the next user in turn whose share is not used up.
     fn grant_next(&mut self) -> bool {
-        let (users, free) = (&self.users, self.free);
-        let is_next = |user: &usize| users.get(user).is_some_and(|tally| tally.held < free);
+        let is_next =
+            |user: &usize| self.users.get(user).is_some_and(|tally| tally.held < self.left_for(&tally.budget));
         let Some(user) = self.turns.iter().position(is_next).and_then(|at| self.turns.remove(at)) else { return false };
         let Some(tally) = self.users.get_mut(&user) else { return false };
         let Some((_, grant)) = tally.waiting.pop_front() else { return false };
@@ -210,8 +229,8 @@ impl State {
         true
     }
 
-    fn refusal(&self) -> Rejection {
-        if self.free == 0 { Rejection::Overloaded } else { Rejection::TooManyAtOnce }
+    fn refusal(&self, budget: &UserBudget) -> Rejection {
+        if self.left_for(budget) == 0 { Rejection::Overloaded } else { Rejection::TooManyAtOnce }
     }
 }
 
@@ -269,6 +288,34 @@ mod tests {
             drop(held);
             assert_eq!(counts(&slots), (total, 4 * total, 0));
         }
+    }
+
+    #[tokio::test]
+    async fn an_04_callers_without_a_token_leave_slots_and_room_to_wait_to_those_with_one() {
+        let slots = FairSlots::new(16, 64);
+        let budgets = UserBudgets::new(&crate::proxy::budget::tests::rates());
+        let strangers: Vec<_> = (0..32).map(|n| budgets.of(&crate::proxy::budget::tests::anonymous(n))).collect();
+        let mut held = Vec::new();
+        for stranger in &strangers {
+            held.extend(fill(&slots, stranger).await.0);
+        }
+        assert_eq!(held.len(), 12);
+        assert!(matches!(slots.take(&strangers[0], AT_ONCE).await, Err(Rejection::Overloaded)));
+        let [user, other] = users();
+        held.extend(slots.take(&user, AT_ONCE).await);
+        assert_eq!(held.len(), 13);
+        held.extend(fill(&slots, &user).await.0);
+        held.extend(fill(&slots, &other).await.0);
+        let waiting = |who: &Arc<UserBudget>| {
+            let (slots, who) = (Arc::clone(&slots), Arc::clone(who));
+            let mut request = Box::pin(async move { slots.take(&who, LONG).await });
+            (&mut request).now_or_never().is_none().then_some(request)
+        };
+        let queue: Vec<_> = strangers.iter().flat_map(|who| std::iter::repeat_with(|| waiting(who)).take(8)).collect();
+        assert_eq!(queue.iter().flatten().count(), 48);
+        assert!(waiting(&other).is_some(), "there is room to wait");
+        drop((queue, held));
+        assert_eq!(counts(&slots), (16, 64, 0));
     }
 
     #[tokio::test]
