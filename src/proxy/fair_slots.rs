@@ -33,7 +33,7 @@ struct State {
     /// How many more requests may wait.
     room: usize,
     /// What callers without a token leave free of both.
-    kept: Kept,
+    kept: KeptSlots,
     next_ticket: u64,
     /// Users who hold slots or wait for one, by the address of their budget, which each entry keeps alive.
     users: ByAddress<Tally>,
@@ -43,7 +43,7 @@ struct State {
 
 /// What is kept for callers with a token: however many others there are, they do not wait for those.
 #[derive(Debug, Clone, Copy)]
-struct Kept {
+struct KeptSlots {
     slots: usize,
     room: usize,
 }
@@ -76,7 +76,7 @@ impl FairSlots {
         let state = State {
             free: total,
             room: waiting,
-            kept: Kept { slots: total / KEPT, room: waiting / KEPT },
+            kept: KeptSlots { slots: total / KEPT, room: waiting / KEPT },
             next_ticket: 0,
             users: ByAddress::default(),
             turns: VecDeque::default(),
