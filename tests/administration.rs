@@ -138,19 +138,24 @@ async fn a_renamed_operator_is_not_given_a_second_admin() {
 }
 
 #[tokio::test]
-async fn a_service_account_has_no_password_and_is_nobodys_first_account() {
+async fn a_service_account_is_nobodys_first_account_and_is_managed_by_its_client_alone() {
     let world = World::new();
     let id = AccountId::parse("service_1").unwrap();
     let robot = Account { subject: Subject::Service(id), ..records::service("robot") };
     let row = AuditRow::new(world.clock.now(), TenantId::default(), AuditEvent::AccountAdded);
     world.store.insert_account(robot, row).await.unwrap();
     assert!(matches!(world.operator.first_account(None).await.unwrap(), FirstAccount::Link(_)));
-    let refused = world.operator.set_password("robot", PASSWORD).await;
-    assert!(matches!(refused, Err(AdministrationError::NotAPerson(_))), "{refused:?}");
-    let refused = world.operator.password_link("robot").await;
-    assert!(matches!(refused, Err(AdministrationError::NotAPerson(_))), "{refused:?}");
-    world.operator.set_account_disabled("robot", true).await.unwrap();
-    assert_eq!(world.operator.account("service_1").await.unwrap().status, AccountStatus::Disabled);
+    let operator = &world.operator;
+    for refused in [
+        operator.set_password("robot", PASSWORD).await.err(),
+        operator.password_link("robot").await.err(),
+        operator.set_account_disabled("robot", true).await.err(),
+        operator.rename_account("robot", "ada").await.err(),
+        operator.delete_account("robot").await.err(),
+    ] {
+        assert!(matches!(refused, Some(AdministrationError::NotAPerson(_))), "{refused:?}");
+    }
+    assert_eq!(operator.account("service_1").await.unwrap().status, AccountStatus::Enabled);
 }
 
 #[tokio::test]

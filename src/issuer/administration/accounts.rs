@@ -112,7 +112,7 @@ impl Administration {
         self.services.store.find_account(&self.tenant, &subject).await?.ok_or_else(missing)
     }
 
-    /// Finds the account of a person, which may have a password.
+    /// Finds the account of a person. What a service has and may is up to its client.
     async fn person(&self, name: &str) -> Result<Account, AdministrationError> {
         let found = self.account(name).await?;
         if found.subject.is_person() { Ok(found) } else { Err(AdministrationError::NotAPerson(found.name.to_string())) }
@@ -121,9 +121,9 @@ impl Administration {
     /// Switches an account off, which ends its sessions and revokes its grants, or on again.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `Store`.
+    /// `NoSuchAccount`, `NotAPerson`, `Store`.
     pub async fn set_account_disabled(&self, name: &str, disabled: bool) -> Result<(), AdministrationError> {
-        let account = self.account(name).await?;
+        let account = self.person(name).await?;
         // Even if the account reads as enabled, a running server may have disabled it and not stored that yet, so the
         // store is asked to write.
         if disabled && account.status == AccountStatus::Disabled {
@@ -138,9 +138,9 @@ impl Administration {
     /// Renames an account; the old name is never given to anybody else. Sessions and grants are kept.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `BadName`, `NameTaken`, `NameOnceGiven`, `Store`.
+    /// `NoSuchAccount`, `NotAPerson`, `BadName`, `NameTaken`, `NameOnceGiven`, `Store`.
     pub async fn rename_account(&self, name: &str, new: &str) -> Result<Account, AdministrationError> {
-        let account = self.account(name).await?;
+        let account = self.person(name).await?;
         let new = login_name(new)?;
         if account.name == new {
             return Ok(account);
@@ -157,9 +157,9 @@ impl Administration {
     /// Deletes an account with its sessions and grants; its name is never given to anybody else.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `Store`.
+    /// `NoSuchAccount`, `NotAPerson`, `Store`.
     pub async fn delete_account(&self, name: &str) -> Result<Account, AdministrationError> {
-        let account = self.account(name).await?;
+        let account = self.person(name).await?;
         let reason = Some(account.name.to_string());
         let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountDeleted, account.subject.id()) };
         let update = self.services.store.delete_account(account.subject.id(), row).await?;

@@ -44,8 +44,8 @@ pub enum AdministrationError {
     /// No account has this name or subject.
     #[error("no account {0:?}")]
     NoSuchAccount(String),
-    /// The account with this name belongs to a service, and has no password.
-    #[error("{0} is a service account: it has no password")]
+    /// The account with this name belongs to a client, which acts for itself.
+    #[error("{0} is the account of a client, which acts for itself: see mcpgate client show, disable and delete")]
     NotAPerson(String),
     /// No client has this id.
     #[error("no client {0:?}")]
