@@ -8,8 +8,9 @@ use crate::support::gateway::Gateway;
 use crate::upstream::{self, Ask, Round};
 use crate::{PAUSE, SMALL, TURN, build, prepare_with};
 
-/// How much a map of 20 scopes and 50 rules may add to the instructions of a request, in percent.
-const MAP: f64 = 2.0;
+/// How much a map of 20 scopes and 50 rules may add to the instructions of a request, in percent: in the published
+/// build, and in the release build, which is not optimised across crates.
+const MAP: [(&str, f64); 2] = [("dist", 2.0), ("release", 3.0)];
 
 /// What the requests of one upstream cost.
 struct Costly<'a> {
@@ -48,13 +49,12 @@ impl<'a> Costly<'a> {
 }
 
 #[tokio::test]
-async fn a_map_costs_a_request_two_percent_at_most() {
-    let (Some(tools), ("dist", tolerance, rounds)) = (callgrind::tools(), build()) else {
-        // Without optimisation, the share says nothing.
-        return;
-    };
+async fn a_map_costs_a_request_no_more_than_is_allowed() {
+    let (build, tolerance, rounds) = build();
+    // Without optimisation, the share says nothing.
+    let Some((_, most)) = MAP.into_iter().find(|(name, _)| *name == build) else { return };
+    let Some(tools) = callgrind::tools() else { return };
     let _turn = TURN.lock().await;
-    let mut costs = Costs::new("dist", "map", &tools);
     let (home, [plain, mapped]) = prepare_with(upstreams, ["all", "map"]).await;
     let (gateway, mut callgrind) = Callgrind::start(home).await;
     let mut plain = Costly::new(&gateway, &plain, "/all").await;
@@ -70,8 +70,11 @@ async fn a_map_costs_a_request_two_percent_at_most() {
     let [plain, mapped] = [plain.median(), mapped.median()];
     let more = (mapped / plain - 1.0) * 100.0;
     println!("a map adds {more:.2} % to the {plain:.0} instructions of a request");
-    costs.add("instructions_of_a_request_with_a_map", mapped, tolerance);
-    costs.add("instructions_of_filtering_a_list", filtered - whole, tolerance);
-    costs.check();
-    assert!(more <= MAP, "a map adds {more:.2} % to a request, {MAP} % are allowed");
+    assert!(more <= most, "a map adds {more:.2} % to a request, {most} % are allowed");
+    if build == "dist" {
+        let mut costs = Costs::new(build, "map", &tools);
+        costs.add("instructions_of_a_request_with_a_map", mapped, tolerance);
+        costs.add("instructions_of_filtering_a_list", filtered - whole, tolerance);
+        costs.check();
+    }
 }
