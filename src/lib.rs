@@ -60,7 +60,8 @@
 //! `proxy/upstream/pool.rs` sends it, `proxy/response/deliver.rs` and `proxy/response/relay.rs` bring the answer back,
 //! through `proxy/response/rewrite` where there are rules, which leaves out of lists what the caller may not use. A
 //! reload or a revocation ends answers that go on (`proxy/response/open_streams.rs`). Every refusal of a stage is a row
-//! of `proxy/rejection.rs`, every fault of an upstream a row of `proxy/fault.rs`.
+//! of `proxy/rejection.rs`, every fault of an upstream a row of `proxy/fault.rs`; what scopes and rules refuse is also
+//! counted for the audit trail (`proxy/refused_operations.rs`), which `server/refusal_keeper.rs` writes.
 //!
 //! An authorization code at `/token`: `server/dispatch.rs` hands over to `endpoints/mod.rs`, `endpoints/token.rs` reads
 //! the form, `issuer/token/request.rs` authenticates the client, has `oauth/token.rs` parse the parameters and
