@@ -61,7 +61,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::List { upstream, data } => {
             let data = data.open(Missing::Refuse)?;
-            let tools = tools(&data, upstream.as_deref(), |tool| Some(described(tool)))?;
+            let tools = tools(&data, upstream.as_deref(), |upstream, tool| Some(described(upstream, tool)))?;
             let columns = [("UPSTREAM", "upstream"), ("TOOL", "tool"), ("STATE", "state"), ("HELD", "held")];
             let columns: Vec<_> = columns
                 .into_iter()
@@ -71,11 +71,11 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Diff { tool, upstream, data } => {
             let data = data.open(Missing::Refuse)?;
-            let is_meant = |own: &ToolRecord| match &tool {
+            let is_meant = |of: &UpstreamConfig, own: &ToolRecord| match &tool {
                 Some(tool) => own.name == *tool,
-                None => matches!(own.state(), ToolState::Changed | ToolState::New),
+                None => differs(of, own),
             };
-            let found = tools(&data, upstream.as_deref(), |tool| is_meant(tool).then(|| compared(tool)))?;
+            let found = tools(&data, upstream.as_deref(), |of, tool| is_meant(of, tool).then(|| compared(of, tool)))?;
             if let Some(tool) = tool.filter(|_| found.is_empty()) {
                 return Err(Failure::other(anyhow::anyhow!("no tool {tool:?}; mcpgate tool list has all")));
             }
@@ -112,12 +112,12 @@ impl Chosen {
 fn tools(
     data: &Data,
     upstream: Option<&str>,
-    describe: impl Fn(&ToolRecord) -> Option<Value>,
+    describe: impl Fn(&UpstreamConfig, &ToolRecord) -> Option<Value>,
 ) -> Result<Vec<Value>, Failure> {
     let catalogues = block_on(async { Ok(data.administration.tools(upstream).await?) })?;
     let of = |upstream: &UpstreamConfig, tool: &ToolRecord| {
-        let is_held = upstream.pin == PinMode::Hold && matches!(tool.state(), ToolState::Changed | ToolState::New);
-        let mut value = describe(tool)?;
+        let is_held = upstream.pin == PinMode::Hold && differs(upstream, tool);
+        let mut value = describe(upstream, tool)?;
         let members = value.as_object_mut()?;
         members.insert("upstream".to_owned(), json!(upstream.name));
         members.insert("held".to_owned(), json!(is_held));
@@ -127,14 +127,29 @@ fn tools(
     Ok(values.collect())
 }
 
-fn described(tool: &ToolRecord) -> Value {
+/// Returns whether a tool is not listed as it was pinned. Without pinning, one that nobody pinned differs from nothing.
+fn differs(upstream: &UpstreamConfig, tool: &ToolRecord) -> bool {
+    match tool.state() {
+        ToolState::Changed => true,
+        ToolState::New => upstream.pin != PinMode::Off,
+        ToolState::Pinned | ToolState::Gone => false,
+    }
+}
+
+/// Returns the word for how a tool compares with what is pinned.
+fn state(upstream: &UpstreamConfig, tool: &ToolRecord) -> &'static str {
+    let is_unpinned = tool.state() == ToolState::New && upstream.pin == PinMode::Off;
+    if is_unpinned { "unpinned" } else { tool.state().as_str() }
+}
+
+fn described(upstream: &UpstreamConfig, tool: &ToolRecord) -> Value {
     let hash = |definition: &Option<ToolDefinition>| definition.as_ref().map(ToolDefinition::short_hash);
     let says = tool.said.for_new_consent();
     let (milder_since, before) = milder(tool.said);
     json!({
         "tool": tool.name,
         "title": tool.title,
-        "state": tool.state().as_str(),
+        "state": state(upstream, tool),
         "kind": says.kind().as_str(),
         "read_only": says.read_only,
         "destructive": says.destructive,
@@ -147,13 +162,13 @@ fn described(tool: &ToolRecord) -> Value {
     })
 }
 
-fn compared(tool: &ToolRecord) -> Value {
+fn compared(upstream: &UpstreamConfig, tool: &ToolRecord) -> Value {
     let found = tool.listed.as_ref().map(|listed| (differences(tool.pinned.as_ref(), listed), suspicions(listed)));
     let (found, signs) = found.unwrap_or((Some(Vec::new()), Vec::new()));
     let place = |Difference { member, before, after }: &Difference| json!({ "member": member, "before": before, "after": after });
     json!({
         "tool": tool.name,
-        "state": tool.state().as_str(),
+        "state": state(upstream, tool),
         "hash": tool.listed.as_ref().map(ToolDefinition::short_hash),
         "differences": found.as_ref().map(|found| found.iter().map(place).collect::<Vec<_>>()),
         "lines": found.map(|found| found.iter().map(|one| in_words(std::slice::from_ref(one))).collect::<Vec<_>>()),

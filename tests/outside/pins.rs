@@ -177,3 +177,16 @@ async fn with_warn_a_tool_that_changes_is_reported_and_works() {
     assert!(told.iter().any(|reason| reason == hidden), "{told:?}");
     assert!(gateway.log().contains("see mcpgate tool diff"), "{}", gateway.log());
 }
+
+#[tokio::test]
+async fn without_pin_a_tool_is_neither_new_nor_different() {
+    let (upstream, _) = upstream(&json!([tool("add", "Adds.")]));
+    // The gateway lists the tools itself where a scope may need what they say of themselves.
+    let config = format!(
+        "[[upstream]]\nname = \"files\"\npath = \"/mcp\"\nurl = \"{}\"\nscopes = \"read_only\"\n",
+        upstream.url
+    );
+    let gateway = Home::new(&config, None).start().await;
+    until(pairs(&[("add", "unpinned")]), async || states(&gateway)).await;
+    assert_eq!(gateway.home.command(&["tool", "diff"]), json!([]));
+}
