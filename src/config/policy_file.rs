@@ -81,7 +81,7 @@ table! {
         /// Exact redirect URIs that are accepted although `refused_schemes` has their scheme.
         extra_redirect_uris: Vec<String> = [];
         /// Whether a client that registers itself may act for itself, without a person (`client_credentials`). It then
-        /// gets the scopes that it registered, or all, but none that is `sensitive`.
+        /// gets the scopes that it registered, or all, but none that is `sensitive` or includes one that is.
         client_credentials: bool = false;
         /// The most clients of a tenant.
         max_clients: u64 = 10000, 1 to 10000000;

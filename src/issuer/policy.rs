@@ -57,7 +57,7 @@ impl Policy {
 
     /// Returns the scopes of an upstream that a client may use for itself, without a person who consents; `None` if it
     /// may have no token for it. A client that an operator added has what it was granted by name, a client that
-    /// registered itself what it registered, without the sensitive scopes.
+    /// registered itself what it registered, without scopes that are sensitive or include one that is.
     pub(super) fn granted_to_service(&self, client: &Client, upstream: &UpstreamConfig) -> Option<ScopeSet> {
         let all = catalogue(upstream);
         if client.origin == ClientOrigin::Manual {
@@ -66,7 +66,13 @@ impl Policy {
             }
             return client.scope_limit().map(|limit| all.intersection(limit)).filter(|scopes| !scopes.is_empty());
         }
-        let open: ScopeSet = upstream.scopes.iter().filter(|s| !s.sensitive).map(|s| s.name.clone()).collect();
+        let sensitive: ScopeSet = upstream.scopes.iter().filter(|s| s.sensitive).map(|s| s.name.clone()).collect();
+        let included =
+            |name: &ScopeToken| upstream.rules.as_ref().map(|rules| rules.included(name)).unwrap_or_default();
+        let is_open = |name: &&ScopeToken| {
+            !sensitive.contains(name.as_str()) && included(name).intersection(&sensitive).is_empty()
+        };
+        let open: ScopeSet = all.iter().filter(is_open).cloned().collect();
         let registered = client.metadata.scope.as_ref().map_or_else(|| open.clone(), |own| open.intersection(own));
         Some(registered).filter(|scopes| all.is_empty() || !scopes.is_empty())
     }

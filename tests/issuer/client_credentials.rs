@@ -164,6 +164,25 @@ async fn clients_that_register_themselves_act_for_themselves_only_where_it_is_al
 }
 
 #[tokio::test]
+async fn a_client_that_registered_itself_gets_no_scope_for_itself_that_includes_a_sensitive_one() {
+    let world = World::with(|config| {
+        crate::refresh::including(config);
+        config.registration.client_credentials = true;
+        config.upstreams[0].scopes[0].sensitive = true;
+    })
+    .await;
+    let body = json!({ "client_name": "Batch", "grant_types": ["client_credentials"] }).to_string();
+    let registered = world.request(&caller(9)).register(body.as_bytes()).await.unwrap();
+    let robot = (registered.client, registered.secret.unwrap().reveal().to_owned());
+    for scope in [None, Some("sales:write"), Some("sales:read")] {
+        let asked: Vec<_> = scope.map(|scope| ("scope", scope)).into_iter().chain([("resource", SALES)]).collect();
+        assert_eq!(refused(ask(&world, &robot, &asked).await), "invalid_scope", "{scope:?}");
+    }
+    let trusted = service(&world, Some("sales:write"), Some(SALES)).await;
+    assert_eq!(ask(&world, &trusted, &[("scope", "sales:read")]).await.unwrap().scopes, "sales:read");
+}
+
+#[tokio::test]
 async fn what_ends_a_client_ends_its_own_access() {
     let world = World::new().await;
     let robot = service(&world, Some("sales:read"), Some(SALES)).await;
