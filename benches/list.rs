@@ -40,11 +40,8 @@ fn filter(c: &mut Criterion) {
         let shows = |offer: Offer<'_>| {
             let Offer::Tool(name, hints, entry) = offer else { return Shown::AsItIs };
             let says = Annotations::of(hints.read_only, hints.destructive, hints.open_world);
-            Shown::from(rules.shows_annotated(
-                &standing,
-                Item::Tool(name),
-                catalogue.note(ada, name, (says, &ui_resources_as_sent(entry))),
-            ))
+            let ui = Some(entry).filter(|_| hints.has_meta).map(ui_resources_as_sent).unwrap_or_default();
+            Shown::from(rules.shows_annotated(&standing, Item::Tool(name), catalogue.note(ada, name, (says, &ui))))
         };
         AnswerReader::new(list.as_bytes(), shows).unwrap().read().unwrap()
     };

@@ -106,10 +106,11 @@ impl RouteAccess {
         }
     }
 
-    /// Notes what an answer to it says of a tool, whose entry has this JSON, and returns what its calls of the tool are
-    /// judged by.
-    pub(super) fn note(&self, tool: &str, says: Annotations, entry: &str) -> Annotations {
-        self.route.catalogue.note(self.caller(), tool, (says, &ui_resources_as_sent(entry)))
+    /// Notes what an answer to it says of a tool, with the JSON of its entry where that has a `_meta`, and returns what
+    /// its calls of the tool are judged by.
+    pub(super) fn note(&self, tool: &str, says: Annotations, with_meta: Option<&str>) -> Annotations {
+        let ui = with_meta.map(ui_resources_as_sent).unwrap_or_default();
+        self.route.catalogue.note(self.caller(), tool, (says, &ui))
     }
 
     /// Notes a prompt, resource or template in a list that it gets.

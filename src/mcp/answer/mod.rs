@@ -27,6 +27,8 @@ pub struct ToolHints {
     pub destructive: Option<bool>,
     /// `openWorldHint`: it deals with things outside of its server.
     pub open_world: Option<bool>,
+    /// Whether its entry has a `_meta`, which may name resources.
+    pub has_meta: bool,
 }
 
 /// What an answer offers to the caller.

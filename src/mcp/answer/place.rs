@@ -60,6 +60,8 @@ pub(super) enum AnswerMember {
     /// What an entry is called by.
     Name,
     Annotations,
+    /// Where a tool names the resources that show its results.
+    Meta,
     ReadOnly,
     Destructive,
     OpenWorld,
@@ -109,6 +111,7 @@ impl ToolHints {
             | AnswerMember::Total
             | AnswerMember::Name
             | AnswerMember::Annotations
+            | AnswerMember::Meta
             | AnswerMember::Words
             | AnswerMember::Other => {}
         }
@@ -141,6 +144,7 @@ impl AnswerPlace {
             | (Self::Entry(List::Resources), b"uri")
             | (Self::Entry(List::Templates), b"uriTemplate") => AnswerMember::Name,
             (Self::Entry(List::Tools), b"annotations") => AnswerMember::Annotations,
+            (Self::Entry(List::Tools), b"_meta") => AnswerMember::Meta,
             (Self::Annotations, b"readOnlyHint") => AnswerMember::ReadOnly,
             (Self::Annotations, b"destructiveHint") => AnswerMember::Destructive,
             (Self::Annotations, b"openWorldHint") => AnswerMember::OpenWorld,

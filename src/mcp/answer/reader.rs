@@ -170,6 +170,7 @@ impl<'a, F: FnMut(Offer<'_>) -> Shown> AnswerReader<'a, F> {
             Token::Close => self.close(),
             Token::Name(raw, is_escaped) => {
                 self.member = self.within.member(&unescape(raw, *is_escaped).unwrap_or_default());
+                self.message.hints.has_meta |= self.member == AnswerMember::Meta;
                 if self.within == AnswerPlace::Message {
                     self.message.outcome = self.walk.end_of_token() - raw.len();
                 } else if self.within == AnswerPlace::Capabilities {

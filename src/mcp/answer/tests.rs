@@ -123,7 +123,9 @@ fn what_a_tool_says_of_itself_comes_with_it() {
     };
     assert_eq!(AnswerReader::new(answer.as_bytes(), note).and_then(AnswerReader::read), Ok(Rewritten::Unchanged));
     let none = ToolHints::default();
-    assert_eq!(seen, [ToolHints { read_only: Some(true), open_world: Some(false), ..none }, none, none]);
+    let (first, third) =
+        (ToolHints { read_only: Some(true), open_world: Some(false), ..none }, ToolHints { has_meta: true, ..none });
+    assert_eq!(seen, [first, none, third]);
     let twice = list.replace("\"title\"", "\"readOnlyHint\"");
     assert!(rewrite(&result(&format!(r#"{{"tools":{twice}}}"#))).is_err());
 }

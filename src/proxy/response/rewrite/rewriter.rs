@@ -89,7 +89,7 @@ impl Shows for Rewriter {
         let is_shown = match offer {
             Offer::Tool(name, hints, entry) => {
                 let says = Annotations::of(hints.read_only, hints.destructive, hints.open_world);
-                let judged_by = self.access.note(name, says, entry);
+                let judged_by = self.access.note(name, says, Some(entry).filter(|_| hints.has_meta));
                 let is_shown = rules.shows_annotated(standing, Item::Tool(name), judged_by)
                     && self.access.is_shown_as_pinned(name, says, entry);
                 if is_shown && self.access.route().gives_security_schemes() {
