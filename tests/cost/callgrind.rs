@@ -33,8 +33,9 @@ pub(crate) struct Spent {
     pub(crate) instructions: f64,
     /// Instructions, reads and writes that missed the last level of the caches.
     pub(crate) misses: f64,
-    /// Without readings of the clock, which need the kernel only under valgrind, and waits for events, which are more
-    /// if they come one by one on a busy machine.
+    /// Without readings of the clock, which need the kernel only under valgrind. Without waits for events either, which
+    /// are more if they come one by one on a busy machine, nor the wake-up (a number written to an eventfd) that the
+    /// worker sends itself if it sets a deadline earlier than the one that it waited for.
     pub(crate) system_calls: f64,
     pub(crate) clock_readings: f64,
 }
@@ -100,7 +101,9 @@ impl Callgrind {
         // The result of a call that may block has a line of its own.
         let lines = list[self.read..].lines().filter(|line| !line.contains(" ... [async] --> "));
         let mut threads: HashMap<&str, [f64; 2]> = HashMap::new();
-        for line in lines.filter(|line| !line.contains(" sys_epoll_wait") && !line.contains(" sys_epoll_pwait")) {
+        let is_wait = |line: &str| line.contains(" sys_epoll_wait") || line.contains(" sys_epoll_pwait");
+        let is_waking = |line: &str| line.contains(" sys_write ") && line.contains(", 8 )");
+        for line in lines.filter(|line| !is_wait(line) && !is_waking(line)) {
             if let Some((thread, call)) = line.strip_prefix("SYSCALL[").and_then(|call| call.split_once(']')) {
                 let is_clock = call.contains(" sys_clock_gettime");
                 threads.entry(thread).or_default()[usize::from(is_clock)] += 1.0;

@@ -68,7 +68,7 @@ impl Lines {
     /// Makes a request on each line at once, and so on for so many rounds.
     pub(crate) async fn ask(&mut self, rounds: usize, ask: Ask) {
         for _ in 0..rounds {
-            if let Ask::Together(_, round) = ask {
+            if let Ask::Together(_, round) | Ask::Tools(round) = ask {
                 round.stand_still();
             }
             let mut busy = JoinSet::new();
@@ -82,7 +82,7 @@ impl Lines {
                 });
             }
             self.lines = busy.join_all().await;
-            if let Ask::Bytes(_, pause) | Ask::Tools(pause) = ask {
+            if let Ask::Bytes(_, pause) = ask {
                 tokio::time::sleep(pause).await;
             }
         }

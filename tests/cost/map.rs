@@ -6,7 +6,7 @@ use crate::lines::{Lines, Target};
 use crate::map_of_twenty::{TOOLS, upstreams};
 use crate::support::gateway::Gateway;
 use crate::upstream::{self, Ask, Round};
-use crate::{PAUSE, SMALL, TURN, build, prepare_with};
+use crate::{SMALL, TURN, build, prepare_with};
 
 /// How much a map of 20 scopes and 50 rules may add to the instructions of a request, in percent: in the published
 /// build, and in the release build, which is not optimised across crates.
@@ -14,6 +14,7 @@ const MAP: [(&str, f64); 2] = [("dist", 2.0), ("release", 3.0)];
 
 /// What the requests of one upstream cost.
 struct Costly<'a> {
+    gateway: &'a Gateway,
     target: Target<'a>,
     together: Ask,
     requests: Lines,
@@ -26,7 +27,7 @@ impl<'a> Costly<'a> {
         let together = Ask::Together(SMALL, Round { requests: 64, gateway: gateway.pid() });
         let mut requests = Lines::http1(target, 64).await;
         requests.ask(2, together).await;
-        Self { target, together, requests, costs: Vec::new() }
+        Self { gateway, target, together, requests, costs: Vec::new() }
     }
 
     async fn ask(&mut self, callgrind: &mut Callgrind, rounds: usize) {
@@ -42,9 +43,11 @@ impl<'a> Costly<'a> {
 
     /// Returns what a list costs, and how many tools it shows.
     async fn list(&self, callgrind: &mut Callgrind) -> (f64, usize) {
-        let (list, mut line) = (Ask::Tools(PAUSE), Lines::http1(self.target, 1).await);
+        let list = Ask::Tools(Round { requests: 1, gateway: self.gateway.pid() });
+        let mut line = Lines::http1(self.target, 1).await;
         let shown = upstream::tools(&line.answer(list).await);
-        (callgrind.cost_of_one(1, 20, async |n| line.ask(n, list).await).await.instructions, shown)
+        // Gross, because what happens once in a run counts more in the difference of two.
+        (callgrind.gross_cost(2, 40, async |n| line.ask(n, list).await).await, shown)
     }
 }
 
@@ -64,7 +67,7 @@ async fn a_map_costs_a_request_no_more_than_is_allowed() {
         plain.ask(&mut callgrind, rounds).await;
         mapped.ask(&mut callgrind, rounds).await;
     }
-    let (whole, of_all) = plain.list(&mut callgrind).await;
+    let (_, of_all) = plain.list(&mut callgrind).await;
     let (filtered, shown) = mapped.list(&mut callgrind).await;
     assert_eq!((of_all, shown), (TOOLS, TOOLS / 2), "tools are shown");
     let [plain, mapped] = [plain.median(), mapped.median()];
@@ -74,7 +77,7 @@ async fn a_map_costs_a_request_no_more_than_is_allowed() {
     if build == "dist" {
         let mut costs = Costs::new(build, "map", &tools);
         costs.add("instructions_of_a_request_with_a_map", mapped, tolerance);
-        costs.add("instructions_of_filtering_a_list", filtered - whole, tolerance);
+        costs.add("instructions_of_a_filtered_list", filtered, tolerance);
         costs.check();
     }
 }

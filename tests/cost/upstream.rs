@@ -34,8 +34,8 @@ pub(crate) enum Ask {
     Together(usize, Round),
     /// An event stream that ends after so many events, all sent at once.
     Events(usize),
-    /// A list of tools, after which comes a pause.
-    Tools(Duration),
+    /// A list of tools, when all requests of the round have come.
+    Tools(Round),
 }
 
 /// Requests that are answered at once. The gateway stands still while they are sent, and again while the answers are:
@@ -76,13 +76,15 @@ impl Round {
 impl Ask {
     /// A message of some 200 bytes that asks for it.
     pub(crate) fn message(self) -> String {
+        let round = |bytes, Round { requests, gateway }: Round| json!({"bytes": bytes, "requests": requests, "gateway": gateway.as_raw_nonzero()});
         let arguments = match self {
             Self::Bytes(bytes, pause) => json!({"bytes": bytes, "pause": pause.as_millis()}),
-            Self::Together(bytes, Round { requests, gateway }) => {
-                json!({"bytes": bytes, "requests": requests, "gateway": gateway.as_raw_nonzero()})
-            }
+            Self::Together(bytes, all) => round(bytes, all),
             Self::Events(events) => json!({"events": events}),
-            Self::Tools(_) => return json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string(),
+            Self::Tools(all) => {
+                let params = json!({"arguments": round(0, all)});
+                return json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params}).to_string();
+            }
         };
         let params = json!({"name": "answer", "arguments": arguments, "text": "a".repeat(60)});
         json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string()
