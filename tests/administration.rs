@@ -152,6 +152,7 @@ async fn a_service_account_is_nobodys_first_account_and_is_managed_by_its_client
         operator.set_account_disabled("robot", true).await.err(),
         operator.rename_account("robot", "ada").await.err(),
         operator.delete_account("robot").await.err(),
+        operator.issue_token("robot", Some("mcp"), &[], None).await.err(),
     ] {
         assert!(matches!(refused, Some(AdministrationError::NotAPerson(_))), "{refused:?}");
     }

@@ -113,7 +113,7 @@ impl Administration {
     }
 
     /// Finds the account of a person. What a service has and may is up to its client.
-    async fn person(&self, name: &str) -> Result<Account, AdministrationError> {
+    pub(super) async fn person(&self, name: &str) -> Result<Account, AdministrationError> {
         let found = self.account(name).await?;
         if found.subject.is_person() { Ok(found) } else { Err(AdministrationError::NotAPerson(found.name.to_string())) }
     }

@@ -56,8 +56,8 @@ impl Administration {
     /// is the only one. Scopes default to the upstream's default scopes, the lifetime to that of its other tokens.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NoSuchUpstream`, `WhichUpstream`, `NoSuchScope`, `AccountDisabled`, `MayNotHold`,
-    /// `ClientDisabled`, `BadLifetime`, `Store`.
+    /// `NoSuchAccount`, `NotAPerson`, `NoSuchUpstream`, `WhichUpstream`, `NoSuchScope`, `AccountDisabled`,
+    /// `MayNotHold`, `ClientDisabled`, `BadLifetime`, `Store`.
     pub async fn issue_token(
         &self,
         user: &str,
@@ -65,7 +65,7 @@ impl Administration {
         scopes: &[String],
         lifetime: Option<Lifetime>,
     ) -> Result<OperatorToken, AdministrationError> {
-        let account = self.account(user).await?;
+        let account = self.person(user).await?;
         if account.status == AccountStatus::Disabled {
             return Err(AdministrationError::AccountDisabled(account.name.to_string()));
         }
