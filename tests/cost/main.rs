@@ -178,7 +178,9 @@ async fn requests_keep_to_the_record() {
     ask_in_turns(512).await;
     callgrind.count(true);
     let cost = callgrind.cost_of_one(64, 512, async |requests| ask_in_turns(requests).await).await;
-    costs.add("cache_misses_of_a_request_on_512_connections", cost.misses, LOOSE);
+    // Unoptimised, a request misses eight times as often, and by a fifth more or less from run to run.
+    let tolerance = if build == "test" { 25.0 } else { LOOSE };
+    costs.add("cache_misses_of_a_request_on_512_connections", cost.misses, tolerance);
     costs.check();
 }
 
