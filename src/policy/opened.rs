@@ -126,10 +126,13 @@ impl<G: Clone + PartialEq> Opened<G> {
 
     /// Returns what names something exactly, and if `with_wildcards` also what does so with wildcards.
     fn find(&self, name: &str, with_wildcards: bool, matches: impl Fn(&G) -> bool) -> Matching {
-        let mut found = Matching::default();
-        for (_, Beginning { text, exact, all, some, .. }) in self.up_to(name) {
-            let Some(rest) = name.strip_prefix(&**text) else { continue };
-            if rest.is_empty() {
+        let (mut found, own) = (Matching::default(), order(name));
+        for (_, beginning) in self.up_to(name) {
+            if !beginning.begins(name, own) {
+                continue;
+            }
+            let Beginning { text, exact, all, some, .. } = beginning;
+            if text.len() == name.len() {
                 found = found.with(*exact);
             }
             if with_wildcards {
@@ -142,6 +145,24 @@ impl<G: Clone + PartialEq> Opened<G> {
         found
     }
 }
+
+impl<G> Beginning<G> {
+    /// Returns whether a name with this [`order`] begins with the text. Few texts are so long that they are compared.
+    fn begins(&self, name: &str, order: u64) -> bool {
+        let (text, name) = (self.text.as_bytes(), name.as_bytes());
+        if text.len() > name.len() {
+            return false;
+        }
+        let differing = self.order ^ order;
+        match (text.get(ORDERED..), name.get(ORDERED..)) {
+            (Some(text), Some(name)) => differing == 0 && name.starts_with(text),
+            _ => usize::try_from(differing.leading_zeros()).is_ok_and(|same| same >= 8 * text.len()),
+        }
+    }
+}
+
+/// How many bytes of a text its [`order`] holds.
+const ORDERED: usize = size_of::<u64>();
 
 /// Returns a number that is lower for texts that come before others in their first eight bytes.
 fn order(text: &str) -> u64 {
