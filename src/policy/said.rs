@@ -43,7 +43,7 @@ impl Said {
         Self { most_dangerous: self.most_dangerous.most_dangerous(says), milder_since, ..self }
     }
 
-    /// Returns it for a tool that says nothing for now, such as one that is not listed any more.
+    /// Returns it for a tool that says nothing, because it is not listed.
     #[must_use]
     pub fn silent(self) -> Self {
         Self { milder_since: None, ..self }
