@@ -59,8 +59,10 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
 ];
 
 /// Terms of the field that look like an id.
-const TERMS: &[&str] =
-    &["AES-128", "AES-256", "CRC-32", "H2", "O3", "P-256", "S256", "SHA-256", "SHA-384", "SHA-512", "UTF-8"];
+const TERMS: &[&str] = &[
+    "AES-128", "AES-256", "CRC-32", "ES256", "ES384", "ES512", "H2", "HS256", "O3", "P-256", "PS256", "RS256", "S256",
+    "SHA-256", "SHA-384", "SHA-512", "UTF-8",
+];
 
 const BEGIN: &str = "<!-- the table below is written by tests/threat_model.rs -->";
 const END: &str = "<!-- end of the table -->";

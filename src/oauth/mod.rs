@@ -20,6 +20,7 @@
 //! | grant, authorization code | [`Grant`], [`GrantType`], [`CodeRecord`] | RFC 6749 1.3, 4.1.2 |
 //! | access token, refresh token | [`AccessToken`], [`RefreshToken`], [`TokenRequest`], [`TokenResponse`] | RFC 6749
 //! 1.4, 1.5, 5.1 |
+//! | signed text, key set, claims | [`jose::Jws`], [`jose::JwkSet`], [`jose::Claims`] | RFC 7515, RFC 7517, RFC 7519 |
 //! | bearer challenge | [`BearerChallenge`] | RFC 6750 3, RFC 9728 5.1 |
 //! | metadata | [`AuthorizationServerMetadata`], [`ProtectedResourceMetadata`] | RFC 8414, RFC 9728 |
 
@@ -43,6 +44,7 @@ mod form;
 mod grant;
 mod grant_type;
 mod group;
+pub mod jose;
 mod json;
 mod login_name;
 mod lookalike;

@@ -4,8 +4,11 @@
 
 mod authorization;
 mod client_auth;
+mod jose;
 mod lookalike;
 #[path = "../support/records.rs"]
 mod records;
 mod registration;
+#[path = "../support/signing_key.rs"]
+mod signing_key;
 mod token;
