@@ -1,12 +1,14 @@
-// The scripts and configuration lines of docs/clients.md, run exactly as on the page.
+// The programs of docs/programs.md and the configuration lines of docs/clients.md, run exactly as on the pages.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { consent, logIn } from './browser.mjs';
 import { blocks, replaced } from './documents.mjs';
-import { browserService, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
-import { freePort } from './gateway.mjs';
+import { browser, browserService, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
+import { ACCOUNT, BINARY, child, freePort, until } from './gateway.mjs';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 
@@ -23,11 +25,11 @@ async function inFolder(name, text, use) {
 }
 
 const SCRIPTS = [
-  ['Python', 'py', PYTHON.v2, blocks('clients.md', 'Python scripts', 'python')],
-  ['TypeScript', 'mts', process.execPath, blocks('clients.md', 'TypeScript scripts', 'typescript')],
+  ['Python', 'py', PYTHON.v2, blocks('programs.md', 'Python scripts', 'python')],
+  ['TypeScript', 'mts', process.execPath, blocks('programs.md', 'TypeScript scripts', 'typescript')],
 ];
 
-describe('the scripts of docs/clients.md', { concurrency: true }, () => {
+describe('the scripts of docs/programs.md', { concurrency: true }, () => {
   for (const [language, extension, program, [call, signIn]] of SCRIPTS) {
     test(`${language}, with a token`, () => inFolder(`call.${extension}`, call, async (folder, script) => {
       const { access_token } = await gateway.command('token', 'issue', '--user', 'admin', '--upstream', 'demo');
@@ -55,8 +57,8 @@ describe('the scripts of docs/clients.md', { concurrency: true }, () => {
 });
 
 const SERVICES = [
-  ['Python SDK v2', 'py', PYTHON.v2, blocks('clients.md', 'Programs without a person', 'python')[0]],
-  ['TypeScript SDK v2', 'mts', process.execPath, blocks('clients.md', 'Programs without a person', 'typescript')[0]],
+  ['Python SDK v2', 'py', PYTHON.v2, blocks('programs.md', 'Programs without a person', 'python')[0]],
+  ['TypeScript SDK v2', 'mts', process.execPath, blocks('programs.md', 'Programs without a person', 'typescript')[0]],
   ['Python SDK v1', 'py', PYTHON.v1, readFileSync(here('drivers/service_v1.py'), 'utf8')],
   ['TypeScript SDK v1', 'mjs', process.execPath, readFileSync(here('drivers/service_v1.mjs'), 'utf8')],
 ];
@@ -78,7 +80,7 @@ describe('programs that act for themselves', { concurrency: true }, () => {
 
   test('curl, with the line of the page', async () => {
     const added = await gateway.command(...words, ...scope, '--name', 'curl');
-    const written = blocks('clients.md', 'Programs without a person', 'sh')[1].trim();
+    const written = blocks('programs.md', 'Programs without a person', 'sh')[1].trim();
     const line = replaced(written, [
       ['https://mcp.example.com', gateway.origin],
       ['$CLIENT_ID:$CLIENT_SECRET', `${added.client_id}:${added.client_secret}`],
@@ -89,11 +91,83 @@ describe('programs that act for themselves', { concurrency: true }, () => {
   });
 });
 
-test('the commands of docs/clients.md are commands of mcpgate', async () => {
-  const written = ['Copilot Studio', 'n8n', 'Programs without a person'].map((heading) => blocks('clients.md', heading, 'sh')[0]);
+/** Answers the browsers that come to a redirect URI where nobody listens in real life; returns their addresses in turn. */
+async function caught(port) {
+  const addresses = [];
+  const server = createServer((request, response) => {
+    if (request.url.startsWith('/callback')) addresses.push(`http://127.0.0.1:${port}${request.url}`);
+    response.end();
+  });
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+  return { addresses, close: () => server.close() };
+}
+
+test('curl, step by step', async () => {
+  const port = await freePort();
+  const script = replaced(blocks('programs.md', 'What happens in a sign-in', 'sh')[0], [['8977', String(port)]]);
+  const env = { ...process.env, MCP_URL: resource('demo'), CURL_CA_BUNDLE: gateway.ca };
+  const running = child('sh', ['-c', script], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  const url = await until('no address to open', async () => {
+    const [, found] = /^Open (\S+)\n/m.exec(running.output) ?? [];
+    return found ?? Promise.reject(new Error(running.output));
+  });
+  const callback = await caught(port);
+  await fetch(`${browserService.url}/browse`, { method: 'POST', body: JSON.stringify({ url, profile: 'curl' }) });
+  running.stdin.end(`${callback.addresses[0]}\n`);
+  assert.equal(await running.ended, 0, running.output);
+  callback.close();
+  assert.match(running.output, /"text":"hello"/);
+  const sessions = await gateway.command('session', 'list', '--client', new URL(url).searchParams.get('client_id'));
+  assert.deepEqual(sessions, [], 'the script signs out');
+});
+
+test('a web site on Node', async () => {
+  const port = await freePort();
+  const words = ['--upstream', 'demo', '--confidential', '--redirect-uri', `http://127.0.0.1:${port}/callback`];
+  const added = await gateway.command('client', 'add', '--name', 'My site', ...words);
+  const program = replaced(blocks('programs.md', 'A web site', 'javascript')[0], [['8976', String(port)]]);
+  await inFolder('web.mjs', program, async (folder, script) => {
+    const own = { CLIENT_ID: added.client_id, CLIENT_SECRET: added.client_secret, ISSUER: gateway.origin };
+    const site = child(process.execPath, [script], { env: { ...trusting, ...own, MCP_URL: resource('demo') } });
+    const context = await browser.chrome.newContext();
+    try {
+      const page = await context.newPage();
+      const url = `http://127.0.0.1:${port}/`;
+      await until('the site does not start', () => page.goto(url));
+      await logIn(page, ACCOUNT);
+      await consent(page);
+      await page.waitForURL(url);
+      assert.match(await page.textContent('body'), /hello/);
+      assert.equal(await page.evaluate(() => document.cookie), '', 'scripts of the page do not see the session');
+      // An answer that belongs to no sign-in of this browser.
+      const foreign = await page.goto(`${url}callback?code=stolen&state=guessed`);
+      assert.equal(foreign.status(), 500);
+      await page.goto(url);
+      assert.match(await page.textContent('body'), /hello/, 'it does not end the sign-in');
+    } finally {
+      await context.close();
+      await site.stop();
+    }
+  });
+});
+
+test('the Rust program', async () => {
+  const source = readFileSync(here('drivers/service.rs'), 'utf8');
+  // The page leaves out what is about this project's lints.
+  assert.equal(blocks('programs.md', 'Programs without a person', 'rust')[0], source.replace(/^#!\[expect.*\n/m, ''));
+  const words = ['client', 'add', '--grant', 'client_credentials', '--confidential', '--upstream', 'demo', '--scope', 'demo:use'];
+  const added = await gateway.command(...words, '--name', 'Rust');
+  const own = { CLIENT_ID: added.client_id, CLIENT_SECRET: added.client_secret };
+  const output = await run(join(dirname(BINARY), 'examples/service'), [], { env: { ...trusting, ...own, MCP_URL: resource('demo') } });
+  assert.match(output, /hello/);
+});
+
+test('the commands of the pages are commands of mcpgate', async () => {
+  const written = ['Copilot Studio', 'n8n'].map((heading) => blocks('clients.md', heading, 'sh')[0]);
+  written.push(...['Programs without a person', 'A web site'].map((heading) => blocks('programs.md', heading, 'sh')[0]));
   for (const line of written) {
     assert.match(line, /^mcpgate client add /);
-    const words = replaced(line.replaceAll('\\\n', ''), [['--upstream files', '--upstream demo'], ...line.includes('files:read') ? [['files:read', 'demo:use']] : []]).trim();
+    const words = replaced(line.replaceAll('\\\n', ''), [[/--upstream (files|mcp)/.exec(line)[0], '--upstream demo'], ...line.includes('files:read') ? [['files:read', 'demo:use']] : []]).trim();
     const told = words.match(/"[^"]*"|\S+/g).slice(1).map((word) => word.replaceAll('"', ''));
     const client = await gateway.command(...told);
     assert.ok(client.client_id && client.client_secret, line);
@@ -128,7 +202,7 @@ test('docs/clients.md names the versions that the tests run', () => {
   const page = readFileSync(here('../../docs/clients.md'), 'utf8');
   const { dependencies } = JSON.parse(readFileSync(here('package.json'), 'utf8'));
   const python = (file) => /^mcp==(.*)$/m.exec(readFileSync(here(file), 'utf8'))[1];
-  const row = (of) => page.split('\n').find((line) => line.startsWith(`| [${of}](#`));
+  const row = (of) => page.split('\n').find((line) => line.startsWith(`| [${of}](`));
   for (const [of, ...versions] of [
     ['MCP Inspector', dependencies['@modelcontextprotocol/inspector']],
     ['mcp-remote', dependencies['mcp-remote']],
