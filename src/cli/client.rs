@@ -64,6 +64,9 @@ pub(super) struct AddArguments {
     /// Bind it to one upstream
     #[arg(long)]
     upstream: Option<String>,
+    /// It is the server behind an upstream, and asks the gateway about tokens (RFC 7662); it gets a secret
+    #[arg(long, conflicts_with_all = ["redirect_uri", "confidential", "public", "grant", "scope"])]
+    resource_server: bool,
     /// The application can keep a secret, and gets one
     #[arg(long, conflicts_with = "public")]
     confidential: bool,
@@ -162,7 +165,12 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
         scopes: arguments.scope,
     };
     let data = arguments.data.open_to_sign_in(Missing::Make)?;
-    let added = block_on(async { Ok(data.administration.add_client(&new).await?) })?;
+    let added = block_on(async {
+        if arguments.resource_server {
+            return Ok(data.administration.add_resource_server(&new.name, new.upstream.as_deref()).await?);
+        }
+        Ok(data.administration.add_client(&new).await?)
+    })?;
     let mut value = describe(&added.client, &data.administration.operator_client_id());
     let mut text = format!("client_id      {}", added.client.id.as_str());
     if let (Some(secret), Some(object)) = (&added.secret, value.as_object_mut()) {
@@ -232,6 +240,7 @@ fn describe(client: &Client, own: &str) -> Value {
         ClientOrigin::Manual | ClientOrigin::Registered | ClientOrigin::MetadataDocument => client.origin.as_str(),
     };
     members.insert("origin".to_owned(), json!(origin));
+    members.insert("resource_server".to_owned(), json!(client.resource_server().is_some()));
     members.insert("status".to_owned(), json!(if client.disabled { "disabled" } else { "enabled" }));
     members.insert("resource".to_owned(), json!(client.resource.as_ref().map(|r| r.as_str())));
     let source = client.document.map(|age| match age.source {

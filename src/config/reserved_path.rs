@@ -1,7 +1,7 @@
 //! Which public paths an operator may choose: simple ones that the gateway does not use, now or in a later version.
 
 /// First path segments that belong to the gateway.
-const OURS: [&str; 17] = [
+const OURS: [&str; 18] = [
     ".well-known",
     "account",
     "assets",
@@ -9,6 +9,7 @@ const OURS: [&str; 17] = [
     "consent",
     "favicon.ico",
     "healthz",
+    "introspect",
     "login",
     "logout",
     "metrics",
@@ -23,14 +24,13 @@ const OURS: [&str; 17] = [
 
 /// First path segments reserved for later versions, and what for: an upstream there would lose its address and all its
 /// tokens. `api` is not among them, because services behind the gateway use it.
-pub(super) const TO_COME: [(&str, &str); 8] = [
+pub(super) const TO_COME: [(&str, &str); 7] = [
     ("oauth", "where users return from other authorization servers, if an upstream needs an account there"),
     ("connections", "the page with those accounts"),
     ("device", "where users enter the code of a device without a browser (RFC 8628)"),
     ("device_authorization", "where such a device requests that code (RFC 8628)"),
     ("par", "pushed authorization requests (RFC 9126)"),
     ("jwks", "public keys of the gateway (RFC 7517)"),
-    ("introspect", "token introspection (RFC 7662)"),
     ("dashboard", "pages for operators"),
 ];
 

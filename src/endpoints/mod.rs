@@ -9,6 +9,7 @@ mod authorize;
 mod client_error;
 mod consent;
 mod error_page;
+mod introspect;
 mod login;
 mod logout;
 mod metadata;
@@ -103,9 +104,10 @@ impl Endpoints {
             Endpoint::Logout => page(visit, logout::post(visit, body).await).await,
             Endpoint::Setup if is_post => page(visit, setup::post(visit, body).await).await,
             Endpoint::Setup => page(visit, setup::get(visit).await).await,
-            Endpoint::Token => client(visit, route.face, token::post(visit, body).await).await,
-            Endpoint::Register => client(visit, route.face, register::post(visit, body).await).await,
-            Endpoint::Revoke => client(visit, route.face, revoke::post(visit, body).await).await,
+            Endpoint::Token => client(visit, route, token::post(visit, body).await).await,
+            Endpoint::Register => client(visit, route, register::post(visit, body).await).await,
+            Endpoint::Introspect => client(visit, route, introspect::post(visit, body).await).await,
+            Endpoint::Revoke => client(visit, route, revoke::post(visit, body).await).await,
             Endpoint::Welcome => welcome::get(visit),
             Endpoint::Asset => page(visit, pages::asset(path, visit.config()).ok_or(PageRejection::NotFound)).await,
         }
@@ -134,17 +136,20 @@ async fn page(visit: &Visit<'_>, outcome: Result<Response, PageRejection>) -> Re
     rejection.into_response(visit)
 }
 
-/// Turns the outcome for a client into a response that pages of any origin may read; records a refusal as `page` does.
-async fn client(visit: &Visit<'_>, face: Face, outcome: Result<Response, ClientRejection>) -> Response {
+/// Turns the outcome for a client into a response, which pages of any origin may read if they may use the path; records
+/// a refusal as `page` does.
+async fn client(visit: &Visit<'_>, route: &EndpointRoute, outcome: Result<Response, ClientRejection>) -> Response {
     let mut response = match outcome {
         Ok(response) => response,
         Err(rejection) => {
             if let Some(rule) = rejection.unrecorded() {
-                visit.record(face, rule).await;
+                visit.record(route.face, rule).await;
             }
             rejection.into_response(visit)
         }
     };
-    cors::allow_any_origin(response.headers_mut());
+    if route.allows(&Method::OPTIONS) {
+        cors::allow_any_origin(response.headers_mut());
+    }
     response
 }

@@ -26,6 +26,7 @@ pub(super) enum Endpoint {
     Authorize,
     Consent,
     Document,
+    Introspect,
     Login,
     Logout,
     Register,
@@ -37,13 +38,14 @@ pub(super) enum Endpoint {
 }
 
 /// All routes. Other paths are not served here, and no upstream may use one of these.
-pub static ROUTES: [EndpointRoute; 15] = [
+pub static ROUTES: [EndpointRoute; 16] = [
     EndpointRoute::page("/", "GET, HEAD", Endpoint::Welcome),
     EndpointRoute::page("/account", "GET", Endpoint::Account),
     EndpointRoute::page("/account/password", "POST", Endpoint::AccountPassword),
     EndpointRoute::page("/account/revoke", "POST", Endpoint::AccountRevoke),
     EndpointRoute::page("/authorize", "GET, POST", Endpoint::Authorize),
     EndpointRoute::page("/consent", "GET, POST", Endpoint::Consent),
+    EndpointRoute::server("/introspect", Face::Introspection, Endpoint::Introspect),
     EndpointRoute::page("/login", "GET, POST", Endpoint::Login),
     EndpointRoute::page("/logout", "POST", Endpoint::Logout),
     EndpointRoute::client("/register", Face::Registration, Endpoint::Register),
@@ -63,6 +65,11 @@ impl EndpointRoute {
     /// Makes the route of an endpoint that clients post to, from pages of any origin too.
     const fn client(path: &'static str, face: Face, endpoint: Endpoint) -> Self {
         Self { path, methods: "POST, OPTIONS", face, endpoint }
+    }
+
+    /// Makes the route of an endpoint that servers post to, and no page of another origin.
+    const fn server(path: &'static str, face: Face, endpoint: Endpoint) -> Self {
+        Self { path, methods: "POST", face, endpoint }
     }
 
     /// Returns the route of an endpoint. Each has one; the root stands in for one that would not.
@@ -101,7 +108,8 @@ mod tests {
         let told = AuthorizationServerMetadata::new("https://gw", Vec::new(), true, true);
         expect(told.authorization_endpoint.strip_prefix("https://gw").unwrap(), &Method::GET, "metadata");
         let registration = told.registration_endpoint.unwrap();
-        for endpoint in [told.authorization_endpoint, told.token_endpoint, told.revocation_endpoint, registration] {
+        let others = [told.token_endpoint, told.revocation_endpoint, told.introspection_endpoint, registration];
+        for endpoint in others.into_iter().chain([told.authorization_endpoint]) {
             expect(endpoint.strip_prefix("https://gw").unwrap(), &Method::POST, "metadata");
         }
     }

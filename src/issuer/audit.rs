@@ -42,7 +42,7 @@ impl IssuerRequest<'_> {
         let event = match face {
             Face::Page => AuditEvent::PageRefused,
             Face::Registration => AuditEvent::ClientRegistrationRefused,
-            Face::Token => AuditEvent::TokenRefused,
+            Face::Introspection | Face::Token => AuditEvent::TokenRefused,
         };
         self.refuse(self.audit(event), why).await;
     }

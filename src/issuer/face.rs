@@ -5,6 +5,8 @@
 pub enum Face {
     /// Pages for browsers, including the authorization endpoint.
     Page,
+    /// The introspection endpoint.
+    Introspection,
     /// The registration endpoint.
     Registration,
     /// The token and revocation endpoints.

@@ -132,6 +132,14 @@ impl Client {
         self.metadata.scope.as_ref().filter(|_| self.origin == ClientOrigin::Manual)
     }
 
+    /// Returns the resource whose server the client is, which asks about tokens for it (RFC 7662): an operator added it
+    /// for that alone, bound to the resource and without a grant type.
+    #[must_use]
+    pub fn resource_server(&self) -> Option<&ResourceIndicator> {
+        let is_one = self.origin == ClientOrigin::Manual && self.metadata.grant_types.is_empty();
+        self.resource.as_ref().filter(|_| is_one && !self.secrets.is_empty())
+    }
+
     /// Returns id and name of the account as which the client acts for itself: both are the client's id, which no
     /// person can have (RFC 9068 2.2: then the subject identifies the client). `None` for an id that no account can
     /// have: the URL of a metadata document.

@@ -14,12 +14,14 @@ pub struct AuthorizationServerMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_endpoint: Option<String>,
     pub revocation_endpoint: String,
+    pub introspection_endpoint: String,
     pub response_types_supported: Vec<&'static str>,
     pub response_modes_supported: Vec<&'static str>,
     pub grant_types_supported: Vec<&'static str>,
     pub code_challenge_methods_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
     pub revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes_supported: Vec<String>,
     pub authorization_response_iss_parameter_supported: bool,
@@ -35,6 +37,7 @@ impl AuthorizationServerMetadata {
         // MCP 2026-07-28 authorization, refresh tokens: clients ask for `offline_access` only where it is listed here.
         let offline = (!scopes.iter().any(|s| s == "offline_access")).then(|| "offline_access".to_owned());
         let methods = [AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
+        let secrets = [AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
         Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: at("/authorize"),
@@ -42,6 +45,7 @@ impl AuthorizationServerMetadata {
             // Clients decide on registration by the presence of this member.
             registration_endpoint: registration.then(|| at("/register")),
             revocation_endpoint: at("/revoke"),
+            introspection_endpoint: at("/introspect"),
             response_types_supported: vec!["code"],
             // RFC 8414 2: the defaults of these two would also claim `fragment` and `implicit`.
             response_modes_supported: vec!["query"],
@@ -49,6 +53,8 @@ impl AuthorizationServerMetadata {
             code_challenge_methods_supported: vec!["S256"],
             token_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),
             revocation_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),
+            // RFC 7662 2.1: whoever asks must authenticate.
+            introspection_endpoint_auth_methods_supported: secrets.map(AuthMethod::as_str).to_vec(),
             scopes_supported: scopes.into_iter().chain(offline).collect(),
             // RFC 9207 3: authorization responses carry `iss`.
             authorization_response_iss_parameter_supported: true,

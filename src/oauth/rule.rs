@@ -173,6 +173,9 @@ rules! {
     RefreshNotGranted = "refresh_not_granted", InvalidGrant, "a grant that may be refreshed";
     TokenMissing = "token_missing", InvalidRequest, "token, once";
     TokenOfAnotherClient = "token_of_another_client", None, "the client that the token was issued to";
+    TokenOfAnotherResource = "token_of_another_resource", None, "a token for the resource whose server asks";
+    NotAResourceServer = "not_a_resource_server", None, "a client that an operator added as resource server of an \
+                                                        upstream: mcpgate client add --resource-server";
 
     // Registration, and what a metadata document says.
     RegistrationClosed = "registration_closed", None, "registration.enabled, or a client added by the operator";

@@ -241,10 +241,12 @@ events! {
     /// A grant was refreshed: a new access token was issued, and a new refresh token unless this repeated the last
     /// refresh.
     TokenRefreshed = "token.refreshed", Routine, [Subject Client Resource Scopes Target] [] ["retried" "lost_answer"];
-    /// A token or revocation request was refused.
+    /// A token, revocation or introspection request was refused, or a client asked about a token that is none of its
+    /// business.
     TokenRefused = "token.refused", Open, [] [Subject Client Target]
-        ["rate_limited" "token_of_another_client" "content_type" "content_encoding" "body_too_large" "body_too_slow"
-         "body_broken_off" "too_many_fields" "malformed_form" "repeated_field" "repeated_authorization"],
+        ["rate_limited" "token_of_another_client" "token_of_another_resource" "not_a_resource_server" "content_type"
+         "content_encoding" "body_too_large" "body_too_slow" "body_broken_off" "too_many_fields" "malformed_form"
+         "repeated_field" "repeated_authorization"],
         "the OAuth error code, with the rule in parentheses";
     /// A client revoked one of its access tokens, or its refresh token and thereby the grant.
     TokenRevoked = "token.revoked", Deed, [Subject Client Resource Target] [] ["access_token" "refresh_token"];

@@ -14,6 +14,7 @@ const PATHS: &[(&str, &str)] = &[
     ("/account/revoke", "POST"),
     ("/authorize", "GET, POST"),
     ("/consent", "GET, POST"),
+    ("/introspect", "POST"),
     ("/login", "GET, POST"),
     ("/logout", "POST"),
     ("/register", "POST, OPTIONS"),
@@ -142,8 +143,8 @@ async fn programs_in_pages_may_call_what_clients_call_and_nothing_else() {
         assert_eq!(answer.header("access-control-allow-origin"), "*", "errors can be read too");
         assert_eq!(answer.header("access-control-expose-headers"), "WWW-Authenticate, Retry-After");
     }
-    for path in ["/authorize", "/login", "/consent", "/account", "/setup", "/logout", "/"] {
-        for method in ["OPTIONS", "GET"] {
+    for path in ["/authorize", "/introspect", "/login", "/consent", "/account", "/setup", "/logout", "/"] {
+        for method in ["OPTIONS", "GET", "POST"] {
             let answer = site.ask(method, path, &asking).await;
             assert!(!answer.headers.contains_key("access-control-allow-origin"), "{method} {path}");
         }

@@ -14,7 +14,7 @@ use super::driver::*;
 use super::records;
 
 /// Adds a client that may act for itself, as `mcpgate client add` does; returns it with its secret.
-async fn service(world: &World, scope: Option<&str>, bound: Option<&str>) -> (Client, String) {
+pub(crate) async fn service(world: &World, scope: Option<&str>, bound: Option<&str>) -> (Client, String) {
     let secret = ClientSecret::mint(world.services.entropy.random_32(), world.keys.brand());
     let id = ClientId::mint(world.services.entropy.random_32(), world.keys.brand());
     let client = records::client("app", ClientOrigin::Manual);

@@ -26,6 +26,7 @@ mod driver;
 #[path = "../support/failing_store.rs"]
 mod failing_store;
 mod holders;
+mod introspect;
 #[path = "../support/log.rs"]
 mod log;
 mod login;

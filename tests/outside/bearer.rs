@@ -235,7 +235,7 @@ async fn tv_19_a_preflight_is_answered_here() {
 }
 
 /// Addresses of upstreams, of the health check, of static answers, and addresses that are not served.
-const OTHER_TARGETS: [&str; 20] = [
+const OTHER_TARGETS: [&str; 19] = [
     "/.well-known/acme-challenge/token",
     "/.well-known/oauth-authorization-server",
     "/.well-known/oauth-protected-resource",
@@ -249,7 +249,6 @@ const OTHER_TARGETS: [&str; 20] = [
     "/debug/pprof",
     "/favicon.ico",
     "/healthz",
-    "/introspect",
     "/jwks",
     "/mcp",
     "/mcp/",

@@ -373,3 +373,35 @@ async fn a_service_logs_in_by_itself_and_reaches_its_upstream_as_itself() {
     home.command(&["client", "delete", id]);
     assert_eq!(Client::new(home).post_form("/token", &form).await.json()["error"], "invalid_client");
 }
+
+#[tokio::test]
+async fn ir_07_a_token_is_asked_about_by_post_and_in_the_body() {
+    let shared = shared::gateway().await;
+    let home = &shared.home;
+    let add = |upstream| home.command(&["client", "add", "--name", "API", "--resource-server", "--upstream", upstream]);
+    let issued = home.command(&["token", "issue", "--user", "admin", "--upstream", "files", "--scope", "files:read"]);
+    let token = issued["access_token"].as_str().expect("a token");
+    let [files, mail] = ["files", "mail"].map(add);
+    let credentials = |client: &serde_json::Value| {
+        let (id, secret) = (client["client_id"].as_str(), client["client_secret"].as_str());
+        basic(id.expect("an id"), secret.expect("a secret"))
+    };
+    let ask = async |client: &serde_json::Value, target: &str, form: &[(&str, &str)]| {
+        let mut asked = post_form(target, form);
+        asked.headers_mut().insert("authorization", credentials(client).parse().expect("a value"));
+        Client::new(home).send(asked).await
+    };
+    let told = ask(&files, "/introspect", &[("token", token), ("token_type_hint", "access_token")]).await;
+    assert_eq!((told.status, told.header("cache-control")), (200, "no-store"), "{told:?}");
+    let told = told.json();
+    assert_eq!(
+        (&told["active"], &told["scope"], &told["username"]),
+        (&true.into(), &"files:read".into(), &"admin".into())
+    );
+    assert_eq!(ask(&mail, "/introspect", &[("token", token)]).await.text(), r#"{"active":false}"#);
+    let target = format!("/introspect?token={token}");
+    expect::refused(&ask(&files, &target, &[("token_type_hint", "access_token")]).await, "invalid_request");
+    assert_eq!(Client::new(home).get(&target).await.status, 405);
+    let shown = home.command(&["client", "show", files["client_id"].as_str().expect("an id")]);
+    assert_eq!((&shown["resource_server"], &shown["grant_types"]), (&true.into(), &serde_json::json!([])));
+}

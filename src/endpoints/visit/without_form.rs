@@ -5,7 +5,7 @@ use super::Visit;
 use crate::issuer::{
     AccountView, AskedScope, AuthorizeRejection, Caller, Face, Handles, Registered, Started, TokenRejection, View,
 };
-use crate::oauth::{Form, TokenResponse};
+use crate::oauth::{Form, Introspection, TokenResponse};
 
 type PageResult<T> = Result<T, AuthorizeRejection>;
 type ClientResult<T> = Result<T, TokenRejection>;
@@ -59,6 +59,14 @@ impl Visit<'_> {
         form: &Form,
     ) -> ClientResult<TokenResponse> {
         self.issuer.token(authorization, form).await
+    }
+
+    pub(in crate::endpoints) async fn introspect(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+    ) -> ClientResult<Introspection> {
+        self.issuer.introspect(authorization, form).await
     }
 
     pub(in crate::endpoints) async fn revoke(&self, authorization: Option<&[u8]>, form: &Form) -> ClientResult<()> {

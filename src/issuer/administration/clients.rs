@@ -6,7 +6,7 @@ use super::{Administration, AdministrationError, done, scopes_among};
 use crate::issuer::Registered;
 use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType,
-    RegistrationPolicy, ScopeSet, Timestamp,
+    ReadMetadata, RegistrationPolicy, ResourceIndicator, ScopeSet, Timestamp,
 };
 use crate::store::{AuditEvent, AuditRow, Insertion, SecretRotation};
 
@@ -62,7 +62,35 @@ impl Administration {
         let policy = RegistrationPolicy { redirects: self.config.redirect_policy(), scopes, client_credentials: true };
         let read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
             .map_err(AdministrationError::BadClient)?;
-        let secret = (new.auth_method != AuthMethod::None)
+        self.insert_client(read, bound.map(|upstream| upstream.resource.clone())).await
+    }
+
+    /// Adds the resource server of an upstream, which asks about the tokens for it (RFC 7662) and gets none itself. The
+    /// upstream need not be named if it is the only one.
+    ///
+    /// # Errors
+    /// `BadClient`, `NoSuchUpstream`, `WhichUpstream`, `TooManyClients`, `Store`.
+    pub async fn add_resource_server(
+        &self,
+        name: &str,
+        upstream: Option<&str>,
+    ) -> Result<Registered, AdministrationError> {
+        let upstream = self.upstream(upstream)?;
+        let body = json!({ "client_name": name, "grant_types": [GrantType::ClientCredentials.as_str()] });
+        let policy = RegistrationPolicy { client_credentials: true, ..RegistrationPolicy::default() };
+        let mut read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
+            .map_err(AdministrationError::BadClient)?;
+        read.metadata.grant_types.clear();
+        self.insert_client(read, Some(upstream.resource.clone())).await
+    }
+
+    /// Stores a new client of the operator's, with a secret unless it is public.
+    async fn insert_client(
+        &self,
+        read: ReadMetadata,
+        resource: Option<ResourceIndicator>,
+    ) -> Result<Registered, AdministrationError> {
+        let secret = (read.metadata.token_endpoint_auth_method != AuthMethod::None)
             .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
         let client = Client {
             tenant: self.tenant.clone(),
@@ -70,7 +98,7 @@ impl Administration {
             origin: ClientOrigin::Manual,
             metadata: read.metadata,
             secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
-            resource: bound.map(|upstream| upstream.resource.clone()),
+            resource,
             disabled: false,
             created_at: self.services.clock.now(),
             last_used_at: None,

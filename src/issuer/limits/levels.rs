@@ -167,10 +167,11 @@ impl Known {
 
 /// Sites or hosts, with when each was last seen.
 #[derive(Default)]
-struct Places(Mutex<HashMap<IpAddr, Timestamp>>);
+pub(in crate::issuer) struct Places(Mutex<HashMap<IpAddr, Timestamp>>);
 
 impl Places {
-    fn remember(&self, place: IpAddr, now: Timestamp) {
+    /// Remembers that one was seen.
+    pub(in crate::issuer) fn remember(&self, place: IpAddr, now: Timestamp) {
         let mut places = lock(&self.0);
         if places.len() >= MOST_PLACES && !places.contains_key(&place) {
             let mut seen: Vec<Timestamp> = places.values().copied().collect();
@@ -181,7 +182,8 @@ impl Places {
         places.insert(place, now);
     }
 
-    fn have(&self, place: &IpAddr, now: Timestamp) -> bool {
+    /// Returns whether one was seen lately.
+    pub(in crate::issuer) fn have(&self, place: &IpAddr, now: Timestamp) -> bool {
         let mut places = lock(&self.0);
         places.get_mut(place).is_some_and(|seen| {
             // A time in the future, from a clock that was ahead, counts as now.

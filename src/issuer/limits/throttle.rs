@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fetches::{FetchSlot, Fetches};
 use super::keyed_limiter::{KeyedLimiter, WindowCounter, quota};
-use super::levels::{Allowance, FailureLevels, Known, Levels, Requester};
+use super::levels::{Allowance, FailureLevels, Known, Levels, Places, Requester};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::issuer::caller::Caller;
@@ -61,6 +61,8 @@ impl From<Lifetime> for Throttled {
 pub(in crate::issuer) struct Throttle {
     clock: Arc<dyn Clock>,
     known: Known,
+    /// The hosts of resource servers.
+    servers: Places,
     authorizations: Levels,
     forms: Levels,
     requests: Levels,
@@ -82,6 +84,7 @@ impl Throttle {
         Self {
             clock: Arc::clone(clock),
             known: Known::default(),
+            servers: Places::default(),
             authorizations: Levels::new(clock, authorizations(rates)),
             forms: Levels::new(clock, forms(rates)),
             requests: Levels::new(clock, requests(rates)),
@@ -106,7 +109,7 @@ impl Throttle {
         self.forms.take(&self.requester(caller), forms(rates))
     }
 
-    /// Charges one request of a client to `/token`, `/revoke` or `/register`.
+    /// Charges one request of a client to `/token`, `/revoke`, `/introspect` or `/register`.
     pub(in crate::issuer) fn charge_request(
         &self,
         face: Face,
@@ -119,6 +122,9 @@ impl Throttle {
         let requester = self.requester(caller);
         let failing = self.failing.check(&requester, failures_of_host(rates), ALL_FAILURES, self.clock.now());
         failing.map_err(|wait| Throttled::by(CLIENT_FAILURES, wait))?;
+        if self.is_from_server(face, caller) {
+            return Ok(());
+        }
         self.requests.take(&requester, requests(rates)).map_err(|wait| Throttled::by(TOKEN_RATE, wait))
     }
 
@@ -158,6 +164,7 @@ impl Throttle {
     /// not be able to use up what its real users need.
     pub(in crate::issuer) fn charge_client(
         &self,
+        face: Face,
         client: &ClientId,
         caller: &Caller,
         rates: &Rates,
@@ -168,6 +175,9 @@ impl Throttle {
         // CA-14: once a client's secret is being guessed, only those who have guessed wait; others are still answered.
         if of_client >= rates.client_failures_per_minute && self.failing_sources.read(&(client, source), now).0 > 0 {
             return Err(Throttled::by(CLIENT_FAILURES, rest));
+        }
+        if self.is_from_server(face, caller) {
+            return Ok(());
         }
         let taken = self.token_by_client.take((client, source), token_client_quota(rates));
         taken.map_err(|wait| Throttled::by(TOKEN_RATE, wait))
@@ -200,6 +210,18 @@ impl Throttle {
     /// its site.
     pub(in crate::issuer) fn record_token(&self, caller: &Caller) {
         self.known.remember(host_of(caller), site_of(caller), self.clock.now());
+    }
+
+    /// Remembers that a resource server asked about a token from there.
+    pub(in crate::issuer) fn record_server(&self, caller: &Caller) {
+        self.servers.remember(host_of(caller), self.clock.now());
+        self.record_token(caller);
+    }
+
+    /// Returns whether a request asks about a token, from the host of a resource server. It may ask about the token of
+    /// every request that it gets: of these questions only failures are counted.
+    fn is_from_server(&self, face: Face, caller: &Caller) -> bool {
+        matches!(face, Face::Introspection) && self.servers.have(&host_of(caller), self.clock.now())
     }
 
     fn requester(&self, caller: &Caller) -> Requester {

@@ -6,6 +6,7 @@ pub(super) mod arrivals;
 pub(super) mod authorization_code;
 pub(super) mod awaited;
 pub(super) mod client_credentials;
+pub(super) mod introspect;
 pub(super) mod refresh_token;
 pub(super) mod request;
 pub(super) mod revoke;

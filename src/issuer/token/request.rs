@@ -73,6 +73,16 @@ impl IssuerRequest<'_> {
         authorization: Option<&[u8]>,
         form: &Form,
     ) -> Result<AuthenticatedClient, TokenRejection> {
+        self.authenticate_at(Face::Token, authorization, form).await
+    }
+
+    /// Authenticates the client of a request to one of the faces, and charges the client's budget.
+    pub(in crate::issuer) async fn authenticate_at(
+        &self,
+        face: Face,
+        authorization: Option<&[u8]>,
+        form: &Form,
+    ) -> Result<AuthenticatedClient, TokenRejection> {
         let config = &self.policy.config;
         let rates = &config.rates;
         let refused = |CredentialError { error, basic }| TokenRejection::Refused { error, basic };
@@ -83,7 +93,7 @@ impl IssuerRequest<'_> {
                 return Err(refused(error));
             }
         };
-        if let Err(held) = self.throttle.charge_client(&credentials.client_id, self.caller, rates) {
+        if let Err(held) = self.throttle.charge_client(face, &credentials.client_id, self.caller, rates) {
             return Err(self.slow_down(held, &credentials).await);
         }
         let client = self.enabled_client(&credentials.client_id).await?;

@@ -18,15 +18,7 @@ impl IssuerRequest<'_> {
     /// success (RV-05).
     pub async fn revoke(&self, authorization: Option<&[u8]>, form: &Form) -> Result<(), TokenRejection> {
         let client = self.authenticate(authorization, form).await?;
-        let token = form.get("token").filter(|_| form.first_repeated().is_none());
-        let Some(token) = token else {
-            let words = "the parameter token is required, and each parameter only once";
-            let rule = if form.first_repeated().is_some() { Rule::ParameterRepeated } else { Rule::TokenMissing };
-            let error = OAuthError::new(rule, words);
-            let error =
-                form.first_repeated().map_or_else(|| error.clone(), |name| error.clone().came("parameter", name));
-            return Err(self.refuse_token(AuditEvent::TokenRefused, &client, error).await);
-        };
+        let token = self.presented_token(&client, form).await?;
         // RFC 7009 2.1: token_type_hint is a hint. Our tokens show their own type, so the hint is not read.
         let family = RefreshToken::recognise(token, &self.services.keys.load());
         match (family, AccessToken::recognise(token.as_bytes(), &self.services.keys.load())) {
@@ -36,6 +28,23 @@ impl IssuerRequest<'_> {
         }
         // RFC 7009 2.2: 200 says that the token is invalid, but an unstored revocation holds only until a restart.
         if self.services.store.stats().unstored > 0 { Err(TokenRejection::NotStored) } else { Ok(()) }
+    }
+
+    /// Returns the token that a request is about.
+    pub(in crate::issuer) async fn presented_token<'f>(
+        &self,
+        client: &AuthenticatedClient,
+        form: &'f Form,
+    ) -> Result<&'f str, TokenRejection> {
+        if let Some(token) = form.get("token").filter(|_| form.first_repeated().is_none()) {
+            return Ok(token);
+        }
+        let words = "the parameter token is required, and each parameter only once";
+        let error = match form.first_repeated() {
+            Some(name) => OAuthError::new(Rule::ParameterRepeated, words).came("parameter", name),
+            None => OAuthError::new(Rule::TokenMissing, words),
+        };
+        Err(self.refuse_token(AuditEvent::TokenRefused, client, error).await)
     }
 
     async fn revoke_family(&self, client: &AuthenticatedClient, grant: GrantId) -> Result<(), TokenRejection> {

@@ -255,6 +255,15 @@ async fn services(world: &World, walk: &mut Walk) {
     let asked = [&own[..], &[("resource", SALES), ("scope", "notes:read")]].concat();
     world.token(&asked).await.unwrap_err();
     walk.expect(Rule::NothingGranted);
+    let question = [("client_id", id.as_str()), ("client_secret", secret.reveal()), ("token", "x")];
+    world.request(&caller(1)).introspect(None, &form(&question)).await.unwrap();
+    walk.expect(Rule::NotAResourceServer);
+    let own = [&own[..], &[("resource", SALES)]].concat();
+    let token = world.token(&own).await.unwrap();
+    let (server, secret) = crate::introspect::server(world, NOTES).await;
+    let question = [("client_id", server.id.as_str()), ("client_secret", &secret), ("token", &token.access)];
+    world.request(&caller(1)).introspect(None, &form(&question)).await.unwrap();
+    walk.expect(Rule::TokenOfAnotherResource);
     world.reload(|config| config.registration.client_credentials = false);
     world.token(&asked).await.unwrap_err();
     walk.expect(Rule::ServicesNotAllowed);

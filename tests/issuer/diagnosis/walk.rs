@@ -37,7 +37,9 @@ pub(super) const NOT_WALKED: [(Rule, &str); 7] = [
 ];
 
 /// Rules without an offending value: a parameter is missing, or a valid request cannot be served now.
-const NOTHING_CAME: [Rule; 26] = [
+const NOTHING_CAME: [Rule; 28] = [
+    Rule::NotAResourceServer,
+    Rule::TokenOfAnotherResource,
     Rule::AccountNotAdmitted,
     Rule::AccountOrResourceGone,
     Rule::ChallengeMethodMissing,
