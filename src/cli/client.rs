@@ -116,7 +116,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let clients = block_on(async { Ok(data.administration.clients().await?) })?;
             let own = data.administration.operator_client_id();
             let columns = [("ID", "client_id"), ("NAME", "client_name"), ("ORIGIN", "origin"), ("STATUS", "status")];
-            let columns: Vec<_> = columns.into_iter().chain([("LAST TOKEN", "last_used_at")]).collect();
+            let columns: Vec<_> = columns.into_iter().chain([("LAST USED", "last_used_at")]).collect();
             data.output.list(&columns, &clients.iter().map(|client| describe(client, &own)).collect::<Vec<_>>())
         }
         Command::Show { client } => {
@@ -253,6 +253,7 @@ fn describe(client: &Client, own: &str) -> Value {
         members.insert("document_of".to_owned(), json!(moment(age.fetched_at)));
     }
     members.insert("created_at".to_owned(), json!(moment(client.created_at)));
+    members.insert("last_token_at".to_owned(), json!(client.last_token_at.map(moment)));
     members.insert("last_used_at".to_owned(), json!(client.last_used_at.map(moment)));
     Value::Object(members)
 }

@@ -58,7 +58,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         }
     };
     let again = |problem| ConsentDisplay::again(StatusCode::BAD_REQUEST, &ticked, problem);
-    let location = match form.issuer(visit).decide(&handles, decision).await {
+    let location = match Box::pin(form.issuer(visit).decide(&handles, decision)).await {
         Err(AuthorizeRejection::NothingApproved) => {
             return show_or_go_on(visit, &handles, again(NOTHING_APPROVED)).await;
         }

@@ -59,16 +59,24 @@ impl ClientOrigin {
     }
 }
 
-/// The hash of a client secret, and until when the secret is valid.
+/// The hash of a client secret, and from when until when the secret is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientSecretHash {
     /// SHA-256 of the secret, which has 256 random bits.
     pub hash: Digest<Self>,
+    /// When the secret was made.
+    pub created_at: Timestamp,
     /// The end of the overlap after a rotation; `None` for the current secret.
     pub until: Option<Timestamp>,
 }
 
 impl ClientSecretHash {
+    /// Makes the record of a secret that is valid from `now` on, without an end.
+    #[must_use]
+    pub fn of(hash: Digest<Self>, now: Timestamp) -> Self {
+        Self { hash, created_at: now, until: None }
+    }
+
     /// Moves the end to `latest` if it is later than `bound`.
     pub fn shorten(&mut self, bound: Timestamp, latest: Timestamp) {
         if self.until.is_some_and(|until| until > bound) {
@@ -118,7 +126,10 @@ pub struct Client {
     pub disabled: bool,
     /// When the client was added.
     pub created_at: Timestamp,
-    /// When a token was last issued to it.
+    /// When a token was last issued to it, to the minute.
+    pub last_token_at: Option<Timestamp>,
+    /// When a request with one of its tokens was last permitted, to the minute, if that is known. No decision depends
+    /// on it.
     pub last_used_at: Option<Timestamp>,
     /// The age and source of the document that describes it, if one does.
     pub document: Option<DocumentAge>,

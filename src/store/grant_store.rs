@@ -70,10 +70,10 @@ pub trait GrantStore {
     /// not presented. Ends the families of void tokens that were presented, each with an audit row; returns them. They
     /// end even if nothing can be written. Damaged rows are skipped.
     async fn record_uses(&self, report: UseReport) -> Result<Recorded>;
-    /// Records when grants were last used, at most [`super::ACTIVITY_AT_ONCE`] of them (`StoreError::Conflict` for
-    /// more), in one transaction. A time only moves forward; a grant that is unknown or revoked is skipped. It writes
-    /// no audit row, because the log has a line for each request, and no change, because no other process decides
-    /// anything by it.
+    /// Records when grants, and with them their clients, were last used, at most [`super::ACTIVITY_AT_ONCE`] of them
+    /// (`StoreError::Conflict` for more), in one transaction. A time only moves forward, that of a client by a minute
+    /// at least; a grant that is unknown or revoked is skipped. It writes no audit row, because the log has a line for
+    /// each request, and no change, because no other process decides anything by it.
     async fn note_activity(&self, uses: &[(TenantId, GrantId, Timestamp)]) -> Result<()>;
     /// Stores a grant and an access token that an operator issued, without code or refresh token.
     /// `StoreError::Conflict` if client or account is not in the store.

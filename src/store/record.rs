@@ -261,10 +261,10 @@ pub(super) const CLIENTS_LOOKED_AT: u32 = 50;
 /// Minimum interval between writes for repeated registrations: a stranger must not cause a write with each request.
 pub(super) const REGISTERED_AGAIN_EVERY: Lifetime = Lifetime::from_secs(3600);
 
-/// Returns whether `last_used_at` is recent enough not to be updated. A client's row is some kilobytes; writing it with
-/// every token would double the write load, and the time need not be exact.
-pub(super) fn was_just_used(last_used_at: Option<Timestamp>, now: Timestamp) -> bool {
-    last_used_at.is_some_and(|used| now < used.plus(Lifetime::from_secs(60)))
+/// Returns whether the time of a client's last token or last use is recent enough not to be updated. A client's row is
+/// some kilobytes; writing it with every token would double the write load, and the time need not be exact.
+pub(super) fn is_recent(last: Option<Timestamp>, now: Timestamp) -> bool {
+    last.is_some_and(|last| now < last.plus(Lifetime::from_secs(60)))
 }
 
 /// How many networks are remembered per account, and as many hosts: home, work, a phone, and those of some journeys.

@@ -25,7 +25,7 @@ pub(crate) async fn service(world: &World, scope: Option<&str>, bound: Option<&s
         scope: scope.map(|scopes| ScopeSet::parse(scopes).unwrap()),
         ..client.metadata
     };
-    let secrets = vec![ClientSecretHash { hash: secret.hash(), until: None }];
+    let secrets = vec![ClientSecretHash::of(secret.hash(), START)];
     let resource = bound.map(|bound| ResourceIndicator::parse(bound).unwrap());
     let client = Client { id, metadata, secrets, resource, created_at: world.now(), ..client };
     world.inner().insert_client(client.clone(), u64::MAX, world.row()).await.unwrap();

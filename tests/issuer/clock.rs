@@ -114,7 +114,7 @@ async fn a_secret_that_was_replaced_while_the_clock_was_ahead_works_no_longer_th
     world.issuer.sweep_once(watch).await;
     let overlap = Lifetime::from_secs(DAY);
     let replace = async |name: &str, until| {
-        let new = ClientSecretHash { hash: Digest::of(name.as_bytes()), until: None };
+        let new = ClientSecretHash { hash: Digest::of(name.as_bytes()), created_at: START, until: None };
         world
             .inner()
             .rotate_client_secret(&client.id, SecretRotation { new, previous_until: until }, world.row())

@@ -24,7 +24,7 @@ pub(crate) async fn server(world: &World, of: &str) -> (Client, String) {
         token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
         ..client.metadata
     };
-    let secrets = vec![ClientSecretHash { hash: secret.hash(), until: None }];
+    let secrets = vec![ClientSecretHash::of(secret.hash(), START)];
     let resource = Some(ResourceIndicator::parse(of).unwrap());
     let client = Client { id, metadata, secrets, resource, ..client };
     world.inner().insert_client(client.clone(), u64::MAX, world.row()).await.unwrap();

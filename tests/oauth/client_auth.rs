@@ -18,7 +18,11 @@ fn client(method: AuthMethod, secrets: &[(&str, Option<Timestamp>)]) -> Client {
         metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap().metadata,
         secrets: secrets
             .iter()
-            .map(|(secret, until)| ClientSecretHash { hash: Digest::of(secret.as_bytes()), until: *until })
+            .map(|(secret, until)| ClientSecretHash {
+                hash: Digest::of(secret.as_bytes()),
+                created_at: NOW,
+                until: *until,
+            })
             .collect(),
         ..records::client("c1", ClientOrigin::Registered)
     }

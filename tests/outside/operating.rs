@@ -265,6 +265,8 @@ async fn when_a_session_was_last_used_is_known_after_the_end_of_the_process() {
     let at = u64::try_from(at.unwrap().unix_timestamp()).unwrap();
     assert!((before..=now()).contains(&at), "{last_used:?}");
     assert_eq!(last_used[1], serde_json::Value::Null, "a refused call does not count as a use");
+    let operator = gateway.home.command(&["client", "show", "mcp_client_operator"]);
+    assert_eq!(operator["last_used_at"], last_used[0], "the application was used when its session was");
 }
 
 #[tokio::test]

@@ -34,12 +34,13 @@ async fn a_client_is_found_as_it_was_added(store: Arc<dyn Store>) {
     let full = Client {
         origin: ClientOrigin::Manual,
         secrets: vec![
-            ClientSecretHash { hash: hash("new"), until: None },
-            ClientSecretHash { hash: hash("old"), until: Some(START.plus(DAY)) },
+            ClientSecretHash { hash: hash("new"), created_at: START, until: None },
+            ClientSecretHash { hash: hash("old"), created_at: START.plus(HOUR), until: Some(START.plus(DAY)) },
         ],
         resource: Some(resource()),
         disabled: true,
-        last_used_at: Some(START),
+        last_token_at: Some(START),
+        last_used_at: Some(START.plus(HOUR)),
         ..client("full", ClientOrigin::Manual)
     };
     assert_eq!(store.insert_client(full.clone(), 10, added()).await.unwrap(), Insertion::Inserted);
@@ -218,12 +219,12 @@ async fn a_document_cannot_take_over_a_registered_client(store: Arc<dyn Store>) 
 
 async fn two_secrets_are_kept_after_a_rotation_and_never_three(store: Arc<dyn Store>) {
     let with_secret = Client {
-        secrets: vec![ClientSecretHash { hash: hash("one"), until: None }],
+        secrets: vec![ClientSecretHash { hash: hash("one"), created_at: START, until: None }],
         ..client("app", ClientOrigin::Manual)
     };
     store.insert_client(with_secret, 10, added()).await.unwrap();
     let rotate = |name: &str, at: mcpgate::oauth::Timestamp| {
-        let new = ClientSecretHash { hash: hash(name), until: None };
+        let new = ClientSecretHash { hash: hash(name), created_at: START, until: None };
         let (store, audit) = (Arc::clone(&store), row(AuditEvent::ClientSecretRotated, at));
         async move {
             store
@@ -244,7 +245,7 @@ async fn two_secrets_are_kept_after_a_rotation_and_never_three(store: Arc<dyn St
     assert_eq!(secrets().await, [(hash("three"), None), (hash("two"), Some(second.plus(DAY)))]);
     rotate("four", second.plus(DAY)).await;
     assert_eq!(secrets().await, [(hash("four"), None), (hash("three"), Some(second.plus(DAY).plus(DAY)))]);
-    let new = ClientSecretHash { hash: hash("x"), until: None };
+    let new = ClientSecretHash { hash: hash("x"), created_at: START, until: None };
     let unknown = store
         .rotate_client_secret(&client_id("nobody"), SecretRotation { new, previous_until: START }, added())
         .await

@@ -107,6 +107,9 @@ async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn
     let places = [LoginPlace::Host([192, 0, 2, 1].into()), LoginPlace::Network([192, 0, 2, 0].into())];
     grant(&store, "g", later).await;
     store.note_activity(&[(tenant(), grant_id("g"), later)]).await.unwrap();
+    let new = ClientSecretHash { hash: hash("secret"), created_at: later, until: None };
+    let rotated = SecretRotation { new, previous_until: later };
+    store.rotate_client_secret(&client_id("app"), rotated, row(AuditEvent::ClientSecretRotated, later)).await.unwrap();
     store.record_login_success(sign_in("alice", places, later), alice.clone()).await.unwrap();
     store.record_login_failure(sign_in("alice", places, later), Some(alice.clone())).await.unwrap();
     let document =
@@ -115,7 +118,9 @@ async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn
     store.put_document_client(known.clone(), false, Some(row(AuditEvent::ClientAdded, later))).await.unwrap();
     store.turn_back(START, START).await.unwrap();
     let found = async |id| store.find_client(&tenant(), &id).await.unwrap().unwrap();
-    assert_eq!(found(client_id("app")).await.last_used_at, Some(START));
+    let client = found(client_id("app")).await;
+    assert_eq!((client.last_token_at, client.last_used_at), (Some(START), Some(START)));
+    assert_eq!(client.secrets.first().map(|secret| secret.created_at), Some(START));
     let used = store.find_grant(&tenant(), grant_id("g")).await.unwrap().unwrap();
     assert_eq!(used.last_used_at, Some(START));
     assert_eq!(
@@ -136,7 +141,7 @@ async fn a_secret_that_has_ended_stays_ended(store: Arc<dyn Store>) {
     let app = client_id("app");
     for (name, until) in [("first", START), ("second", START.plus(HOUR))] {
         let audit = row(AuditEvent::ClientSecretRotated, START);
-        let new = ClientSecretHash { hash: hash(name), until: None };
+        let new = ClientSecretHash { hash: hash(name), created_at: START, until: None };
         store.rotate_client_secret(&app, SecretRotation { new, previous_until: until }, audit).await.unwrap();
     }
     let secrets = async || store.find_client(&tenant(), &app).await.unwrap().unwrap().secrets.len();
@@ -166,7 +171,7 @@ async fn a_secret_that_was_replaced_by_a_clock_that_was_ahead_works_no_longer_th
     };
     let replace = async |name: &str, until| {
         let audit = row(AuditEvent::ClientSecretRotated, START);
-        let new = ClientSecretHash { hash: hash(name), until: None };
+        let new = ClientSecretHash { hash: hash(name), created_at: START, until: None };
         store.rotate_client_secret(&app, SecretRotation { new, previous_until: until }, audit).await.unwrap();
     };
     replace("first", START).await;

@@ -46,7 +46,7 @@ async fn a_code_makes_a_grant_with_its_token(store: Arc<dyn Store>) {
     assert_eq!(store.find_grant(&tenant(), grant.id).await.unwrap(), Some(*grant));
     assert_eq!(store.find_access_token(&tenant(), &hash("t"), at).await.unwrap(), Some(*token));
     assert_eq!(store.find_code(&tenant(), &hash("c")).await.unwrap().unwrap().used_at, Some(at));
-    assert_eq!(store.find_client(&tenant(), &client_id("app")).await.unwrap().unwrap().last_used_at, Some(at));
+    assert_eq!(store.find_client(&tenant(), &client_id("app")).await.unwrap().unwrap().last_token_at, Some(at));
     let told = rows(&store, before).await.pop().unwrap();
     assert_eq!(
         (told.event, told.subject, told.scopes),

@@ -21,6 +21,7 @@ crate::on_every_store! {
     several_tokens_are_found_at_once_in_the_order_asked,
     a_grant_needs_client_and_account,
     the_last_use_of_a_grant_only_moves_forward,
+    the_last_use_of_a_client_is_that_of_its_grants_and_outlives_them,
     last_uses_are_noted_for_a_bounded_number_of_grants_at_once,
 }
 
@@ -308,6 +309,29 @@ async fn the_last_use_of_a_grant_only_moves_forward(store: Arc<dyn Store>) {
     assert_eq!(listed.iter().map(|grant| grant.last_used_at).collect::<Vec<_>>(), [Some(START), Some(last)]);
     assert_eq!(events(&store, audit).await, [AuditEvent::TokenRefreshed]);
     assert!(changes(&store, &change).await.is_empty());
+}
+
+async fn the_last_use_of_a_client_is_that_of_its_grants_and_outlives_them(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "a", START).await;
+    grant(&store, "b", START).await;
+    let used = async || store.find_client(&tenant(), &client_id("app")).await.unwrap().unwrap().last_used_at;
+    let note = async |name: &str, at| store.note_activity(&[(tenant(), grant_id(name), at)]).await.unwrap();
+    assert_eq!(used().await, None, "a token that was issued and not used");
+    let later = START.plus(HOUR);
+    note("a", later).await;
+    note("b", START).await;
+    assert_eq!(used().await, Some(later));
+    // A client's row is large: it is written once a minute at most.
+    note("b", later.plus(Lifetime::from_secs(59))).await;
+    assert_eq!(used().await, Some(later));
+    note("b", later.plus(MINUTE)).await;
+    assert_eq!(used().await, Some(later.plus(MINUTE)));
+    for name in ["a", "b"] {
+        store.revoke_grant(grant_id(name), row(AuditEvent::GrantRevoked, later)).await.unwrap();
+        note(name, later.plus(HOUR)).await;
+    }
+    assert_eq!(used().await, Some(later.plus(MINUTE)));
 }
 
 async fn last_uses_are_noted_for_a_bounded_number_of_grants_at_once(store: Arc<dyn Store>) {

@@ -82,6 +82,7 @@ pub(crate) fn client(name: &str, origin: ClientOrigin) -> Client {
         resource: None,
         disabled: false,
         created_at: START,
+        last_token_at: None,
         last_used_at: None,
         document: None,
     }

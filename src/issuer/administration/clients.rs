@@ -92,15 +92,17 @@ impl Administration {
     ) -> Result<Registered, AdministrationError> {
         let secret = (read.metadata.token_endpoint_auth_method != AuthMethod::None)
             .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
+        let now = self.services.clock.now();
         let client = Client {
             tenant: self.tenant.clone(),
             id: ClientId::mint(self.services.entropy.random_32(), self.services.keys.load().brand()),
             origin: ClientOrigin::Manual,
             metadata: read.metadata,
-            secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
+            secrets: secret.iter().map(|secret| ClientSecretHash::of(secret.hash(), now)).collect(),
             resource,
             disabled: false,
-            created_at: self.services.clock.now(),
+            created_at: now,
+            last_token_at: None,
             last_used_at: None,
             document: None,
         };
@@ -170,8 +172,9 @@ impl Administration {
             return Err(AdministrationError::NoSecret(id.to_owned()));
         }
         let secret = ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand());
-        let new = ClientSecretHash { hash: secret.hash(), until: None };
-        let until = self.services.clock.now().plus(self.config.tokens.secret_overlap);
+        let now = self.services.clock.now();
+        let new = ClientSecretHash::of(secret.hash(), now);
+        let until = now.plus(self.config.tokens.secret_overlap);
         let by = SecretRotation { new, previous_until: until };
         let row = self.audit_about(AuditEvent::ClientSecretRotated, &client.id);
         let update = self.services.store.rotate_client_secret(&client.id, by, row).await?;

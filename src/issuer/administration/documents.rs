@@ -55,6 +55,7 @@ impl Administration {
                 resource: None,
                 disabled: false,
                 created_at: now,
+                last_token_at: None,
                 last_used_at: None,
                 document: age,
             },

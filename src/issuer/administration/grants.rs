@@ -198,6 +198,7 @@ impl Administration {
             resource: None,
             disabled: false,
             created_at: self.services.clock.now(),
+            last_token_at: None,
             last_used_at: None,
             document: None,
         };

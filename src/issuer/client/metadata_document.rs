@@ -182,6 +182,7 @@ impl IssuerRequest<'_> {
                 resource: None,
                 disabled: false,
                 created_at: self.now(),
+                last_token_at: None,
                 last_used_at: None,
                 document: Some(age),
             };
@@ -261,7 +262,7 @@ fn is_fresh(client: &Client, now: Timestamp) -> bool {
 /// and an old copy would only help an attacker who keeps the new one from being fetched.
 fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
     stored
-        .filter(|c| c.last_used_at.is_some())
+        .filter(|c| c.last_token_at.is_some())
         .filter(|c| c.document.is_none_or(|age| age.source == DocumentSource::Fetched))
         .filter(|c| now.since(c.document.map_or(c.created_at, |age| age.fetched_at)) <= OUTAGE)
 }
@@ -279,7 +280,7 @@ fn stand_in(
     // CI-18: a name that does not resolve and one that resolves to an internal address get the same answer until
     // somebody has granted the client anything. Otherwise a stranger could find out which internal names exist, even by
     // pointing the name of their own document there after it was fetched once.
-    let is_used = stored.as_ref().is_some_and(|client| client.last_used_at.is_some());
+    let is_used = stored.as_ref().is_some_and(|client| client.last_token_at.is_some());
     let is_unknown_name = !is_used && matches!(fault, DocumentFault::Fetch(FetchError::Dns));
     if is_unknown_name || !fault.is_transient() {
         return Err(LookupFailure::NotAClient(Rule::DocumentRefused, Some(fault.to_string())));

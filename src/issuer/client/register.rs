@@ -45,10 +45,11 @@ impl IssuerRequest<'_> {
             id: ClientId::mint(self.services.entropy.random_32(), self.services.keys.load().brand()),
             origin: ClientOrigin::Registered,
             metadata,
-            secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
+            secrets: secret.iter().map(|secret| ClientSecretHash::of(secret.hash(), self.now())).collect(),
             resource: None,
             disabled: false,
             created_at: self.now(),
+            last_token_at: None,
             last_used_at: None,
             document: None,
         };

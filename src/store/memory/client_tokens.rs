@@ -33,7 +33,7 @@ impl State {
         };
         self.add_issued(&issued);
         self.remove_surplus(&issued.token, request);
-        self.used(&new.tenant, &new.client, request.now);
+        self.issued(&new.tenant, &new.client, request.now);
         let token = self.with_groups(AccessTokenRecord::clone(&issued.token));
         Ok(Some(Issued { token: Box::new(token), ..issued }))
     }

@@ -45,7 +45,12 @@ impl ClockStore for MemoryStore {
         let mut changed = 0;
         for client in &mut state.clients {
             changed += prune(&mut client.secrets, |secret| secret.until.is_none_or(|until| told < until));
+            changed += move_back(&mut client.last_token_at, latest, now);
             changed += move_back(&mut client.last_used_at, latest, now);
+            for secret in client.secrets.iter_mut().filter(|secret| secret.created_at > latest) {
+                secret.created_at = now;
+                changed += 1;
+            }
             if let Some(age) = client.document.as_mut().filter(|age| age.fetched_at > latest) {
                 *age = DocumentAge { fetched_at: now, fresh_until: now, ..*age };
                 changed += 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::super::issuance::{TOKENS_WITH_GRACE, settled};
-use super::super::record::was_just_used;
+use super::super::record::is_recent;
 use super::super::{
     Advance, AuditRow, Change, CodeEffect, Consent, ConsentKey, Ending, EphemeralHash, EphemeralKey, EphemeralKind,
     EphemeralStep, FoundCode, GrantFilter, GrantStore, IssueToClient, Issued, LoginSession, Recorded, RedeemCode,
@@ -18,10 +18,10 @@ use crate::oauth::{
 };
 
 impl State {
-    /// Records when the client was last used, at most once a minute.
-    pub(super) fn used(&mut self, tenant: &TenantId, id: &ClientId, now: Timestamp) {
-        if let Some(client) = self.client_mut(tenant, id).filter(|c| !was_just_used(c.last_used_at, now)) {
-            client.last_used_at = Some(now);
+    /// Records when the client was last issued a token, at most once a minute.
+    pub(super) fn issued(&mut self, tenant: &TenantId, id: &ClientId, now: Timestamp) {
+        if let Some(client) = self.client_mut(tenant, id).filter(|c| !is_recent(c.last_token_at, now)) {
+            client.last_token_at = Some(now);
         }
     }
 
@@ -206,7 +206,7 @@ impl GrantStore for MemoryStore {
                 state.put_code(&code);
                 state.grants.push(Grant::clone(&issued.grant));
                 state.add_issued(&issued);
-                state.used(&code.tenant, &code.client, request.now);
+                state.issued(&code.tenant, &code.client, request.now);
                 Redemption::Redeemed(issued.grant, Box::new(state.with_groups(*issued.token)))
             }
             CodeEffect::Replay(ending) => {
@@ -238,7 +238,7 @@ impl GrantStore for MemoryStore {
             RefreshEffect::Rotate(issued) => {
                 state.put_grant(&issued.grant);
                 state.add_refreshed(&request, &issued);
-                state.used(&grant.tenant, &grant.client, request.now);
+                state.issued(&grant.tenant, &grant.client, request.now);
                 Rotation::Rotated(issued.grant, Box::new(state.with_groups(*issued.token)))
             }
             RefreshEffect::Retry(issued) => {
@@ -282,7 +282,12 @@ impl GrantStore for MemoryStore {
         let mut state = self.write();
         for (tenant, id, at) in uses {
             let stands = |g: &&mut Grant| g.tenant == *tenant && g.id == *id && g.revoked_at.is_none();
-            state.grants.iter_mut().filter(stands).for_each(|g| g.last_used_at = g.last_used_at.max(Some(*at)));
+            let Some(grant) = state.grants.iter_mut().find(stands) else { continue };
+            grant.last_used_at = grant.last_used_at.max(Some(*at));
+            let client = grant.client.clone();
+            if let Some(client) = state.client_mut(tenant, &client).filter(|c| !is_recent(c.last_used_at, *at)) {
+                client.last_used_at = Some(*at);
+            }
         }
         Ok(())
     }
@@ -291,7 +296,7 @@ impl GrantStore for MemoryStore {
         limits::resource(grant.resource.as_str())?;
         let mut state = self.write();
         state.parties_known(&grant.tenant, &grant.client, &grant.subject)?;
-        state.used(&grant.tenant, &grant.client, grant.created_at);
+        state.issued(&grant.tenant, &grant.client, grant.created_at);
         state.grants.push(settled(grant));
         state.add_token(token);
         state.record(audit);

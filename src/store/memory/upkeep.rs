@@ -32,7 +32,7 @@ impl State {
     /// Returns whether a client that registered itself may be removed: unused for long, and nothing depends on it.
     fn is_abandoned(&self, client: &Client, now: Timestamp, unused_client_after: Lifetime) -> bool {
         let registered_at = self.registered_at(client);
-        let forgotten_at = match client.last_used_at {
+        let forgotten_at = match client.last_token_at {
             Some(used) => used.max(registered_at).plus(CLIENT_KEPT_UNUSED),
             None => registered_at.plus(unused_client_after),
         };
@@ -59,7 +59,7 @@ impl State {
         // A clock that was set ahead must not remove any client.
         let sure = borne_out(now, self.clock.map(|note| note.seen_at));
         let unused =
-            |c: &&Client| c.last_used_at.is_none() && !c.disabled && self.registered_at(c).plus(CLIENT_SPARED) <= sure;
+            |c: &&Client| c.last_token_at.is_none() && !c.disabled && self.registered_at(c).plus(CLIENT_SPARED) <= sure;
         let unused = |c: &&Client| unused(c) && !is_imported(c);
         let mut unused: Vec<_> = self.clients.iter().filter(alike).filter(unused).collect();
         unused.sort_by_key(|c| self.registered_at(c));

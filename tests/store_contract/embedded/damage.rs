@@ -92,7 +92,7 @@ async fn answers(store: &Arc<dyn Store>) -> Vec<Option<String>> {
         told_of.push(told(store.find_code(&tenant(), &hash(&name)).await.map(|c| c.filter(|c| c.challenge.is_some()))));
     }
     let client = store.find_client(&tenant(), &client_id("app")).await;
-    told_of.push(told(client.map(|c| c.map(|c| Client { last_used_at: None, ..c }))));
+    told_of.push(told(client.map(|c| c.map(|c| Client { last_token_at: None, last_used_at: None, ..c }))));
     let account = store.find_account_by_name(&tenant(), &login_name("alice")).await.ok().flatten();
     told_of.push(account.map(|a| {
         let Account { subject, name, password, status, created_at, password_set_at, .. } = a;

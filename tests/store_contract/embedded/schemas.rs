@@ -127,7 +127,7 @@ async fn fill_catalogue(store: &Arc<dyn Store>) {
 }
 
 async fn fill_clients(store: &Arc<dyn Store>) {
-    let secret = |name: &str| ClientSecretHash { hash: hash(name), until: None };
+    let secret = |name: &str| ClientSecretHash { hash: hash(name), created_at: START, until: None };
     let metadata = ClientMetadata { token_endpoint_auth_method: AuthMethod::ClientSecretBasic, ..metadata() };
     let manual = Client { metadata, secrets: vec![secret("old")], ..client("manual", ClientOrigin::Manual) };
     store.insert_client(manual.clone(), 100, audit(AuditEvent::ClientAdded)).await.unwrap();
@@ -233,7 +233,11 @@ fn now((table, columns): (String, Vec<String>)) -> Option<(String, Vec<String>)>
         "request" => "body".to_owned(),
         _ => name,
     };
+    let issued = |name: String| if name == "last_used_at" { "last_token_at".to_owned() } else { name };
     match table.as_str() {
+        "client" if !columns.iter().any(|name| name == "last_token_at") => {
+            Some((table, columns.into_iter().map(issued).collect()))
+        }
         "interaction" => Some(("ephemeral".to_owned(), columns.into_iter().map(renamed).collect())),
         "interaction_place" | "interaction_weight" => None,
         _ => Some((table, columns)),
@@ -279,6 +283,25 @@ fn stores_of_every_earlier_schema_are_brought_up_to_date_with_all_their_rows() {
         assert!(names == ["mcpgate.db"] && std::fs::read(&file).unwrap() == bytes, "only read: {names:?}");
         assert_whole(&file, &tables, &rows, &format!("schema {schema}"));
     }
+}
+
+#[test]
+fn last_uses_of_clients_and_ages_of_secrets_are_taken_from_what_was_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mcpgate.db");
+    left_by(25, &file);
+    let later = START.plus(HOUR);
+    let db = Connection::open(&file).unwrap();
+    let sql = "UPDATE audit SET at = ?1, client_id = 'mcp_client_manual' WHERE event = 'client.secret_rotated'";
+    assert_eq!(db.execute(sql, [i64::try_from(later.as_millis()).unwrap()]).unwrap(), 1);
+    drop(db);
+    let store = open_store(&file);
+    let found = |name: &str| wait(store.find_client(&tenant(), &client_id(name))).unwrap().unwrap();
+    assert_eq!(found("app").last_used_at, Some(START));
+    let manual = found("manual");
+    assert_eq!(manual.last_used_at, None);
+    let ages: Vec<_> = manual.secrets.iter().map(|secret| (secret.hash, secret.created_at)).collect();
+    assert_eq!(ages, [(hash("new"), later), (hash("old"), START)]);
 }
 
 const OLD: &str = "MCPGATE_TEST_OLD_STORE";

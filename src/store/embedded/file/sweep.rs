@@ -33,12 +33,12 @@ const STEPS: [(&str, &str, &str, Lifetime); 12] = [
     ("login_failure", "tenant, name", "last_failed_at <= ?1 ORDER BY last_failed_at", LOGIN_FAILURES_KEPT),
 ];
 
-/// Returns the conditions for removing clients that no operator added, with the time ?1 of the last use or
+/// Returns the conditions for removing clients that no operator added, with the time ?1 of the last token or
 /// registration: unused for long, and never used. Two statements, because one with OR would scan all clients.
 const fn abandoned(unused_client_after: Lifetime) -> [(&'static str, Lifetime); 2] {
     [
-        ("last_used_at <= ?1 AND registered_at <= ?1", CLIENT_KEPT_UNUSED),
-        ("last_used_at IS NULL AND registered_at <= ?1", unused_client_after),
+        ("last_token_at <= ?1 AND registered_at <= ?1", CLIENT_KEPT_UNUSED),
+        ("last_token_at IS NULL AND registered_at <= ?1", unused_client_after),
     ]
 }
 

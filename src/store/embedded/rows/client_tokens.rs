@@ -28,7 +28,7 @@ pub(crate) fn issue(db: &Connection, request: &IssueToClient) -> Result<Option<I
     };
     tokens::add(db, grant_no, &issued)?;
     remove_surplus(db, grant_no, request)?;
-    clients::used(db, client_no, request.now)?;
+    clients::issued(db, client_no, request.now)?;
     let token = groups::with_groups(db, issued.token)?;
     Ok(Some(Issued { token, ..issued }))
 }

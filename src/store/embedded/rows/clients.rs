@@ -11,12 +11,12 @@ use crate::oauth::{
     Timestamp,
 };
 use crate::store::clock::AHEAD;
-use crate::store::record::was_just_used;
+use crate::store::record::is_recent;
 use crate::store::{AuditRow, Change, Result, SecretRotation, StoreError, Update};
 
 pub(super) const COLUMNS: &str =
-    "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, document_fetched_at,
-        document_fresh_until, document_source, seal FROM client";
+    "no, tenant, client_id, origin, metadata, resource, status, created_at, last_token_at, last_used_at,
+        document_fetched_at, document_fresh_until, document_source, seal FROM client";
 
 /// Returns the word for the source of a document: NULL for a fetched one, as in rows from before documents could be
 /// imported.
@@ -46,10 +46,12 @@ pub(crate) struct ClientRow {
 
 pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<ClientRow> {
     let no = c.no()?;
-    let secrets =
-        row::all(db, "SELECT hash, until FROM client_secret WHERE client_no = ?1 ORDER BY position", [no], |c| {
-            Ok(ClientSecretHash { hash: c.hash()?, until: c.optional_moment()? })
-        })?;
+    let secrets = row::all(
+        db,
+        "SELECT hash, created_at, until FROM client_secret WHERE client_no = ?1 ORDER BY position",
+        [no],
+        |c| Ok(ClientSecretHash { hash: c.hash()?, created_at: c.moment()?, until: c.optional_moment()? }),
+    )?;
     let (tenant, id, origin) = (c.tenant()?, c.client()?, c.word(parse_origin)?);
     let metadata = c.text()?.to_owned();
     let client = Client {
@@ -62,6 +64,7 @@ pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<ClientRow> {
         resource: c.optional_resource()?,
         disabled: c.word(parse_disabled)?,
         created_at: c.moment()?,
+        last_token_at: c.optional_moment()?,
         last_used_at: c.optional_moment()?,
         document: match (c.optional_moment()?, c.optional_moment()?, parse_source(c.optional_text()?)?) {
             (Some(fetched_at), Some(fresh_until), source) => Some(DocumentAge { fetched_at, fresh_until, source }),
@@ -109,11 +112,20 @@ pub(super) fn enabled_number(db: &Connection, tenant: &TenantId, id: &ClientId) 
     row::one(db, sql, params![tenant, id], |c| c.no())
 }
 
-/// Records when the client was last used, at most once a minute.
-pub(crate) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<()> {
+/// Records when the client was last issued a token, at most once a minute.
+pub(crate) fn issued(db: &Connection, no: i64, now: Timestamp) -> Result<()> {
+    let last = row::one(db, "SELECT last_token_at FROM client WHERE no = ?1", [no], |c| c.optional_moment())?;
+    if !is_recent(last.flatten(), now) {
+        execute(db, "UPDATE client SET last_token_at = ?2 WHERE no = ?1", params![no, now])?;
+    }
+    Ok(())
+}
+
+/// Records when a token of the client was last used, at most once a minute.
+pub(super) fn used(db: &Connection, no: i64, at: Timestamp) -> Result<()> {
     let last = row::one(db, "SELECT last_used_at FROM client WHERE no = ?1", [no], |c| c.optional_moment())?;
-    if !was_just_used(last.flatten(), now) {
-        execute(db, "UPDATE client SET last_used_at = ?2 WHERE no = ?1", params![no, now])?;
+    if !is_recent(last.flatten(), at) {
+        execute(db, "UPDATE client SET last_used_at = ?2 WHERE no = ?1", params![no, at])?;
     }
     Ok(())
 }
@@ -132,9 +144,10 @@ pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result
     }
     execute_once(
         db,
-        "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_used_at,
-             document_fetched_at, document_fresh_until, document_source, seal, registration, registered_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?7)",
+        "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_token_at,
+             last_used_at, document_fetched_at, document_fresh_until, document_source, seal, registration,
+             registered_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?7)",
         params![
             client.tenant,
             client.id,
@@ -143,6 +156,7 @@ pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result
             client.resource,
             status_word(client.disabled),
             client.created_at,
+            client.last_token_at,
             client.last_used_at,
             client.document.map(|d| d.fetched_at),
             client.document.map(|d| d.fresh_until),
@@ -159,8 +173,9 @@ fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<()> {
     for (position, secret) in (0u32..).zip(&client.secrets) {
         execute_once(
             db,
-            "INSERT INTO client_secret (client_no, position, tenant, hash, until) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![no, position, client.tenant, secret.hash, secret.until],
+            "INSERT INTO client_secret (client_no, position, tenant, hash, created_at, until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![no, position, client.tenant, secret.hash, secret.created_at, secret.until],
         )?;
     }
     Ok(())

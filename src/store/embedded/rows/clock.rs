@@ -20,9 +20,11 @@ const MADE_AFTER: [&str; 6] = [
 
 /// Statements that replace times later than ?1 by ?2, where a time decides only how long something is kept or trusted,
 /// not who may do what.
-const MOVED_BACK: [&str; 6] = [
+const MOVED_BACK: [&str; 8] = [
     "UPDATE account SET last_failed_at = ?2 WHERE last_failed_at > ?1",
+    "UPDATE client SET last_token_at = ?2 WHERE last_token_at > ?1",
     "UPDATE client SET last_used_at = ?2 WHERE last_used_at > ?1",
+    "UPDATE client_secret SET created_at = ?2 WHERE created_at > ?1",
     "UPDATE client SET registered_at = ?2 WHERE registered_at > ?1",
     "UPDATE grants SET last_used_at = ?2 WHERE last_used_at > ?1",
     "UPDATE login_network SET last_login_at = ?2 WHERE last_login_at > ?1",

@@ -169,7 +169,7 @@ pub(crate) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption
             let grant_no = grants::insert(db, &issued.grant, found.client_no, found.account_no)?;
             put(db, &found, &code, Some(grant_no))?;
             tokens::add(db, grant_no, &issued)?;
-            clients::used(db, found.client_no, request.now)?;
+            clients::issued(db, found.client_no, request.now)?;
             Redemption::Redeemed(issued.grant, groups::with_groups(db, issued.token)?)
         }
         CodeEffect::Replay(ending) => {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, ToSql, params};
 
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{audit, sessions};
+use super::{audit, clients, sessions};
 use crate::oauth::{Exclusions, FirstUse, Grant, GrantId, TenantId, Timestamp};
 use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
@@ -142,12 +142,16 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
     Ok(db.last_insert_rowid())
 }
 
-/// Records when grants that are not revoked were last used, unless a later use is recorded.
+/// Records when grants that are not revoked, and their clients, were last used, unless a later use is recorded.
 pub(crate) fn note_uses(db: &Connection, uses: &[(TenantId, GrantId, Timestamp)]) -> Result<()> {
     limits::activity(uses.len())?;
-    let sql = "UPDATE grants SET last_used_at = ?3
-        WHERE tenant = ?1 AND id = ?2 AND revoked_at IS NULL AND (last_used_at IS NULL OR last_used_at < ?3)";
-    uses.iter().try_for_each(|(tenant, id, at)| execute(db, sql, params![tenant, id, at]).map(drop))
+    let sql = "UPDATE grants SET last_used_at = max(?3, ifnull(last_used_at, 0))
+        WHERE tenant = ?1 AND id = ?2 AND revoked_at IS NULL RETURNING client_no";
+    for (tenant, id, at) in uses {
+        let client = row::one(db, sql, params![tenant, id, at], |c| c.no())?;
+        client.map_or(Ok(()), |no| clients::used(db, no, *at))?;
+    }
+    Ok(())
 }
 
 /// Replaces the unrevoked grant that was found. It was read in this transaction, in which there is no other writer; the

@@ -13,7 +13,7 @@ pub(crate) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
         RefreshEffect::Rotate(issued) => {
             grants::put(db, &found, &issued.grant)?;
             tokens::add_refreshed(db, found.no, request, &issued)?;
-            clients::used(db, found.client_no, request.now)?;
+            clients::issued(db, found.client_no, request.now)?;
             Rotation::Rotated(issued.grant, groups::with_groups(db, issued.token)?)
         }
         RefreshEffect::Retry(issued) => {

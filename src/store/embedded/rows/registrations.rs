@@ -57,7 +57,7 @@ fn make_room(db: &Connection, tenant: &TenantId, origin: ClientOrigin, cap: u64,
     }
     // The number of candidates is bounded, since a stranger can leave codes and sign-ins with many clients.
     let unused = "SELECT client_id FROM (SELECT no, client_id, registered_at FROM client
-            WHERE tenant = ?1 AND origin = ?3 AND status = 'enabled' AND last_used_at IS NULL AND registered_at <= ?2
+            WHERE tenant = ?1 AND origin = ?3 AND status = 'enabled' AND last_token_at IS NULL AND registered_at <= ?2
                 AND document_source IS NOT 'imported'
             ORDER BY registered_at LIMIT ?4) oldest
         WHERE NOT EXISTS (SELECT 1 FROM grants WHERE client_no = oldest.no)

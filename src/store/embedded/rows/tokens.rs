@@ -86,7 +86,7 @@ pub(crate) fn insert_of_operator(
     let client_no = clients::number(db, &grant.tenant, &grant.client)?;
     let account_no = accounts::number(db, &grant.tenant, &grant.subject)?;
     insert(db, grants::insert(db, &grant, client_no, account_no)?, &grant, token)?;
-    clients::used(db, client_no, grant.created_at)?;
+    clients::issued(db, client_no, grant.created_at)?;
     audit::append(db, row)
 }
 
