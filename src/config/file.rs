@@ -30,6 +30,7 @@ pub(super) struct File {
     pub(super) upstreams: Vec<WrittenUpstream>,
     pub(super) groups: Vec<AccountGroup>,
     pub(super) well_known: Vec<WellKnown>,
+    pub(super) aliases: Vec<Alias>,
     pub(super) tokens: Tokens,
     pub(super) login: Login,
     pub(super) registration: Registration,
@@ -66,6 +67,7 @@ pub(super) const TABLES: &[TableDeclaration] = &[
     Limit::DECLARATION,
     AccountGroup::DECLARATION,
     WellKnown::DECLARATION,
+    Alias::DECLARATION,
     Tokens::DECLARATION,
     Login::DECLARATION,
     Registration::DECLARATION,
@@ -92,6 +94,16 @@ impl File {
                 read
             }};
         }
+        macro_rules! read_all {
+            ($table:ident) => {{
+                let mut all = Vec::new();
+                for mut section in root.tables($table::DECLARATION.path) {
+                    all.push($table::read(&mut section)?);
+                    section.finish();
+                }
+                all
+            }};
+        }
         let listen_line = root.line_of(Listen::DECLARATION.path);
         let mut upstreams = Vec::new();
         for mut section in root.tables(Upstream::DECLARATION.path) {
@@ -104,21 +116,12 @@ impl File {
             upstreams.push(WrittenUpstream { upstream: Upstream::read(&mut section)?, scopes, rules, limits });
             section.finish();
         }
-        let mut groups = Vec::new();
-        for mut section in root.tables(AccountGroup::DECLARATION.path) {
-            groups.push(AccountGroup::read(&mut section)?);
-            section.finish();
-        }
-        let mut well_known = Vec::new();
-        for mut section in root.tables(WellKnown::DECLARATION.path) {
-            well_known.push(WellKnown::read(&mut section)?);
-            section.finish();
-        }
         let file = Self {
             top: Top::read(&mut root)?,
             upstreams,
-            groups,
-            well_known,
+            groups: read_all!(AccountGroup),
+            well_known: read_all!(WellKnown),
+            aliases: read_all!(Alias),
             listen: read!(Listen),
             listen_line,
             operator: read!(Operator),
@@ -315,6 +318,19 @@ table! {
         file: PathBuf = none;
         /// The type of the content: `text` (UTF-8), `json`, or `octets` for anything else.
         kind: ContentKind = "text";
+    }
+}
+
+table! {
+    /// A further path of one of the gateway's endpoints, for clients that were written for another server. Both paths
+    /// are answered alike. The log has the endpoint's own path.
+    Alias at "alias" repeated {
+        /// The further path, for example `/oauth/authorize`. It cannot be one that the gateway or an upstream answers.
+        from: String = required;
+        /// The endpoint: `/authorize`, `/token`, `/register`, `/revoke`, `/introspect` or `/account`.
+        to: String = required;
+        /// Whether the metadata names it instead of the endpoint's own path.
+        in_metadata: bool = false;
     }
 }
 

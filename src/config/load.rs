@@ -17,7 +17,7 @@ use super::problem::{Report, Setting};
 use super::settings::Config;
 use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
-use super::{document, file_trust, groups, login, secret_source, upstream, well_known, written_patterns};
+use super::{alias, document, file_trust, groups, login, secret_source, upstream, well_known, written_patterns};
 use crate::files::{self, ReadError};
 use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_scheme};
 
@@ -150,6 +150,7 @@ impl Check<'_> {
             patterns: written_patterns::all(&file.upstreams),
             groups,
             well_known: well_known::all(self, &file.well_known),
+            aliases: alias::all(self, &file),
             demo,
             tokens: TokenPolicy {
                 access: file.tokens.access.value,

@@ -8,6 +8,7 @@
 //! `table.rs` and `value.rs` read a file, `load.rs` combines it with the command line, and the files named after a
 //! table contain its rules.
 
+mod alias;
 mod check;
 mod default_file;
 mod document;
@@ -37,6 +38,8 @@ mod scopes;
 mod secret_source;
 mod settings;
 mod table;
+mod taken_paths;
+
 mod title;
 mod unknown_server;
 mod upstream;
@@ -55,7 +58,7 @@ pub use policy::{
 pub use problem::Problem;
 pub use reference::{keys, reference};
 pub use settings::{
-    Config, Listener, MinimumKeyBits, PinMode, ScopeConfig, StaticAnswer, TlsConfig, UpstreamConfig, UpstreamKind,
-    WrittenPattern,
+    Config, Listener, MinimumKeyBits, PathAlias, PinMode, ScopeConfig, StaticAnswer, TlsConfig, UpstreamConfig,
+    UpstreamKind, WrittenPattern,
 };
 pub use value::duration;

@@ -58,7 +58,7 @@ const KEPT_PATHS: &str = "
 `upstream.path` cannot begin with the paths of the gateway's own endpoints and pages (`/authorize`, `/token` and
 others), nor with the following first segments, in upper or lower case. Later versions will use them, and an upstream
 that then had to move would lose all its tokens, because they are bound to its URL. `/api` is not reserved and will
-not be, because services behind the gateway use it.
+not be, because services behind the gateway use it. `alias.from` may be below `/oauth/`, apart from `/oauth/callback`.
 
 ";
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub groups: Arc<ConfiguredGroups>,
     /// Static answers under `/.well-known/`.
     pub well_known: Vec<StaticAnswer>,
+    /// Further paths of the gateway's endpoints.
+    pub aliases: Vec<PathAlias>,
     /// Whether the only upstream is the built-in demo, whose URL is filled in once it listens.
     pub demo: bool,
     /// Lifetimes of tokens and codes.
@@ -73,6 +75,17 @@ pub struct Config {
     pub watch: bool,
     /// How long cached tokens are trusted while the change log cannot be read.
     pub max_stale: Lifetime,
+}
+
+/// A further path of one of the gateway's endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathAlias {
+    /// The path, which nothing else has.
+    pub from: String,
+    /// The path of the endpoint.
+    pub to: &'static str,
+    /// Whether metadata names it instead of the endpoint's own path.
+    pub in_metadata: bool,
 }
 
 /// The public listener.

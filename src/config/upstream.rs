@@ -15,6 +15,7 @@ use super::reserved_path::path_fault;
 use super::scope_lists;
 use super::scopes::{self, UpstreamScopes};
 use super::settings::{PinMode, UpstreamConfig, UpstreamKind};
+use super::taken_paths::TakenPaths;
 use super::upstream_headers;
 use crate::network::is_loopback;
 use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
@@ -36,14 +37,10 @@ pub(super) fn all(
         let named = named.map(|upstream| UpstreamConfig { takes_title: true, ..upstream });
         found.extend(named.map(|upstream| upstream.scoped(check.overrides.by_annotation)));
     }
-    let mut places: Vec<UniqueName<'_>> = found.iter().map(|_| UniqueName::OF_COMMAND_LINE).collect();
-    places.extend(file.listen.health_path.as_ref().map(UniqueName::of_health));
+    let mut taken = TakenPaths::of_others(check, file);
     for whole in written {
-        let upstream = &whole.upstream;
         // Before the upstream's own faults, so that conflicts with others are reported as well.
-        let place = UniqueName::of(upstream);
-        unique(check, upstream, &place, &places);
-        places.push(place);
+        taken.add(check, &whole.upstream);
         found.extend(one(check, origin, whole, groups));
     }
     let demo = check.overrides.up && check.overrides.upstream.is_none() && written.is_empty();
@@ -174,75 +171,6 @@ fn one(
         pin: upstream.pin.value.into(),
         security_schemes: upstream.security_schemes.value,
     })
-}
-
-/// The names that two upstreams must not share.
-struct UniqueName<'a> {
-    name: Option<&'a str>,
-    path: Option<&'a str>,
-    kind: UpstreamKind,
-    whose: NameOwner,
-}
-
-/// What owns a name.
-enum NameOwner {
-    CommandLine,
-    Upstream(Option<usize>),
-    Health,
-}
-
-impl std::fmt::Display for NameOwner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::CommandLine => f.write_str("the upstream of the command line"),
-            Self::Upstream(Some(line)) => write!(f, "the upstream of line {line}"),
-            Self::Upstream(None) => f.write_str("another upstream"),
-            Self::Health => f.write_str("listen.health_path"),
-        }
-    }
-}
-
-impl<'a> UniqueName<'a> {
-    const OF_COMMAND_LINE: Self =
-        Self { name: Some("mcp"), path: Some("/mcp"), kind: UpstreamKind::Mcp, whose: NameOwner::CommandLine };
-
-    fn of_health(path: &'a Setting<String>) -> Self {
-        Self { name: None, path: Some(&path.value), kind: UpstreamKind::Mcp, whose: NameOwner::Health }
-    }
-
-    fn of(written: &'a Upstream) -> Self {
-        Self {
-            name: written.name.as_ref().map(|name| name.value.as_str()),
-            path: written.path.as_ref().map(|path| path.value.as_str()),
-            kind: written.kind.value.into(),
-            whose: NameOwner::Upstream(
-                written.path.as_ref().or(written.name.as_ref()).and_then(|written| written.line),
-            ),
-        }
-    }
-}
-
-/// CF-02: two upstreams must not share a name, a resource or a part of the path space, nor may one overlap with the
-/// health path.
-fn unique(check: &Check<'_>, written: &Upstream, new: &UniqueName<'_>, found: &[UniqueName<'_>]) {
-    for other in found {
-        let whose = &other.whose;
-        if let Some(name) = written.name.as_ref().filter(|_| other.name == new.name) {
-            check.report.wrong(name, format!("{whose} has the same name"), "choose another one");
-        }
-        let (Some(path), Some(theirs)) = (&written.path, other.path) else { continue };
-        let (ours, theirs) = (path.value.to_ascii_lowercase(), theirs.to_ascii_lowercase());
-        let below = |inner: &str, outer: &str, kind: UpstreamKind| {
-            kind == UpstreamKind::Http && inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
-        };
-        if ours == theirs {
-            check.report.wrong(path, format!("{whose} has the same path"), "choose another one");
-        } else if below(&ours, &theirs, other.kind) || below(&theirs, &ours, new.kind) {
-            let fault =
-                format!("this path overlaps with the path of {whose}, and one of the two upstreams has kind \"http\"");
-            check.report.wrong(path, fault, "choose paths so that neither contains the other");
-        }
-    }
 }
 
 fn address(check: &Check<'_>, setting: &Setting<String>, origin: &str) -> Option<Url> {

@@ -129,12 +129,14 @@ fn authorization_server(config: &Config) -> AuthorizationServerMetadata {
     let basic = config.upstreams.iter().fold(ScopeSet::default(), |all, u| all.union(&u.default_scopes));
     let mut scopes = scope_names(&basic.without("offline_access"));
     scopes.push("offline_access".to_owned());
-    AuthorizationServerMetadata::new(
+    let mut metadata = AuthorizationServerMetadata::new(
         &config.public_url,
         scopes,
         config.registration.enabled,
         config.metadata_documents.mode != MetadataDocumentMode::Off,
-    )
+    );
+    config.aliases.iter().filter(|alias| alias.in_metadata).for_each(|alias| metadata.rename(alias.to, &alias.from));
+    metadata
 }
 
 fn protected_resource(config: &Config, upstream: &UpstreamConfig, slash: &str) -> ProtectedResourceMetadata {

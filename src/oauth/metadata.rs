@@ -61,6 +61,21 @@ impl AuthorizationServerMetadata {
             client_id_metadata_document_supported: metadata_documents,
         }
     }
+
+    /// Names another path for the endpoint that has `path`.
+    pub fn rename(&mut self, path: &str, other: &str) {
+        let (was, new) = (format!("{}{path}", self.issuer), format!("{}{other}", self.issuer));
+        let always = [
+            &mut self.authorization_endpoint,
+            &mut self.token_endpoint,
+            &mut self.revocation_endpoint,
+            &mut self.introspection_endpoint,
+        ];
+        let named = always.into_iter().chain(&mut self.registration_endpoint).find(|named| **named == was);
+        if let Some(named) = named {
+            *named = new;
+        }
+    }
 }
 
 /// Protected resource metadata of one upstream (RFC 9728 2).

@@ -16,10 +16,10 @@ use hyper::body::Incoming;
 use super::connection::Connection;
 use super::connection::in_flight::{InFlight, Tracked};
 use super::connection::stream::Progress;
-use super::health;
 use super::request_check::{X_FORWARDED_HOST, check};
 use super::request_refusal::RequestRefusal;
 use super::worker::Snapshot;
+use super::{alias, health};
 use crate::config::Listener;
 use crate::issuer::Caller;
 use crate::oauth::show;
@@ -161,7 +161,8 @@ async fn control(
     id: RequestId,
 ) -> Reply {
     let begun = tokio::time::Instant::now();
-    let (head, mut body) = request.into_parts();
+    let (mut head, mut body) = request.into_parts();
+    alias::resolve(&mut head.uri, &snapshot.config.aliases);
     let held_back = hold_back(head.version, &head.headers, &mut body);
     let request = Request::from_parts(head, body);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());

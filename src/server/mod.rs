@@ -4,6 +4,7 @@
 //! name every module but `cli`. Start with `run.rs`, then `start.rs`; for connections read `connection/listener.rs`,
 //! `connection/serve.rs`, `dispatch.rs`; for changes of the configuration `reload.rs` and `build.rs`.
 
+mod alias;
 mod build;
 mod catalogue_keeper;
 pub mod command_socket;

@@ -13,6 +13,7 @@ pub(crate) mod golden;
 #[path = "../support/never_forwarded.rs"]
 pub(crate) mod never_forwarded;
 
+mod aliases;
 mod documents;
 mod groups;
 mod limits;

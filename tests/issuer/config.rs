@@ -36,6 +36,7 @@ pub(crate) fn config() -> Config {
         patterns: Vec::new(),
         groups: Arc::default(),
         well_known: Vec::new(),
+        aliases: Vec::new(),
         demo: false,
         tokens: tokens(),
         login: login(),

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod accepting;
+mod aliases;
 #[cfg(test)]
 mod authorize;
 #[cfg(test)]
