@@ -28,6 +28,8 @@ mod documents;
 #[cfg(test)]
 mod early_answers;
 #[cfg(test)]
+mod edge;
+#[cfg(test)]
 mod emergency;
 #[cfg(test)]
 mod expect;
@@ -70,6 +72,8 @@ mod operating;
 mod pins;
 #[cfg(test)]
 mod presets;
+#[cfg(test)]
+mod profiles;
 #[cfg(test)]
 mod publishers;
 #[cfg(test)]

@@ -3,12 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-
+use crate::edge::edge;
 use crate::support::application::{Application, parameter, random};
 use crate::support::client::{Client, request};
 use crate::support::gateway::{Gateway, Home};
@@ -20,36 +15,6 @@ const REFUSAL: &[u8] =
 
 /// What a request asks for: the demo's scopes but the one that is sensitive, which the page would not tick.
 const SCOPE: (&str, &str) = ("scope", "mcp:read mcp:write");
-
-/// Serves `answer` for every request over TLS as localhost; returns its port and the certificate of its CA.
-async fn edge(answer: Arc<Mutex<Vec<u8>>>) -> (u16, String) {
-    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
-    let leaf = params.signed_by(&key, &ca).expect("a certificate");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .expect("a certificate");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
-    let port = listener.local_addr().expect("an address").port();
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-            let _head = stream.read(&mut [0; 4096]).await;
-            let answer = answer.lock().expect("an answer").clone();
-            let _sent = stream.write_all(&answer).await;
-            let _closed = stream.shutdown().await;
-        }
-    });
-    (port, ca.pem())
-}
 
 /// Waits for a line of the log.
 async fn logged(gateway: &Gateway, words: &str) -> String {
@@ -68,7 +33,10 @@ async fn logged(gateway: &Gateway, words: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuses() {
     let answer = Arc::new(Mutex::new(REFUSAL.to_vec()));
-    let (port, authority) = edge(Arc::clone(&answer)).await;
+    let (port, authority) = {
+        let answer = Arc::clone(&answer);
+        edge(move |_| answer.lock().expect("an answer").clone()).await
+    };
     let id = format!("https://localhost:{port}/client.json");
     let folder = tempfile::tempdir().expect("a folder");
     let (ca, copy) = (folder.path().join("ca.pem"), folder.path().join("client.json"));
