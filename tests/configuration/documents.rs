@@ -28,6 +28,20 @@ fn what_the_documents_show_is_reached_at_its_public_url_and_needs_no_second_look
     }
 }
 
+#[test]
+fn every_recipe_has_a_configuration_that_needs_no_second_look() {
+    let mut found = 0;
+    for entry in std::fs::read_dir(root().join("docs/recipes")).expect("the recipes") {
+        let path = entry.expect("a recipe").path();
+        let text = std::fs::read_to_string(&path).expect("it can be read");
+        let Some(rest) = text.split("```toml\n").nth(1).filter(|_| !path.ends_with("README.md")) else { continue };
+        let config = beside_certificates(rest.split("```").next().unwrap_or_default());
+        assert_eq!(config.warnings(), Vec::<String>::new(), "{path:?}");
+        found += 1;
+    }
+    assert!(found > 0, "no recipe");
+}
+
 /// Every key that the log or a document names exists, so that a reader finds it in the file.
 #[test]
 fn every_key_that_is_named_is_one_of_the_file() {

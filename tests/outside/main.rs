@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod accepting;
+#[cfg(test)]
 mod aliases;
 #[cfg(test)]
 mod authorize;
@@ -78,6 +79,9 @@ mod profiles;
 mod publishers;
 #[cfg(test)]
 mod quotas;
+#[cfg(test)]
+mod recipes;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod refusals;

@@ -1,0 +1,50 @@
+//! A recipe: its configuration and commands as the page has them.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::curl;
+use crate::life::write_config;
+use crate::support::gateway::{Gateway, Home};
+use crate::support::upstream::Upstream;
+
+/// A page of docs/recipes.
+pub(super) struct Recipe {
+    text: String,
+    /// What it was read from, for messages.
+    name: &'static str,
+}
+
+impl Recipe {
+    pub(super) fn read(name: &'static str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipes").join(name).with_extension("md");
+        let text = std::fs::read_to_string(path).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        Self { text, name }
+    }
+
+    fn blocks(&self, language: &str) -> Vec<&str> {
+        let begin = format!("```{language}\n");
+        self.text.split(&begin).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
+    }
+
+    /// Starts the gateway of its configuration, at an address of the test and before the test's upstream.
+    pub(super) async fn start(&self, upstream: &Upstream) -> Gateway {
+        let config = *self.blocks("toml").first().unwrap_or_else(|| panic!("{}: no configuration", self.name));
+        let own = ["public_url = ", "address = ", "certificate = ", "key = "];
+        let kept = config.lines().filter(|line| !own.iter().any(|key| line.starts_with(key)));
+        let place =
+            |line: &str| if line.starts_with("url = ") { format!("url = {:?}", upstream.url) } else { line.to_owned() };
+        let home = Home::new("", None);
+        write_config(&home, &kept.map(place).collect::<Vec<_>>().join("\n"), "");
+        home.start().await
+    }
+
+    /// Runs the command of its page that begins with `beginning`.
+    pub(super) fn run(&self, home: &Home, beginning: &str) -> Value {
+        let commands = self.blocks("sh").concat().replace("\\\n", " ");
+        let found = commands.lines().find(|line| line.starts_with(beginning));
+        let words = curl::words(found.unwrap_or_else(|| panic!("{}: no command {beginning}", self.name)));
+        home.command(&words.iter().skip(1).map(String::as_str).collect::<Vec<_>>())
+    }
+}
