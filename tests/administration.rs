@@ -77,6 +77,7 @@ fn wiki(auth_method: AuthMethod) -> NewClient {
         redirect_uris: vec!["https://app.example.com/callback".to_owned()],
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         auth_method,
+        jwks: None,
         upstream: None,
         scopes: Vec::new(),
     }

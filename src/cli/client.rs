@@ -1,6 +1,6 @@
 //! `mcpgate client`: applications, however they came to be known.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
@@ -77,6 +77,10 @@ pub(super) struct AddArguments {
     #[arg(long, value_name = "METHOD", requires = "confidential", default_value = "client_secret_basic")]
     #[arg(value_parser = ["client_secret_basic", "client_secret_post"])]
     auth_method: String,
+    /// The application authenticates with its own keys (private_key_jwt); the file has its public keys, as a JSON Web
+    /// Key Set
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["confidential", "public"])]
+    jwks: Option<PathBuf>,
     /// A grant type; may be repeated
     #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(GrantType::names()))]
     #[arg(default_values = ["authorization_code", "refresh_token"])]
@@ -155,12 +159,17 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn add(arguments: AddArguments) -> Result<(), Failure> {
-    let auth_method = if arguments.confidential { AuthMethod::parse(&arguments.auth_method) } else { None };
+    let method = match &arguments.jwks {
+        Some(_) => Some(AuthMethod::PrivateKeyJwt),
+        None if arguments.confidential => AuthMethod::parse(&arguments.auth_method),
+        None => None,
+    };
     let new = NewClient {
         name: arguments.name,
         redirect_uris: arguments.redirect_uri,
         grant_types: arguments.grant.iter().filter_map(|grant| GrantType::parse(grant)).collect(),
-        auth_method: auth_method.unwrap_or(AuthMethod::None),
+        auth_method: method.unwrap_or(AuthMethod::None),
+        jwks: arguments.jwks.as_deref().map(key_set).transpose()?,
         upstream: arguments.upstream,
         scopes: arguments.scope,
     };
@@ -191,6 +200,16 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
         object.insert("left_out".to_owned(), rows.collect());
     }
     data.output.one(&text, &value)
+}
+
+/// The largest file with a key set in bytes.
+const MAX_KEY_SET: u64 = 64 << 10;
+
+/// Reads a file with a JSON Web Key Set; whether its keys can be used, the rules for registrations say.
+fn key_set(file: &Path) -> Result<Value, Failure> {
+    let fault = |why: String| Failure::other(anyhow::anyhow!("{}: {why}", file.display()));
+    let text = files::read(file, MAX_KEY_SET).map_err(|why| fault(why.to_string()))?;
+    serde_json::from_slice(&text).map_err(|why| fault(format!("not JSON: {why}")))
 }
 
 /// Imports a copy of a metadata document.

@@ -91,7 +91,7 @@ impl Endpoints {
         let is_post = method == Method::POST;
         match route.endpoint {
             Endpoint::Document => self.documents(visit.config()).answer(&visit.head),
-            Endpoint::Authorize if is_post => page(visit, authorize::post(visit, body).await).await,
+            Endpoint::Authorize if is_post => page(visit, Box::pin(authorize::post(visit, body)).await).await,
             Endpoint::Authorize => page(visit, authorize::get(visit).await).await,
             Endpoint::Login if is_post => page(visit, Box::pin(login::post(visit, body)).await).await,
             Endpoint::Login => page(visit, login::get(visit).await).await,

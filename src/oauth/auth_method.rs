@@ -9,9 +9,14 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// The secret in the form body.
     ClientSecretPost,
+    /// An assertion that the client signs with a key of its own (RFC 7523 2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
+    /// All methods, in the order of the metadata.
+    pub const ALL: [Self; 4] = [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt];
+
     /// Returns the registered name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -19,11 +24,19 @@ impl AuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
+
+    /// Returns whether a client with this method has a secret that the gateway issues.
+    #[must_use]
+    pub const fn has_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+
     /// Parses the registered name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost].into_iter().find(|m| m.as_str() == text)
+        Self::ALL.into_iter().find(|m| m.as_str() == text)
     }
 }

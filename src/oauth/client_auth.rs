@@ -1,10 +1,13 @@
-//! Client authentication at `/token` and `/revoke`: none, `client_secret_post`, `client_secret_basic` (RFC 6749 2.3).
+//! Client authentication at `/token` and `/revoke`: none, `client_secret_post`, `client_secret_basic` (RFC 6749 2.3),
+//! `private_key_jwt` (RFC 7523 2.2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::authorization::repeated;
+use super::client_assertion::ClientAssertion;
+use super::jose::JwkSet;
 use super::{AuthMethod, Client, ClientId, ClientSecretHash, Digest, Form, OAuthError, Rule, Timestamp, form};
 
 /// What an unknown client's secret is compared with, so that the check takes as long as for a known one.
@@ -24,6 +27,7 @@ enum Presented {
     Post(String),
     /// The secret as sent and form-decoded: RFC 6749 2.3.1 requires the encoding, but not every client applies it.
     Basic(String, String),
+    Assertion(Box<ClientAssertion>),
 }
 
 impl std::fmt::Debug for Presented {
@@ -41,9 +45,18 @@ pub struct CredentialError {
     pub basic: bool,
 }
 
-/// Proof that the client is who it claims to be; made only by `authenticate`.
+/// Proof that the client is who it claims to be; made only by `authenticate` and by the first use of an assertion.
 #[derive(Debug, Clone)]
 pub struct AuthenticatedClient(Client);
+
+/// An assertion that its client signed. It authenticates once: whoever keeps the ids of assertions says whether this one
+/// is new.
+#[derive(Debug, Clone)]
+pub struct SignedAssertion {
+    client: Client,
+    id: String,
+    expires_at: Timestamp,
+}
 
 impl ClientAuthentication {
     /// Reads the credentials from the `Authorization` header and the form.
@@ -55,9 +68,8 @@ impl ClientAuthentication {
         // attempt.
         let authorization = authorization.filter(|field| !is_empty_bearer(field));
         let request = |error| CredentialError { error, basic: false };
-        if let Some(name) =
-            ["client_id", "client_secret", "client_assertion"].iter().find(|name| form.is_repeated(name))
-        {
+        let once = ["client_id", "client_secret", "client_assertion", "client_assertion_type"];
+        if let Some(name) = once.iter().find(|name| form.is_repeated(name)) {
             return Err(request(repeated(name, "client_id, client_secret or client_assertion is repeated")));
         }
         let (named, secret) = (form.get("client_id"), form.get("client_secret"));
@@ -72,7 +84,8 @@ impl ClientAuthentication {
             return Err(request(OAuthError::new(Rule::AuthenticatesTwice, words).came("parameter", &ways.join(" "))));
         }
         if let Some(assertion) = assertion {
-            return Err(failed(Rule::AssertionUnsupported, false, ("client_assertion", assertion)));
+            let (client_id, assertion) = ClientAssertion::read(assertion, form).map_err(request)?;
+            return Ok(Self { client_id, presented: Presented::Assertion(Box::new(assertion)) });
         }
         let Some(header) = authorization else {
             let client_id = named
@@ -97,6 +110,34 @@ impl ClientAuthentication {
     pub fn used_basic(&self) -> bool {
         matches!(self.presented, Presented::Basic(..))
     }
+    /// Returns the assertion, if one was presented.
+    #[must_use]
+    pub fn assertion(&self) -> Option<&ClientAssertion> {
+        match &self.presented {
+            Presented::Assertion(assertion) => Some(assertion),
+            Presented::Nothing | Presented::Post(_) | Presented::Basic(..) => None,
+        }
+    }
+    /// Checks a presented assertion against the client and its keys. A client that allows other methods as well may use
+    /// this one.
+    ///
+    /// # Errors
+    /// `invalid_client`.
+    pub fn authenticate_by_key(
+        &self,
+        client: Option<Client>,
+        keys: &JwkSet,
+        (issuer, now): (&str, Timestamp),
+    ) -> Result<SignedAssertion, CredentialError> {
+        let failed = |rule| failed(rule, false, ("client_id", self.client_id.as_str()));
+        let client = client.filter(|client| client.id == self.client_id && !client.disabled);
+        let (Some(client), Some(assertion)) = (client, self.assertion()) else {
+            return Err(failed(Rule::ClientUnknown));
+        };
+        assertion.check(issuer, now).map_err(|error| failed(error.rule()))?;
+        let (id, expires_at) = assertion.verify(keys).map_err(failed)?;
+        Ok(SignedAssertion { id: id.to_owned(), expires_at, client })
+    }
     /// Checks the credentials against the client in constant time, during a rotation against both secrets. A client may
     /// send its secret in the header or in the body, whichever method it registered. Pass `None` for an unknown client;
     /// that takes the same time.
@@ -105,7 +146,7 @@ impl ClientAuthentication {
     /// `invalid_client`, always with the same description.
     pub fn authenticate(&self, client: Option<Client>, now: Timestamp) -> Result<AuthenticatedClient, CredentialError> {
         let (raw, decoded) = match &self.presented {
-            Presented::Nothing => ("", ""),
+            Presented::Nothing | Presented::Assertion(_) => ("", ""),
             Presented::Post(secret) => (secret.as_str(), secret.as_str()),
             Presented::Basic(raw, decoded) => (raw.as_str(), decoded.as_str()),
         };
@@ -132,13 +173,16 @@ impl ClientAuthentication {
                     Presented::Post(_) | Presented::Basic(..),
                 ) => bool::from(matches),
                 (AuthMethod::None, Presented::Post(_) | Presented::Basic(..))
-                | (AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic, Presented::Nothing) => false,
+                | (AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic, Presented::Nothing)
+                | (AuthMethod::PrivateKeyJwt, Presented::Nothing | Presented::Post(_) | Presented::Basic(..))
+                // Keys are not looked at here, see `authenticate_by_key`.
+                | (_, Presented::Assertion(_)) => false,
             }
         });
-        client.map(AuthenticatedClient).ok_or_else(|| {
+        client.map(AuthenticatedClient::proved).ok_or_else(|| {
             let secret = match &self.presented {
                 Presented::Post(secret) | Presented::Basic(secret, _) => secret.as_str(),
-                Presented::Nothing => "",
+                Presented::Nothing | Presented::Assertion(_) => "",
             };
             let is_unknown = rule == Rule::ClientUnknown;
             let came = if is_unknown { ("client_id", self.client_id.as_str()) } else { ("client_secret", secret) };
@@ -150,12 +194,54 @@ impl ClientAuthentication {
     fn rule_broken(&self, client: Option<&Client>) -> Rule {
         match (client.map(|client| client.metadata.token_endpoint_auth_method), &self.presented) {
             (None, _) => Rule::ClientUnknown,
-            (Some(AuthMethod::None), _) => Rule::SecretUnexpected,
+            (Some(_), Presented::Assertion(_)) => Rule::AssertionUnexpected,
+            (Some(AuthMethod::PrivateKeyJwt), Presented::Nothing) => Rule::AssertionMissing,
+            (Some(AuthMethod::None | AuthMethod::PrivateKeyJwt), _) => Rule::SecretUnexpected,
             (Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic), Presented::Nothing) => {
                 Rule::SecretMissing
             }
             (Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic), _) => Rule::SecretWrong,
         }
+    }
+}
+
+impl SignedAssertion {
+    /// Returns the client that signed it.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Returns the text that no other assertion has while this one is accepted: client and `jti`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        // No client id contains a line feed.
+        format!("{}\n{}", self.client.id.as_str(), self.id)
+    }
+
+    /// Returns from when on the assertion is refused as expired, so that its name may be forgotten.
+    #[must_use]
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// Authenticates the client if this is the first use of the assertion (RFC 7523 3).
+    ///
+    /// # Errors
+    /// `invalid_client`.
+    pub fn used(self, is_first: bool) -> Result<AuthenticatedClient, CredentialError> {
+        if is_first {
+            return Ok(AuthenticatedClient::proved(self.client));
+        }
+        let words = "the client assertion was used before: each needs a jti of its own";
+        let error = OAuthError::new(Rule::AssertionReplayed, words).came("client_id", self.client.id.as_str());
+        Err(CredentialError { error, basic: false })
+    }
+}
+
+impl AuthenticatedClient {
+    fn proved(client: Client) -> Self {
+        Self(client)
     }
 }
 

@@ -1,11 +1,12 @@
 //! `ClientMetadata`: what a client registers about itself (RFC 7591 2), and its form in responses and in the store.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::redirect_uri::loopback;
-use super::{AuthMethod, Digest, GrantType, RedirectUri, RegisteredRedirects, ScopeSet, json};
+use super::{AuthMethod, ClientKeys, Digest, GrantType, RedirectUri, RegisteredRedirects, ScopeSet, json};
 
 /// Effective client metadata (RFC 7591 2): what was accepted, not what was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct ClientMetadata {
     pub grant_types: Vec<GrantType>,
     /// How the client authenticates.
     pub token_endpoint_auth_method: AuthMethod,
+    /// The keys by which it may authenticate; always there for `private_key_jwt`.
+    pub keys: Option<Arc<ClientKeys>>,
     /// The scopes that it asked to be limited to, if any.
     pub scope: Option<ScopeSet>,
     /// `native` or `web`; stored and returned, but not acted on (OpenID Connect Registration 2).
@@ -51,6 +54,7 @@ impl ClientMetadata {
         let has_code = self.grant_types.contains(&GrantType::AuthorizationCode) || self.grant_types.is_empty();
         members.insert("response_types".into(), if has_code { vec!["code"] } else { Vec::new() }.into());
         members.insert("token_endpoint_auth_method".into(), self.token_endpoint_auth_method.as_str().into());
+        members.extend(self.keys.iter().map(|keys| keys.to_member()).map(|(name, value)| (name.to_owned(), value)));
         for (name, value) in self.texts().into_iter().chain([("scope", &scope)]) {
             if let Some(value) = value {
                 members.insert(name.into(), value.as_str().into());
@@ -71,11 +75,17 @@ impl ClientMetadata {
             list("grant_types")?.iter().map(|grant| GrantType::parse(grant)).collect::<Option<Vec<_>>>()?;
         let needs_redirect = grant_types.contains(&GrantType::AuthorizationCode);
         let redirect_uris = list("redirect_uris").filter(|uris| !uris.is_empty() || !needs_redirect)?;
+        let token_endpoint_auth_method = AuthMethod::parse(&text("token_endpoint_auth_method")?)?;
+        let keys = members.get("jwks").map(ClientKeys::of_set).transpose().ok()?.map(Arc::new);
+        if token_endpoint_auth_method == AuthMethod::PrivateKeyJwt && keys.is_none() {
+            return None;
+        }
         Some(Self {
             client_name: text("client_name"),
             redirect_uris: RegisteredRedirects::from_stored(redirect_uris),
             grant_types,
-            token_endpoint_auth_method: AuthMethod::parse(&text("token_endpoint_auth_method")?)?,
+            token_endpoint_auth_method,
+            keys,
             scope: text("scope").map(|scope| ScopeSet::parse(&scope)).transpose().ok()?,
             application_type: text("application_type"),
             client_uri: text("client_uri"),
@@ -145,6 +155,7 @@ mod tests {
             redirect_uris: RegisteredRedirects::from_stored(vec!["http://localhost/cb".into()]),
             grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             token_endpoint_auth_method: AuthMethod::None,
+            keys: None,
             scope: Some(ScopeSet::parse("b a").unwrap()),
             application_type: Some("native".into()),
             client_uri: None,

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    AuthMethod, GrantType, InvalidRedirect, OAuthError, RedirectPolicy, RegisteredRedirects, Rule, ScopeSet,
-    ScopeToken, display_name, json, metadata_document,
+    AuthMethod, ClientKeys, GrantType, InvalidRedirect, OAuthError, RedirectPolicy, RegisteredRedirects, Rule,
+    ScopeSet, ScopeToken, display_name, json, metadata_document,
 };
 
 /// The most redirect URIs per client. More is an attack on the store, not a typing error.
@@ -79,32 +79,63 @@ impl MetadataReader {
         }
     }
 
-    /// Returns how the client authenticates: the first of the methods it allows that is among `served`.
+    /// Returns how the client authenticates: the first of the methods it allows that is among `served`, and for
+    /// `private_key_jwt` its keys.
     ///
     /// `token_endpoint_auth_method` is the one it prefers, and `token_endpoint_auth_methods_supported` (OpenID Connect
     /// Relying Party Metadata Choices 2) lists all that it can use. ChatGPT's documents prefer `private_key_jwt` and
     /// also list `none`.
-    pub(super) fn auth_method(&mut self, served: &[AuthMethod], default: AuthMethod) -> Result<AuthMethod, OAuthError> {
+    pub(super) fn auth_method(
+        &mut self,
+        served: &[AuthMethod],
+        default: AuthMethod,
+    ) -> Result<(AuthMethod, Option<ClientKeys>), OAuthError> {
         let preferred = self.text("token_endpoint_auth_method")?.map(str::to_owned);
         let listed = self.strings("token_endpoint_auth_methods_supported");
         let allowed: Vec<_> = preferred.into_iter().chain(listed).collect();
         if allowed.is_empty() {
-            return Ok(default);
+            return Ok((default, None));
         }
-        let first = allowed.iter().find_map(|name| AuthMethod::parse(name).filter(|method| served.contains(method)));
-        first.ok_or_else(|| {
+        let methods = allowed.iter().filter_map(|name| AuthMethod::parse(name));
+        let mut methods = methods.filter(|method| served.contains(method));
+        let Some(first) = methods.next() else {
             let names: Vec<_> = served.iter().map(|method| method.as_str()).collect();
-            let not_yet = if allowed.iter().any(|name| name == "private_key_jwt") {
-                "private_key_jwt is not supported yet: "
-            } else {
-                ""
-            };
             let names = names.join(", ");
-            let words = format!("{not_yet}the client must allow one of these authentication methods: {names}");
-            OAuthError::new(Rule::AuthMethodUnsupported, words)
+            let words = format!("the client must allow one of these authentication methods: {names}");
+            let error = OAuthError::new(Rule::AuthMethodUnsupported, words);
+            return Err(error
                 .came("token_endpoint_auth_method", &allowed.join(" "))
-                .expected(format!("one of: {names}"))
-        })
+                .expected(format!("one of: {names}")));
+        };
+        if first != AuthMethod::PrivateKeyJwt {
+            return Ok((first, None));
+        }
+        // A client that also allows another method is better served by that one than not at all.
+        match (self.keys(), methods.find(|method| *method != AuthMethod::PrivateKeyJwt)) {
+            (Ok(keys), _) => Ok((first, Some(keys))),
+            (Err(error), Some(other)) => {
+                if error.rule() == Rule::KeysRefused {
+                    self.leave_out("jwks", None, error.description());
+                }
+                Ok((other, None))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Returns the keys of a client that signs assertions.
+    fn keys(&self) -> Result<ClientKeys, OAuthError> {
+        let missing = |words| OAuthError::new(Rule::KeysMissing, words);
+        match (self.value("jwks"), self.value("jwks_uri")) {
+            (Some(jwks), None) => ClientKeys::of_set(jwks).map_err(|fault| {
+                let words = format!("jwks cannot be used: {}", fault.words());
+                OAuthError::new(Rule::KeysRefused, words).came("jwks", &jwks.to_string())
+            }),
+            // RFC 7591 2: they must not both be there.
+            (Some(_), Some(_)) => Err(missing("jwks and jwks_uri are both there: send one of them")),
+            (None, Some(_)) => Err(missing("private_key_jwt needs jwks; jwks_uri is not supported yet")),
+            (None, None) => Err(missing("private_key_jwt needs jwks")),
+        }
     }
 
     /// Returns the grant types. Unknown ones are dropped (VS Code and Claude ask for extra ones), and so are `password`
@@ -147,8 +178,7 @@ impl MetadataReader {
     }
 
     /// Refuses private keys in `jwks`, which is for public keys (RFC 7591 2): a private key that was sent here is no
-    /// longer secret, and its owner must learn of it. Keys are not used yet, so nothing else is checked. Every private
-    /// key has a member `d`, and `k` is the secret of a symmetric one (RFC 7517, RFC 7518).
+    /// longer secret, and its owner must learn of it, even if nothing here uses the keys. Every private key has a member `d`, and `k` is the secret of a symmetric one (RFC 7517, RFC 7518).
     pub(super) fn check_keys(&self) -> Result<(), OAuthError> {
         let keys = self.value("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array);
         let is_private = |key: &Value| ["d", "k", "p", "q"].iter().any(|member| key.get(member).is_some());
@@ -268,6 +298,7 @@ fn malformed(name: &'static str, value: &Value, description: impl Into<std::borr
 }
 
 /// Why a client may not register the client credentials grant.
-const SERVICE_REFUSED: &str = "needs a client with a secret that the operator of this server lets act for itself";
+const SERVICE_REFUSED: &str =
+    "needs a client with a secret or keys that the operator of this server lets act for itself";
 
 const TOO_LONG: &str = "is longer than 100 characters, or has letters with a heap of marks";

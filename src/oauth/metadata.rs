@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::jose::SignatureAlgorithm;
 use super::{AuthMethod, GrantType};
 
 /// Authorization server metadata (RFC 8414 2).
@@ -20,8 +21,10 @@ pub struct AuthorizationServerMetadata {
     pub grant_types_supported: Vec<&'static str>,
     pub code_challenge_methods_supported: Vec<&'static str>,
     pub token_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     pub revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     pub introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    pub revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes_supported: Vec<String>,
     pub authorization_response_iss_parameter_supported: bool,
@@ -36,8 +39,9 @@ impl AuthorizationServerMetadata {
         let at = |path| format!("{issuer}{path}");
         // MCP 2026-07-28 authorization, refresh tokens: clients ask for `offline_access` only where it is listed here.
         let offline = (!scopes.iter().any(|s| s == "offline_access")).then(|| "offline_access".to_owned());
-        let methods = [AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
         let secrets = [AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
+        let methods = AuthMethod::ALL;
+        let algorithms = SignatureAlgorithm::ALL;
         Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: at("/authorize"),
@@ -52,9 +56,12 @@ impl AuthorizationServerMetadata {
             grant_types_supported: GrantType::names().collect(),
             code_challenge_methods_supported: vec!["S256"],
             token_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),
+            // RFC 8414 2: required with `private_key_jwt`.
+            token_endpoint_auth_signing_alg_values_supported: algorithms.map(SignatureAlgorithm::as_str).to_vec(),
             revocation_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),
             // RFC 7662 2.1: whoever asks must authenticate.
             introspection_endpoint_auth_methods_supported: secrets.map(AuthMethod::as_str).to_vec(),
+            revocation_endpoint_auth_signing_alg_values_supported: algorithms.map(SignatureAlgorithm::as_str).to_vec(),
             scopes_supported: scopes.into_iter().chain(offline).collect(),
             // RFC 9207 3: authorization responses carry `iss`.
             authorization_response_iss_parameter_supported: true,

@@ -1,5 +1,7 @@
 //! The rules for client metadata: RFC 7591 registration and Client ID Metadata Documents.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -40,9 +42,8 @@ impl ClientMetadata {
         if let Some(statement) = reader.text("software_statement")? {
             return Err(refuse_statement(statement));
         }
-        let served = [AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
         // RFC 7591 2: an absent method means client_secret_basic.
-        read(reader, &served, AuthMethod::ClientSecretBasic, policy)
+        read(reader, &AuthMethod::ALL, AuthMethod::ClientSecretBasic, policy)
     }
     /// Parses a Client ID Metadata Document fetched from `url`.
     ///
@@ -80,7 +81,7 @@ fn read(
     policy: &RegistrationPolicy,
 ) -> Result<ReadMetadata, OAuthError> {
     reader.check_keys()?;
-    let token_endpoint_auth_method = reader.auth_method(served, default)?;
+    let (token_endpoint_auth_method, keys) = reader.auth_method(served, default)?;
     // RFC 6749 4.4: this grant is for confidential clients only.
     let may_be_service = policy.client_credentials && token_endpoint_auth_method != AuthMethod::None;
     let grant_types = reader.grant_types(may_be_service)?;
@@ -90,6 +91,7 @@ fn read(
         redirect_uris: reader.redirect_uris(&policy.redirects, &grant_types)?,
         grant_types,
         token_endpoint_auth_method,
+        keys: keys.map(Arc::new),
         scope: reader.scope(&policy.scopes),
         application_type: reader.application_type(),
         client_uri: reader.url("client_uri"),

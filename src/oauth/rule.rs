@@ -136,10 +136,19 @@ rules! {
     ClientNotNamed = "client_not_named", InvalidClient, "client_id, or HTTP Basic";
     AuthorizationMalformed = "authorization_malformed", InvalidClient, "Authorization: Basic with client id and secret";
     RepeatedAuthorization = "repeated_authorization", None, "one Authorization field";
-    AssertionUnsupported = "client_assertion_unsupported", InvalidClient, "a secret, or none for a public client";
+    AssertionMalformed = "client_assertion_malformed", InvalidClient, "in client_assertion a JWT signed with ES256, EdDSA, \
+                                                                       RS256 or PS256, and client_assertion_type \
+                                                                       urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    AssertionRefused = "client_assertion_refused", InvalidClient, "iss and sub the client id, aud the issuer as one string, \
+                                                                   exp at most 5 minutes ahead, nbf and iat not ahead, \
+                                                                   a jti, typ JWT or none";
+    AssertionUnexpected = "client_assertion_unexpected", InvalidClient, "a client that registered private_key_jwt";
+    AssertionMissing = "client_assertion_missing", InvalidClient, "client_assertion: the client registered private_key_jwt";
+    AssertionSignature = "client_assertion_signature", InvalidClient, "a signature by one of the client's keys";
+    AssertionReplayed = "client_assertion_replayed", InvalidClient, "an assertion with a jti that was not used before";
     SecretWrong = "client_secret_wrong", InvalidClient, "the client's current secret";
     SecretMissing = "client_secret_missing", InvalidClient, "the secret that was issued to this client";
-    SecretUnexpected = "client_secret_unexpected", InvalidClient, "no secret: the client registered as public";
+    SecretUnexpected = "client_secret_unexpected", InvalidClient, "no secret: the client registered as public, or with keys";
 
     // The token request.
     GrantTypeMissing = "grant_type_missing", InvalidRequest, "grant_type";
@@ -186,8 +195,10 @@ rules! {
     AuthMethodUnsupported = "auth_method_unsupported", InvalidClientMetadata, "a client authentication method that \
                                                                                the metadata list";
     GrantTypesUnsupported = "grant_types_unsupported", InvalidClientMetadata, "grant_types with authorization_code, \
-                                                                                   or with client_credentials for a client with a secret";
+                                                                                   or with client_credentials for a client with a secret or keys";
     ResponseTypesUnsupported = "response_types_unsupported", InvalidClientMetadata, "response_types with code";
+    KeysMissing = "client_keys_missing", InvalidClientMetadata, "for private_key_jwt either jwks or jwks_uri";
+    KeysRefused = "client_keys_refused", InvalidClientMetadata, "a set of public keys for ES256, EdDSA, RS256 or PS256";
     PrivateKey = "private_key_in_jwks", InvalidClientMetadata, "public keys only";
     RedirectUriRefused = "redirect_uri_refused", InvalidRedirectUri, "https, http to loopback, or a private-use scheme; exact, not on this gateway";
     DocumentNamesAnother = "document_names_another", InvalidClientMetadata, "client_id in the document equal to its URL";

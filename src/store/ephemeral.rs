@@ -44,6 +44,8 @@ pub enum EphemeralKind {
     Interaction,
     /// A pushed authorization request (RFC 9126). Not used yet.
     PushedRequest,
+    /// A client's assertion that was used (RFC 7523 3). It must stay until the assertion has expired.
+    ClientAssertion,
 }
 
 impl EphemeralKind {
@@ -52,11 +54,20 @@ impl EphemeralKind {
         match self {
             Self::Interaction => "interaction",
             Self::PushedRequest => "pushed_request",
+            Self::ClientAssertion => "client_assertion",
+        }
+    }
+
+    /// Returns whether a record of this kind may be removed to make room. Otherwise a new one is refused.
+    pub(super) const fn gives_way(self) -> bool {
+        match self {
+            Self::Interaction | Self::PushedRequest => true,
+            Self::ClientAssertion => false,
         }
     }
 
     pub(super) fn parse(word: &str) -> Option<Self> {
-        [Self::Interaction, Self::PushedRequest].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Interaction, Self::PushedRequest, Self::ClientAssertion].into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
@@ -138,7 +149,8 @@ impl Ephemeral {
 pub trait EphemeralStore {
     /// Adds a record; `Insertion::Exists` if its key is taken, by an ended one too. If `limits` leave no room, others
     /// of its kind are removed: of its host; or of the host with the most at its site; or of the host with the most at
-    /// the site with the most. Of a host the oldest ended record is removed first, then the oldest.
+    /// the site with the most. Of a host the oldest ended record is removed first, then the oldest. A used assertion is
+    /// never removed: without room for another, that one is refused (`Insertion::Full`).
     async fn put_ephemeral(&self, new: Ephemeral, limits: EphemeralLimits) -> Result<Insertion>;
     /// Finds a record that has not expired, even if it has ended.
     async fn find_ephemeral(&self, key: &EphemeralKey, now: Timestamp) -> Result<Option<Ephemeral>>;

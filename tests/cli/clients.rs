@@ -7,7 +7,7 @@ use crate::{Data, REDIRECT, text};
 #[test]
 fn nobody_can_connect_as_the_operator_of_tokens() {
     let data = Data::new();
-    data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
+    data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp", "--scope", "mcp:read"]);
     let client = data.json(&["client", "show", "mcp_client_operator"]);
     assert_eq!(client["grant_types"], Value::Array(Vec::new()));
     assert_eq!(client["redirect_uris"], Value::from(vec!["https://operator.invalid/"]));
@@ -97,6 +97,48 @@ fn a_secret_is_shown_once_and_rotated() {
     );
     let trail = data.text(&["audit", "tail", "--json"]);
     assert!(trail.contains("client.secret_rotated") && !trail.contains("mcp_secret_"));
+}
+
+#[test]
+fn a_client_may_have_keys_instead_of_a_secret() {
+    let data = Data::new();
+    let file = data.folder.path().join("keys.json");
+    let path = file.to_str().unwrap();
+    let words = |more: &[&'static str]| {
+        let own = ["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--jwks"];
+        [&own.map(str::to_owned)[..], &[path.to_owned()], &more.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>()]
+            .concat()
+    };
+    let refused = |more: &[&'static str]| {
+        let words = words(more);
+        data.refused(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert!(refused(&[]).1.contains("keys.json: "), "there is no such file");
+    let key = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "k"});
+    let mut private = key.clone();
+    private["d"] = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A".into();
+    for (content, fault) in [
+        ("text".to_owned(), "not JSON"),
+        (json!({"keys": []}).to_string(), "no key for ES256"),
+        (key.to_string(), "no keys"),
+        (json!({"keys": [private]}).to_string(), "private keys"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let (code, said) = refused(&[]);
+        assert!(code == 1 && said.contains(fault), "{fault} in {said}");
+        assert!(!said.contains("nWGxne"), "{said}");
+    }
+    std::fs::write(&file, json!({"keys": [key]}).to_string()).unwrap();
+    assert_eq!(refused(&["--confidential"]).0, 64);
+    let words = words(&["--grant", "client_credentials", "--upstream", "mcp", "--scope", "mcp:read"]);
+    let added = data.json(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(
+        (&added["token_endpoint_auth_method"], &added["client_secret"]),
+        (&"private_key_jwt".into(), &Value::Null)
+    );
+    assert_eq!(added["jwks"]["keys"][0], key);
+    let id = added["client_id"].as_str().unwrap();
+    assert!(data.refused(&["client", "rotate-secret", id]).1.contains("has no secret"));
 }
 
 #[test]

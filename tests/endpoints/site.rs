@@ -230,6 +230,7 @@ impl Site {
             redirect_uris: vec![redirect.to_owned()],
             grant_types: vec![GrantType::AuthorizationCode],
             auth_method: AuthMethod::None,
+            jwks: None,
             upstream: None,
             scopes: Vec::new(),
         };

@@ -12,6 +12,7 @@
     reason = "a test that panics has failed, which is what it is for; tables and worlds are read, not exported"
 )]
 
+mod assertions;
 mod audit;
 mod authorize;
 mod client_auth;
@@ -47,6 +48,8 @@ mod revoke;
 mod scripted_fetch;
 #[path = "../support/services.rs"]
 mod services;
+#[path = "../support/signing_key.rs"]
+mod signing_key;
 mod step_up;
 mod stories;
 mod tokens;

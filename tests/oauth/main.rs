@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod assertion;
 mod authorization;
 mod client_auth;
 mod jose;

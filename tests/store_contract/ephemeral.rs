@@ -26,6 +26,7 @@ crate::on_every_store! {
     what_is_gone_gives_its_room_back,
     each_kind_has_keys_and_room_of_its_own,
     a_key_is_taken_once_in_a_tenant,
+    ca_09_a_used_assertion_stays_until_it_has_expired,
     one_of_several_who_end_it_does_so_and_says_what_it_is_about_now,
 }
 
@@ -235,6 +236,48 @@ async fn each_kind_has_keys_and_room_of_its_own(store: Arc<dyn Store>) {
     assert_eq!(store.advance_ephemeral(&same.key, end, LIMITS, START).await.unwrap(), Update::Done);
     let other = store.find_ephemeral(&page("a person's", source(1, 1)).key, START).await.unwrap().unwrap();
     assert_eq!(other.step, EphemeralStep::LogIn);
+}
+
+fn assertion(name: &str, source: Source) -> Ephemeral {
+    let one = page(name, source);
+    let key = EphemeralKey { kind: EphemeralKind::ClientAssertion, ..one.key };
+    Ephemeral { key, step: EphemeralStep::Ended, browser: None, body: None, ..one }
+}
+
+/// Nothing may push it out, or it could be used a second time: what finds no room is refused.
+async fn ca_09_a_used_assertion_stays_until_it_has_expired(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let put = async |name: &str, source| store.put_ephemeral(assertion(name, source), LIMITS).await.unwrap();
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(put(name, source(1, 1)).await, Insertion::Inserted);
+    }
+    assert_eq!(put("a", source(2, 1)).await, Insertion::Exists, "from wherever it comes");
+    assert_eq!(put("e", source(1, 1)).await, Insertion::Full, "of the host");
+    assert_eq!(put("a", source(1, 1)).await, Insertion::Exists, "which is told apart from a full store");
+    for name in ["e", "f", "g", "h"] {
+        assert_eq!(put(name, source(1, 2)).await, Insertion::Inserted);
+    }
+    assert_eq!(put("i", source(1, 3)).await, Insertion::Full, "of the site");
+    for n in 0..12_u8 {
+        assert_eq!(put(&format!("{n}"), source(2 + n, 1)).await, Insertion::Inserted);
+    }
+    assert_eq!(put("j", source(99, 1)).await, Insertion::Full, "in all");
+    let roomy = EphemeralLimits { of_host: u64::MAX, of_site: u64::MAX, in_all: u64::MAX, ..LIMITS };
+    let own = assertion("k", source(99, 1));
+    assert_eq!(
+        store.put_ephemeral(own, roomy).await.unwrap(),
+        Insertion::Inserted,
+        "each caller says what is too much"
+    );
+    begin(&store, source(1, 1), "a person's").await;
+    assert!(is_pending(&store, "a person's").await, "another kind has room of its own");
+    for name in ["a", "h", "11", "k"] {
+        let key = assertion(name, source(1, 1)).key;
+        assert!(store.find_ephemeral(&key, START).await.unwrap().is_some(), "{name}");
+    }
+    let end = assertion("a", source(1, 1)).expires_at;
+    store.sweep(end, Lifetime::from_secs(86_400)).await.unwrap();
+    assert_eq!(put("a", source(1, 1)).await, Insertion::Inserted, "after that it would be refused as expired");
 }
 
 async fn a_key_is_taken_once_in_a_tenant(store: Arc<dyn Store>) {

@@ -61,6 +61,7 @@ pub(crate) fn metadata() -> ClientMetadata {
         redirect_uris: RegisteredRedirects::from_stored(vec!["https://app.example/cb".to_owned()]),
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         token_endpoint_auth_method: AuthMethod::None,
+        keys: None,
         scope: None,
         application_type: None,
         client_uri: None,

@@ -1,4 +1,5 @@
 //! Keys that sign as clients do: one of each type, their public part, and signed claims.
+#![allow(dead_code, reason = "each of the test programs that share it uses a part of it")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

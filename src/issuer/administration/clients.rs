@@ -21,6 +21,8 @@ pub struct NewClient {
     pub grant_types: Vec<GrantType>,
     /// How it authenticates; `None` for a public client.
     pub auth_method: AuthMethod,
+    /// The keys by which it does so, for `PrivateKeyJwt` (RFC 7591 2, `jwks`).
+    pub jwks: Option<serde_json::Value>,
     /// The name of the one upstream that it may use; `None` for any.
     pub upstream: Option<String>,
     /// The scopes that it may be granted at most; all when empty.
@@ -57,6 +59,7 @@ impl Administration {
             "redirect_uris": new.redirect_uris,
             "grant_types": grants,
             "token_endpoint_auth_method": new.auth_method.as_str(),
+            "jwks": new.jwks,
             "scope": (!limit.is_empty()).then(|| limit.to_string()),
         });
         let policy = RegistrationPolicy { redirects: self.config.redirect_policy(), scopes, client_credentials: true };
@@ -84,13 +87,16 @@ impl Administration {
         self.insert_client(read, Some(upstream.resource.clone())).await
     }
 
-    /// Stores a new client of the operator's, with a secret unless it is public.
+    /// Stores a new client of the operator's, with a secret unless it is public or has keys.
     async fn insert_client(
         &self,
         read: ReadMetadata,
         resource: Option<ResourceIndicator>,
     ) -> Result<Registered, AdministrationError> {
-        let secret = (read.metadata.token_endpoint_auth_method != AuthMethod::None)
+        let secret = read
+            .metadata
+            .token_endpoint_auth_method
+            .has_secret()
             .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
         let now = self.services.clock.now();
         let client = Client {
@@ -168,7 +174,7 @@ impl Administration {
     /// `NoSuchClient`, `NoSecret`, `Store`.
     pub async fn rotate_client_secret(&self, id: &str) -> Result<(ClientSecret, Timestamp), AdministrationError> {
         let client = self.client(id).await?;
-        if client.metadata.token_endpoint_auth_method == AuthMethod::None {
+        if !client.metadata.token_endpoint_auth_method.has_secret() {
             return Err(AdministrationError::NoSecret(id.to_owned()));
         }
         let secret = ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand());

@@ -185,6 +185,7 @@ impl Administration {
                 redirect_uris: RegisteredRedirects::from_stored(vec!["https://operator.invalid/".to_owned()]),
                 grant_types: Vec::new(),
                 token_endpoint_auth_method: AuthMethod::None,
+                keys: None,
                 scope: None,
                 application_type: None,
                 client_uri: None,

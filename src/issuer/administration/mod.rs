@@ -115,8 +115,11 @@ pub enum AdministrationError {
         /// The name of the upstream.
         upstream: String,
     },
-    /// A client that is to act for itself has no secret (RFC 6749 4.4).
-    #[error("a client with the grant client_credentials acts for itself, so it needs a secret: add --confidential")]
+    /// A client that is to act for itself has neither a secret nor keys (RFC 6749 4.4).
+    #[error(
+        "a client with the grant client_credentials acts for itself, so it needs a secret or keys: add --confidential \
+         or --jwks"
+    )]
     ServiceWithoutSecret,
     /// A client that is to act for itself was granted nothing.
     #[error("with the grant client_credentials nobody is asked, so name what the client may do with --scope: {0}")]
@@ -154,8 +157,8 @@ pub enum AdministrationError {
     /// The configuration does not admit documents at this URL.
     #[error("client_id_metadata_documents.mode does not admit {0}; allow its host or URL first")]
     NotAdmitted(String),
-    /// A public client has no secret.
-    #[error("the client {0:?} is public and has no secret")]
+    /// The client has no secret: it is public, or it has keys.
+    #[error("the client {0:?} has no secret")]
     NoSecret(String),
     /// The tenant already has as many clients as it may have.
     #[error("this tenant has as many clients as registration.max_clients allows")]

@@ -4,8 +4,8 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::{IssuerRequest, Registered, TokenRejection};
 use crate::oauth::{
-    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime,
-    ReadMetadata, Rule,
+    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime, ReadMetadata,
+    Rule,
 };
 use crate::store::{AuditEvent, AuditRow, Insertion};
 use crate::telemetry::ControlEvent;
@@ -37,7 +37,9 @@ impl IssuerRequest<'_> {
         if let Err(wait) = self.throttle.charge_registration(ClientOrigin::Registered, self.caller, rates) {
             return Err(self.too_many_registrations(wait).await);
         }
-        let secret = (metadata.token_endpoint_auth_method != AuthMethod::None)
+        let secret = metadata
+            .token_endpoint_auth_method
+            .has_secret()
             .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
         let client = Client {
             tenant: self.tenant.clone(),

@@ -184,18 +184,18 @@ impl Throttle {
     }
 
     /// Counts a failed client authentication; `Err` with the wait when there are too many. They count against the
-    /// client only if it has a secret to guess: strangers know the id of a public client, and must not be able to block
+    /// client only if it has a secret or a key to pass for it with: strangers know the id of a public client, and must not be able to block
     /// it.
     pub(in crate::issuer) fn record_client_failure(
         &self,
         id: &ClientId,
-        has_secret: bool,
+        is_guarded: bool,
         caller: &Caller,
         rates: &Rates,
     ) -> Result<(), Lifetime> {
         let now = self.clock.now();
         self.failing.add(&self.requester(caller), now);
-        if !has_secret {
+        if !is_guarded {
             return Ok(());
         }
         let (client, source) = (Digest::of(id.as_str().as_bytes()), host_of(caller));

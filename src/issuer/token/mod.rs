@@ -1,8 +1,9 @@
-//! The token endpoint: a file for each grant type, revocation, and tracking the use of issued tokens.
+//! The token endpoint: a file for each grant type, clients' assertions, revocation, and tracking the use of issued tokens.
 //!
 //! Start with `request.rs`.
 
 pub(super) mod arrivals;
+pub(super) mod assertion;
 pub(super) mod authorization_code;
 pub(super) mod awaited;
 pub(super) mod client_credentials;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::assertion::Unproved;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::face::Face;
@@ -9,7 +10,7 @@ use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, AuthenticatedClient, ClientAuthentication, ClientOrigin,
+    AccessToken, AccessTokenRecord, AccountId, AuthMethod, AuthenticatedClient, ClientAuthentication, ClientOrigin,
     CredentialError, Form, Grant, GrantId, GrantType, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule,
     ScopeSet, TokenRequest, TokenResponse,
 };
@@ -99,16 +100,17 @@ impl IssuerRequest<'_> {
         let client = self.enabled_client(&credentials.client_id).await?;
         // The id of an unknown client is arbitrary text, and stays out of the audit trail.
         let known = client.as_ref().map(|c| (c.id.clone(), c.metadata.client_name.clone()));
-        let has_secret = client.as_ref().is_some_and(|c| !c.secrets.is_empty());
-        match credentials.authenticate(client, self.now()) {
+        let is_guarded = client.as_ref().is_some_and(|c| c.metadata.token_endpoint_auth_method != AuthMethod::None);
+        match self.prove(&credentials, client).await {
             Ok(client) => Ok(client),
-            Err(error) => {
+            Err(Unproved::Undecided(rejection)) => Err(rejection),
+            Err(Unproved::Wrong(error)) => {
                 let (client, name) = known.unzip();
                 let row = AuditRow { client, ..self.audit(AuditEvent::TokenRefused) };
                 let name = name.flatten();
                 self.refuse(row, Diagnosis::from(&error.error).named(name.as_deref())).await;
-                // CA-14: guessing a client's secret leads to delays, wherever the guesses come from.
-                match self.throttle.record_client_failure(&credentials.client_id, has_secret, self.caller, rates) {
+                // CA-14: guessing a client's secret or signature leads to delays, wherever the guesses come from.
+                match self.throttle.record_client_failure(&credentials.client_id, is_guarded, self.caller, rates) {
                     Ok(()) => Err(refused(error)),
                     Err(wait) => Err(TokenRejection::Throttled(wait)),
                 }

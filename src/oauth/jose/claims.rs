@@ -58,6 +58,14 @@ impl Claims {
         self.text("sub")
     }
 
+    /// Returns whether the token is for this issuer and no other (`aud`): one string, not a list.
+    #[must_use]
+    pub fn is_for(&self, issuer: &str) -> bool {
+        // RFC 3986 6.2.3: an empty path is the path `/`, with which the SDK for Python 1.30 writes every origin.
+        let audience = self.text("aud");
+        audience == Some(issuer) || audience.and_then(|audience| audience.strip_suffix('/')) == Some(issuer)
+    }
+
     /// Returns when the token expires (`exp`).
     #[must_use]
     pub const fn expires_at(&self) -> Option<Timestamp> {

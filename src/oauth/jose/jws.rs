@@ -10,9 +10,9 @@ const MAX_BYTES: usize = 16 << 10;
 
 /// A signed set of claims whose signature is not checked yet. What it says of itself may be used to find the keys, and
 /// for nothing else.
-#[derive(Debug)]
-pub struct Jws<'a> {
-    signed: &'a str,
+#[derive(Debug, Clone)]
+pub struct Jws {
+    signed: Box<str>,
     signature: Vec<u8>,
     algorithm: SignatureAlgorithm,
     key_id: Option<String>,
@@ -20,13 +20,13 @@ pub struct Jws<'a> {
     claims: Claims,
 }
 
-impl<'a> Jws<'a> {
+impl Jws {
     /// Reads a signed set of claims (RFC 7519 7.2).
     ///
     /// # Errors
     /// Not the compact form, longer than 16 KiB, an algorithm that is not allowed, an extension that must be understood
     /// (RFC 7515 4.1.11), or JSON that two parsers could read differently.
-    pub fn read(text: &'a str) -> Result<Self, JoseFault> {
+    pub fn read(text: &str) -> Result<Self, JoseFault> {
         if text.len() > MAX_BYTES {
             return Err(JoseFault("the signed text is longer than 16 KiB"));
         }
@@ -45,7 +45,7 @@ impl<'a> Jws<'a> {
         let algorithm = text("alg", "alg is not a string")?.ok_or(JoseFault("the header has no alg"))?;
         // RFC 7515 4.1.2 to 4.1.8: keys and their URLs in a header are never looked at.
         Ok(Self {
-            signed,
+            signed: signed.into(),
             signature,
             algorithm: SignatureAlgorithm::parse(algorithm).ok_or(JoseFault("alg is not one that is allowed"))?,
             key_id: text("kid", "kid is not a string")?.map(str::to_owned),
@@ -54,10 +54,10 @@ impl<'a> Jws<'a> {
         })
     }
 
-    /// Returns what it says of whom it is about (`sub`), before that is proved.
+    /// Returns the claims before the signature is checked: they may be refused, but not believed.
     #[must_use]
-    pub fn unproved_subject(&self) -> Option<&str> {
-        self.claims.subject()
+    pub const fn unproved(&self) -> &Claims {
+        &self.claims
     }
 
     /// Returns the id of the key that it names.
@@ -76,9 +76,9 @@ impl<'a> Jws<'a> {
     ///
     /// # Errors
     /// None of the keys made it, or more than four could have.
-    pub fn verify(self, keys: &JwkSet) -> Result<Claims, JoseFault> {
+    pub fn verify(&self, keys: &JwkSet) -> Result<&Claims, JoseFault> {
         let by = (self.algorithm, self.key_id.as_deref());
         keys.verify(by, self.signed.as_bytes(), &self.signature)?;
-        Ok(self.claims)
+        Ok(&self.claims)
     }
 }

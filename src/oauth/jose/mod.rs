@@ -21,6 +21,12 @@ use serde_json::{Map, Value};
 pub struct JoseFault(&'static str);
 
 impl JoseFault {
+    /// Makes a fault that its user finds in a token, in words for an error description.
+    #[must_use]
+    pub const fn new(words: &'static str) -> Self {
+        Self(words)
+    }
+
     /// Returns what is wrong.
     #[must_use]
     pub const fn words(self) -> &'static str {

@@ -27,6 +27,14 @@ impl State {
         }
     }
 
+    /// Returns whether one more record stays within the limits.
+    fn has_room(&self, Place { holder, weight }: &Place, limits: &EphemeralLimits) -> bool {
+        let fits = |held: u64, limit| held == 0 || held + weight <= limit;
+        fits(self.held_by(&|other: &Holder| other == holder), holder.limit(limits))
+            && fits(self.held_by(&|other: &Holder| other.is_at_site_of(holder)), holder.limit_of_site(limits))
+            && fits(self.held_by(&|other: &Holder| other.competes_with(holder)), limits.in_all)
+    }
+
     fn held_by(&self, is_meant: &impl Fn(&Holder) -> bool) -> u64 {
         let places = self.ephemerals.iter().map(Place::of);
         places.filter(|place| is_meant(&place.holder)).map(|place| place.weight).sum()
@@ -96,7 +104,12 @@ impl EphemeralStore for MemoryStore {
         if state.ephemerals.iter().any(|one| one.key == new.key) {
             return Ok(Insertion::Exists);
         }
-        state.make_room(&Place::of(&new), &limits);
+        let place = Place::of(&new);
+        if new.key.kind.gives_way() {
+            state.make_room(&place, &limits);
+        } else if !state.has_room(&place, &limits) {
+            return Ok(Insertion::Full);
+        }
         state.ephemerals.push(new);
         Ok(Insertion::Inserted)
     }

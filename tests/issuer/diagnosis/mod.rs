@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::config::{NOTES, SALES};
 use crate::driver::*;
 use crate::log::Log;
+use crate::signing_key::SigningKey;
 
 mod documents;
 mod walk;
@@ -34,6 +35,7 @@ async fn every_rule_has_a_line_that_says_what_came_and_what_was_expected() {
     sign_ins(&world, &mut walk).await;
     passwords(&world, &mut walk).await;
     authentication(&world, &mut walk).await;
+    assertions(&world, &mut walk).await;
     services(&world, &mut walk).await;
     codes(&world, &mut walk).await;
     refreshes(&world, &mut walk).await;
@@ -194,6 +196,30 @@ async fn passwords(world: &World, walk: &mut Walk) {
     }
 }
 
+async fn assertions(world: &World, walk: &mut Walk) {
+    let key = SigningKey::ed25519();
+    let keyed = crate::assertions::keyed(world, &key).await;
+    let public = world.manual_client("Without keys", CALLBACK, None).await;
+    let claims = |client: &Client, jti: &str| crate::assertions::claims(world, &client.id, jti);
+    let good = key.sign("k", &claims(&keyed, "1"));
+    for (rule, text) in [
+        (Rule::GrantTypeMissing, good.clone()),
+        (Rule::AssertionReplayed, good),
+        (Rule::AssertionMalformed, "eyJhbGciOiJub25lIn0.e30.".to_owned()),
+        (Rule::AssertionRefused, key.sign("k", &json!({"iss": "x", "sub": "y"}))),
+        (Rule::AssertionUnexpected, key.sign("k", &claims(&public, "1"))),
+        (Rule::AssertionSignature, SigningKey::ed25519().sign("k", &claims(&keyed, "2"))),
+    ] {
+        let sent = [("client_assertion_type", crate::assertions::TYPE), ("client_assertion", text.as_str())];
+        world.request(&caller(3)).token(None, &form(&sent)).await.unwrap_err();
+        let line = walk.expect(rule);
+        assert!(!line.contains(&text), "{line}");
+        world.issuer.record_last_refusals().await;
+    }
+    world.request(&caller(3)).token(None, &form(&pairs(&keyed, &[]))).await.unwrap_err();
+    walk.expect(Rule::AssertionMissing);
+}
+
 async fn authentication(world: &World, walk: &mut Walk) {
     let public = world.public_client(CALLBACK).await;
     let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_post"});
@@ -205,7 +231,6 @@ async fn authentication(world: &World, walk: &mut Walk) {
         (Rule::AuthenticatesTwice, Some("Basic aHVudGVyMg=="), pairs(&public, &[("client_secret", "hunter2")])),
         (Rule::ClientIdMismatch, Some("Basic YTpodW50ZXIy"), pairs(&public, &[])),
         (Rule::AuthorizationMalformed, Some("Basic hunter2!"), vec![grant]),
-        (Rule::AssertionUnsupported, None, pairs(&public, &[("client_assertion", "eyJhbGciOiJub25lIn0.e30.")])),
         (Rule::SecretUnexpected, None, pairs(&public, &[("client_secret", "hunter2")])),
         (Rule::SecretMissing, None, pairs(&secretive, &[grant])),
         (Rule::SecretWrong, None, pairs(&secretive, &[("client_secret", "hunter2")])),
@@ -352,6 +377,13 @@ async fn registrations(world: &World, walk: &mut Walk) {
         (Rule::AuthMethodUnsupported, with("token_endpoint_auth_method", json!("tls_client_auth"))),
         (Rule::GrantTypesUnsupported, with("grant_types", json!(["client_credentials"]))),
         (Rule::ResponseTypesUnsupported, with("response_types", json!(["token"]))),
+        (
+            Rule::KeysRefused,
+            json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": {"keys": []}})
+            .to_string(),
+        ),
+        (Rule::KeysMissing, with("token_endpoint_auth_method", json!("private_key_jwt"))),
         (Rule::PrivateKey, with("jwks", json!({"keys": [{"kty": "oct", "k": "hunter2"}]}))),
         (Rule::RedirectUriRefused, with("redirect_uris", json!(["https://evil.example/*"]))),
         (Rule::StatementUnapproved, with("software_statement", json!("eyJhbGciOiJFUzI1NiJ9.e30.c2ln"))),

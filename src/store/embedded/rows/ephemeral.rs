@@ -74,7 +74,12 @@ pub(crate) fn insert(db: &Connection, new: &Ephemeral, limits: &EphemeralLimits)
     if row::one(db, sql, key, |c| c.no())?.is_some() {
         return Ok(Insertion::Exists);
     }
-    make_room(db, &Place::of(new), limits)?;
+    let place = Place::of(new);
+    if new.key.kind.gives_way() {
+        make_room(db, &place, limits)?;
+    } else if !has_room(db, &place, limits)? {
+        return Ok(Insertion::Full);
+    }
     put(db, None, new)?;
     Ok(Insertion::Inserted)
 }
@@ -162,14 +167,25 @@ impl PoolWords {
     }
 }
 
+/// Returns whether a record stays within a limit: of a host, of a site (`host` is empty), or of its pool.
+fn fits(db: &Connection, (pool, site, host): (&str, &str, &str), weight: u64, limit: u64) -> Result<bool> {
+    let sql = "SELECT weight FROM ephemeral_weight WHERE pool = ?1 AND site = ?2 AND host = ?3";
+    let held = row::one(db, sql, params![pool, site, host], |c| c.number())?.unwrap_or_default();
+    Ok(held == 0 || held.saturating_add(weight) <= limit)
+}
+
+/// Returns whether one more record stays within the limits.
+fn has_room(db: &Connection, place: &Place, limits: &EphemeralLimits) -> Result<bool> {
+    let PoolWords { pool, site, host } = PoolWords::of(&place.holder);
+    Ok(fits(db, (&pool, &site, &host), place.weight, place.holder.limit(limits))?
+        && fits(db, (&pool, &site, ""), place.weight, place.holder.limit_of_site(limits))?
+        && fits(db, (&pool, "", ""), place.weight, limits.in_all)?)
+}
+
 /// Removes as many records as needed for one more to stay within the limits.
 fn make_room(db: &Connection, place: &Place, limits: &EphemeralLimits) -> Result<()> {
     let PoolWords { pool, site, host } = PoolWords::of(&place.holder);
-    let fits = |site: &str, host: &str, limit: u64| {
-        let sql = "SELECT weight FROM ephemeral_weight WHERE pool = ?1 AND site = ?2 AND host = ?3";
-        let held = row::one(db, sql, params![pool, site, host], |c| c.number())?.unwrap_or_default();
-        Ok::<_, StoreError>(held == 0 || held.saturating_add(place.weight) <= limit)
-    };
+    let fits = |site: &str, host: &str, limit: u64| fits(db, (&pool, site, host), place.weight, limit);
     while !fits(&site, &host, place.holder.limit(limits))? {
         remove_first(db, &pool, &site, &host)?;
     }
