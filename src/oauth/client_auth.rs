@@ -49,8 +49,8 @@ pub struct CredentialError {
 #[derive(Debug, Clone)]
 pub struct AuthenticatedClient(Client);
 
-/// An assertion that its client signed. It authenticates once: whoever keeps the ids of assertions says whether this one
-/// is new.
+/// An assertion that its client signed. It authenticates once: who keeps the names of used assertions says whether this
+/// one is new.
 #[derive(Debug, Clone)]
 pub struct SignedAssertion {
     client: Client,

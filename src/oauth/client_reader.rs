@@ -125,7 +125,8 @@ impl MetadataReader {
 
     /// Returns the keys of a client that signs assertions.
     fn keys(&self) -> Result<ClientKeys, OAuthError> {
-        let missing = |words| OAuthError::new(Rule::KeysMissing, words);
+        let missing =
+            |words| OAuthError::new(Rule::KeysMissing, words).came("token_endpoint_auth_method", "private_key_jwt");
         match (self.value("jwks"), self.value("jwks_uri")) {
             (Some(jwks), None) => ClientKeys::of_set(jwks).map_err(|fault| {
                 let words = format!("jwks cannot be used: {}", fault.words());
@@ -178,7 +179,8 @@ impl MetadataReader {
     }
 
     /// Refuses private keys in `jwks`, which is for public keys (RFC 7591 2): a private key that was sent here is no
-    /// longer secret, and its owner must learn of it, even if nothing here uses the keys. Every private key has a member `d`, and `k` is the secret of a symmetric one (RFC 7517, RFC 7518).
+    /// longer secret, and its owner must learn of it, even if nothing here uses the keys. Every private key has a
+    /// member `d`, and `k` is the secret of a symmetric one (RFC 7517, RFC 7518).
     pub(super) fn check_keys(&self) -> Result<(), OAuthError> {
         let keys = self.value("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array);
         let is_private = |key: &Value| ["d", "k", "p", "q"].iter().any(|member| key.get(member).is_some());

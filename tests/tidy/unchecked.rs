@@ -41,6 +41,7 @@ const MAY: &[(&str, &str, &str)] = &[
     ("src/proxy/authenticate.rs", "TokenHash::of", "what a request presents, to be looked up as an access token"),
     ("src/issuer/limits/fetches.rs", "Digest::of", "a host, to be counted"),
     ("src/issuer/limits/throttle.rs", "Digest::of", "a client, to be counted"),
+    ("src/issuer/token/assertion.rs", "Digest::of", "the name of an assertion whose signature was checked"),
     ("src/issuer/authorization/remembered.rs", "Digest::of", "what a client was when consent was given"),
     ("src/issuer/authorization/consent.rs", "Digest::of", "random bits of a code, derived from those of a transaction"),
     // Of the crate `rusqlite`: whether a transaction is open.

@@ -184,8 +184,8 @@ impl Throttle {
     }
 
     /// Counts a failed client authentication; `Err` with the wait when there are too many. They count against the
-    /// client only if it has a secret or a key to pass for it with: strangers know the id of a public client, and must not be able to block
-    /// it.
+    /// client only if it has a secret or a key with which others could pass for it: strangers know the id of a public
+    /// client, and must not be able to block it.
     pub(in crate::issuer) fn record_client_failure(
         &self,
         id: &ClientId,

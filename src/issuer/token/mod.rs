@@ -1,4 +1,5 @@
-//! The token endpoint: a file for each grant type, clients' assertions, revocation, and tracking the use of issued tokens.
+//! The token endpoint: a file for each grant type, assertions of clients, revocation, introspection, and tracking the
+//! use of issued tokens.
 //!
 //! Start with `request.rs`.
 
