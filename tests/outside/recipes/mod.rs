@@ -3,5 +3,6 @@
 
 mod conexor;
 mod curl;
+mod payu;
 mod razorpay;
 mod recipe;
