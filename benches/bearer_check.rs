@@ -16,8 +16,8 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet, Lifetime,
-    ResourceIndicator, ScopeSet, Subject, TenantId, TokenHash, TokenKeys,
+    AccessToken, AccessTokenRecord, AccountId, AddressRanges, Brand, ClientId, ClientOrigin, Exclusions, GrantId,
+    GroupSet, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, TokenHash, TokenKeys,
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::token_cache::{Lookup, TokenCache};
@@ -56,6 +56,7 @@ fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {
             scopes: ScopeSet::parse("read write").unwrap(),
             exclusions: Exclusions::default(),
             consented_at: now,
+            addresses: AddressRanges::default(),
             generation: 0,
             reports_use: false,
             issued_at: now,

@@ -30,8 +30,8 @@ use hyper::body::Incoming;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet, Lifetime,
-    ScopeSet, Subject, TenantId, TokenKeys,
+    AccessToken, AccessTokenRecord, AccountId, AddressRanges, Brand, ClientId, ClientOrigin, Exclusions, GrantId,
+    GroupSet, Lifetime, ScopeSet, Subject, TenantId, TokenKeys,
 };
 use mcpgate::proxy::{Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
@@ -96,6 +96,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
         exclusions: Exclusions::default(),
         consented_at: clock.now(),
+        addresses: AddressRanges::default(),
         generation: 0,
         reports_use: false,
         issued_at: clock.now(),

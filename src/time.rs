@@ -5,6 +5,9 @@
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// The end of what never ends: the latest moment that every store can hold.
+    pub const NEVER: Self = Self(i64::MAX.unsigned_abs());
+
     /// Makes a moment from milliseconds since the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {

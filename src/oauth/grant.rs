@@ -1,7 +1,7 @@
 //! `Grant`: what one client may do at one resource, for a user who consented or for itself, with its refresh token
 //! family.
 
-use super::{ClientId, Exclusions, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
+use super::{AddressRanges, ClientId, Exclusions, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
 
 /// 128 random bits naming a grant, which is also the family of its refresh tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +41,17 @@ pub enum FirstUse {
     Unused,
     /// One of them was used.
     Used,
+}
+
+/// What an API key has besides its grant. The key itself is kept nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDetails {
+    /// The name that its owner or an operator gave it: 1 to 100 characters that may be shown.
+    pub name: String,
+    /// Its last four characters, by which people recognise it.
+    pub hint: String,
+    /// From where it may be used.
+    pub addresses: AddressRanges,
 }
 
 /// What a client is allowed, and for how long.
@@ -85,6 +96,8 @@ pub struct Grant {
     pub revoked_at: Option<Timestamp>,
     /// When a request with one of its tokens was last permitted, if that is known. No decision depends on it.
     pub last_used_at: Option<Timestamp>,
+    /// Its API key; `None` for what an application was granted.
+    pub key: Option<Box<KeyDetails>>,
 }
 
 impl Grant {
@@ -92,6 +105,12 @@ impl Grant {
     #[must_use]
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
+    }
+
+    /// Returns when it ends; `None` if it never does, as API keys may.
+    #[must_use]
+    pub fn end(&self) -> Option<Timestamp> {
+        Some(self.expires_at).filter(|end| *end < Timestamp::NEVER)
     }
 
     /// Returns whether a report on the use of `generation` concerns the current one and says something new.

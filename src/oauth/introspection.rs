@@ -23,7 +23,8 @@ pub struct ActiveToken {
     pub aud: String,
     pub sub: String,
     pub client_id: String,
-    pub exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exp: Option<u64>,
     pub iat: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<u64>,
@@ -45,7 +46,7 @@ impl Introspection {
             aud: token.resource.as_str().to_owned(),
             sub: token.subject.as_str().to_owned(),
             client_id: token.client.as_str().to_owned(),
-            exp: token.expires_at.as_millis() / 1000,
+            exp: grant.end().map(|_| token.expires_at.as_secs()),
             iat: token.issued_at.as_millis() / 1000,
             auth_time: is_person.then(|| grant.authenticated_at.as_millis() / 1000),
             scope: scopes.to_string(),

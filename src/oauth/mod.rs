@@ -21,9 +21,12 @@
 //! | access token, refresh token | [`AccessToken`], [`RefreshToken`], [`TokenRequest`], [`TokenResponse`] | RFC 6749
 //! 1.4, 1.5, 5.1 |
 //! | signed text, key set, claims | [`jose::Jws`], [`jose::JwkSet`], [`jose::Claims`] | RFC 7515, RFC 7517, RFC 7519 |
+//! | API key | [`ApiKey`], [`KeyDetails`] | own |
 //! | bearer challenge | [`BearerChallenge`] | RFC 6750 3, RFC 9728 5.1 |
 //! | metadata | [`AuthorizationServerMetadata`], [`ProtectedResourceMetadata`] | RFC 8414, RFC 9728 |
 
+mod address_ranges;
+mod api_key;
 mod auth_method;
 mod authorization;
 mod authorization_response;
@@ -76,6 +79,8 @@ mod validated_request;
 pub use crate::tenant::TenantId;
 pub use crate::time::{Lifetime, Timestamp};
 
+pub use address_ranges::AddressRanges;
+pub use api_key::{ApiKey, recognise_bearer};
 pub use auth_method::AuthMethod;
 pub use authorization::AuthorizationRequest;
 pub use authorization_response::AuthorizationResponse;
@@ -94,7 +99,7 @@ pub use error::OAuthError;
 pub use error_code::{Blamed, ErrorCode};
 pub use exclusions::{Exclusions, ToolGroup, ToolKind};
 pub use form::{Form, FormError};
-pub use grant::{FirstUse, Grant, GrantId};
+pub use grant::{FirstUse, Grant, GrantId, KeyDetails};
 pub use grant_type::GrantType;
 pub use group::{GroupName, GroupSet};
 pub use introspection::{ActiveToken, Introspection};

@@ -35,6 +35,8 @@ macro_rules! guarded {
     };
 }
 
+pub(super) use guarded;
+
 /// The type parameter of a secret's digest: the secret itself, unless its type has a parameter for what is found by it.
 macro_rules! of {
     () => {
@@ -183,6 +185,7 @@ guarded!(RefreshToken);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::ApiKey;
 
     fn keys(numbers: &[u8]) -> TokenKeys {
         let keys = numbers.iter().map(|n| (*n, [*n; 32])).collect();
@@ -205,6 +208,7 @@ mod tests {
     fn rt_18_no_kind_passes_for_another() {
         let keys = keys(&[1]);
         let access = AccessToken::mint([9; 32], &keys);
+        assert_eq!(AccessToken::recognise(ApiKey::mint([9; 32], &keys).reveal().as_bytes(), &keys), None);
         assert_eq!(AuthorizationCode::recognise(access.reveal().as_bytes(), &keys), None);
         assert_eq!(RefreshToken::recognise(access.reveal(), &keys), None);
         // The same digits under another kind, with a matching CRC.
@@ -252,14 +256,15 @@ mod tests {
     fn lk_05_nothing_secret_is_printed() {
         let keys = keys(&[1]);
         let printed = format!(
-            "{:?} {:?} {:?} {:?} {:?} {keys:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {keys:?}",
             AccessToken::mint([9; 32], &keys),
+            ApiKey::mint([9; 32], &keys),
             AuthorizationCode::mint([9; 32], &keys),
             BrowserSecret::<()>::mint([9; 32], &keys),
             RefreshToken::derive(CLAIMS, &keys),
             ClientSecret::mint([9; 32], keys.brand()),
         );
-        let expected = "AccessToken(..) AuthorizationCode(..) BrowserSecret(..) RefreshToken(..) ClientSecret(..) TokenKeys(1 keys)";
+        let expected = "AccessToken(..) ApiKey(..) AuthorizationCode(..) BrowserSecret(..) RefreshToken(..) ClientSecret(..) TokenKeys(1 keys)";
         assert_eq!(printed, expected);
     }
 
@@ -274,6 +279,6 @@ mod tests {
     #[test]
     fn lk_05_no_secret_can_be_displayed_or_serialized() {
         macro_rules! unwritable { ($($secret:ty)*) => { $(<$secret as Unwritable<_>>::holds();)* } }
-        unwritable!(AccessToken AuthorizationCode BrowserSecret<()> RefreshToken ClientSecret TokenKeys);
+        unwritable!(AccessToken ApiKey AuthorizationCode BrowserSecret<()> RefreshToken ClientSecret TokenKeys);
     }
 }

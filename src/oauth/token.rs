@@ -37,6 +37,8 @@ pub struct AccessTokenRecord {
     pub exclusions: Exclusions,
     /// When the user consented to its grant; not stored with the token.
     pub consented_at: Timestamp,
+    /// From where it may be used; not stored with the token.
+    pub addresses: super::AddressRanges,
     /// The generation of the refresh token it was issued with; 0 without one.
     pub generation: u32,
     /// Whether the first use must be reported to the store, which knows of no use of this generation yet. Computed when

@@ -63,7 +63,7 @@ impl Proxy {
         };
         let principal = exchange.nobody(&name)?;
         let token = Authenticated::anonymous(principal, self.clock.now());
-        let token = Addressed::check(token, route)?;
+        let token = Addressed::check(token, route, peer.address)?;
         let caller = Arc::new(CachedPrincipal::new(&token, &worker.table)?);
         Ok((token, caller))
     }

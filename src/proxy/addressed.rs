@@ -1,5 +1,6 @@
 //! `Addressed`: proof that a valid token is for the upstream of the request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::authenticate::Authenticated;
@@ -14,15 +15,18 @@ pub(super) struct Addressed<'r> {
 }
 
 impl<'r> Addressed<'r> {
-    /// Checks the audience: exact equality of the canonical resource, and the same tenant.
-    pub(super) fn check(token: Authenticated, route: &'r Arc<Route>) -> Result<Self, Rejection> {
+    /// Checks the audience: exact equality of the canonical resource, and the same tenant. Then checks whether the
+    /// token may be used from the client's address.
+    pub(super) fn check(token: Authenticated, route: &'r Arc<Route>, client: IpAddr) -> Result<Self, Rejection> {
         // RFC 8707 2, OAuth 2.1 5.2: never a prefix; a token for the origin is not one for its paths.
         let principal = token.principal();
-        if *principal.resource() == route.resource && *principal.tenant() == route.tenant {
-            Ok(Self { token, route })
-        } else {
-            Err(Rejection::WrongAudience)
+        if *principal.resource() != route.resource || *principal.tenant() != route.tenant {
+            return Err(Rejection::WrongAudience);
         }
+        if !principal.addresses().permit(client) {
+            return Err(Rejection::WrongAddress);
+        }
+        Ok(Self { token, route })
     }
 
     pub(super) fn token(&self) -> &Authenticated {

@@ -125,8 +125,8 @@ pub(super) mod tests {
     use super::{SWEEP_AT, UserBudgets};
     use crate::config::{Config, Overrides, Rates};
     use crate::oauth::{
-        AccessTokenRecord, AccountId, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet, ResourceIndicator,
-        ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+        AccessTokenRecord, AccountId, AddressRanges, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet,
+        ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
     };
     use crate::token_cache::Principal;
     use std::sync::Arc;
@@ -171,6 +171,7 @@ pub(super) mod tests {
             scopes: ScopeSet::default(),
             exclusions: Exclusions::default(),
             consented_at: Timestamp::from_secs(0),
+            addresses: AddressRanges::default(),
             generation: 0,
             reports_use: false,
             issued_at: Timestamp::from_secs(0),

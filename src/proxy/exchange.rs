@@ -172,7 +172,7 @@ impl Proxy {
         let found = Bearer::read(&parts.headers, &parts.uri, self.clock.now())?.look_up(&self.cache, now)?;
         worker.metrics.cache(found.is_hit());
         let token = found.authenticate(&self.cache, &route.tenant, peer.address).await?;
-        Addressed::check(token, route)
+        Addressed::check(token, route, peer.address)
     }
 
     /// Marks that the grant of a token was used, because a request with it is permitted.

@@ -24,6 +24,8 @@ pub(super) enum Rejection {
     InvalidToken,
     /// Good for another resource.
     WrongAudience,
+    /// Not to be used from the client's address.
+    WrongAddress,
     /// Whether the token is valid cannot be determined at the moment.
     Unprovable,
     /// Too many requests; seconds until the next is allowed.
@@ -238,11 +240,9 @@ impl Rejection {
                 "a bearer token is required").field(Field::Challenge(Challenge::Bare)),
             Self::MalformedCredentials => Row::caller(StatusCode::BAD_REQUEST, Outcome::MalformedCredentials, "malformed_credentials",
                 MALFORMED_CREDENTIALS).field(Field::Challenge(Challenge::InvalidRequest)),
-            // RFC 6750 3.1: the same bytes for both, so that a stolen token does not reveal where it is valid.
-            Self::InvalidToken => Row::caller(StatusCode::UNAUTHORIZED, Outcome::InvalidToken, "invalid_token",
-                INVALID_TOKEN).word(Word::OAuth("invalid_token")).field(Field::Challenge(Challenge::InvalidToken)),
-            Self::WrongAudience => Row::caller(StatusCode::UNAUTHORIZED, Outcome::WrongAudience, "wrong_audience",
-                INVALID_TOKEN).word(Word::OAuth("invalid_token")).field(Field::Challenge(Challenge::InvalidToken)),
+            Self::InvalidToken => Row::token(Outcome::InvalidToken, "invalid_token", INVALID_TOKEN),
+            Self::WrongAudience => Row::token(Outcome::WrongAudience, "wrong_audience", INVALID_TOKEN),
+            Self::WrongAddress => Row::token(Outcome::WrongAddress, "wrong_address", INVALID_TOKEN),
             Self::Unprovable => Row::unavailable(Outcome::Unprovable, "unprovable", "tokens cannot be checked at present"),
             Self::RateLimited(seconds) => Row::caller(StatusCode::TOO_MANY_REQUESTS, Outcome::RateLimited, "rate_limited",
                 "too many requests").word(SLOW_DOWN).field(Field::RetryAfter(*seconds)).key("rates.mcp_per_second"),

@@ -77,6 +77,13 @@ impl Row {
         Self { blame, status, outcome, reason, detail: None, key: None, word, text, field }
     }
 
+    /// Makes the row of a token that is refused. The answer is the same for all reasons (RFC 6750 3.1), so that a
+    /// stolen token does not reveal where it is valid.
+    pub(super) const fn token(outcome: Outcome, reason: &'static str, text: &'static str) -> Self {
+        let row = Self::caller(StatusCode::UNAUTHORIZED, outcome, reason, text);
+        row.word(Word::OAuth("invalid_token")).field(Field::Challenge(Challenge::InvalidToken))
+    }
+
     /// Makes the row of something that the gateway cannot do at the moment.
     pub(super) const fn unavailable(outcome: Outcome, reason: &'static str, text: &'static str) -> Self {
         let (blame, status, field) = (Blame::Gateway, StatusCode::SERVICE_UNAVAILABLE, Field::RetryAfter(RETRY_SOON));

@@ -196,6 +196,13 @@ events! {
     GroupMemberAdded = "group.member_added", Deed, [Actor Subject] [] [], "the group";
     /// An operator ended the membership of an account.
     GroupMemberRemoved = "group.member_removed", Deed, [Actor Subject] [] [], "the group";
+    /// A user or an operator made an API key.
+    KeyCreated = "key.created", Deed, [Actor Subject Client Resource Scopes Target] [] [], "the name of the key";
+    /// A user or an operator revoked an API key. What ends several keys at once has a row of its own: a new password,
+    /// an account that is disabled, all grants that are revoked.
+    KeyRevoked = "key.revoked", Deed, [Actor Subject Client Resource Target] [] [], "the name of the key";
+    /// A user or an operator gave an API key a new secret.
+    KeyRotated = "key.rotated", Deed, [Actor Subject Client Resource Scopes Target] [] [], "the name of the key";
     /// A login failed, or a signed-in user entered a wrong current password. The entered text is not recorded.
     LoginFailed = "login.failed", Open, [] [Subject] ["wrong_password" "unknown_account" "account_disabled"
         "password_replaced"];

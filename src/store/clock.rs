@@ -30,9 +30,10 @@ pub trait ClockStore {
     /// Corrects rows when time goes back from `told` to `now`: removes client secrets that had expired by `told`, and
     /// what was made more than a minute after `now`, by a clock that was ahead. If time goes back by more than a
     /// minute, all pending authorizations are removed, since some had expired. Grants made or refreshed in the future
-    /// are kept, with their ends counted from `now`. Sessions used in the future end as if they had been used `now`.
-    /// Later times of last use, of failed logins and of fetched documents become `now`. Returns how many rows were
-    /// removed or changed; emits `Change::AccessTokenRevoked`.
+    /// are kept, with their ends counted from `now`, except API keys, which nobody could issue anew. Sessions used
+    /// in the future end as if they had been used `now`. Later times of last use, of failed logins and of fetched
+    /// documents become `now`. Returns how many rows were removed or changed; emits `Change::AccessTokenRevoked` and
+    /// `Change::GrantRevoked`.
     async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64>;
     /// Ends replaced client secrets at `latest` if they would be valid for more than a minute longer, because they were
     /// replaced while the clock was ahead. Returns how many clients had one.

@@ -1,7 +1,7 @@
 //! Maximum lengths of texts in the store. The layers above refuse over-long input earlier; these limits keep a
 //! forgotten check from filling the disk.
 
-use crate::oauth::{Client, ScopeToken};
+use crate::oauth::{Client, Grant, ScopeToken};
 
 use super::{Account, AuditEvent, AuditRow, Quota, Result, StoreError};
 
@@ -13,6 +13,8 @@ const RESOURCE: usize = 2048;
 const DOCUMENT: usize = 64 * 1024;
 /// Maximum length of a name from the configuration; its own check allows fewer.
 const NAME: usize = 256;
+/// Maximum length of the name of an API key, in bytes.
+const KEY_NAME: usize = 400;
 /// Maximum length of a field in the audit trail; longer ones are truncated, because a refusal must be recorded even if
 /// its input was huge.
 const AUDIT_FIELD: usize = 256;
@@ -81,6 +83,14 @@ pub(super) fn password_hash(phc: &str) -> Result<()> {
 
 pub(super) fn resource(resource: &str) -> Result<()> {
     within("the resource", resource, RESOURCE)
+}
+
+/// Checks what is kept of an API key. Its name has at most 100 characters, which need at most 400 bytes.
+pub(super) fn key(grant: &Grant) -> Result<()> {
+    let missing = || StoreError::Conflict("the grant is not that of an API key".to_owned());
+    let key = grant.key.as_ref().ok_or_else(missing)?;
+    resource(grant.resource.as_str())?;
+    within("the name of the key", &key.name, KEY_NAME)
 }
 
 pub(super) fn body(body: Option<&str>) -> Result<()> {

@@ -35,6 +35,7 @@ mod ephemeral;
 mod grant_store;
 mod group_store;
 mod issuance;
+mod key_store;
 mod limits;
 mod listing;
 pub mod memory;
@@ -72,6 +73,7 @@ pub use ephemeral::{
 pub use grant_store::{GrantFilter, GrantStore};
 pub use group_store::GroupStore;
 pub use issuance::{Issued, NewAccessToken};
+pub use key_store::{KEYS_PER_ACCOUNT, KeyAdded, KeyStore, NewKey, RotateKey};
 pub use limits::{ACTIVITY_AT_ONCE, QUOTA_USES_AT_ONCE};
 pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
 pub use quota_store::{Quota, QuotaStore};
@@ -92,6 +94,7 @@ use crate::oauth::{TenantId, Timestamp};
 pub trait Store:
     ClientStore
     + GrantStore
+    + KeyStore
     + SessionStore
     + EphemeralStore
     + AccountStore

@@ -115,6 +115,7 @@ impl RedeemCode {
             retried_at: None,
             revoked_at: None,
             last_used_at: None,
+            key: None,
         });
         let used = CodeRecord { used_at: Some(self.now), ..code.clone() };
         CodeEffect::Issue(Box::new(used), self.access.issue(grant, self.now, Some(&self.audit)))

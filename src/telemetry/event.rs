@@ -53,6 +53,7 @@ closed_set! {
         MalformedCredentials => "malformed_credentials",
         InvalidToken => "invalid_token",
         WrongAudience => "wrong_audience",
+        WrongAddress => "wrong_address",
         InsufficientScope => "insufficient_scope",
         NotAdmitted => "not_admitted",
         Denied => "denied",

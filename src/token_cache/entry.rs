@@ -1,13 +1,13 @@
 //! `Principal`: what a cache hit returns. Interned: all tokens with the same tenant, client, subject, resource,
-//! scopes, exclusions and moment of consent share it.
+//! scopes, exclusions, moment of consent and address ranges share it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet, ResourceIndicator, ScopeSet,
-    Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, AddressRanges, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet,
+    ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
 
 /// The key of an entry: a tenant and a token's hash.
@@ -39,6 +39,8 @@ pub struct Principal {
     exclusions: Exclusions,
     /// When the user consented to its grant; 0 if that is not known, or there is no token.
     consented_at: Timestamp,
+    /// From where the token may be used.
+    addresses: AddressRanges,
     /// Whether there is no token.
     is_anonymous: bool,
 }
@@ -73,6 +75,7 @@ impl Principal {
             scopes: token.map(|token| token.scopes.clone()).unwrap_or_default(),
             exclusions: token.map(|token| token.exclusions.clone()).unwrap_or_default(),
             consented_at: token.map(|token| token.consented_at).unwrap_or_default(),
+            addresses: token.map(|token| token.addresses.clone()).unwrap_or_default(),
             is_anonymous: token.is_none(),
         }
     }
@@ -152,6 +155,12 @@ impl Principal {
     #[must_use]
     pub fn consented_at(&self) -> Timestamp {
         self.consented_at
+    }
+
+    /// Returns from where the token may be used.
+    #[must_use]
+    pub fn addresses(&self) -> &AddressRanges {
+        &self.addresses
     }
 }
 

@@ -12,7 +12,7 @@ use super::entry::Key;
 use super::loading::{LoadGuard, Role};
 use super::reading::{Added, ReadRequest, ReadResult, Reader};
 use super::{Load, TokenCache};
-use crate::oauth::{AccessToken, AccessTokenRecord, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccessTokenRecord, TenantId, Timestamp, TokenHash, recognise_bearer};
 use crate::store::StoreError;
 use crate::sync::lock;
 
@@ -24,7 +24,7 @@ impl TokenCache {
     /// wait for it. `site` is where the request comes from ([`crate::network::site`]): sites take turns.
     pub async fn load(self: &Arc<Self>, tenant: &TenantId, presented: &[u8], hash: TokenHash, site: IpAddr) -> Load {
         // TV-06, TV-07: a token that we did not issue costs no read, no matter who sends it or how often.
-        if AccessToken::recognise(presented, &self.keys.load()) != Some(hash) {
+        if recognise_bearer(presented, &self.keys.load()) != Some(hash) {
             return Load::Inactive;
         }
         let answer = self.load_genuine((tenant.clone(), hash), site).await;

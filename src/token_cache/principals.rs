@@ -82,8 +82,8 @@ mod tests {
 
     use super::Principals;
     use crate::oauth::{
-        AccessTokenRecord, AccountId, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet, ResourceIndicator,
-        ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+        AccessTokenRecord, AccountId, AddressRanges, ClientId, ClientOrigin, Exclusions, GrantId, GroupSet,
+        ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
     };
     use crate::token_cache::Principal;
 
@@ -102,6 +102,7 @@ mod tests {
             scopes: ScopeSet::default(),
             exclusions: Exclusions::default(),
             consented_at,
+            addresses: AddressRanges::default(),
             generation: 0,
             reports_use: false,
             issued_at: consented_at,

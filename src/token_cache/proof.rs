@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::entry::Entry;
 use super::{Lookup, TokenCache};
-use crate::oauth::{AccessToken, Timestamp, TokenHash, TokenKeys};
+use crate::oauth::{Timestamp, TokenHash, TokenKeys, recognise_bearer};
 
 impl TokenCache {
     /// Returns whether a presented token, whose entry this is, has the MAC of a current key.
@@ -26,7 +26,7 @@ impl TokenCache {
     fn prove(&self, presented: &[u8], hash: &TokenHash, note: impl Fn(bool)) -> bool {
         loop {
             let keys = self.keys.load_full();
-            let genuine = AccessToken::recognise(presented, &keys) == Some(*hash);
+            let genuine = recognise_bearer(presented, &keys) == Some(*hash);
             note(genuine);
             // Only if the keys were not replaced meanwhile: the new ones may no longer contain this token's key.
             if Arc::ptr_eq(&keys, &self.keys.load()) {

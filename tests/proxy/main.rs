@@ -13,6 +13,7 @@
 mod again;
 mod agreement;
 mod anonymous;
+mod api_keys;
 mod batches;
 mod cache;
 mod calls;

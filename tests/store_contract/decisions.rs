@@ -105,6 +105,7 @@ proptest! {
             retried_at: retried.then(|| START.plus(MINUTE)),
             revoked_at: revoked.then_some(START),
             last_used_at: retried.then_some(START),
+            key: None,
         };
         let mut request = RotateRefresh { record_success, ..rotate("g", presented, "t", now) };
         request.presented.clock_in_doubt = doubt;

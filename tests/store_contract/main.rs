@@ -30,6 +30,7 @@ mod ephemeral;
 mod every_method;
 mod grants;
 mod groups;
+mod keys;
 mod left_out;
 mod logins;
 mod lost_answers;

@@ -11,10 +11,10 @@ pub(crate) use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CatalogueStore,
     ChangeLog, ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, ConsentKey, Ephemeral,
     EphemeralHash, EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, GroupStore, Insertion,
-    IssueToClient, Issued, KeptListing, LinkHash, Listing, LoginHistory, LoginPlace, LoginSession, LoginStore,
-    NewPassword, PasswordChange, Pruned, Quota, QuotaStore, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh,
-    Rotation, SecretRotation, SessionHash, SessionStore, SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue,
-    ToolChoice, ToolsDone, Update, Upkeep, UseReport,
+    IssueToClient, Issued, KeptListing, KeyAdded, KeyStore, LinkHash, Listing, LoginHistory, LoginPlace, LoginSession,
+    LoginStore, NewKey, NewPassword, PasswordChange, Pruned, Quota, QuotaStore, Recorded, RedeemCode, Redemption,
+    Renaming, RotateKey, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore, SetupLink, SignIn,
+    StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone, Update, Upkeep, UseReport,
 };
 
 /// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
@@ -53,6 +53,10 @@ macro_rules! every_method {
                 fn revoke_grant(id: GrantId, audit: AuditRow) -> Update;
                 fn revoke_access_token(hash: &TokenHash, audit: AuditRow) -> Update;
                 fn revoke_grants(of: &GrantFilter, audit: AuditRow) -> u64;
+            }
+            KeyStore {
+                fn insert_key(key: NewKey) -> KeyAdded;
+                fn rotate_key(by: RotateKey) -> Option<Issued>;
             }
             SessionStore {
                 fn insert_session(

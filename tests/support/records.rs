@@ -4,15 +4,16 @@
 
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessTokenRecord, AccountId, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
-    CodeRecord, CodeVerifier, Digest, Exclusions, FirstUse, Grant, GrantId, GrantType, GroupName, GroupSet, Lifetime,
-    LoginName, LoginNameHash, PresentedCode, PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator,
-    ScopeSet, ScopeToken, Subject, TenantId, Timestamp, TokenHash, TokenKeys, ToolKind,
+    AccessTokenRecord, AccountId, AddressRanges, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin,
+    CodeChallenge, CodeRecord, CodeVerifier, Digest, Exclusions, FirstUse, Grant, GrantId, GrantType, GroupName,
+    GroupSet, KeyDetails, Lifetime, LoginName, LoginNameHash, PresentedCode, PresentedRefresh, RedirectUri,
+    RegisteredRedirects, ResourceIndicator, ScopeSet, ScopeToken, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
+    ToolKind,
 };
 use mcpgate::store::{
     Account, AccountStatus, AuditEvent, AuditRow, Consent, ConsentKey, Ephemeral, EphemeralKey, EphemeralKind,
-    EphemeralLimits, EphemeralStep, GrantFilter, LoginPlace, LoginSession, NewAccessToken, NewPassword, RedeemCode,
-    RotateRefresh, SetupLink, SignIn, Source,
+    EphemeralLimits, EphemeralStep, GrantFilter, LoginPlace, LoginSession, NewAccessToken, NewKey, NewPassword,
+    RedeemCode, RotateRefresh, SetupLink, SignIn, Source,
 };
 
 /// The time at which every test begins.
@@ -327,6 +328,17 @@ pub(crate) fn grant_of(name: &str, at: Timestamp) -> Grant {
         retried_at: None,
         revoked_at: None,
         last_used_at: None,
+        key: None,
+    }
+}
+
+/// An API key that an hour ends, and may be used from everywhere.
+pub(crate) fn key(name: &str, at: Timestamp) -> NewKey {
+    let details = KeyDetails { name: name.to_owned(), hint: "abcd".to_owned(), addresses: AddressRanges::default() };
+    NewKey {
+        grant: Grant { key: Some(Box::new(details)), ..grant_of(name, at) },
+        access: new_token(name),
+        audit: row(AuditEvent::KeyCreated, at),
     }
 }
 
@@ -346,6 +358,7 @@ pub(crate) fn token_of(grant: &Grant, hash: TokenHash) -> AccessTokenRecord {
         scopes: grant.scopes.clone(),
         exclusions: grant.exclusions.clone(),
         consented_at: grant.consented_at,
+        addresses: grant.key.as_ref().map(|key| key.addresses.clone()).unwrap_or_default(),
         generation: grant.generation,
         reports_use: false,
         issued_at: grant.created_at,

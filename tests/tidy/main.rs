@@ -219,7 +219,8 @@ fn rows_of(source: &str) -> Vec<String> {
             // A row without a reason delegates to another table.
             let reason = row.split('"').nth(1)?;
             let outcome = name_after(row, "Outcome::").map(|name| format!(" {} |", snake(&name))).unwrap_or_default();
-            let usual = if row.contains("Row::unavailable") { 503 } else { 502 };
+            let usual = [("Row::unavailable", 503), ("Row::token", 401)];
+            let usual = usual.into_iter().find(|(maker, _)| row.contains(maker)).map_or(502, |(_, status)| status);
             let status = name_after(row, "StatusCode::").map_or(usual, |name| status_named(&name));
             Some(format!("| `{reason}` | {status} |{outcome}"))
         })

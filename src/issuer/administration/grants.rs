@@ -3,8 +3,8 @@
 
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, Exclusions, FirstUse,
-    Grant, GrantId, GroupSet, Lifetime, RegisteredRedirects, ScopeSet,
+    AccessToken, AccessTokenRecord, AddressRanges, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin,
+    Exclusions, FirstUse, Grant, GrantId, GroupSet, Lifetime, RegisteredRedirects, ScopeSet,
 };
 use crate::store::{AccountStatus, AuditEvent, AuditRow, GrantFilter};
 
@@ -48,6 +48,7 @@ fn grant_of(token: &AccessTokenRecord) -> Grant {
         retried_at: None,
         revoked_at: None,
         last_used_at: None,
+        key: None,
     }
 }
 
@@ -100,6 +101,7 @@ impl Administration {
             scopes,
             exclusions: Exclusions::default(),
             consented_at: now,
+            addresses: AddressRanges::default(),
             generation: 0,
             reports_use: false,
             issued_at: now,

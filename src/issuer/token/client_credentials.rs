@@ -128,6 +128,7 @@ impl IssuerRequest<'_> {
             retried_at: None,
             revoked_at: None,
             last_used_at: None,
+            key: None,
         }
     }
 

@@ -6,8 +6,8 @@ use crate::issuer::face::Face;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AuthMethod, AuthenticatedClient, Form, Introspection, OAuthError,
-    ResourceIndicator, Rule,
+    AccessTokenRecord, AuthMethod, AuthenticatedClient, Form, Introspection, OAuthError, ResourceIndicator, Rule,
+    recognise_bearer,
 };
 use crate::store::{AuditEvent, AuditRow};
 
@@ -44,10 +44,12 @@ impl IssuerRequest<'_> {
         Ok(self.told_of(&found, resource).await?)
     }
 
-    /// Finds an access token that requests to upstreams would be accepted with.
+    /// Finds an access token that requests to upstreams would be accepted with, wherever they come from: the question
+    /// does not say where the token was presented.
     async fn valid_token(&self, token: &str) -> Result<Option<AccessTokenRecord>, StoreFailed> {
-        let Some(hash) = AccessToken::recognise(token.as_bytes(), &self.services.keys.load()) else { return Ok(None) };
-        self.services.store.find_access_token(&self.tenant, &hash, self.now()).await.or_unavailable(self).await
+        let Some(hash) = recognise_bearer(token.as_bytes(), &self.services.keys.load()) else { return Ok(None) };
+        let found = self.services.store.find_access_token(&self.tenant, &hash, self.now()).await;
+        Ok(found.or_unavailable(self).await?.filter(|token| token.addresses.is_empty()))
     }
 
     /// Tells of a token what is in force now, as a request with it would be judged.

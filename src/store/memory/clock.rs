@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use super::super::clock::{AHEAD, put_back};
 use super::super::{AuditRow, Change, ClockNote, ClockStore, Result};
-use super::{MemoryStore, prune};
-use crate::oauth::{Client, DocumentAge, Timestamp};
+use super::{MemoryStore, State, prune};
+use crate::oauth::{Client, DocumentAge, Grant, Timestamp};
 
 /// Moves a time later than `latest` to `now`; returns how many it moved, 0 or 1.
 fn move_back(time: &mut Option<Timestamp>, latest: Timestamp, now: Timestamp) -> usize {
@@ -14,6 +14,27 @@ fn move_back(time: &mut Option<Timestamp>, latest: Timestamp, now: Timestamp) ->
         *time = Some(now);
     }
     usize::from(is_later)
+}
+
+impl State {
+    /// Moves back what a clock that was ahead has written into grants, and ends the keys that it has made; returns how
+    /// many grants that were.
+    fn put_grants_back(&mut self, latest: Timestamp, now: Timestamp) -> usize {
+        let mut changed = 0;
+        let is_early = |grant: &Grant| grant.created_at.max(grant.rotated_at) > latest && grant.revoked_at.is_none();
+        for grant in &mut self.grants {
+            changed += move_back(&mut grant.last_used_at, latest, now);
+            if is_early(grant) && grant.key.is_none() {
+                *grant = put_back(grant.clone(), latest, now);
+                changed += 1;
+            }
+        }
+        let keys: Vec<_> = self.grants.iter().filter(|grant| is_early(grant)).cloned().collect();
+        for key in keys {
+            changed += usize::from(self.end_grant(&key.tenant, key.id, now));
+        }
+        changed
+    }
 }
 
 #[async_trait]
@@ -87,13 +108,7 @@ impl ClockStore for MemoryStore {
             changed += 1;
         }
         changed += prune(&mut state.consents, |c| c.given_at <= latest);
-        for grant in &mut state.grants {
-            changed += move_back(&mut grant.last_used_at, latest, now);
-            if grant.created_at.max(grant.rotated_at) > latest && grant.revoked_at.is_none() {
-                *grant = put_back(grant.clone(), latest, now);
-                changed += 1;
-            }
-        }
+        changed += state.put_grants_back(latest, now);
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }
 

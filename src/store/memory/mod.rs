@@ -28,6 +28,7 @@ mod clock;
 mod ephemeral;
 mod grants;
 mod groups;
+mod keys;
 mod logins;
 mod quotas;
 mod sessions;

@@ -12,13 +12,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, CodeRecord,
-    DocumentAge, DocumentSource, Grant, Subject,
+    AccessTokenRecord, AddressRanges, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash,
+    CodeRecord, DocumentAge, DocumentSource, Grant, KeyDetails, Subject,
 };
 use mcpgate::policy::Annotations;
 use mcpgate::store::{
-    AuditEvent, Consent, Ephemeral, Listing, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SeenTool,
-    SetupLink, Source, Store,
+    AuditEvent, Consent, Ephemeral, KeyAdded, Listing, LoginPlace, LoginSession, NewKey, Renaming, Rotation,
+    SecretRotation, SeenTool, SetupLink, Source, Store,
 };
 use rusqlite::Connection;
 
@@ -156,6 +156,10 @@ async fn fill_grants(store: &Arc<dyn Store>) {
     report_unused(store, "lost", 1).await;
     let again = store.rotate_refresh_token(rotate("lost", 0, "again", START.plus(HOUR))).await.unwrap();
     assert!(matches!(again, Rotation::RetriedLate(..)), "{again:?}");
+    let (new, addresses) = (key("k", START), AddressRanges::parse(["192.0.2.0/24"]).unwrap());
+    let details = KeyDetails { addresses, ..KeyDetails::clone(new.grant.key.as_ref().unwrap()) };
+    let grant = Grant { key: Some(Box::new(details)), ..new.grant.clone() };
+    assert!(matches!(store.insert_key(NewKey { grant, ..new }).await.unwrap(), KeyAdded::Added(_)));
     let page = interaction("consented", START);
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     store

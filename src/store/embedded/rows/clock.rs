@@ -58,7 +58,11 @@ pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Res
     let sql = "SELECT tenant, id FROM grants WHERE max(created_at, rotated_at) > ?1 AND revoked_at IS NULL";
     for (tenant, id) in row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.grant()?)))? {
         let Some(found) = grants::find(db, &tenant, id)? else { continue };
-        grants::put(db, &found, &put_back(found.grant.clone(), latest, now))?;
+        if found.grant.key.is_some() {
+            grants::end(db, &tenant, id, now)?;
+        } else {
+            grants::put(db, &found, &put_back(found.grant.clone(), latest, now))?;
+        }
         changed += 1;
     }
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))

@@ -4,7 +4,7 @@ use rusqlite::{Connection, ToSql, params};
 
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{audit, clients, sessions};
+use super::{audit, clients, key_columns, sessions};
 use crate::oauth::{Exclusions, FirstUse, Grant, GrantId, TenantId, Timestamp};
 use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
@@ -12,7 +12,7 @@ use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.exclusions, g.authenticated_at, g.consented_at,
         g.created_at, g.expires_at, g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
-        g.last_used_at, g.seal
+        g.last_used_at, g.key_name, g.key_hint, g.key_addresses, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
 /// A grant and its row number.
@@ -50,6 +50,7 @@ fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
         retried_at: c.optional_moment()?,
         revoked_at: c.optional_moment()?,
         last_used_at: c.optional_moment()?,
+        key: key_columns::details(c)?,
     };
     Ok(GrantRow { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
 }
@@ -115,8 +116,8 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
         db,
         "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, exclusions, authenticated_at, consented_at,
              created_at, expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at,
-             seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+             key_name, key_hint, key_addresses, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
         params![
             grant.tenant,
             grant.id,
@@ -136,6 +137,9 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
             stored_mark(grant.first_use),
             grant.retried_at,
             grant.revoked_at,
+            grant.key.as_ref().map(|key| &key.name),
+            grant.key.as_ref().map(|key| &key.hint),
+            grant.key.as_ref().and_then(|key| key.addresses.to_stored()),
             grant.seal()
         ],
     )?;
@@ -160,7 +164,8 @@ pub(super) fn put(db: &Connection, found: &GrantRow, grant: &Grant) -> Result<()
     execute_once(
         db,
         "UPDATE grants SET authenticated_at = ?3, created_at = ?4, expires_at = ?5, idle_until = ?6, generation = ?7,
-             rotated_at = ?8, first_use = ?9, retried_at = ?10, revoked_at = ?11, seal = ?12, consented_at = ?13
+             rotated_at = ?8, first_use = ?9, retried_at = ?10, revoked_at = ?11, seal = ?12, consented_at = ?13,
+             key_hint = ?14
          WHERE no = ?1 AND generation = ?2 AND revoked_at IS NULL",
         params![
             found.no,
@@ -175,7 +180,8 @@ pub(super) fn put(db: &Connection, found: &GrantRow, grant: &Grant) -> Result<()
             grant.retried_at,
             grant.revoked_at,
             grant.seal(),
-            grant.consented_at
+            grant.consented_at,
+            grant.key.as_ref().map(|key| &key.hint)
         ],
     )
 }

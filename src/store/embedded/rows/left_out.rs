@@ -55,7 +55,7 @@ fn narrow(db: &Connection, found: &grants::GrantRow, more: &Exclusions, at: Time
     let held = tokens::of_grant(db, found.no)?;
     grants::put_exclusions(db, found, &exclusions)?;
     for token in held {
-        tokens::seal_again(db, &AccessTokenRecord { exclusions: exclusions.clone(), ..token })?;
+        tokens::put(db, &AccessTokenRecord { exclusions: exclusions.clone(), ..token })?;
     }
     audit::announce(db, at, &Change::AccountGroupsChanged(grant.tenant.clone(), grant.subject.id().clone()))
 }

@@ -2,12 +2,12 @@
 //! scope, owner or end (ST-03). SQLite itself keeps no checksums of its pages. A seal guards against accidents, not
 //! against somebody who can write the file.
 
-use super::row::storable;
+use super::seal_fields::Fields;
 use super::words::{annotations_number, origin_word, step_word};
 use crate::mcp::ToolDefinition;
 use crate::oauth::{
-    AccessTokenRecord, AccountId, Client, CodeRecord, DocumentSource, Exclusions, FirstUse, Grant, GrantId, GroupName,
-    Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, Client, CodeRecord, Exclusions, Grant, GrantId, GroupName, TenantId, Timestamp,
+    TokenHash,
 };
 use crate::policy::QuotaUse;
 use crate::store::catalogue_store::ToolRecord;
@@ -27,90 +27,6 @@ pub(super) fn opened<T: Sealed>(record: T, stored: u64, what: &str) -> Result<T>
         Ok(record)
     } else {
         Err(StoreError::Corrupt(format!("{what} does not match its seal")))
-    }
-}
-
-/// A hasher fed field by field, each with its length, so that moving a boundary between two fields changes the seal.
-struct Fields(crc32fast::Hasher);
-
-impl Fields {
-    fn of(table: &str) -> Self {
-        Self(crc32fast::Hasher::new()).bytes(table.as_bytes())
-    }
-    fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.update(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
-        self.0.update(bytes);
-        self
-    }
-    fn text(self, text: &str) -> Self {
-        self.bytes(text.as_bytes())
-    }
-    fn optional(self, bytes: Option<&[u8]>) -> Self {
-        match bytes {
-            Some(bytes) => self.bytes(&[1]).bytes(bytes),
-            None => self.bytes(&[0]),
-        }
-    }
-    fn number(self, number: u64) -> Self {
-        self.bytes(&number.to_be_bytes())
-    }
-    /// Adds a time as the row holds it.
-    fn at(self, moment: Timestamp) -> Self {
-        self.bytes(&storable(moment.as_millis()).to_be_bytes())
-    }
-    fn optional_at(self, moment: Option<Timestamp>) -> Self {
-        match moment {
-            Some(moment) => self.bytes(&[1]).at(moment),
-            None => self.bytes(&[0]),
-        }
-    }
-    /// Adds an optional time. `None` adds nothing, so that rows sealed before the field existed keep their seal.
-    fn at_if(self, moment: Option<Timestamp>) -> Self {
-        match moment {
-            Some(moment) => self.at(moment),
-            None => self,
-        }
-    }
-    /// Adds a first-use mark. `Unknown` adds nothing, so that rows sealed before the mark existed keep their seal.
-    fn first_use(self, mark: FirstUse) -> Self {
-        match mark {
-            FirstUse::Unknown => self,
-            FirstUse::Unused => self.text("unused"),
-            FirstUse::Used => self.text("used"),
-        }
-    }
-    /// Adds the source of a document. `Fetched` adds nothing, so that rows sealed before documents could be imported
-    /// keep their seal.
-    fn source(self, source: DocumentSource) -> Self {
-        match source {
-            DocumentSource::Fetched => self,
-            DocumentSource::Shipped => self.text("shipped"),
-            DocumentSource::Imported => self.text("imported"),
-        }
-    }
-    /// Adds a generation. The first adds nothing, so that rows sealed before generations existed keep their seal.
-    fn generation(self, generation: u32) -> Self {
-        if generation == 0 { self } else { self.number(generation.into()) }
-    }
-    /// Adds a subject. The kind of a person adds nothing, so that rows sealed before services existed keep their seal.
-    fn subject(self, subject: &Subject) -> Self {
-        let account = self.text(subject.as_str());
-        if subject.is_person() { account } else { account.text(subject.kind()) }
-    }
-    /// Adds exclusions. None add nothing, so that rows sealed before they were stored keep their seal.
-    fn exclusions(self, exclusions: &Exclusions) -> Self {
-        match exclusions.to_stored() {
-            Some(text) => self.text("exclusions").text(&text),
-            None => self,
-        }
-    }
-    /// Adds when a user consented. What is not known adds nothing, so that rows sealed before it was stored keep their
-    /// seal.
-    fn consented(self, at: Timestamp) -> Self {
-        if at == Timestamp::default() { self } else { self.text("consented").at(at) }
-    }
-    fn finish(self) -> u32 {
-        self.0.finalize()
     }
 }
 
@@ -254,6 +170,7 @@ impl Sealed for Grant {
             .at_if(self.retried_at)
             .exclusions(&self.exclusions)
             .consented(self.consented_at)
+            .key(self.key.as_deref())
             .finish()
     }
 }
@@ -297,6 +214,7 @@ impl Sealed for AccessTokenRecord {
             .generation(self.generation)
             .exclusions(&self.exclusions)
             .consented(self.consented_at)
+            .addresses(&self.addresses)
             .finish()
     }
 }

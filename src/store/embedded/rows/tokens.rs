@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, VoidToken, opened};
 use super::words::parse_origin;
-use super::{accounts, audit, clients, grants, groups};
+use super::{accounts, audit, clients, grants, groups, key_columns};
 use crate::oauth::{AccessTokenRecord, Grant, GrantId, GroupSet, ScopeSet, TenantId, Timestamp, TokenHash};
 use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
 use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, StoreError, limits};
@@ -14,7 +14,7 @@ use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, StoreError, 
 const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, c.origin,
         CASE WHEN c.origin = 'manual' AND json_valid(c.metadata) THEN json_extract(c.metadata, '$.scope') END,
         a.subject, a.kind, a.name, g.resource,
-        coalesce(t.scopes, g.scopes), g.exclusions, g.consented_at, t.generation,
+        coalesce(t.scopes, g.scopes), g.exclusions, g.consented_at, g.key_addresses, t.generation,
         t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
         t.issued_at, t.expires_at, t.seal,
         (SELECT group_concat(m.name || ' ' || m.seal) FROM group_member m WHERE m.account_no = a.no)
@@ -40,6 +40,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
         scopes: c.scopes()?,
         exclusions: c.exclusions()?,
         consented_at: c.moment()?,
+        addresses: key_columns::addresses(c)?,
         generation: c.small()?,
         reports_use: c.flag()?,
         issued_at: c.moment()?,
@@ -129,9 +130,9 @@ pub(crate) fn live(
     Ok((tokens, numbers.last().copied().filter(|_| page_is_full)))
 }
 
-/// Lists the tokens of a grant; those that are damaged are left out.
+/// Lists the tokens of a grant, the newest first; those that are damaged are left out.
 pub(super) fn of_grant(db: &Connection, grant_no: i64) -> Result<Vec<AccessTokenRecord>> {
-    let sql = format!("{SELECT} WHERE t.grant_no = ?1");
+    let sql = format!("{SELECT} WHERE t.grant_no = ?1 ORDER BY t.no DESC");
     let found = row::all(db, &sql, [grant_no], |c| {
         c.no()?;
         match read(c) {
@@ -143,11 +144,11 @@ pub(super) fn of_grant(db: &Connection, grant_no: i64) -> Result<Vec<AccessToken
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Seals a token whose grant has changed.
-pub(super) fn seal_again(db: &Connection, token: &AccessTokenRecord) -> Result<()> {
-    let sql = "UPDATE access_token SET seal = ?3
+/// Stores a token again whose grant or whose end has changed.
+pub(super) fn put(db: &Connection, token: &AccessTokenRecord) -> Result<()> {
+    let sql = "UPDATE access_token SET seal = ?3, expires_at = ?4
         WHERE substr(hash, 1, 8) = substr(?2, 1, 8) AND hash = ?2 AND tenant = ?1";
-    execute_once(db, sql, params![token.tenant, token.hash, token.seal()])
+    execute_once(db, sql, params![token.tenant, token.hash, token.seal(), token.expires_at])
 }
 
 pub(crate) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool> {

@@ -34,6 +34,7 @@ mod clock;
 mod ephemeral;
 mod grants;
 mod groups;
+mod keys;
 mod logins;
 mod quotas;
 mod reuse;
