@@ -3,6 +3,7 @@
 
 mod conexor;
 mod curl;
+mod n8n_bridge;
 mod payu;
 mod razorpay;
 mod recipe;

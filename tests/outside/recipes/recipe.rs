@@ -40,11 +40,17 @@ impl Recipe {
         home.start().await
     }
 
-    /// Runs the command of its page that begins with `beginning`.
+    /// Runs the command of its page that begins with `beginning`; returns what it answers.
     pub(super) fn run(&self, home: &Home, beginning: &str) -> Value {
+        self.run_with(home, beginning, &[])
+    }
+
+    /// The same with values in the place of placeholders.
+    pub(super) fn run_with(&self, home: &Home, beginning: &str, values: &[(&str, &str)]) -> Value {
         let commands = self.blocks("sh").concat().replace("\\\n", " ");
         let found = commands.lines().find(|line| line.starts_with(beginning));
-        let words = curl::words(found.unwrap_or_else(|| panic!("{}: no command {beginning}", self.name)));
+        let command = found.unwrap_or_else(|| panic!("{}: no command {beginning}", self.name)).to_owned();
+        let words = curl::words(&values.iter().fold(command, |text, (name, value)| text.replace(name, value)));
         home.command(&words.iter().skip(1).map(String::as_str).collect::<Vec<_>>())
     }
 }
