@@ -16,7 +16,7 @@ use mcpgate::clock::{Clock as _, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::entropy::SeededEntropy;
 use mcpgate::issuer::{
-    Administration, AdministrationError, AuditQuery, FirstAccount, NewClient, PasswordRefused, Services,
+    Administration, AdministrationError, AuditQuery, ClientQuery, FirstAccount, NewClient, PasswordRefused, Services,
 };
 use mcpgate::oauth::{
     AccountId, AuthMethod, ClientSecretHash, Digest, GrantType, Lifetime, Subject, TenantId, Timestamp,
@@ -224,6 +224,28 @@ async fn a_rotated_secret_is_honoured_for_a_day() {
     let (last, after) = (now.plus(Lifetime::from_secs(86_399)), now.plus(Lifetime::from_secs(86_400)));
     assert!(honoured(new, now) && honoured(old, now) && honoured(old, last));
     assert!(!honoured(old, after) && honoured(new, after));
+}
+
+#[tokio::test]
+async fn old_secrets_are_marked_until_they_are_replaced() {
+    let world = World::new();
+    let id = world.operator.add_client(&wiki(AuthMethod::ClientSecretBasic)).await.unwrap().client.id;
+    world.operator.add_client(&wiki(AuthMethod::None)).await.unwrap();
+    let query = ClientQuery { old_secret: true, ..ClientQuery::default() };
+    let old = async || world.operator.list_clients(&query).await.unwrap().clients;
+    world.clock.advance(Lifetime::from_secs(90 * 86_400));
+    assert!(old().await.is_empty());
+    world.clock.advance(Lifetime::from_secs(1));
+    let listed = old().await;
+    assert_eq!(listed.iter().map(|listed| &listed.client.id).collect::<Vec<_>>(), [&id]);
+    assert_eq!(listed.first().unwrap().secret_age, Some(Lifetime::from_secs(90 * 86_400 + 1)));
+    let (_, until) = world.operator.rotate_client_secret(id.as_str()).await.unwrap();
+    assert!(old().await.is_empty());
+    let shown = world.operator.listed_client(id.as_str()).await.unwrap();
+    assert_eq!((shown.secret_age, shown.has_old_secret), (Some(Lifetime::from_secs(0)), false));
+    assert_eq!(shown.previous_secret.map(|(_, end)| end), Some(until));
+    world.clock.advance(Lifetime::from_secs(86_400));
+    assert_eq!(world.operator.listed_client(id.as_str()).await.unwrap().previous_secret, None, "it has ended");
 }
 
 #[tokio::test]

@@ -5,24 +5,23 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
-use super::data::{DataArguments, Missing};
+use super::client_list::{self, ListArguments};
+use super::client_view::describe;
+use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
 use super::output::{moment, printable};
 use super::runtime::block_on;
 use crate::files;
 use crate::issuer::{NewClient, Withdrawal};
-use crate::oauth::{AuthMethod, Client, ClientOrigin, DocumentSource, GrantType};
+use crate::oauth::{AuthMethod, GrantType};
 use crate::outbound::{Dialer, Fetch as _, FetchError};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Add an application; its secret, if it has one, is shown once
     Add(AddArguments),
-    /// List all applications
-    List {
-        #[command(flatten)]
-        data: DataArguments,
-    },
+    /// List applications
+    List(ListArguments),
     /// Show all details of an application
     Show {
         #[command(flatten)]
@@ -115,18 +114,10 @@ pub(super) struct ClientArguments {
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add(arguments) => add(arguments),
-        Command::List { data } => {
-            let data = data.open_folder()?;
-            let clients = block_on(async { Ok(data.administration.clients().await?) })?;
-            let own = data.administration.operator_client_id();
-            let columns = [("ID", "client_id"), ("NAME", "client_name"), ("ORIGIN", "origin"), ("STATUS", "status")];
-            let columns: Vec<_> = columns.into_iter().chain([("LAST USED", "last_used_at")]).collect();
-            data.output.list(&columns, &clients.iter().map(|client| describe(client, &own)).collect::<Vec<_>>())
-        }
+        Command::List(arguments) => client_list::run(arguments),
         Command::Show { client } => {
             let data = client.data.open_folder()?;
-            let found = block_on(async { Ok(data.administration.client(&client.id).await?) })?;
-            data.output.members(&describe(&found, &data.administration.operator_client_id()))
+            data.output.members(&shown(&data, &client.id)?)
         }
         Command::Disable { client } => {
             client.data.withdraw(&Withdrawal::DisableClient { id: client.id.clone() })?;
@@ -180,7 +171,7 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
         }
         Ok(data.administration.add_client(&new).await?)
     })?;
-    let mut value = describe(&added.client, &data.administration.operator_client_id());
+    let mut value = shown(&data, added.client.id.as_str())?;
     let mut text = format!("client_id      {}", added.client.id.as_str());
     if let (Some(secret), Some(object)) = (&added.secret, value.as_object_mut()) {
         object.insert("client_secret".to_owned(), json!(secret.reveal()));
@@ -212,6 +203,12 @@ fn key_set(file: &Path) -> Result<Value, Failure> {
     serde_json::from_slice(&text).map_err(|why| fault(format!("not JSON: {why}")))
 }
 
+/// Describes a client that is in the store.
+fn shown(data: &Data, id: &str) -> Result<Value, Failure> {
+    let listed = block_on(async { Ok(data.administration.listed_client(id).await?) })?;
+    Ok(describe(&listed, &data.administration.operator_client_id()))
+}
+
 /// Imports a copy of a metadata document.
 fn import(source: &str, data: &DataArguments) -> Result<(), Failure> {
     let data = data.open(Missing::Refuse)?;
@@ -231,11 +228,12 @@ fn import(source: &str, data: &DataArguments) -> Result<(), Failure> {
         Ok(data.administration.import_document(&document, fetched_from).await?)
     })?;
     let id = imported.client.id.as_str();
+    let value = shown(&data, id)?;
     for member in &imported.left_out {
         data.output.note(&format!("Left out {member}: {}.", member.why));
     }
     let text = format!("imported {id}; the copy is used while the document itself cannot be fetched");
-    data.output.one(&text, &describe(&imported.client, &data.administration.operator_client_id()))
+    data.output.one(&text, &value)
 }
 
 fn not_fetched(url: &str, why: &FetchError) -> Failure {
@@ -248,31 +246,4 @@ fn not_fetched(url: &str, why: &FetchError) -> Failure {
 
 fn say_status(client: &ClientArguments, word: &str) -> Result<(), Failure> {
     client.data.output().one(&format!("{} is {word}", client.id), &json!({ "client_id": client.id, "status": word }))
-}
-
-/// Describes a client. `own` is the id of the client of `mcpgate token issue`, as which nobody connects.
-fn describe(client: &Client, own: &str) -> Value {
-    let mut members = client.metadata.to_json();
-    members.insert("client_id".to_owned(), json!(client.id.as_str()));
-    let origin = match client.origin {
-        ClientOrigin::Manual if client.id.as_str() == own => "operator",
-        ClientOrigin::Manual | ClientOrigin::Registered | ClientOrigin::MetadataDocument => client.origin.as_str(),
-    };
-    members.insert("origin".to_owned(), json!(origin));
-    members.insert("resource_server".to_owned(), json!(client.resource_server().is_some()));
-    members.insert("status".to_owned(), json!(if client.disabled { "disabled" } else { "enabled" }));
-    members.insert("resource".to_owned(), json!(client.resource.as_ref().map(|r| r.as_str())));
-    let source = client.document.map(|age| match age.source {
-        DocumentSource::Fetched => "fetched",
-        DocumentSource::Shipped => "shipped",
-        DocumentSource::Imported => "imported",
-    });
-    if let (Some(age), Some(source)) = (client.document, source) {
-        members.insert("document_source".to_owned(), json!(source));
-        members.insert("document_of".to_owned(), json!(moment(age.fetched_at)));
-    }
-    members.insert("created_at".to_owned(), json!(moment(client.created_at)));
-    members.insert("last_token_at".to_owned(), json!(client.last_token_at.map(moment)));
-    members.insert("last_used_at".to_owned(), json!(client.last_used_at.map(moment)));
-    Value::Object(members)
 }

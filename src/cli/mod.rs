@@ -9,6 +9,8 @@ mod address;
 mod audit;
 mod certs;
 mod client;
+mod client_list;
+mod client_view;
 mod clock;
 mod config_file;
 mod data;

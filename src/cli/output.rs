@@ -26,6 +26,11 @@ impl Output {
         Self { json }
     }
 
+    /// Returns whether it prints JSON.
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints one result: `text`, or `value`.
     pub(super) fn one(self, text: &str, value: &Value) -> Result<(), Failure> {
         if self.json { self.raw(format!("{value:#}\n").as_bytes()) } else { self.raw(format!("{text}\n").as_bytes()) }

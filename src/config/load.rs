@@ -160,6 +160,7 @@ impl Check<'_> {
                 refresh_grace: file.tokens.refresh_grace.value,
                 refresh_lost_answer: file.tokens.refresh_lost_answer.value,
                 secret_overlap: file.tokens.secret_overlap.value,
+                secret_age_warning: file.tokens.secret_age_warning.value,
             },
             login: login::policy(self, &file),
             registration: self.registration(&file),

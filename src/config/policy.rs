@@ -26,6 +26,8 @@ pub struct TokenPolicy {
     pub refresh_lost_answer: Lifetime,
     /// Overlap of client secrets after a rotation; default 24 h, 0 to 7 d.
     pub secret_overlap: Lifetime,
+    /// From which age on a client secret counts as old; default 90 d, 0 to 3650 d; 0 for never.
+    pub secret_age_warning: Lifetime,
 }
 
 /// Settings for login, sessions and the pages.

@@ -18,6 +18,7 @@ mod diagnosis;
 mod face;
 mod limits;
 mod login;
+mod old_secrets;
 mod policy;
 mod rejection;
 mod request;
@@ -31,8 +32,8 @@ pub use account_view::{
     AccountView, ConnectedApp, FailedLogins, OwnPassword, PasswordChanged, PasswordRefused, SetupOutcome,
 };
 pub use administration::{
-    AcceptedTime, Administration, AdministrationError, AuditQuery, FirstAccount, NewAccount, NewClient, OperatorToken,
-    Withdrawal, Withdrawn,
+    AcceptedTime, Administration, AdministrationError, AuditQuery, ClientOrder, ClientPage, ClientQuery, FirstAccount,
+    ListedClient, NewAccount, NewClient, OperatorToken, Withdrawal, Withdrawn,
 };
 pub use caller::Caller;
 pub use clock::ClockWatch;

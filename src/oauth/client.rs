@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AccountId, ClientMetadata, Digest, LoginName, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, base62,
+    AccountId, ClientMetadata, Digest, Lifetime, LoginName, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
+    base62,
 };
 
 /// A client identifier: one that we issued (`mcp_client_…`), or the https URL of a metadata document.
@@ -75,6 +76,12 @@ impl ClientSecretHash {
     #[must_use]
     pub fn of(hash: Digest<Self>, now: Timestamp) -> Self {
         Self { hash, created_at: now, until: None }
+    }
+
+    /// Returns whether the secret is older than `limit`; a limit of zero is none.
+    #[must_use]
+    pub fn is_older_than(&self, limit: Lifetime, now: Timestamp) -> bool {
+        limit > Lifetime::from_millis(0) && now.since(self.created_at) > limit
     }
 
     /// Moves the end to `latest` if it is later than `bound`.
@@ -149,6 +156,12 @@ impl Client {
     pub fn resource_server(&self) -> Option<&ResourceIndicator> {
         let is_one = self.origin == ClientOrigin::Manual && self.metadata.grant_types.is_empty();
         self.resource.as_ref().filter(|_| is_one && !self.secrets.is_empty())
+    }
+
+    /// Returns the secret that no rotation has replaced.
+    #[must_use]
+    pub fn current_secret(&self) -> Option<&ClientSecretHash> {
+        self.secrets.iter().find(|secret| secret.until.is_none())
     }
 
     /// Returns id and name of the account as which the client acts for itself: both are the client's id, which no

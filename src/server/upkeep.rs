@@ -66,6 +66,11 @@ pub(super) fn start(
         let issuer = Arc::clone(&reporter);
         async move { issuer.report_uses_forever().await }
     }));
+    let warner = Arc::clone(issuer);
+    drop(supervisor.spawn("watch for old client secrets", move || {
+        let issuer = Arc::clone(&warner);
+        async move { issuer.warn_of_old_secrets_forever().await }
+    }));
     let writer = Arc::clone(&records.last_uses);
     drop(supervisor.spawn("report of last uses", move || {
         let writer = Arc::clone(&writer);

@@ -62,6 +62,9 @@ pub trait GrantStore {
     async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>>;
     /// Lists grants that are neither revoked nor past their idle end, newest first.
     async fn list_grants(&self, of: &GrantFilter, now: Timestamp) -> Result<Vec<Grant>>;
+    /// Counts the grants that `list_grants` would list of a tenant, by client, in no order; clients
+    /// without one are left out.
+    async fn count_grants(&self, tenant: &TenantId, now: Timestamp) -> Result<Vec<(ClientId, u64)>>;
     /// Checks and rotates a refresh token in one transaction. An audit row is written when reuse ends its grant and, if
     /// the request has one, for a success; the caller records every other refusal. A family whose client or account is
     /// disabled is refused as dead. Reuse ends the family even if nothing can be written, as a replay does.

@@ -179,6 +179,7 @@ fn tokens() -> TokenPolicy {
         refresh_grace: Lifetime::from_secs(30),
         refresh_lost_answer: Lifetime::from_secs(86_400),
         secret_overlap: Lifetime::from_secs(86_400),
+        secret_age_warning: Lifetime::from_secs(90 * 86_400),
     }
 }
 

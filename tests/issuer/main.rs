@@ -33,6 +33,7 @@ mod log;
 mod login;
 mod login_limits;
 mod lost_answers;
+mod old_secrets;
 #[path = "../support/password.rs"]
 mod password;
 mod publishers;

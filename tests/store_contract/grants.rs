@@ -16,6 +16,7 @@ crate::on_every_store! {
     tokens_are_found_only_while_everybody_is_enabled,
     live_tokens_come_in_pages_in_order,
     grants_are_listed_newest_first_while_they_stand,
+    active_grants_are_counted_by_client,
     a_token_says_how_its_client_became_known,
     an_operators_token_lives_without_code_and_refresh,
     several_tokens_are_found_at_once_in_the_order_asked,
@@ -191,6 +192,21 @@ pub(crate) fn operators(name: &str) -> (Grant, AccessTokenRecord) {
     let grant = grant_of(name, START);
     let token = token_of(&grant, hash(name));
     (grant, token)
+}
+
+async fn active_grants_are_counted_by_client(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let count = async |at| store.count_grants(&tenant(), at).await.unwrap();
+    assert_eq!(count(START).await, []);
+    for name in ["a", "b", "ended"] {
+        grant(&store, name, START).await;
+    }
+    store.revoke_grant(grant_id("ended"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    assert_eq!(count(START).await, [(client_id("app"), 2)]);
+    let idle = store.list_grants(&grants_of(None, None), START).await.unwrap().first().unwrap().idle_until;
+    assert_eq!(count(idle).await, [], "what has ended by itself");
+    let others = store.count_grants(&TenantId::parse("other").unwrap(), START).await.unwrap();
+    assert!(others.is_empty());
 }
 
 async fn a_token_says_how_its_client_became_known(store: Arc<dyn Store>) {

@@ -39,6 +39,7 @@ macro_rules! every_method {
                 fn redeem_code(request: RedeemCode) -> Redemption;
                 fn find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>;
                 fn list_grants(of: &GrantFilter, now: Timestamp) -> Vec<Grant>;
+                fn count_grants(tenant: &TenantId, now: Timestamp) -> Vec<(ClientId, u64)>;
                 fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
                 fn record_uses(report: UseReport) -> Recorded;
                 fn note_activity(uses: &[(TenantId, GrantId, Timestamp)]) -> ();

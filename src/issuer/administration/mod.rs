@@ -8,6 +8,7 @@
 mod accepted_time;
 mod accounts;
 mod audit_trail;
+mod client_list;
 mod clients;
 mod documents;
 mod grants;
@@ -18,6 +19,7 @@ mod withdrawal;
 pub use accepted_time::AcceptedTime;
 pub use accounts::{FirstAccount, NewAccount};
 pub use audit_trail::AuditQuery;
+pub use client_list::{ClientOrder, ClientPage, ClientQuery, ListedClient};
 pub use clients::NewClient;
 pub use grants::OperatorToken;
 pub use withdrawal::{Withdrawal, Withdrawn};

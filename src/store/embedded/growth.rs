@@ -229,6 +229,22 @@ async fn costs(size: u32) -> BTreeMap<&'static str, Costs> {
     measured.costs
 }
 
+#[test]
+fn a_list_of_clients_takes_as_many_statements_however_many_there_are() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut measured = Measured::new(5).await;
+        let store = Arc::clone(&measured.store);
+        measured.done("list", store.list_clients(&tenant())).await;
+        measured.done("count", store.count_grants(&tenant(), START)).await;
+        let statements = |what: &str| measured.costs.get(what).map(|costs| costs.keys().cloned().collect::<Vec<_>>());
+        let listed = statements("list").unwrap();
+        // A statement with the number of a client as its parameter would run for each.
+        assert!(listed.len() == 2 && listed.iter().all(|sql| !sql.contains("no = ?")), "{listed:?}");
+        assert_eq!(statements("count").unwrap().len(), 1);
+    });
+}
+
 /// Returns the steps of a query plan in which SQLite scans a whole table.
 fn scans(db: &Connection, sql: &str) -> Vec<String> {
     let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

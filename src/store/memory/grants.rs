@@ -1,5 +1,6 @@
 //! Codes, grants and tokens in memory. The lock takes the place of the transaction.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -228,6 +229,15 @@ impl GrantStore for MemoryStore {
         let is_meant = |g: &Grant| of.wants(&g.tenant, g.subject.id(), &g.client);
         let wanted = |g: &&Grant| is_meant(g) && g.is_active(now) && now < g.idle_until;
         Ok(self.read().grants.iter().rev().filter(wanted).cloned().collect())
+    }
+
+    async fn count_grants(&self, tenant: &TenantId, now: Timestamp) -> Result<Vec<(ClientId, u64)>> {
+        let all = GrantFilter { tenant: tenant.clone(), subject: None, client: None };
+        let mut counts = HashMap::<_, u64>::new();
+        for grant in self.list_grants(&all, now).await? {
+            *counts.entry(grant.client).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
     }
 
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation> {

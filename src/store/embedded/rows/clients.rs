@@ -1,5 +1,7 @@
 //! Client rows.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, params};
 
 use super::audit;
@@ -17,6 +19,9 @@ use crate::store::{AuditRow, Change, Result, SecretRotation, StoreError, Update}
 pub(super) const COLUMNS: &str =
     "no, tenant, client_id, origin, metadata, resource, status, created_at, last_token_at, last_used_at,
         document_fetched_at, document_fresh_until, document_source, seal FROM client";
+
+/// The secrets of clients by the numbers of their rows.
+type Secrets = HashMap<i64, Vec<ClientSecretHash>>;
 
 /// Returns the word for the source of a document: NULL for a fetched one, as in rows from before documents could be
 /// imported.
@@ -44,14 +49,21 @@ pub(crate) struct ClientRow {
     metadata: String,
 }
 
+fn read_secret(c: &mut Columns<'_>) -> Result<ClientSecretHash> {
+    Ok(ClientSecretHash { hash: c.hash()?, created_at: c.moment()?, until: c.optional_moment()? })
+}
+
+/// Reads a client, and its secrets by a query of their own.
 pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<ClientRow> {
+    read_with(c, |no| {
+        let sql = "SELECT hash, created_at, until FROM client_secret WHERE client_no = ?1 ORDER BY position";
+        row::all(db, sql, [no], read_secret)
+    })
+}
+
+fn read_with(c: &mut Columns<'_>, secrets: impl FnOnce(i64) -> Result<Vec<ClientSecretHash>>) -> Result<ClientRow> {
     let no = c.no()?;
-    let secrets = row::all(
-        db,
-        "SELECT hash, created_at, until FROM client_secret WHERE client_no = ?1 ORDER BY position",
-        [no],
-        |c| Ok(ClientSecretHash { hash: c.hash()?, created_at: c.moment()?, until: c.optional_moment()? }),
-    )?;
+    let secrets = secrets(no)?;
     let (tenant, id, origin) = (c.tenant()?, c.client()?, c.word(parse_origin)?);
     let metadata = c.text()?.to_owned();
     let client = Client {
@@ -83,15 +95,27 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<
 
 /// Lists all clients of a tenant, oldest first.
 pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>> {
-    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no");
-    row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
+    list_where(db, "c.tenant = ?1", tenant)
 }
 
 /// Lists the clients that an operator added, oldest first.
 pub(crate) fn list_of_operators(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>> {
     // A literal instead of a parameter, so that the partial index on operators' clients applies.
-    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = 'manual' ORDER BY no");
-    row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
+    list_where(db, "c.tenant = ?1 AND c.origin = 'manual'", tenant)
+}
+
+/// Lists the clients that meet a condition, oldest first, by two queries however many there are.
+fn list_where(db: &Connection, condition: &str, tenant: &TenantId) -> Result<Vec<Client>> {
+    let sql = format!(
+        "SELECT s.client_no, s.hash, s.created_at, s.until FROM client c JOIN client_secret s ON s.client_no = c.no
+         WHERE {condition} ORDER BY s.client_no, s.position"
+    );
+    let mut secrets = Secrets::new();
+    for (no, secret) in row::all(db, &sql, [tenant], |c| Ok((c.no()?, read_secret(c)?)))? {
+        secrets.entry(no).or_default().push(secret);
+    }
+    let sql = format!("SELECT {COLUMNS} c WHERE {condition} ORDER BY no");
+    row::all(db, &sql, [tenant], |c| Ok(read_with(c, |no| Ok(secrets.remove(&no).unwrap_or_default()))?.client))
 }
 
 /// Reads every client, and reports those that cannot be read.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, ToSql, params};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::{audit, clients, key_columns, sessions};
-use crate::oauth::{Exclusions, FirstUse, Grant, GrantId, TenantId, Timestamp};
+use crate::oauth::{ClientId, Exclusions, FirstUse, Grant, GrantId, TenantId, Timestamp};
 use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 
@@ -76,6 +76,13 @@ pub(crate) fn list(db: &Connection, of: &GrantFilter, now: Timestamp) -> Result<
          AND g.{parties} ORDER BY g.no DESC"
     );
     row::all(db, &sql, params![of.tenant, of.subject, of.client, now], |c| Ok(read(c)?.grant))
+}
+
+/// Counts the active grants of a tenant by client.
+pub(crate) fn count(db: &Connection, tenant: &TenantId, now: Timestamp) -> Result<Vec<(ClientId, u64)>> {
+    let sql = "SELECT c.client_id, count(*) FROM grants g JOIN client c ON c.no = g.client_no
+        WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?2 AND g.idle_until > ?2 GROUP BY g.client_no";
+    row::all(db, sql, params![tenant, now], |c| Ok((c.client()?, c.number()?)))
 }
 
 /// Selects the unrevoked grants of an account (?1) and a client (?2) for a resource (?3).

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::oauth::{AccessTokenRecord, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccessTokenRecord, ClientId, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{audit, client_tokens, codes, grants, refresh, tokens, uses};
 use crate::store::{
@@ -21,6 +21,7 @@ implement! { GrantStore:
     read find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>
         = |db| Ok(grants::find(db, &tenant, id)?.map(|found| found.grant));
     read list_grants(of: &GrantFilter, now: Timestamp) -> Vec<Grant> = |db| grants::list(db, &of, now);
+    read count_grants(tenant: &TenantId, now: Timestamp) -> Vec<(ClientId, u64)> = |db| grants::count(db, &tenant, now);
     write note_activity(uses: &[(TenantId, GrantId, Timestamp)]) -> () = |db| grants::note_uses(db, &uses);
     write insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ()
         = |db| tokens::insert_of_operator(db, grant, &token, &audit);

@@ -1,0 +1,47 @@
+//! How commands show an application.
+
+use serde_json::{Value, json};
+
+use super::output::moment;
+use crate::issuer::ListedClient;
+use crate::oauth::{ClientOrigin, DocumentSource};
+
+/// Describes a client. `own` is the id of the client of `mcpgate token issue`, as which nobody connects.
+pub(super) fn describe(listed: &ListedClient, own: &str) -> Value {
+    let client = &listed.client;
+    let mut members = client.metadata.to_json();
+    let mut add = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
+    add("client_id", json!(client.id.as_str()));
+    let origin = match client.origin {
+        ClientOrigin::Manual if client.id.as_str() == own => "operator",
+        ClientOrigin::Manual | ClientOrigin::Registered | ClientOrigin::MetadataDocument => client.origin.as_str(),
+    };
+    add("origin", json!(origin));
+    add("resource_server", json!(client.resource_server().is_some()));
+    add("status", json!(if client.disabled { "disabled" } else { "enabled" }));
+    add("upstream", json!(listed.upstream));
+    add("resource", json!(client.resource.as_ref().map(|r| r.as_str())));
+    let source = client.document.map(|age| match age.source {
+        DocumentSource::Fetched => "fetched",
+        DocumentSource::Shipped => "shipped",
+        DocumentSource::Imported => "imported",
+    });
+    if let (Some(age), Some(source)) = (client.document, source) {
+        add("document_source", json!(source));
+        add("document_of", json!(moment(age.fetched_at)));
+    }
+    add("created_at", json!(moment(client.created_at)));
+    if let Some(secret) = client.current_secret() {
+        add("secret_created_at", json!(moment(secret.created_at)));
+        add("secret_age_days", json!(listed.secret_age.map(|age| age.as_secs() / 86_400)));
+        add("secret_is_old", json!(listed.has_old_secret));
+    }
+    if let Some((previous, until)) = listed.previous_secret {
+        add("previous_secret_created_at", json!(moment(previous.created_at)));
+        add("previous_secret_until", json!(moment(until)));
+    }
+    add("active_sessions", json!(listed.sessions));
+    add("last_token_at", json!(client.last_token_at.map(moment)));
+    add("last_used_at", json!(client.last_used_at.map(moment)));
+    Value::Object(members)
+}

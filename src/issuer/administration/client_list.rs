@@ -1,0 +1,153 @@
+//! Lists of clients: which, in which order, and how many at a time.
+
+use std::collections::HashMap;
+
+use super::{Administration, AdministrationError};
+use crate::oauth::{Client, ClientOrigin, ClientSecretHash, Lifetime, ResourceIndicator, Timestamp};
+
+/// Which clients to list, in which order, and how many. By default all, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct ClientQuery {
+    /// Part of the name or the id; upper and lower case are alike.
+    pub name: Option<String>,
+    /// The name of the upstream that the client is bound to.
+    pub upstream: Option<String>,
+    /// How the client became known.
+    pub origin: Option<ClientOrigin>,
+    /// Whether the client is disabled.
+    pub disabled: Option<bool>,
+    /// Clients that were not used since then, or never.
+    pub unused_since: Option<Timestamp>,
+    /// Clients with an old secret only.
+    pub old_secret: bool,
+    /// The order.
+    pub order: ClientOrder,
+    /// The opposite order.
+    pub reverse: bool,
+    /// How many to leave out at the beginning.
+    pub skip: usize,
+    /// The most to list.
+    pub limit: Option<usize>,
+}
+
+/// An order of clients; those that it does not tell apart come oldest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientOrder {
+    /// Oldest first.
+    #[default]
+    Created,
+    /// By name, upper and lower case alike; those without one first.
+    Name,
+    /// Never used first, then the one that has not been used for longest.
+    LastUsed,
+    /// Fewest active sessions first.
+    Sessions,
+}
+
+/// A client as it is listed.
+#[derive(Debug, Clone)]
+pub struct ListedClient {
+    /// The client.
+    pub client: Client,
+    /// The number of its grants that are active.
+    pub sessions: u64,
+    /// The name of the upstream that it is bound to, if it is bound to one of the configuration.
+    pub upstream: Option<String>,
+    /// The age of its current secret, if it has one.
+    pub secret_age: Option<Lifetime>,
+    /// The secret that a rotation replaced, and until when it stays valid, if that is still ahead.
+    pub previous_secret: Option<(ClientSecretHash, Timestamp)>,
+    /// Whether its current secret is older than `tokens.secret_age_warning`.
+    pub has_old_secret: bool,
+}
+
+/// Some of the clients that a query selects.
+#[derive(Debug, Clone)]
+pub struct ClientPage {
+    /// The clients, in order.
+    pub clients: Vec<ListedClient>,
+    /// The number of all clients that are selected.
+    pub selected: usize,
+}
+
+impl Administration {
+    /// Lists clients, by the same number of queries however many there are.
+    ///
+    /// # Errors
+    /// `NoSuchUpstream`, `Store`.
+    pub async fn list_clients(&self, query: &ClientQuery) -> Result<ClientPage, AdministrationError> {
+        let bound = query.upstream.as_deref().map(|name| self.upstream(Some(name))).transpose()?;
+        let bound = bound.map(|upstream| &upstream.resource);
+        let name = query.name.as_deref().map(str::to_lowercase);
+        let now = self.services.clock.now();
+        let sessions = self.services.store.count_grants(&self.tenant, now).await?;
+        let mut sessions: HashMap<_, _> = sessions.into_iter().collect();
+        let clients = self.services.store.list_clients(&self.tenant).await?.into_iter();
+        let listed = clients.map(|client| {
+            let sessions = sessions.remove(&client.id).unwrap_or_default();
+            self.listed(client, sessions, now)
+        });
+        let mut selected: Vec<_> = listed.filter(|listed| query.wants(listed, name.as_deref(), bound)).collect();
+        match query.order {
+            ClientOrder::Created => {}
+            ClientOrder::Name => selected.sort_by_cached_key(|listed| shown_name(&listed.client).to_lowercase()),
+            ClientOrder::LastUsed => selected.sort_by_key(|listed| listed.client.last_used_at),
+            ClientOrder::Sessions => selected.sort_by_key(|listed| listed.sessions),
+        }
+        if query.reverse {
+            selected.reverse();
+        }
+        let (all, limit) = (selected.len(), query.limit.unwrap_or(usize::MAX));
+        Ok(ClientPage { clients: selected.into_iter().skip(query.skip).take(limit).collect(), selected: all })
+    }
+
+    /// Finds a client, as it is listed.
+    ///
+    /// # Errors
+    /// `NoSuchClient`, `Store`.
+    pub async fn listed_client(&self, id: &str) -> Result<ListedClient, AdministrationError> {
+        let client = self.client(id).await?;
+        let grants = self.grants(None, Some(id)).await?;
+        let sessions = u64::try_from(grants.len()).unwrap_or(u64::MAX);
+        Ok(self.listed(client, sessions, self.services.clock.now()))
+    }
+
+    fn listed(&self, client: Client, sessions: u64, now: Timestamp) -> ListedClient {
+        let of = |resource: &ResourceIndicator| {
+            let known = self.config.upstreams.iter().find(|upstream| upstream.resource == *resource);
+            known.map(|upstream| upstream.name.clone())
+        };
+        let limit = self.config.tokens.secret_age_warning;
+        ListedClient {
+            sessions,
+            secret_age: client.current_secret().map(|secret| now.since(secret.created_at)),
+            previous_secret: client
+                .secrets
+                .iter()
+                .find_map(|secret| Some((*secret, secret.until.filter(|end| now < *end)?))),
+            upstream: client.resource.as_ref().and_then(of),
+            has_old_secret: client.current_secret().is_some_and(|secret| secret.is_older_than(limit, now)),
+            client,
+        }
+    }
+}
+
+impl ClientQuery {
+    /// Returns whether a client is selected. `name` is in lower case.
+    fn wants(&self, listed: &ListedClient, name: Option<&str>, bound: Option<&ResourceIndicator>) -> bool {
+        let client = &listed.client;
+        let has = |part: &str| {
+            shown_name(client).to_lowercase().contains(part) || client.id.as_str().to_lowercase().contains(part)
+        };
+        name.is_none_or(has)
+            && bound.is_none_or(|bound| client.resource.as_ref() == Some(bound))
+            && self.origin.is_none_or(|origin| client.origin == origin)
+            && self.disabled.is_none_or(|disabled| client.disabled == disabled)
+            && self.unused_since.is_none_or(|since| client.last_used_at.is_none_or(|last| last < since))
+            && (!self.old_secret || listed.has_old_secret)
+    }
+}
+
+fn shown_name(client: &Client) -> &str {
+    client.metadata.client_name.as_deref().unwrap_or_default()
+}
