@@ -20,7 +20,7 @@ pub struct ClientQuery {
     pub unused_since: Option<Timestamp>,
     /// Clients with an old secret only.
     pub old_secret: bool,
-    /// The order.
+    /// How they are sorted.
     pub order: ClientOrder,
     /// The opposite order.
     pub reverse: bool,
@@ -33,7 +33,7 @@ pub struct ClientQuery {
 /// An order of clients; those that it does not tell apart come oldest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ClientOrder {
-    /// Oldest first.
+    /// By when they were added, the oldest first.
     #[default]
     Created,
     /// By name, upper and lower case alike; those without one first.
@@ -47,7 +47,7 @@ pub enum ClientOrder {
 /// A client as it is listed.
 #[derive(Debug, Clone)]
 pub struct ListedClient {
-    /// The client.
+    /// What the store has of it.
     pub client: Client,
     /// The number of its grants that are active.
     pub sessions: u64,
