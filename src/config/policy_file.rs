@@ -31,8 +31,8 @@ table! {
         /// rotation ends one that an earlier rotation replaced. A shorter time applies to secrets that are already
         /// replaced from the next start.
         secret_overlap: Lifetime = "24h", "0s" to "7d";
-        /// `mcpgate client list` and `show` mark client secrets that are older than this, and the log warns once a day of
-        /// those that an operator can replace. `0s` does neither.
+        /// `mcpgate client list` and `show` mark client secrets that are older than this, and the log warns once a day
+        /// of those that an operator can replace. `0s` does neither.
         secret_age_warning: Lifetime = "90d", "0s" to "3650d";
     }
 }
