@@ -78,6 +78,7 @@ fn wiki(auth_method: AuthMethod) -> NewClient {
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         auth_method,
         jwks: None,
+        jwks_uri: None,
         upstream: None,
         scopes: Vec::new(),
     }

@@ -80,6 +80,9 @@ pub(super) struct AddArguments {
     /// Key Set
     #[arg(long, value_name = "FILE", conflicts_with_all = ["confidential", "public"])]
     jwks: Option<PathBuf>,
+    /// The same, with the https URL where the application publishes its keys
+    #[arg(long, value_name = "URL", conflicts_with_all = ["jwks", "confidential", "public"])]
+    jwks_uri: Option<String>,
     /// A grant type; may be repeated
     #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(GrantType::names()))]
     #[arg(default_values = ["authorization_code", "refresh_token"])]
@@ -150,10 +153,10 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn add(arguments: AddArguments) -> Result<(), Failure> {
-    let method = match &arguments.jwks {
-        Some(_) => Some(AuthMethod::PrivateKeyJwt),
-        None if arguments.confidential => AuthMethod::parse(&arguments.auth_method),
-        None => None,
+    let method = if arguments.jwks.is_some() || arguments.jwks_uri.is_some() {
+        Some(AuthMethod::PrivateKeyJwt)
+    } else {
+        arguments.confidential.then(|| AuthMethod::parse(&arguments.auth_method)).flatten()
     };
     let new = NewClient {
         name: arguments.name,
@@ -161,6 +164,7 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
         grant_types: arguments.grant.iter().filter_map(|grant| GrantType::parse(grant)).collect(),
         auth_method: method.unwrap_or(AuthMethod::None),
         jwks: arguments.jwks.as_deref().map(key_set).transpose()?,
+        jwks_uri: arguments.jwks_uri,
         upstream: arguments.upstream,
         scopes: arguments.scope,
     };

@@ -61,7 +61,7 @@ pub struct Issuer {
     pub(crate) services: Services,
     /// The token cache, filled and cleared as tokens are issued and revoked.
     pub(crate) cache: Arc<TokenCache>,
-    /// Fetches metadata documents.
+    /// Fetches metadata documents and key sets.
     pub(crate) fetch: Arc<dyn Fetch>,
     /// Counters of what was done and refused.
     pub(crate) metrics: Arc<Metrics>,
@@ -72,6 +72,7 @@ pub struct Issuer {
     throttle: limits::throttle::Throttle,
     login_limits: limits::login_limits::LoginLimits,
     documents: client::documents::Documents,
+    key_sets: client::key_sets::KeySets,
     refusals: limits::refusals::Refusals,
     arrivals: token::awaited::Arrivals,
     /// Held while token uses are reported to the store.
@@ -96,6 +97,7 @@ impl Issuer {
             throttle,
             login_limits,
             documents: client::documents::Documents::default(),
+            key_sets: client::key_sets::KeySets::default(),
             refusals,
             arrivals: token::awaited::Arrivals::default(),
             reporting: tokio::sync::Mutex::default(),

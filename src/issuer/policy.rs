@@ -98,6 +98,7 @@ impl Policy {
             redirects: self.config.redirect_policy(),
             scopes: self.known().union(&offline),
             client_credentials: self.config.registration.client_credentials,
+            internal_hosts: !self.config.outbound.allow_addresses.is_empty(),
         }
     }
 

@@ -70,7 +70,7 @@ impl ClientAssertion {
         })
     }
 
-    /// Returns whether one of the keys could have made the signature, so that it is worth checking.
+    /// Returns whether the key that it names is in the set, or may be.
     #[must_use]
     pub fn knows_key(&self, keys: &JwkSet) -> bool {
         keys.knows(self.jws.key_id())

@@ -76,7 +76,7 @@ impl ClientMetadata {
         let needs_redirect = grant_types.contains(&GrantType::AuthorizationCode);
         let redirect_uris = list("redirect_uris").filter(|uris| !uris.is_empty() || !needs_redirect)?;
         let token_endpoint_auth_method = AuthMethod::parse(&text("token_endpoint_auth_method")?)?;
-        let keys = members.get("jwks").map(ClientKeys::of_set).transpose().ok()?.map(Arc::new);
+        let keys = ClientKeys::of_stored(&members).ok()?.map(Arc::new);
         if token_endpoint_auth_method == AuthMethod::PrivateKeyJwt && keys.is_none() {
             return None;
         }

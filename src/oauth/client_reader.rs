@@ -87,8 +87,8 @@ impl MetadataReader {
     /// also list `none`.
     pub(super) fn auth_method(
         &mut self,
-        served: &[AuthMethod],
-        default: AuthMethod,
+        (served, default): (&[AuthMethod], AuthMethod),
+        internal_hosts: bool,
     ) -> Result<(AuthMethod, Option<ClientKeys>), OAuthError> {
         let preferred = self.text("token_endpoint_auth_method")?.map(str::to_owned);
         let listed = self.strings("token_endpoint_auth_methods_supported");
@@ -111,11 +111,12 @@ impl MetadataReader {
             return Ok((first, None));
         }
         // A client that also allows another method is better served by that one than not at all.
-        match (self.keys(), methods.find(|method| *method != AuthMethod::PrivateKeyJwt)) {
+        match (self.keys(internal_hosts), methods.find(|method| *method != AuthMethod::PrivateKeyJwt)) {
             (Ok(keys), _) => Ok((first, Some(keys))),
             (Err(error), Some(other)) => {
                 if error.rule() == Rule::KeysRefused {
-                    self.leave_out("jwks", None, error.description());
+                    let member = if self.has("jwks") { "jwks" } else { "jwks_uri" };
+                    self.leave_out(member, None, error.description());
                 }
                 Ok((other, None))
             }
@@ -124,7 +125,7 @@ impl MetadataReader {
     }
 
     /// Returns the keys of a client that signs assertions.
-    fn keys(&self) -> Result<ClientKeys, OAuthError> {
+    fn keys(&self, internal_hosts: bool) -> Result<ClientKeys, OAuthError> {
         let missing =
             |words| OAuthError::new(Rule::KeysMissing, words).came("token_endpoint_auth_method", "private_key_jwt");
         match (self.value("jwks"), self.value("jwks_uri")) {
@@ -134,8 +135,10 @@ impl MetadataReader {
             }),
             // RFC 7591 2: they must not both be there.
             (Some(_), Some(_)) => Err(missing("jwks and jwks_uri are both there: send one of them")),
-            (None, Some(_)) => Err(missing("private_key_jwt needs jwks; jwks_uri is not supported yet")),
-            (None, None) => Err(missing("private_key_jwt needs jwks")),
+            (None, Some(url)) => ClientKeys::of_url(url, internal_hosts).map_err(|fault| {
+                OAuthError::new(Rule::KeysRefused, fault.words()).came("jwks_uri", url.as_str().unwrap_or_default())
+            }),
+            (None, None) => Err(missing("private_key_jwt needs jwks or jwks_uri")),
         }
     }
 

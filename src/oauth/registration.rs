@@ -20,6 +20,8 @@ pub struct RegistrationPolicy {
     pub scopes: ScopeSet,
     /// Whether clients with a secret may act for themselves (RFC 6749 4.4).
     pub client_credentials: bool,
+    /// Whether key sets may be at hosts of the operator's own network.
+    pub internal_hosts: bool,
 }
 
 /// The result of reading a registration or a document.
@@ -81,7 +83,7 @@ fn read(
     policy: &RegistrationPolicy,
 ) -> Result<ReadMetadata, OAuthError> {
     reader.check_keys()?;
-    let (token_endpoint_auth_method, keys) = reader.auth_method(served, default)?;
+    let (token_endpoint_auth_method, keys) = reader.auth_method((served, default), policy.internal_hosts)?;
     // RFC 6749 4.4: this grant is for confidential clients only.
     let may_be_service = policy.client_credentials && token_endpoint_auth_method != AuthMethod::None;
     let grant_types = reader.grant_types(may_be_service)?;

@@ -145,6 +145,8 @@ rules! {
     AssertionUnexpected = "client_assertion_unexpected", InvalidClient, "a client that registered private_key_jwt";
     AssertionMissing = "client_assertion_missing", InvalidClient, "client_assertion: the client registered private_key_jwt";
     AssertionSignature = "client_assertion_signature", InvalidClient, "a signature by one of the client's keys";
+    KeysUnusable = "client_keys_unusable", InvalidClient, "at jwks_uri a set of public keys within the bounds, from a public host";
+    KeysUnreachable = "client_keys_unreachable", TemporarilyUnavailable, "an answer from the host of the client's jwks_uri";
     AssertionReplayed = "client_assertion_replayed", InvalidClient, "an assertion with a jti that was not used before";
     SecretWrong = "client_secret_wrong", InvalidClient, "the client's current secret";
     SecretMissing = "client_secret_missing", InvalidClient, "the secret that was issued to this client";
@@ -198,7 +200,7 @@ rules! {
                                                                                    or with client_credentials for a client with a secret or keys";
     ResponseTypesUnsupported = "response_types_unsupported", InvalidClientMetadata, "response_types with code";
     KeysMissing = "client_keys_missing", InvalidClientMetadata, "for private_key_jwt either jwks or jwks_uri";
-    KeysRefused = "client_keys_refused", InvalidClientMetadata, "a set of public keys for ES256, EdDSA, RS256 or PS256";
+    KeysRefused = "client_keys_refused", InvalidClientMetadata, "a set of public keys for ES256, EdDSA, RS256 or PS256, or its https URL";
     PrivateKey = "private_key_in_jwks", InvalidClientMetadata, "public keys only";
     RedirectUriRefused = "redirect_uri_refused", InvalidRedirectUri, "https, http to loopback, or a private-use scheme; exact, not on this gateway";
     DocumentNamesAnother = "document_names_another", InvalidClientMetadata, "client_id in the document equal to its URL";

@@ -166,6 +166,8 @@ events! {
         "which members were left out";
     /// An operator enabled a client again.
     ClientEnabled = "client.enabled", Deed, [Actor Client] [] [];
+    /// None of the keys that a client published at its `jwks_uri` before is there any more: its grants have ended.
+    ClientKeysReplaced = "client.keys_replaced", Open, [Client] [] [], "how many grants have ended";
     /// A client registered itself.
     ClientRegistered = "client.registered", Deed, [Client] [] [], "which members were left out";
     /// A registration was refused.

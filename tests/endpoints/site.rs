@@ -231,6 +231,7 @@ impl Site {
             grant_types: vec![GrantType::AuthorizationCode],
             auth_method: AuthMethod::None,
             jwks: None,
+            jwks_uri: None,
             upstream: None,
             scopes: Vec::new(),
         };

@@ -29,13 +29,25 @@ pub(crate) async fn keyed(world: &World, key: &SigningKey) -> Client {
     registered.client
 }
 
+/// Registers a client that publishes its keys at a URL.
+pub(crate) async fn published(world: &World, url: &str) -> Client {
+    let body = json!({"client_name": "Published", "redirect_uris": [CALLBACK],
+        "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": url});
+    world.request(&caller(8)).register(body.to_string().as_bytes()).await.unwrap().client
+}
+
 /// Sends a token request with an assertion beside other parameters.
-async fn send(world: &World, assertion: &str, more: &[(&str, &str)], from: u8) -> Result<Tokens, TokenRejection> {
+pub(crate) async fn send(
+    world: &World,
+    assertion: &str,
+    more: &[(&str, &str)],
+    from: u8,
+) -> Result<Tokens, TokenRejection> {
     let own = [("client_assertion_type", TYPE), ("client_assertion", assertion)];
     world.token_from(&caller(from), &[&own[..], more].concat()).await
 }
 
-fn rule(outcome: Result<Tokens, TokenRejection>) -> Rule {
+pub(crate) fn rule(outcome: Result<Tokens, TokenRejection>) -> Rule {
     match outcome {
         Err(TokenRejection::Refused { error, .. }) => error.rule(),
         other => panic!("{other:?}"),

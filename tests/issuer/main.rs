@@ -28,6 +28,7 @@ mod driver;
 mod failing_store;
 mod holders;
 mod introspect;
+mod key_sets;
 #[path = "../support/log.rs"]
 mod log;
 mod login;

@@ -3,8 +3,8 @@
 
 use mcpgate::oauth::jose::JwkSet;
 use mcpgate::oauth::{
-    Client, ClientAuthentication, ClientMetadata, ClientOrigin, CredentialError, ErrorCode, Form, RegistrationPolicy,
-    Rule, SignedAssertion, Timestamp,
+    Client, ClientAuthentication, ClientKeys, ClientMetadata, ClientOrigin, CredentialError, ErrorCode, Form,
+    RegistrationPolicy, Rule, SignedAssertion, Timestamp,
 };
 use serde_json::{Map, Value, json};
 
@@ -47,7 +47,7 @@ fn present(assertion: &str, more: &[(&str, &str)]) -> Result<ClientAuthenticatio
 
 fn prove(client: &Client, assertion: &str) -> Result<SignedAssertion, CredentialError> {
     let keys = client.metadata.keys.as_ref().expect("keys");
-    let mcpgate::oauth::ClientKeys::Set(keys) = &**keys;
+    let ClientKeys::Set(keys) = &**keys else { panic!("{keys:?}") };
     present(assertion, &[])?.authenticate_by_key(Some(client.clone()), keys, (ISSUER, Timestamp::from_secs(NOW)))
 }
 

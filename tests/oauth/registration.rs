@@ -13,7 +13,12 @@ use super::signing_key::SigningKey;
 fn policy() -> RegistrationPolicy {
     let own_origins = vec!["https://gw.example".to_owned()];
     let redirects = RedirectPolicy { own_origins, ..RedirectPolicy::default() };
-    RegistrationPolicy { redirects, scopes: ScopeSet::parse("read write").unwrap(), client_credentials: false }
+    RegistrationPolicy {
+        redirects,
+        scopes: ScopeSet::parse("read write").unwrap(),
+        client_credentials: false,
+        internal_hosts: false,
+    }
 }
 
 fn read(body: &Value) -> Result<ReadMetadata, OAuthError> {
@@ -297,6 +302,30 @@ fn rfc_7591_2_a_client_that_signs_assertions_registers_its_keys() {
     ] {
         let error = with_keys(name, value.clone()).unwrap_err();
         assert_eq!((error.rule(), error.code()), (rule, ErrorCode::InvalidClientMetadata), "{name} {value}");
+    }
+    let published = |url: Value| {
+        let mut body = with("token_endpoint_auth_method", json!("private_key_jwt"));
+        body["jwks_uri"] = url;
+        register(&body)
+    };
+    let url = "https://c.example:8443/keys?of=app";
+    let metadata = published(json!(url)).unwrap();
+    assert_eq!(metadata.to_json()["jwks_uri"], url);
+    assert_eq!(ClientMetadata::from_stored(&Value::Object(metadata.to_json()).to_string()), Some(metadata));
+    for bad in [
+        "http://c.example/keys",
+        "https://10.0.0.1/keys",
+        "https://[::1]/keys",
+        "https://localhost/keys",
+        "https://keys/",
+        "https://u@c.example/keys",
+        "https://c.example/a/../keys",
+        "https://c.example/keys#a",
+        "https://C.example/keys",
+        "javascript:x",
+        "",
+    ] {
+        assert!(published(json!(bad)).is_err(), "{bad}");
     }
     // With other methods keys are not used, and those that cannot be used do not matter.
     let mut public = with("token_endpoint_auth_method", json!("none"));

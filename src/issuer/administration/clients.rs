@@ -23,6 +23,8 @@ pub struct NewClient {
     pub auth_method: AuthMethod,
     /// The keys by which it does so, for `PrivateKeyJwt` (RFC 7591 2, `jwks`).
     pub jwks: Option<serde_json::Value>,
+    /// Where they are published instead (`jwks_uri`).
+    pub jwks_uri: Option<String>,
     /// The name of the one upstream that it may use; `None` for any.
     pub upstream: Option<String>,
     /// The scopes that it may be granted at most; all when empty.
@@ -60,9 +62,15 @@ impl Administration {
             "grant_types": grants,
             "token_endpoint_auth_method": new.auth_method.as_str(),
             "jwks": new.jwks,
+            "jwks_uri": new.jwks_uri,
             "scope": (!limit.is_empty()).then(|| limit.to_string()),
         });
-        let policy = RegistrationPolicy { redirects: self.config.redirect_policy(), scopes, client_credentials: true };
+        let policy = RegistrationPolicy {
+            redirects: self.config.redirect_policy(),
+            scopes,
+            client_credentials: true,
+            internal_hosts: !self.config.outbound.allow_addresses.is_empty(),
+        };
         let read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
             .map_err(AdministrationError::BadClient)?;
         self.insert_client(read, bound.map(|upstream| upstream.resource.clone())).await

@@ -13,7 +13,7 @@ const UNKNOWN: &str = "This application is unknown here. Remove the connection i
 
 impl IssuerRequest<'_> {
     /// Finds a client that is stored, switched on and admitted. This is all that `/token`, `/revoke` and the later
-    /// steps of an authorization use: they never make the gateway fetch anything.
+    /// steps of an authorization use: they never make the gateway fetch a document.
     pub(in crate::issuer) async fn enabled_client(&self, id: &ClientId) -> Result<Option<Client>, StoreFailed> {
         let client = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
         // A client whose document the operator no longer admits is no client any more, whatever it was granted before.

@@ -4,6 +4,7 @@
 
 pub(super) mod documents;
 pub(super) mod identity;
+pub(super) mod key_sets;
 pub(super) mod lookup;
 pub(super) mod lookup_failure;
 pub(super) mod metadata_document;

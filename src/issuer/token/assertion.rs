@@ -1,13 +1,24 @@
 //! Clients that authenticate with an assertion (RFC 7523 3): their keys, and that each assertion is used once.
 
+use std::sync::Arc;
+
+use url::Url;
+
 use crate::issuer::audit::OrUnavailable;
+use crate::issuer::client::key_sets::KeySetFault;
+use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::limits::throttle::source_of;
+use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
+use crate::oauth::jose::JwkSet;
 use crate::oauth::{
     AuthenticatedClient, Client, ClientAssertion, ClientAuthentication, ClientKeys, ClientOrigin, CredentialError,
-    Digest, Lifetime, SignedAssertion,
+    Digest, Lifetime, OAuthError, Rule, SignedAssertion,
 };
-use crate::store::{Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, Insertion};
+use crate::store::{
+    AuditEvent, AuditRow, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, GrantFilter,
+    Insertion,
+};
 
 /// How many used assertions are kept of clients that made themselves known: none of them may be forgotten before it has
 /// expired, so the rest is refused. An address has room for 40 a second; all of them together take about 100 MB.
@@ -17,6 +28,9 @@ const OF_STRANGERS: EphemeralLimits =
 /// The operator's own clients are bounded by their rates alone, so that nobody else takes the room that they need.
 const OF_OPERATOR: EphemeralLimits =
     EphemeralLimits { of_host: u64::MAX, of_site: u64::MAX, of_session: 0, in_all: u64::MAX };
+
+/// The largest set that is fetched in bytes.
+const MAX_KEY_SET: usize = 64 << 10;
 
 /// `Retry-After` without room for another assertion: some expire every second.
 const FULL: Lifetime = Lifetime::from_secs(10);
@@ -59,12 +73,98 @@ impl IssuerRequest<'_> {
         // The same answer whether or not there is such a client.
         let checked = assertion.check(issuer, self.now());
         checked.map_err(|error| CredentialError { error, basic: false })?;
-        let Some(keys) = client.as_ref().and_then(|client| client.metadata.keys.clone()) else {
+        let known = client.as_ref().and_then(|client| Some((client, client.metadata.keys.clone()?)));
+        let Some((known, keys)) = known else {
             return Ok(credentials.authenticate(client, self.now())?);
         };
-        let ClientKeys::Set(keys) = &*keys;
+        let published;
+        let keys = match &*keys {
+            ClientKeys::Set(keys) => keys,
+            ClientKeys::At(url) => {
+                published = self.published_keys(known, url, assertion).await?;
+                &*published
+            }
+        };
+        // Fetching keys may have taken seconds, which `now` includes.
         let signed = credentials.authenticate_by_key(client, keys, (issuer, self.now()))?;
         self.use_once(signed).await
+    }
+
+    /// Returns the keys that a client publishes, fetched again if they are old, or if the assertion names another one.
+    async fn published_keys(
+        &self,
+        client: &Client,
+        url: &Url,
+        assertion: &ClientAssertion,
+    ) -> Result<Arc<JwkSet>, Unproved> {
+        let throttled = |wait| Unproved::Undecided(TokenRejection::Throttled(wait));
+        let shared = self.key_sets.of(&client.id).ok_or_else(|| throttled(FULL))?;
+        let mut known = shared.lock().await;
+        self.advance_now();
+        known.turn_to(url.as_str());
+        if let Some(keys) = known.current(assertion, self.now()) {
+            return Ok(keys);
+        }
+        if let Some(fault) = known.holds_off(self.now()) {
+            return match known.stale(Some(&fault), self.now()) {
+                Some(keys) => Ok(keys),
+                None => Err(self.no_keys(client, &fault).await),
+            };
+        }
+        let _slot = match self.throttle.begin_fetch(url.host_str().unwrap_or_default(), self.caller) {
+            Ok(slot) => slot,
+            Err(wait) => return known.stale(None, self.now()).ok_or_else(|| throttled(wait)),
+        };
+        let fetched = if known.is_known() {
+            self.fetch.refetch_json(url.as_str(), MAX_KEY_SET).await
+        } else {
+            self.fetch.fetch_json(url.as_str(), MAX_KEY_SET).await
+        };
+        self.advance_now();
+        match known.take(fetched, self.now()) {
+            Ok((keys, None)) => Ok(keys),
+            Ok((keys, Some(replaced))) => match self.end_grants_of_old_keys(client).await {
+                Ok(()) => Ok(keys),
+                Err(failed) => {
+                    known.put_back(replaced);
+                    Err(Unproved::Undecided(failed.into()))
+                }
+            },
+            Err(fault) => {
+                tracing::info!(client = client.id.as_str(), url = url.as_str(), %fault, "a key set was refused");
+                match known.stale(Some(&fault), self.now()) {
+                    Some(keys) => Ok(keys),
+                    None => Err(self.no_keys(client, &fault).await),
+                }
+            }
+        }
+    }
+
+    /// Answers when there are no keys to judge an assertion by.
+    async fn no_keys(&self, client: &Client, fault: &KeySetFault) -> Unproved {
+        if !fault.may_pass() {
+            let error = OAuthError::new(Rule::KeysUnusable, "client authentication failed");
+            let error = error
+                .came("client_id", client.id.as_str())
+                .expected(format!("{}: {fault}", Rule::KeysUnusable.expected()));
+            return Unproved::Wrong(CredentialError { error, basic: false });
+        }
+        let error = OAuthError::new(Rule::KeysUnreachable, "").came("client_id", client.id.as_str());
+        let row = AuditRow { client: Some(client.id.clone()), ..self.audit(AuditEvent::TokenRefused) };
+        self.refuse(row, Diagnosis::from(&error).of(client).because(Some(&fault.to_string()))).await;
+        Unproved::Undecided(TokenRejection::Unavailable)
+    }
+
+    /// Ends what was granted to a client whose keys were all replaced: whoever has the new ones may be somebody else. A
+    /// set that shares a key with the one before ends nothing.
+    async fn end_grants_of_old_keys(&self, client: &Client) -> Result<(), StoreFailed> {
+        let store = &self.services.store;
+        let of = GrantFilter { tenant: self.tenant.clone(), subject: None, client: Some(client.id.clone()) };
+        let theirs = store.list_grants(&of, self.now()).await.or_unavailable(self).await?;
+        let row = AuditRow { client: Some(client.id.clone()), ..self.audit(AuditEvent::ClientKeysReplaced) };
+        store.revoke_grants(&of, row).await.or_unavailable(self).await?;
+        theirs.iter().for_each(|grant| self.forget_grant(grant.id));
+        Ok(())
     }
 
     /// Uses an assertion up. It stays used whatever becomes of the request: who sees it afterwards gains nothing.

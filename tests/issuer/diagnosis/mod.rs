@@ -7,6 +7,7 @@ use std::path::Path;
 use mcpgate::config::MetadataDocumentMode;
 use mcpgate::issuer::{Caller, Decision, Handles, LoginOutcome, SetupOutcome, TokenRejection};
 use mcpgate::oauth::{Client, GrantId, RefreshClaims, RefreshToken, Rule};
+use mcpgate::outbound::FetchError;
 use mcpgate::policy::AccountList;
 use mcpgate::store::EphemeralSecret;
 use serde_json::json;
@@ -218,6 +219,17 @@ async fn assertions(world: &World, walk: &mut Walk) {
     }
     world.request(&caller(3)).token(None, &form(&pairs(&keyed, &[]))).await.unwrap_err();
     walk.expect(Rule::AssertionMissing);
+    for (rule, url, fault) in [
+        (Rule::KeysUnusable, "https://c.example/1", FetchError::TooLarge),
+        (Rule::KeysUnreachable, "https://c.example/2", FetchError::Connect),
+    ] {
+        world.fetch.fail(url, fault);
+        let published = crate::assertions::published(world, url).await;
+        let text = key.sign("k", &claims(&published, "1"));
+        let sent = [("client_assertion_type", crate::assertions::TYPE), ("client_assertion", text.as_str())];
+        world.request(&caller(3)).token(None, &form(&sent)).await.unwrap_err();
+        walk.expect(rule);
+    }
 }
 
 async fn authentication(world: &World, walk: &mut Walk) {

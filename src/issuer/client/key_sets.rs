@@ -1,0 +1,160 @@
+//! `KeySets`: the keys that clients publish at a URL (RFC 7591 2, `jwks_uri`), as they were last fetched. In memory:
+//! they are fetched again after a restart.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use crate::oauth::jose::{JoseFault, JwkSet};
+use crate::oauth::{ClientAssertion, ClientId, Lifetime, Timestamp};
+use crate::outbound::{FetchError, Fetched};
+use crate::sync::lock;
+
+/// The most sets in memory. One has up to 50 keys, and takes up to 30 KiB.
+const MAX_SETS: usize = 2000;
+
+/// How long a set is believed without being fetched again: bounds on what its server says, and what holds if it says
+/// nothing.
+const FRESH: std::ops::RangeInclusive<u64> = 600..=24 * 3600;
+const ORDINARY_FRESHNESS: u64 = 3600;
+
+/// How often a key that is not in the set makes the gateway ask for it again: anybody can name keys.
+const FOR_NEW_KEYS: Lifetime = Lifetime::from_secs(60);
+
+/// How long a set is not fetched again after a failure.
+const BACK_OFF: Lifetime = Lifetime::from_secs(30);
+
+/// How long the last good set is used while its server cannot be reached. A key that was taken out of the set meanwhile
+/// is believed that much longer.
+const OUTAGE: Lifetime = Lifetime::from_secs(24 * 3600);
+
+/// Why there are no keys at a URL, for log and audit trail (CI-18).
+#[derive(Debug, Clone, thiserror::Error)]
+pub(in crate::issuer) enum KeySetFault {
+    /// It could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// What was fetched is no set that may be used.
+    #[error("{}", .0.words())]
+    Content(JoseFault),
+}
+
+impl KeySetFault {
+    /// Returns whether a set that was fetched before may be used instead.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Fetch(error) => error.is_transient(),
+            Self::Content(_) => false,
+        }
+    }
+
+    /// Returns whether the client should try again. A name that does not resolve and one that leads into the operator's
+    /// network get the same answer, so that nobody finds out which internal names exist (CI-18).
+    pub(in crate::issuer) fn may_pass(&self) -> bool {
+        self.is_transient() && !matches!(self, Self::Fetch(FetchError::Dns))
+    }
+}
+
+/// What is known of the set of one client.
+#[derive(Debug, Default)]
+pub(in crate::issuer) struct KnownSet {
+    keys: Option<Arc<JwkSet>>,
+    /// Where the keys were fetched, and when.
+    url: Box<str>,
+    fetched_at: Timestamp,
+    fresh_until: Timestamp,
+    /// The last failure since then, and until when it is not tried again.
+    failed: Option<(Timestamp, KeySetFault)>,
+}
+
+impl KnownSet {
+    /// Turns to the URL at which the client publishes its keys now. The keys of another one are only compared with what
+    /// is fetched there.
+    pub(in crate::issuer) fn turn_to(&mut self, url: &str) {
+        if *self.url != *url {
+            let keys = self.keys.take();
+            *self = Self { keys, url: url.into(), ..Self::default() };
+        }
+    }
+
+    /// Returns the keys if they need not be fetched for this assertion.
+    pub(in crate::issuer) fn current(&self, assertion: &ClientAssertion, now: Timestamp) -> Option<Arc<JwkSet>> {
+        let keys = self.keys.as_ref()?;
+        let may_ask = now >= self.fetched_at.plus(FOR_NEW_KEYS);
+        let is_enough = now < self.fresh_until && (assertion.knows_key(keys) || !may_ask);
+        is_enough.then(|| Arc::clone(keys))
+    }
+
+    /// Returns the failure because of which the set is not fetched at the moment.
+    pub(in crate::issuer) fn holds_off(&self, now: Timestamp) -> Option<KeySetFault> {
+        self.failed.as_ref().filter(|(until, _)| now < *until).map(|(_, fault)| fault.clone())
+    }
+
+    /// Returns the keys as they were last fetched, if a fault that may be temporary keeps them from being fetched now.
+    pub(in crate::issuer) fn stale(&self, fault: Option<&KeySetFault>, now: Timestamp) -> Option<Arc<JwkSet>> {
+        let is_usable = fault.is_none_or(KeySetFault::is_transient) && now.since(self.fetched_at) <= OUTAGE;
+        self.keys.clone().filter(|_| is_usable)
+    }
+
+    /// Returns whether the set was fetched before.
+    pub(in crate::issuer) fn is_known(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Takes what was fetched; returns the keys, and those before if they have none in common.
+    pub(in crate::issuer) fn take(
+        &mut self,
+        fetched: Result<Fetched, FetchError>,
+        now: Timestamp,
+    ) -> Result<(Arc<JwkSet>, Option<Arc<JwkSet>>), KeySetFault> {
+        let read = fetched.map_err(KeySetFault::Fetch).and_then(|fetched| {
+            let keys = JwkSet::parse(&fetched.body).map_err(KeySetFault::Content)?;
+            Ok((Arc::new(keys), believed_for(&fetched)))
+        });
+        match read {
+            Ok((keys, believed)) => {
+                let replaced = self.keys.replace(Arc::clone(&keys)).filter(|old| !old.overlaps(&keys));
+                (self.fetched_at, self.fresh_until, self.failed) = (now, now.plus(believed), None);
+                Ok((keys, replaced))
+            }
+            Err(fault) => {
+                self.failed = Some((now.plus(BACK_OFF), fault.clone()));
+                Err(fault)
+            }
+        }
+    }
+
+    /// Puts keys back that were replaced, so that the next fetch compares with them again.
+    pub(in crate::issuer) fn put_back(&mut self, keys: Arc<JwkSet>) {
+        *self = Self { keys: Some(keys), url: std::mem::take(&mut self.url), ..Self::default() };
+    }
+}
+
+fn believed_for(fetched: &Fetched) -> Lifetime {
+    let said = if fetched.no_store { 0 } else { fetched.max_age.unwrap_or(ORDINARY_FRESHNESS) };
+    Lifetime::from_secs(said.clamp(*FRESH.start(), *FRESH.end()))
+}
+
+/// A set that is locked while it is fetched, so that everybody who waits for it shares one fetch.
+pub(in crate::issuer) type SharedSet = Arc<tokio::sync::Mutex<KnownSet>>;
+
+/// Key sets by client.
+#[derive(Debug, Default)]
+pub(in crate::issuer) struct KeySets(Mutex<HashMap<ClientId, SharedSet>>);
+
+impl KeySets {
+    /// Returns what is known of a client's set. If there are too many, one that nobody is fetching makes room, the one
+    /// that was fetched longest ago; without any, `None`.
+    pub(in crate::issuer) fn of(&self, client: &ClientId) -> Option<SharedSet> {
+        let mut sets = lock(&self.0);
+        if let Some(known) = sets.get(client) {
+            return Some(Arc::clone(known));
+        }
+        if sets.len() >= MAX_SETS {
+            let idle = sets.iter().filter(|(_, set)| Arc::strong_count(set) == 1);
+            let aged = idle.filter_map(|(id, set)| Some((set.try_lock().ok()?.fetched_at, id.clone())));
+            let (_, oldest) = aged.min()?;
+            sets.remove(&oldest);
+        }
+        Some(Arc::clone(sets.entry(client.clone()).or_default()))
+    }
+}

@@ -1,0 +1,167 @@
+//! Keys that clients publish at a URL (jwks_uri): when they are fetched, how long they are believed, and what a change
+//! of them ends.
+
+use mcpgate::issuer::TokenRejection;
+use mcpgate::oauth::{Client, Rule};
+use mcpgate::outbound::FetchError;
+use mcpgate::store::AuditEvent;
+use serde_json::json;
+
+use super::assertions::{claims, published, rule, send};
+use super::driver::*;
+use super::scripted_fetch::status;
+use super::signing_key::SigningKey;
+
+const URL: &str = "https://app.example/keys";
+
+/// Whether an assertion that names a key is accepted; the request itself asks for nothing.
+async fn accepts(world: &World, client: &Client, key: &SigningKey, kid: &str) -> bool {
+    let jti = format!("{}", world.services.entropy.random_16().iter().map(|b| u64::from(*b)).sum::<u64>());
+    let text = key.sign(kid, &claims(world, &client.id, &format!("{jti} {}", world.now().as_millis())));
+    match rule(send(world, &text, &[], 1).await) {
+        Rule::GrantTypeMissing => true,
+        Rule::AssertionSignature | Rule::KeysUnusable => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn is_unavailable(world: &World, client: &Client, key: &SigningKey) -> bool {
+    let text = key.sign("a", &claims(world, &client.id, &world.now().as_millis().to_string()));
+    matches!(send(world, &text, &[], 1).await, Err(TokenRejection::Unavailable))
+}
+
+#[tokio::test]
+async fn keys_are_fetched_once_and_again_when_they_are_old_or_another_is_named() {
+    let world = World::new().await;
+    let (a, b) = (SigningKey::ed25519(), SigningKey::ed25519());
+    let client = published(&world, URL).await;
+    assert_eq!(world.fetch.calls(), 0, "a registration fetches nothing");
+    world.fetch.serve(URL, &a.jwks("a"), Some(3600), false);
+    assert!(accepts(&world, &client, &a, "a").await && accepts(&world, &client, &a, "a").await);
+    assert_eq!(world.fetch.calls(), 1);
+    // A key that is not in the set: asked for at most once a minute, whoever names it.
+    assert!(!accepts(&world, &client, &b, "b").await);
+    assert_eq!(world.fetch.calls(), 1, "the set is a few seconds old");
+    world.fetch.serve(URL, &json!({"keys": [a.jwk("a"), b.jwk("b")]}), Some(3600), false);
+    world.pass(60);
+    assert!(accepts(&world, &client, &b, "b").await && accepts(&world, &client, &a, "a").await);
+    assert_eq!(world.fetch.calls(), 2);
+    for name in ["c", "d", "e"] {
+        assert!(!accepts(&world, &client, &b, name).await, "{name}");
+    }
+    assert_eq!(world.fetch.calls(), 2);
+    // A key that was taken out is refused once the set is old.
+    world.fetch.serve(URL, &b.jwks("b"), Some(1), false);
+    assert!(accepts(&world, &client, &a, "a").await);
+    world.pass(3600);
+    assert!(!accepts(&world, &client, &a, "a").await);
+    assert_eq!(world.fetch.calls(), 3);
+    // A second is too short: ten minutes are the least.
+    world.pass(599);
+    assert!(accepts(&world, &client, &b, "b").await);
+    assert_eq!(world.fetch.calls(), 3);
+    world.pass(1);
+    assert!(accepts(&world, &client, &b, "b").await);
+    assert_eq!(world.fetch.calls(), 4);
+}
+
+#[tokio::test]
+async fn all_who_wait_for_keys_share_one_fetch() {
+    let world = World::new().await;
+    let key = SigningKey::ed25519();
+    let client = published(&world, URL).await;
+    world.fetch.serve(URL, &key.jwks("a"), None, false);
+    let texts: Vec<_> = ["1", "2", "3"].iter().map(|jti| key.sign("a", &claims(&world, &client.id, jti))).collect();
+    let (one, two, three) =
+        tokio::join!(send(&world, &texts[0], &[], 1), send(&world, &texts[1], &[], 2), send(&world, &texts[2], &[], 3));
+    for outcome in [one, two, three] {
+        assert_eq!(rule(outcome), Rule::GrantTypeMissing);
+    }
+    assert_eq!(world.fetch.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_clients_host_is_bridged_for_a_day() {
+    let world = World::new().await;
+    let key = SigningKey::ed25519();
+    let client = published(&world, URL).await;
+    world.fetch.fail(URL, FetchError::Slow);
+    assert!(is_unavailable(&world, &client, &key).await, "nothing is known yet");
+    world.pass(1);
+    assert!(is_unavailable(&world, &client, &key).await);
+    assert_eq!(world.fetch.calls(), 1, "it is not asked again for half a minute");
+    world.pass(30);
+    world.fetch.serve(URL, &key.jwks("a"), None, false);
+    assert!(accepts(&world, &client, &key, "a").await);
+    for fault in [FetchError::Connect, FetchError::Dns, status(503), FetchError::ContentType] {
+        world.fetch.fail(URL, fault);
+        world.pass(3600);
+        assert!(accepts(&world, &client, &key, "a").await);
+    }
+    let calls = world.fetch.calls();
+    assert!(accepts(&world, &client, &key, "a").await);
+    assert_eq!(world.fetch.calls(), calls, "it is not asked again for half a minute");
+    world.pass(24 * 3600);
+    world.fetch.fail(URL, FetchError::Connect);
+    assert!(is_unavailable(&world, &client, &key).await);
+}
+
+/// What an attacker could bring about ends the trust in the old set at once; and so does a set that must not be used.
+#[tokio::test]
+async fn a_set_that_must_not_be_used_is_refused() {
+    let world = World::new().await;
+    let key = SigningKey::ed25519();
+    let mut private = key.jwks("a");
+    private["keys"][0]["d"] = "AA".into();
+    let many: Vec<_> = (0..1000).map(|n| key.jwk(&n.to_string())).collect();
+    for (n, set) in
+        [private, json!({"keys": [key.jwk("a"), key.jwk("a")]}), json!({ "keys": many }), json!({"keys": []})]
+            .into_iter()
+            .enumerate()
+    {
+        let url = format!("https://c{n}.example/keys");
+        let client = published(&world, &url).await;
+        world.fetch.serve(&url, &set, None, false);
+        assert!(!accepts(&world, &client, &key, "a").await, "{set}");
+    }
+    let client = published(&world, URL).await;
+    world.fetch.serve(URL, &key.jwks("a"), None, false);
+    assert!(accepts(&world, &client, &key, "a").await);
+    for fault in [FetchError::Tls, FetchError::Refused, FetchError::TooLarge, status(404)] {
+        world.pass(3600);
+        world.fetch.fail(URL, fault.clone());
+        assert!(!accepts(&world, &client, &key, "a").await, "{fault:?}");
+    }
+    // Whether an internal name exists is not told apart.
+    let text = |client: &Client| key.sign("a", &claims(&world, &client.id, "1"));
+    for (n, fault) in [FetchError::Dns, FetchError::Refused].into_iter().enumerate() {
+        let url = format!("https://n{n}.example/keys");
+        let client = published(&world, &url).await;
+        world.fetch.fail(&url, fault);
+        assert_eq!(rule(send(&world, &text(&client), &[], 2).await), Rule::KeysUnusable);
+    }
+}
+
+#[tokio::test]
+async fn a_set_with_a_key_of_the_one_before_ends_nothing_and_any_other_ends_all() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let (a, b, c) = (SigningKey::ed25519(), SigningKey::ed25519(), SigningKey::ed25519());
+    let client = published(&world, URL).await;
+    world.fetch.serve(URL, &a.jwks("a"), None, false);
+    let code = world.code(&client.id, &[], "ada").await;
+    let redeem = [("grant_type", "authorization_code"), ("code", code.as_str()), ("code_verifier", VERIFIER)];
+    let redeem = [&redeem[..], &[("redirect_uri", CALLBACK)]].concat();
+    let tokens = send(&world, &a.sign("a", &claims(&world, &client.id, "1")), &redeem, 1).await.unwrap();
+    world.fetch.serve(URL, &json!({"keys": [b.jwk("b"), a.jwk("a")]}), None, false);
+    world.pass(3600);
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
+    let tokens = send(&world, &b.sign("b", &claims(&world, &client.id, "2")), &refresh, 1).await.unwrap();
+    world.fetch.serve(URL, &c.jwks("c"), None, false);
+    world.pass(3600);
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
+    let outcome = send(&world, &c.sign("c", &claims(&world, &client.id, "3")), &refresh, 1).await;
+    assert_eq!(refused(outcome), "invalid_grant");
+    assert!(!world.is_live(&tokens.access).await);
+    assert_eq!(world.count(AuditEvent::ClientKeysReplaced).await, 1);
+}
