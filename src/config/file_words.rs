@@ -38,6 +38,18 @@ words! {
 }
 
 words! {
+    /// Who becomes a client without the operator.
+    RegistrationMode {
+        /// Anybody becomes a client.
+        Open = "open",
+        /// Whoever's codes go to a listed host.
+        Hosts = "hosts",
+        /// Nobody becomes a client any more.
+        Closed = "closed",
+    }
+}
+
+words! {
     /// The scopes that need not be written.
     ScopePreset {
         /// Five scopes for the operations of MCP.

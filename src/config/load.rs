@@ -7,19 +7,19 @@ use url::Url;
 
 use super::check::Check;
 use super::file::File;
-use super::file_words::LogFormat;
+use super::file_words::{LogFormat, RegistrationMode};
 use super::policy::{
     AuditPolicy, LogConfig, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig, Rates, RegistrationConfig,
-    TokenPolicy,
+    TokenPolicy, WhoRegisters,
 };
-use super::policy_file::{DocumentMode, Documents};
+use super::policy_file::{DocumentMode, Documents, Registration};
 use super::problem::{Report, Setting};
 use super::settings::Config;
 use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
 use super::{alias, document, file_trust, groups, login, secret_source, upstream, well_known, written_patterns};
 use crate::files::{self, ReadError};
-use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_scheme};
+use crate::oauth::{Brand, MetadataDocumentUrl, RedirectHosts, RedirectPolicy, RedirectUri, is_scheme};
 
 /// Maximum size of a configuration file in bytes: enough for a thousand upstreams.
 const LARGEST: u64 = 1 << 20;
@@ -243,12 +243,38 @@ impl Check<'_> {
             }
         }
         RegistrationConfig {
-            enabled: file.registration.enabled.value,
+            who: self.who_registers(&file.registration),
+            enabled: file.registration.enabled.value && file.registration.mode.value != RegistrationMode::Closed,
             refused_schemes: schemes.value.clone(),
             extra_redirect_uris: uris.value.clone(),
             client_credentials: file.registration.client_credentials.value,
             max_clients: file.registration.max_clients.value,
             unused_after: file.registration.unused_after.value,
+        }
+    }
+
+    fn who_registers(&self, registration: &Registration) -> WhoRegisters {
+        let (mode, hosts) = (&registration.mode, &registration.hosts);
+        match mode.value {
+            RegistrationMode::Hosts if hosts.value.is_empty() => {
+                let remedy = "fill hosts, or write mode = \"closed\"";
+                self.report.wrong(mode, "an empty list admits no client", remedy);
+            }
+            RegistrationMode::Open | RegistrationMode::Closed if !hosts.value.is_empty() => {
+                self.report.wrong(hosts, "this has no effect", "write mode = \"hosts\", or remove it");
+            }
+            RegistrationMode::Hosts | RegistrationMode::Open | RegistrationMode::Closed => {}
+        }
+        match mode.value {
+            RegistrationMode::Open => WhoRegisters::Anybody,
+            RegistrationMode::Closed => WhoRegisters::Nobody,
+            RegistrationMode::Hosts => match RedirectHosts::parse(&hosts.value) {
+                Ok(listed) => WhoRegisters::Listed(listed),
+                Err((index, remedy)) => {
+                    self.report.wrong_entry(hosts, index, "this names no host and no scheme", remedy);
+                    WhoRegisters::Nobody
+                }
+            },
         }
     }
 

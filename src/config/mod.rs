@@ -53,7 +53,7 @@ pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_
 pub use overrides::Overrides;
 pub use policy::{
     AuditPolicy, Limits, LogConfig, LoginPolicy, Logo, LogoKind, MetadataDocumentConfig, MetadataDocumentMode,
-    OutboundConfig, PageLinks, Rates, RegistrationConfig, Timeouts, TokenPolicy,
+    OutboundConfig, PageLinks, Rates, RegistrationConfig, Timeouts, TokenPolicy, WhoRegisters,
 };
 pub use problem::Problem;
 pub use reference::{keys, reference};

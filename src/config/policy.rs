@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::oauth::Lifetime;
+use crate::oauth::{Lifetime, RedirectHosts};
 
 /// Lifetimes of codes, tokens and secrets.
 #[derive(Debug, Clone)]
@@ -99,10 +99,23 @@ pub enum LogoKind {
     Svg,
 }
 
+/// Who becomes a client without the operator, by registration or by a metadata document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhoRegisters {
+    /// Anybody becomes a client.
+    Anybody,
+    /// Whoever's codes go to a listed host or application.
+    Listed(RedirectHosts),
+    /// Nobody becomes a client any more.
+    Nobody,
+}
+
 /// Settings for dynamic client registration (RFC 7591).
 #[derive(Debug, Clone)]
 pub struct RegistrationConfig {
-    /// Whether anybody may register.
+    /// Who becomes a client without the operator.
+    pub who: WhoRegisters,
+    /// Whether there is registration.
     pub enabled: bool,
     /// Private-use schemes, in lower case, that no redirect URI may have, in addition to the reserved ones.
     pub refused_schemes: Vec<String>,

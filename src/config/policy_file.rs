@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::file_words::RegistrationMode;
 use super::table::table;
 use super::value::{Bytes, words};
 use crate::oauth::Lifetime;
@@ -74,9 +75,18 @@ table! {
 }
 
 table! {
-    /// Dynamic client registration (RFC 7591), for clients without a newer method.
+    /// Who may become a client without being added by you, and dynamic client registration (RFC 7591), for clients
+    /// without a newer method.
     Registration at "registration" {
-        /// Whether anybody may register a client; if not, `/register` answers 401.
+        /// Who becomes a client without you, by registration or by a metadata document: anybody (`open`), those whose
+        /// codes go to one of `hosts` (`hosts`), or nobody (`closed`). Clients that you add are not affected.
+        mode: RegistrationMode = "open";
+        /// Where redirect URIs may lead with `mode = "hosts"`: the host of a web site (`"claude.ai"`, or with its port
+        /// if that is not 443), `"loopback"` for programs on the user's computer, or a private-use scheme with its
+        /// colon (`"cursor:"`). Other redirect URIs are left out; the host of a metadata document must be listed too.
+        /// The log names the entry that is missing.
+        hosts: Vec<String> = [];
+        /// Whether there is registration; if not, `/register` answers 401; metadata documents are not affected.
         enabled: bool = true;
         /// Private-use schemes that no redirect URI may have (`["myapp"]`), in addition to those that are always
         /// refused: the schemes that IANA lists as permanent, and those of browsers and operating systems.

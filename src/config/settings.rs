@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::policy::{
     AuditPolicy, Limits, LogConfig, LoginPolicy, MetadataDocumentConfig, OutboundConfig, Rates, RegistrationConfig,
-    Timeouts, TokenPolicy,
+    Timeouts, TokenPolicy, WhoRegisters,
 };
 use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 use crate::policy::{CallLimits, ConfiguredGroups, Holders, Pattern, Rules};
@@ -272,6 +272,10 @@ impl Config {
             refused_schemes: self.registration.refused_schemes.clone(),
             allowed_uris: self.registration.extra_redirect_uris.clone(),
             own_origins: self.own_origins(),
+            hosts: match &self.registration.who {
+                WhoRegisters::Listed(hosts) => Some(hosts.clone()),
+                WhoRegisters::Anybody | WhoRegisters::Nobody => None,
+            },
         }
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, MetadataDocumentMode, UpstreamConfig};
+use crate::config::{Config, MetadataDocumentMode, UpstreamConfig, WhoRegisters};
 use crate::oauth::{AuthorizationServerMetadata, ProtectedResourceMetadata, ScopeSet};
 use crate::web::{Body, Response, cors, reply};
 
@@ -133,7 +133,7 @@ fn authorization_server(config: &Config) -> AuthorizationServerMetadata {
         &config.public_url,
         scopes,
         config.registration.enabled,
-        config.metadata_documents.mode != MetadataDocumentMode::Off,
+        config.metadata_documents.mode != MetadataDocumentMode::Off && config.registration.who != WhoRegisters::Nobody,
     );
     config.aliases.iter().filter(|alias| alias.in_metadata).for_each(|alias| metadata.rename(alias.to, &alias.from));
     metadata

@@ -152,10 +152,9 @@ fn log(why: &Diagnosis<'_>, row: &AuditRow, caller: &Caller) {
 }
 
 /// The configuration keys behind some of the rules.
-const KEYS: [(Rule, &str); 5] = [
+const KEYS: [(Rule, &str); 4] = [
     (Rule::BodyTooLarge, "limits.oauth_body"),
     (Rule::BodyTooSlow, "timeouts.oauth_body"),
-    (Rule::RegistrationClosed, "registration.enabled"),
     (Rule::TooManyClients, "registration.max_clients"),
     (Rule::SignInExpired, "login.interaction"),
 ];

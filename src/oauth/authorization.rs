@@ -4,8 +4,8 @@ use super::received_value::show_some;
 use super::request_policy::RequestPolicy;
 use super::validated_request::{CheckedParameters, Prompt, RefusedRequest, ValidatedRequest};
 use super::{
-    Client, ClientId, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri, Rule, ScopeSet,
-    VerifiedRedirect, redirect_difference,
+    Client, ClientId, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectHosts, RedirectPolicy,
+    RedirectUri, Rule, ScopeSet, VerifiedRedirect, redirect_difference,
 };
 
 /// Maximum length of `state` in bytes; some clients keep JSON in it.
@@ -41,20 +41,22 @@ impl AuthorizationRequest {
             OAuthError::new(Rule::ClientIdMalformed, "client_id is not a client identifier").came("client_id", text)
         })
     }
-    /// Finds the redirect URI among the client's. One that leads to our `own_origins` is refused even if it was
-    /// registered, since the port of a loopback URI may be any.
+    /// Finds the redirect URI among the client's. One that leads to our own origins is refused even if it was
+    /// registered, since the port of a loopback URI may be any; and one that the operator lists no longer, unless the
+    /// operator added the client.
     ///
     /// # Errors
     /// `invalid_request`, to be shown as a page and never sent by redirect.
-    pub fn verify_redirect(&self, client: &Client, own_origins: &[String]) -> Result<VerifiedRedirect, OAuthError> {
+    pub fn verify_redirect(&self, client: &Client, policy: &RedirectPolicy) -> Result<VerifiedRedirect, OAuthError> {
         if self.form.is_repeated("redirect_uri") {
             return Err(repeated("redirect_uri", "redirect_uri is repeated"));
         }
         let sent = self.form.get("redirect_uri");
         let verified = client.metadata.redirect_uris.verify(sent);
-        let leads_home = |verified: &VerifiedRedirect| verified.uri().leads_to(own_origins);
+        let leads_home = |verified: &VerifiedRedirect| verified.uri().leads_to(&policy.own_origins);
         let verified = match verified {
             Ok(verified) if leads_home(&verified) => Err(InvalidRedirect::OwnOrigin),
+            Ok(verified) if !client.may_redirect(verified.uri(), policy) => return Err(unlisted(verified.uri())),
             outcome => outcome,
         };
         verified.map_err(|cause| {
@@ -198,6 +200,12 @@ fn grantable(
 
 pub(super) fn repeated(name: &str, description: &'static str) -> OAuthError {
     OAuthError::new(Rule::ParameterRepeated, description).came("parameter", name)
+}
+
+/// The error for a redirect URI that the operator does not list.
+fn unlisted(uri: &RedirectUri) -> OAuthError {
+    let error = OAuthError::new(Rule::RedirectHostNotListed, InvalidRedirect::NotListed.to_string());
+    error.came("redirect_uri", uri.as_str()).expected(RedirectHosts::remedy(&uri.list_entry()))
 }
 
 /// Lists the redirect URIs of a client for the log.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AccountId, ClientMetadata, Digest, Lifetime, LoginName, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
-    base62,
+    AccountId, ClientMetadata, Digest, Lifetime, LoginName, RedirectPolicy, RedirectUri, ResourceIndicator, ScopeSet,
+    Subject, TenantId, Timestamp, base62,
 };
 
 /// A client identifier: one that we issued (`mcp_client_…`), or the https URL of a metadata document.
@@ -148,6 +148,13 @@ impl Client {
     #[must_use]
     pub fn scope_limit(&self) -> Option<&ScopeSet> {
         self.metadata.scope.as_ref().filter(|_| self.origin == ClientOrigin::Manual)
+    }
+
+    /// Returns whether the operator lets it redirect there: all redirects of a client that the operator added, and
+    /// those of others that lead to what `registration.hosts` lists.
+    #[must_use]
+    pub fn may_redirect(&self, uri: &RedirectUri, policy: &RedirectPolicy) -> bool {
+        self.origin == ClientOrigin::Manual || policy.admits(uri)
     }
 
     /// Returns the resource whose server the client is, which asks about tokens for it (RFC 7662): an operator added it

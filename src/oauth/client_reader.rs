@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    AuthMethod, ClientKeys, GrantType, InvalidRedirect, OAuthError, RedirectPolicy, RegisteredRedirects, Rule,
-    ScopeSet, ScopeToken, display_name, json, metadata_document,
+    AuthMethod, ClientKeys, GrantType, InvalidRedirect, OAuthError, RedirectHosts, RedirectPolicy, RedirectUri,
+    RegisteredRedirects, Rule, ScopeSet, ScopeToken, display_name, json, metadata_document,
 };
 
 /// The most redirect URIs per client. More is an attack on the store, not a typing error.
@@ -21,6 +21,8 @@ pub struct LeftOut {
     pub index: Option<usize>,
     /// What is wrong with it; public, and never echoes the input.
     pub why: String,
+    /// What the operator can do to admit it, for the log: this may contain the input.
+    pub remedy: Option<String>,
 }
 
 impl std::fmt::Display for LeftOut {
@@ -58,7 +60,7 @@ impl MetadataReader {
     }
 
     fn leave_out(&mut self, member: &'static str, index: Option<usize>, why: impl Into<String>) {
-        self.left_out.push(LeftOut { member, index, why: why.into() });
+        self.left_out.push(LeftOut { member, index, why: why.into(), remedy: None });
     }
 
     /// Returns a required text: an invalid one is an error.
@@ -219,10 +221,18 @@ impl MetadataReader {
         let uris: Vec<_> = entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect();
         let (registered, refused) = RegisteredRedirects::parse(&uris, policy).map_err(|cause| {
             // The error names the fault of the first entry.
-            refuse(cause).came("redirect_uris", uris.first().map_or("", String::as_str))
+            let first = uris.first().map_or("", String::as_str);
+            let error = refuse(cause).came("redirect_uris", first);
+            match admit_it(first, policy) {
+                Some(remedy) if cause == InvalidRedirect::NotListed => error.expected(remedy),
+                _ => error,
+            }
         })?;
         for (index, cause) in refused {
-            self.leave_out("redirect_uris", Some(index), cause.to_string());
+            let unlisted = uris.get(index).filter(|_| cause == InvalidRedirect::NotListed);
+            let remedy = unlisted.and_then(|uri| admit_it(uri, policy));
+            let (member, index, why) = ("redirect_uris", Some(index), cause.to_string());
+            self.left_out.push(LeftOut { member, index, why, remedy });
         }
         Ok(registered)
     }
@@ -295,6 +305,12 @@ impl MetadataReader {
         self.leave_out(name, None, "it must be a string");
         None
     }
+}
+
+/// Returns what the operator does to admit a redirect URI that is not listed.
+fn admit_it(uri: &str, policy: &RedirectPolicy) -> Option<String> {
+    let unlimited = RedirectPolicy { hosts: None, ..policy.clone() };
+    RedirectUri::parse(uri, &unlimited).ok().map(|uri| RedirectHosts::remedy(&uri.list_entry()))
 }
 
 fn malformed(name: &'static str, value: &Value, description: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {

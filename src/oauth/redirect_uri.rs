@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use url::Host;
 
+use super::redirect_hosts::{LOOPBACK, RedirectHosts};
 use super::redirect_scheme::{is_reserved, is_scheme};
 
 /// Maximum length in bytes: longer than any seen in use, and short enough for every browser.
@@ -25,6 +26,8 @@ pub struct RedirectPolicy {
     pub allowed_uris: Vec<String>,
     /// The origins that this server answers to (`https://gw.example`). Codes sent there would end up on our own pages.
     pub own_origins: Vec<String>,
+    /// Where they may lead, if the operator lists that (`registration.mode = "hosts"`).
+    pub hosts: Option<RedirectHosts>,
 }
 
 /// Why a redirect URI may not be registered or used.
@@ -54,6 +57,9 @@ pub enum InvalidRedirect {
     /// It leads to this authorization server.
     #[error("a redirect URI must not lead to this server itself")]
     OwnOrigin,
+    /// It leads to a host or scheme that the operator does not list.
+    #[error("this server takes redirect URIs of certain hosts and applications only, and this is not one of them")]
+    NotListed,
     /// The list is empty or has more than 20 entries.
     #[error("between 1 and 20 redirect URIs are required")]
     Count,
@@ -67,11 +73,16 @@ pub enum InvalidRedirect {
 
 impl RedirectUri {
     /// Parses a redirect URI for registration: https, http to 127.0.0.0/8, `[::1]` or `localhost`, or a private-use
-    /// scheme that is neither reserved nor refused by the operator.
+    /// scheme that is neither reserved nor refused by the operator; and where the operator lists hosts, one of them.
     ///
     /// # Errors
     /// `InvalidRedirect` says which rule it breaks.
     pub fn parse(text: &str, policy: &RedirectPolicy) -> Result<Self, InvalidRedirect> {
+        let uri = Self::well_formed(text, policy)?;
+        if policy.admits(&uri) { Ok(uri) } else { Err(InvalidRedirect::NotListed) }
+    }
+
+    fn well_formed(text: &str, policy: &RedirectPolicy) -> Result<Self, InvalidRedirect> {
         if text.len() > MAX_LENGTH {
             return Err(InvalidRedirect::TooLong);
         }
@@ -159,6 +170,18 @@ impl RedirectUri {
             _ => scheme.to_ascii_lowercase(),
         }
     }
+    /// Returns what `registration.hosts` calls the place where it leads: the host of a web site, with its port unless
+    /// that is 443; `loopback`; or a private-use scheme with its colon.
+    #[must_use]
+    pub fn list_entry(&self) -> String {
+        if let Some(scheme) = self.private_use_scheme() {
+            return format!("{scheme}:");
+        }
+        let site = url::Url::parse(&self.0).ok().filter(|_| !self.is_local());
+        // RFC 6454 6.2: the origin leaves out the port that https has anyway.
+        let origin = site.map(|url| url.origin().ascii_serialization());
+        origin.as_deref().and_then(|origin| origin.strip_prefix("https://")).unwrap_or(LOOPBACK).to_owned()
+    }
     /// Returns whether any program on this machine can be the receiver (loopback or private-use scheme).
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -186,6 +209,12 @@ fn is_uri_character(byte: u8) -> bool {
 }
 
 impl RedirectPolicy {
+    /// Returns whether the operator lists where it leads, or lists nothing.
+    #[must_use]
+    pub fn admits(&self, uri: &RedirectUri) -> bool {
+        self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&uri.list_entry()))
+    }
+
     fn refuses(&self, scheme: &str, uri: &str) -> bool {
         self.refused_schemes.iter().any(|refused| refused == scheme) && !self.allowed_uris.iter().any(|a| a == uri)
     }

@@ -101,6 +101,7 @@ rules! {
     RedirectUriNotRegistered = "redirect_uri_not_registered", InvalidRequest, "one of the client's redirect URIs, byte for byte";
     RedirectUriMissing = "redirect_uri_missing", InvalidRequest, "redirect_uri: the client has registered several";
     RedirectUriOwnOrigin = "redirect_uri_own_origin", InvalidRequest, "a redirect URI that does not lead to this gateway";
+    RedirectHostNotListed = "redirect_host_not_listed", InvalidRequest, "a redirect URI that registration.hosts lists";
     StateMalformed = "state_malformed", InvalidRequest, "state once, and at most 4096 bytes";
     RequestObject = "request_object", RequestNotSupported, "plain parameters instead of request";
     RequestUri = "request_uri", RequestUriNotSupported, "plain parameters instead of request_uri";
@@ -189,7 +190,7 @@ rules! {
                                                         upstream: mcpgate client add --resource-server";
 
     // Registration, and what a metadata document says.
-    RegistrationClosed = "registration_closed", None, "registration.enabled, or a client added by the operator";
+    RegistrationClosed = "registration_closed", None, "registration.mode and registration.enabled that allow it, or a client added by the operator";
     DiskNearlyFull = "disk_nearly_full", None, "free space on the disk of the data directory";
     TooManyClients = "too_many_clients", None, "fewer clients than registration.max_clients";
     MetadataNotAnObject = "client_metadata_malformed", InvalidClientMetadata, "one JSON object without repeated members";

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::form::encode;
-use super::{Client, ClientId, CodeChallenge, OAuthError, ResourceIndicator, ScopeSet, VerifiedRedirect};
+use super::{
+    Client, ClientId, CodeChallenge, OAuthError, RedirectPolicy, ResourceIndicator, ScopeSet, VerifiedRedirect,
+};
 
 /// The checked parameters: challenge, resource, scopes, prompt.
 pub(super) type CheckedParameters = (CodeChallenge, ResourceIndicator, ScopeSet, Prompt);
@@ -172,11 +174,13 @@ impl StoredRequest {
         })
     }
 
-    /// Looks for the redirect URI among those that the client has now; `None` when it is no longer there.
+    /// Looks for the redirect URI among those that the client has now; `None` when it is no longer there, or when the
+    /// operator no longer lists where it leads.
     #[must_use]
-    pub fn verify(self, client: &Client) -> Option<ValidatedRequest> {
+    pub fn verify(self, client: &Client, policy: &RedirectPolicy) -> Option<ValidatedRequest> {
         let named = self.redirect_was_sent.then_some(&*self.redirect_uri);
-        let redirect = client.metadata.redirect_uris.verify(named).ok()?;
+        let verified = client.metadata.redirect_uris.verify(named).ok()?;
+        let redirect = Some(verified).filter(|redirect| client.may_redirect(redirect.uri(), policy))?;
         let Self { state, challenge, resource, scopes, prompt, .. } = self;
         let is_same = redirect.uri().as_str() == self.redirect_uri;
         is_same.then(|| ValidatedRequest::new_unchecked(redirect, state, (challenge, resource, scopes, prompt)))

@@ -105,3 +105,22 @@ fn secrets_are_never_echoed() {
     assert!(found.len() >= 8, "{found:?}");
     assert!(!found.join("\n").contains("s3cret"), "{found:?}");
 }
+
+#[test]
+fn a_list_of_hosts_says_who_registers() {
+    for (written, expected) in [
+        ("mode = \"hosts\"", "registration.mode: an empty list admits no client"),
+        ("hosts = [\"claude.ai\"]", "registration.hosts: this has no effect"),
+        (
+            "mode = \"hosts\"\nhosts = [\"claude.ai\", \"cursor\"]",
+            "registration.hosts[1]: this names no host and no scheme",
+        ),
+        (
+            "mode = \"hosts\"\nhosts = [\"https://claude.ai\"]",
+            "registration.hosts[0]: this names no host and no scheme",
+        ),
+    ] {
+        let found = lines(&problems_of(&format!("{GOOD}\n[registration]\n{written}\n"), &Overrides::default()));
+        assert!(matches!(found.as_slice(), [only] if only.contains(expected)), "{written}: {found:?}");
+    }
+}

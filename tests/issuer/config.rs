@@ -41,6 +41,7 @@ pub(crate) fn config() -> Config {
         tokens: tokens(),
         login: login(),
         registration: RegistrationConfig {
+            who: mcpgate::config::WhoRegisters::Anybody,
             enabled: true,
             refused_schemes: Vec::new(),
             extra_redirect_uris: Vec::new(),

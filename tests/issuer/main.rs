@@ -27,6 +27,7 @@ mod driver;
 #[path = "../support/failing_store.rs"]
 mod failing_store;
 mod holders;
+mod hosts;
 mod introspect;
 mod key_sets;
 #[path = "../support/log.rs"]

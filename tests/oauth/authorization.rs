@@ -4,8 +4,8 @@
 use super::records;
 use mcpgate::oauth::{
     AuthorizationRequest, AuthorizationResponse, Client, ClientId, ClientMetadata, ClientOrigin, ErrorCode, Form,
-    GrantType, OAuthError, Prompt, RefusedRequest, RegistrationPolicy, RequestPolicy, ResourceIndicator, Rule,
-    ScopeSet, StoredRequest, ValidatedRequest,
+    GrantType, OAuthError, Prompt, RedirectPolicy, RefusedRequest, RegistrationPolicy, RequestPolicy,
+    ResourceIndicator, Rule, ScopeSet, StoredRequest, ValidatedRequest,
 };
 
 const CHALLENGE: &str = "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
@@ -35,12 +35,12 @@ fn client() -> Client {
 
 fn ask(client: &Client, query: &str, policy: &RequestPolicy) -> Result<ValidatedRequest, Box<RefusedRequest>> {
     let request = AuthorizationRequest::new(Form::parse(query.as_bytes()).unwrap());
-    request.validate(client, request.verify_redirect(client, &[]).unwrap(), policy)
+    request.validate(client, request.verify_redirect(client, &RedirectPolicy::default()).unwrap(), policy)
 }
 
 /// Reads a pending request of the client in its current state.
 fn stored(text: &str) -> Option<ValidatedRequest> {
-    StoredRequest::read(text)?.verify(&client())
+    StoredRequest::read(text)?.verify(&client(), &RedirectPolicy::default())
 }
 
 /// A valid request with `extra` added, for a gateway with one resource.
@@ -61,7 +61,10 @@ fn az_02_az_14_client_and_redirect_uri_come_once_and_the_uri_is_registered() {
     }
     let twice = format!("redirect_uri={CB}&redirect_uri={CB}");
     for bad in [&twice, "redirect_uri=https://evil.example/cb"] {
-        assert_eq!(request(bad).verify_redirect(&client(), &[]).unwrap_err().code(), ErrorCode::InvalidRequest);
+        assert_eq!(
+            request(bad).verify_redirect(&client(), &RedirectPolicy::default()).unwrap_err().code(),
+            ErrorCode::InvalidRequest
+        );
     }
 }
 

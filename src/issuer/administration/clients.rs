@@ -6,7 +6,7 @@ use super::{Administration, AdministrationError, done, scopes_among};
 use crate::issuer::Registered;
 use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType,
-    ReadMetadata, RegistrationPolicy, ResourceIndicator, ScopeSet, Timestamp,
+    ReadMetadata, RedirectPolicy, RegistrationPolicy, ResourceIndicator, ScopeSet, Timestamp,
 };
 use crate::store::{AuditEvent, AuditRow, Insertion, SecretRotation};
 
@@ -66,7 +66,8 @@ impl Administration {
             "scope": (!limit.is_empty()).then(|| limit.to_string()),
         });
         let policy = RegistrationPolicy {
-            redirects: self.config.redirect_policy(),
+            // registration.hosts is for clients that the operator does not add.
+            redirects: RedirectPolicy { hosts: None, ..self.config.redirect_policy() },
             scopes,
             client_credentials: true,
             internal_hosts: !self.config.outbound.allow_addresses.is_empty(),

@@ -40,7 +40,7 @@ impl IssuerRequest<'_> {
             Err(error) => return Err(self.refuse_by_page(error, None, None).await),
         };
         let client = self.client_for_authorization(&id).await?;
-        let redirect = match request.verify_redirect(&client, &policy.config.own_origins()) {
+        let redirect = match request.verify_redirect(&client, &policy.config.redirect_policy()) {
             Ok(redirect) => redirect,
             Err(error) => return Err(self.refuse_by_page(error, None, Some(&client)).await),
         };

@@ -182,7 +182,8 @@ impl IssuerRequest<'_> {
         };
         // AZ-27: the client may have been disabled, or its redirect URIs changed, since it asked.
         let client = self.enabled_client(client).await?;
-        let verified = client.and_then(|client| Some((request.verify(&client)?, client)));
+        let redirects = self.policy.config.redirect_policy();
+        let verified = client.and_then(|client| Some((request.verify(&client, &redirects)?, client)));
         let Some((request, client)) = verified else {
             self.end(&interaction).await?;
             let error = OAuthError::new(Rule::ClientNoLongerWelcome, "This application can no longer connect here.");

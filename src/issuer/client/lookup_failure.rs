@@ -37,6 +37,10 @@ pub(in crate::issuer) enum NotAdmitted {
     Off,
     /// Neither the URL nor its host is listed.
     NotListed,
+    /// Nobody becomes a client without the operator.
+    Closed,
+    /// Its host is not one of those that may register.
+    HostNotListed,
 }
 
 impl NotAdmitted {
@@ -47,6 +51,8 @@ impl NotAdmitted {
             Self::Internal => Some("outbound.allow_addresses"),
             Self::Off => Some("client_id_metadata_documents.mode"),
             Self::NotListed => Some("client_id_metadata_documents.allow"),
+            Self::Closed => Some("registration.mode"),
+            Self::HostNotListed => Some("registration.hosts"),
         }
     }
 
@@ -60,6 +66,8 @@ impl NotAdmitted {
             Self::Internal => "a host in the public DNS, or with an address in outbound.allow_addresses",
             Self::Off => "a client that is registered: client_id_metadata_documents.mode is off",
             Self::NotListed => "a URL or host among client_id_metadata_documents.allow",
+            Self::Closed => "a client that the operator added: registration.mode is closed",
+            Self::HostNotListed => "a URL whose host is in registration.hosts: to admit this one, add its host there",
         }
     }
 }

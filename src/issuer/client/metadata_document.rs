@@ -5,7 +5,7 @@ use super::documents::DocumentFault;
 use super::lookup_failure::{LookupFailure, NotAdmitted};
 use super::register::left_out_reason;
 use super::shipped;
-use crate::config::{MetadataDocumentConfig, MetadataDocumentMode};
+use crate::config::{MetadataDocumentConfig, MetadataDocumentMode, WhoRegisters};
 use crate::issuer::IssuerRequest;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::policy::Policy;
@@ -38,6 +38,7 @@ impl IssuerRequest<'_> {
     ) -> Result<Client, LookupFailure> {
         let policy = &self.policy;
         let url = document_url(id, policy).map_err(LookupFailure::NotAdmitted)?;
+        may_become_client(&url, stored.is_some(), policy).map_err(LookupFailure::NotAdmitted)?;
         let now = self.now();
         if let Some(client) = stored.as_ref().filter(|c| is_fresh(c, now)) {
             return Ok(client.clone());
@@ -238,6 +239,15 @@ pub(in crate::issuer) fn document_url(id: &ClientId, policy: &Policy) -> Result<
             if is_listed { Ok(url) } else { Err(NotAdmitted::NotListed) }
         }
         MetadataDocumentMode::Open => url,
+    }
+}
+
+/// Checks a document against `registration.mode`, which is about sign-ins: sessions of a client go on.
+fn may_become_client(url: &MetadataDocumentUrl, is_known: bool, policy: &Policy) -> Result<(), NotAdmitted> {
+    match &policy.config.registration.who {
+        WhoRegisters::Nobody if !is_known => Err(NotAdmitted::Closed),
+        WhoRegisters::Listed(hosts) if !hosts.contains(url.authority()) => Err(NotAdmitted::HostNotListed),
+        WhoRegisters::Nobody | WhoRegisters::Listed(_) | WhoRegisters::Anybody => Ok(()),
     }
 }
 

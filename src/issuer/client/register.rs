@@ -1,5 +1,6 @@
 //! Dynamic client registration (RFC 7591): if the operator enables it; limited per address and in total.
 
+use crate::config::WhoRegisters;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::{IssuerRequest, Registered, TokenRejection};
@@ -23,8 +24,7 @@ impl IssuerRequest<'_> {
         let policy = &self.policy;
         let (registration, rates) = (&policy.config.registration, &policy.config.rates);
         if !registration.enabled {
-            self.refuse_registration(Rule::RegistrationClosed.into()).await;
-            return Err(TokenRejection::NotOpen);
+            return Err(self.registration_is_closed().await);
         }
         let ReadMetadata { metadata, left_out } = self.read_registration(body).await?;
         if let Some(client) = self.same_client(&metadata).await? {
@@ -81,6 +81,13 @@ impl IssuerRequest<'_> {
         }
     }
 
+    async fn registration_is_closed(&self) -> TokenRejection {
+        let closed = self.policy.config.registration.who == WhoRegisters::Nobody;
+        let key = if closed { "registration.mode" } else { "registration.enabled" };
+        self.refuse_registration(Diagnosis::from(Rule::RegistrationClosed).by(key)).await;
+        TokenRejection::NotOpen
+    }
+
     async fn read_registration(&self, body: &[u8]) -> Result<ReadMetadata, TokenRejection> {
         let error = match ClientMetadata::from_registration(body, &self.policy.registration()) {
             Ok(read) => return Ok(read),
@@ -119,8 +126,12 @@ impl IssuerRequest<'_> {
     }
 }
 
-/// Returns the audit row's reason for a registration: which members of the metadata were left out.
+/// Returns the audit row's reason for a registration: which members of the metadata were left out. Logs what the
+/// operator can admit.
 pub(in crate::issuer) fn left_out_reason(left_out: &[LeftOut]) -> Option<String> {
+    for (member, remedy) in left_out.iter().filter_map(|out| Some((out, out.remedy.as_ref()?))) {
+        tracing::info!(%member, expected = remedy, "a redirect URI was left out");
+    }
     let members: Vec<_> = left_out.iter().map(ToString::to_string).collect();
     (!members.is_empty()).then(|| format!("left out: {}", members.join(", ")))
 }

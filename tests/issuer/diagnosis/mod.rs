@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use mcpgate::config::MetadataDocumentMode;
+use mcpgate::config::{MetadataDocumentMode, WhoRegisters};
 use mcpgate::issuer::{Caller, Decision, Handles, LoginOutcome, SetupOutcome, TokenRejection};
-use mcpgate::oauth::{Client, GrantId, RefreshClaims, RefreshToken, Rule};
+use mcpgate::oauth::{Client, GrantId, RedirectHosts, RefreshClaims, RefreshToken, Rule};
 use mcpgate::outbound::FetchError;
 use mcpgate::policy::AccountList;
 use mcpgate::store::EphemeralSecret;
@@ -49,6 +49,15 @@ async fn every_rule_has_a_line_that_says_what_came_and_what_was_expected() {
     let all: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.label()).collect();
     let walked: BTreeSet<_> = walk.seen.union(&left_out).copied().collect();
     assert_eq!(walked, all, "not walked: {:?}", all.difference(&walked).collect::<Vec<_>>());
+}
+
+async fn unlisted_host(world: &World, walk: &mut Walk, client: &Client) {
+    let elsewhere = WhoRegisters::Listed(RedirectHosts::parse(&["elsewhere.example".to_owned()]).unwrap());
+    world.reload(|config| config.registration.who = elsewhere);
+    world.begin(&client.id, &[], None).await.unwrap_err();
+    let line = walk.expect(Rule::RedirectHostNotListed);
+    assert!(line.contains("to admit this one, add client.example to the list"), "{line}");
+    world.reload(|config| config.registration.who = WhoRegisters::Anybody);
 }
 
 async fn authorization(world: &World, walk: &mut Walk) {
@@ -102,6 +111,7 @@ async fn authorization(world: &World, walk: &mut Walk) {
     walk.expect(Rule::RedirectUriOwnOrigin);
     let body = json!({"redirect_uris": [CALLBACK, LOOPBACK], "token_endpoint_auth_method": "none"});
     let two = world.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
+    unlisted_host(world, walk, &two).await;
     world.begin(&two.id, &[("redirect_uri", "")], None).await.unwrap_err();
     walk.expect(Rule::RedirectUriMissing);
     let from = caller(77);
