@@ -74,6 +74,7 @@
 //! - A grant type: `oauth/grant_type.rs` (metadata and commands follow; its test names the text that lists them), its
 //!   parameters in `oauth/token.rs`, a file in `issuer/token`, chosen in `issuer/token/request.rs`. What a client may
 //!   register without a code is up to `oauth/client_reader.rs`.
+//! - A kind of bearer token: `recognise_bearer` in `oauth/api_key.rs`.
 //! - An identity header: `proxy/headers.rs`, its value in `proxy/cached_principal.rs`. If the token does not have that
 //!   yet, also `token_cache/entry.rs` and `AccessTokenRecord` in `oauth/token.rs`, which `store/issuance.rs` makes and
 //!   `store/embedded/rows/tokens.rs` reads. `docs/upstreams.md`.

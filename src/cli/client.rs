@@ -210,7 +210,7 @@ fn key_set(file: &Path) -> Result<Value, Failure> {
 /// Describes a client that is in the store.
 fn shown(data: &Data, id: &str) -> Result<Value, Failure> {
     let listed = block_on(async { Ok(data.administration.listed_client(id).await?) })?;
-    Ok(describe(&listed, &data.administration.operator_client_id()))
+    Ok(describe(&listed, &data.administration.built_in_client_ids()))
 }
 
 /// Imports a copy of a metadata document.

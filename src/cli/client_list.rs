@@ -70,7 +70,7 @@ pub(super) fn run(arguments: ListArguments) -> Result<(), Failure> {
         limit: arguments.limit,
     };
     let page = block_on(async { Ok(data.administration.list_clients(&query).await?) })?;
-    let own = data.administration.operator_client_id();
+    let own = data.administration.built_in_client_ids();
     let row = |listed: &ListedClient| {
         let described = describe(listed, &own);
         if data.output.is_json() { described } else { with_words(described, listed) }

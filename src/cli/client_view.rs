@@ -6,14 +6,14 @@ use super::output::moment;
 use crate::issuer::ListedClient;
 use crate::oauth::{ClientOrigin, DocumentSource};
 
-/// Describes a client. `own` is the id of the client of `mcpgate token issue`, as which nobody connects.
-pub(super) fn describe(listed: &ListedClient, own: &str) -> Value {
+/// Describes a client. `own` are the ids of those of `mcpgate token issue` and of API keys, as which nobody connects.
+pub(super) fn describe(listed: &ListedClient, own: &[String]) -> Value {
     let client = &listed.client;
     let mut members = client.metadata.to_json();
     let mut add = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
     add("client_id", json!(client.id.as_str()));
     let origin = match client.origin {
-        ClientOrigin::Manual if client.id.as_str() == own => "operator",
+        ClientOrigin::Manual if own.iter().any(|own| client.id.as_str() == own) => "operator",
         ClientOrigin::Manual | ClientOrigin::Registered | ClientOrigin::MetadataDocument => client.origin.as_str(),
     };
     add("origin", json!(origin));

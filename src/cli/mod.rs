@@ -18,6 +18,7 @@ mod db;
 mod demo_upstream;
 mod failure;
 mod group;
+mod key;
 mod known_tools;
 mod output;
 mod password;
@@ -81,6 +82,9 @@ enum Command {
     /// Issue tokens for scripts and probes
     #[command(subcommand)]
     Token(token::Command),
+    /// Make API keys for scripts and programs without a browser, and manage all of them
+    #[command(subcommand)]
+    Key(key::Command),
     /// Add applications, and manage all of them
     #[command(subcommand)]
     Client(client::Command),
@@ -130,6 +134,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Policy(command) => policy::run(command),
         Command::Tool(command) => tool::run(command),
         Command::Token(command) => token::run(command),
+        Command::Key(command) => key::run(command),
         Command::Client(command) => client::run(command),
         Command::Session(command) => session::run(command),
         Command::Audit(command) => audit::run(command),

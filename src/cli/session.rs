@@ -86,18 +86,22 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn describe(grant: &Grant, user: Option<&str>, client_name: Option<&str>) -> Value {
+    let key = grant.key.as_ref().map(|key| &key.name);
+    let client_name =
+        key.map_or_else(|| client_name.unwrap_or(grant.client.as_str()).to_owned(), |key| format!("API key: {key}"));
     json!({
         "id": grant.id.to_string(),
         "user": user,
         "subject": grant.subject.as_str(),
         "client_id": grant.client.as_str(),
-        "client_name": client_name.unwrap_or(grant.client.as_str()),
+        "client_name": client_name,
+        "key": key,
         "resource": grant.resource.as_str(),
         "scopes": grant.scopes.iter().map(ScopeToken::as_str).collect::<Vec<_>>(),
         "created_at": moment(grant.created_at),
         "refreshed_at": moment(grant.rotated_at),
         "last_used_at": grant.last_used_at.map(moment),
-        "expires_at": moment(grant.expires_at),
+        "expires_at": grant.end().map(moment),
         "may_refresh": grant.may_refresh,
     })
 }

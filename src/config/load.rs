@@ -161,6 +161,7 @@ impl Check<'_> {
                 refresh_lost_answer: file.tokens.refresh_lost_answer.value,
                 secret_overlap: file.tokens.secret_overlap.value,
                 secret_age_warning: file.tokens.secret_age_warning.value,
+                key_longest: file.tokens.key_longest.as_ref().map(|longest| longest.value),
             },
             login: login::policy(self, &file),
             registration: self.registration(&file),

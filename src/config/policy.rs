@@ -28,6 +28,8 @@ pub struct TokenPolicy {
     pub secret_overlap: Lifetime,
     /// From which age on a client secret counts as old; default 90 d, 0 to 3650 d; 0 for never.
     pub secret_age_warning: Lifetime,
+    /// Longest life of an API key; `None` for no limit.
+    pub key_longest: Option<Lifetime>,
 }
 
 /// Settings for login, sessions and the pages.

@@ -35,6 +35,9 @@ table! {
         /// `mcpgate client list` and `show` mark client secrets that are older than this, and the log warns once a day
         /// of those that an operator can replace. `0s` does neither.
         secret_age_warning: Lifetime = "90d", "0s" to "3650d";
+        /// The longest life of API keys. Without it, a key may last until it is revoked; unless something else is asked
+        /// for, it lives 90 days. A change leaves existing keys as they are.
+        key_longest: Lifetime = none, "1h" to "3650d";
     }
 }
 

@@ -9,8 +9,10 @@
 
 mod account_view;
 mod administration;
+mod api_keys;
 mod audit;
 mod authorization;
+mod built_in;
 mod caller;
 mod client;
 mod clock;
@@ -35,6 +37,7 @@ pub use administration::{
     AcceptedTime, Administration, AdministrationError, AuditQuery, ClientOrder, ClientPage, ClientQuery, FirstAccount,
     ListedClient, NewAccount, NewClient, OperatorToken, Withdrawal, Withdrawn,
 };
+pub use api_keys::{KeyLifetime, KeyRefused, MadeKey, WantedKey};
 pub use caller::Caller;
 pub use clock::ClockWatch;
 pub use face::Face;

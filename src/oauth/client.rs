@@ -25,6 +25,11 @@ impl ClientId {
         let digits = digits.map(char::from).into_iter();
         Self(format!("{}_client_{}", brand.as_str(), digits.collect::<String>()).into())
     }
+    /// Returns the id of a client that belongs to the program: brand, `_client_`, name.
+    #[must_use]
+    pub fn built_in(name: &'static str, brand: &super::Brand) -> Self {
+        Self(format!("{}_client_{name}", brand.as_str()).into())
+    }
     /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

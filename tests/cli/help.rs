@@ -9,7 +9,7 @@ use crate::{Data, REDIRECT, golden, golden_file, run, text};
 
 #[test]
 fn help_is_as_agreed() {
-    let commands: [&[&str]; 39] = [
+    let commands: [&[&str]; 42] = [
         &[],
         &["up"],
         &["serve"],
@@ -35,6 +35,9 @@ fn help_is_as_agreed() {
         &["policy", "test"],
         &["token"],
         &["token", "issue"],
+        &["key"],
+        &["key", "create"],
+        &["key", "rotate"],
         &["client"],
         &["client", "add"],
         &["client", "show"],
@@ -68,6 +71,7 @@ fn what_is_not_understood_exits_64() {
         &["session", "revoke"],
         &["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--confidential", "--public"],
         &["token", "issue", "--user", "a", "--upstream", "b", "--lifetime", "90"],
+        &["key", "create", "--user", "a", "--name", "b", "--expires", "90"],
         &["user", "list", "--tenant", "No Tenant"],
     ] {
         let output = run(arguments);

@@ -29,6 +29,7 @@ mod client_list;
 mod clients;
 mod data_folder;
 mod help;
+mod keys;
 mod policy;
 mod rules_page;
 mod up;

@@ -181,6 +181,7 @@ fn tokens() -> TokenPolicy {
         refresh_lost_answer: Lifetime::from_secs(86_400),
         secret_overlap: Lifetime::from_secs(86_400),
         secret_age_warning: Lifetime::from_secs(90 * 86_400),
+        key_longest: None,
     }
 }
 

@@ -6,6 +6,7 @@
 mod accepting;
 #[cfg(test)]
 mod aliases;
+mod api_keys;
 #[cfg(test)]
 mod authorize;
 #[cfg(test)]

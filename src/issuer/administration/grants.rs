@@ -2,11 +2,13 @@
 //! probes.
 
 use super::{Administration, AdministrationError, done, scopes_among};
+use crate::config::UpstreamConfig;
+use crate::issuer::built_in::{BuiltIn, NotUsable};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AddressRanges, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin,
-    Exclusions, FirstUse, Grant, GrantId, GroupSet, Lifetime, RegisteredRedirects, ScopeSet,
+    AccessToken, AccessTokenRecord, AddressRanges, ClientId, ClientOrigin, Exclusions, FirstUse, Grant, GrantId,
+    GroupSet, Lifetime, ScopeSet,
 };
-use crate::store::{AccountStatus, AuditEvent, AuditRow, GrantFilter};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, GrantFilter};
 
 /// Minimum and maximum lifetime of a token issued by an operator. It cannot be refreshed, and a script may need it for
 /// a whole night.
@@ -76,15 +78,10 @@ impl Administration {
             [] => upstream.default_scopes.clone(),
             asked => scopes_among(&catalogue, asked)?,
         };
-        let groups = self.services.store.groups_of(&self.tenant, account.subject.id()).await?;
-        let scopes = upstream.holders.narrow(account.name.as_str(), &groups, &scopes);
-        let scopes = scopes.ok_or_else(|| AdministrationError::MayNotHold {
-            user: account.name.to_string(),
-            upstream: upstream.name.clone(),
-        })?;
+        let scopes = self.held(&account, upstream, &scopes).await?;
         let lifetime = lifetime.or(upstream.access_lifetime).unwrap_or(self.config.tokens.access);
         let lifetime = operator_lifetime(lifetime)?;
-        let client = self.operator_client().await?;
+        let client = self.built_in(BuiltIn::Operator).await?;
         let now = self.services.clock.now();
         let token = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let record = AccessTokenRecord {
@@ -135,13 +132,20 @@ impl Administration {
         let missing = || AdministrationError::NoSuchGrant(id.to_owned());
         let known = GrantId::parse(id).ok_or_else(missing)?;
         let found = self.services.store.find_grant(&self.tenant, known).await?.ok_or_else(missing)?;
-        let row = AuditRow {
-            client: Some(found.client),
-            resource: Some(found.resource),
-            target: Some(known.to_string()),
-            ..self.audit_of(AuditEvent::GrantRevoked, found.subject.id())
-        };
-        done(self.services.store.revoke_grant(known, row).await?, missing)
+        done(self.services.store.revoke_grant(known, self.revocation_of(found)).await?, missing)
+    }
+
+    /// Returns the audit row of revoking a grant.
+    pub(super) fn revocation_of(&self, grant: Grant) -> AuditRow {
+        let event = if grant.key.is_some() { AuditEvent::KeyRevoked } else { AuditEvent::GrantRevoked };
+        let row = self.audit_of(event, grant.subject.id());
+        AuditRow {
+            client: Some(grant.client),
+            resource: Some(grant.resource),
+            target: Some(grant.id.to_string()),
+            reason: grant.key.map(|key| key.name),
+            ..row
+        }
     }
 
     /// Revokes all grants of a user, a client, or of both together; returns how many.
@@ -167,53 +171,35 @@ impl Administration {
         Ok(GrantFilter { tenant: self.tenant.clone(), subject, client })
     }
 
-    /// Returns the id of the client that operators' tokens belong to.
+    /// Returns the ids of the clients that belong to the program: of operators' tokens, and of API keys.
     #[must_use]
-    pub fn operator_client_id(&self) -> String {
-        format!("{}_client_operator", self.services.keys.load().brand().as_str())
+    pub fn built_in_client_ids(&self) -> [String; 2] {
+        let keys = self.services.keys.load();
+        [BuiltIn::Operator, BuiltIn::Keys].map(|client| client.id(&keys).as_str().to_owned())
     }
 
-    /// Returns the client that operators' tokens belong to, and creates it when first needed. Nobody can authorize as
-    /// this client: it has no grant type, and its redirect URI is in a domain that never resolves (RFC 2606 2).
-    async fn operator_client(&self) -> Result<ClientId, AdministrationError> {
-        let id = self.operator_client_id();
-        let id = ClientId::parse(&id).ok_or(AdministrationError::NoSuchClient(id))?;
-        let client = Client {
-            tenant: self.tenant.clone(),
-            id: id.clone(),
-            origin: ClientOrigin::Manual,
-            metadata: ClientMetadata {
-                client_name: Some("Tokens issued by an operator".to_owned()),
-                redirect_uris: RegisteredRedirects::from_stored(vec!["https://operator.invalid/".to_owned()]),
-                grant_types: Vec::new(),
-                token_endpoint_auth_method: AuthMethod::None,
-                keys: None,
-                scope: None,
-                application_type: None,
-                client_uri: None,
-                logo_uri: None,
-                tos_uri: None,
-                policy_uri: None,
-                software_id: None,
-                software_version: None,
-            },
-            secrets: Vec::new(),
-            resource: None,
-            disabled: false,
-            created_at: self.services.clock.now(),
-            last_token_at: None,
-            last_used_at: None,
-            document: None,
-        };
-        match self.services.store.find_client(&self.tenant, &id).await? {
-            Some(known) if known.disabled => return Err(AdministrationError::ClientDisabled(id.as_str().to_owned())),
-            Some(_) => {}
-            None => {
-                let row = self.audit_about(AuditEvent::ClientAdded, &id);
-                // Another command may have inserted it first, which does no harm.
-                self.services.store.insert_client(client, u64::MAX, row).await?;
-            }
-        }
-        Ok(id)
+    /// Returns the id of a client that belongs to the program, and adds it when first needed.
+    pub(super) async fn built_in(&self, client: BuiltIn) -> Result<ClientId, AdministrationError> {
+        let id = || client.id(&self.services.keys.load()).as_str().to_owned();
+        let found = client.ensure(&self.services, &self.tenant, self.audit(AuditEvent::ClientAdded)).await;
+        found.map_err(|why| match why {
+            NotUsable::Disabled => AdministrationError::ClientDisabled(id()),
+            NotUsable::Store(error) => error.into(),
+        })
+    }
+
+    /// Returns those of the scopes that an account may have at an upstream.
+    pub(super) async fn held(
+        &self,
+        account: &Account,
+        upstream: &UpstreamConfig,
+        scopes: &ScopeSet,
+    ) -> Result<ScopeSet, AdministrationError> {
+        let groups = self.services.store.groups_of(&self.tenant, account.subject.id()).await?;
+        let held = upstream.holders.narrow(account.name.as_str(), &groups, scopes);
+        held.ok_or_else(|| AdministrationError::MayNotHold {
+            user: account.name.to_string(),
+            upstream: upstream.name.clone(),
+        })
     }
 }

@@ -13,6 +13,7 @@ mod clients;
 mod documents;
 mod grants;
 mod groups;
+mod keys;
 mod tools;
 mod withdrawal;
 
@@ -27,10 +28,10 @@ pub use withdrawal::{Withdrawal, Withdrawn};
 use std::sync::Arc;
 
 use super::login::password::HashError;
-use super::{PasswordRefused, Services};
+use super::{KeyRefused, PasswordRefused, Services};
 use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{AccountId, ClientId, OAuthError, ScopeSet, ScopeToken, TenantId};
-use crate::store::{AuditEvent, AuditRow, StoreError, Update};
+use crate::store::{AuditEvent, AuditRow, KEYS_PER_ACCOUNT, StoreError, Update};
 
 /// An operator's actions in one tenant.
 pub struct Administration {
@@ -131,6 +132,18 @@ pub enum AdministrationError {
         "the client {0}, to which all tokens issued here belong, is disabled; enable it with mcpgate client enable"
     )]
     ClientDisabled(String),
+    /// No active API key has this id.
+    #[error("no API key {0:?}; mcpgate key list has all")]
+    NoSuchKey(String),
+    /// What was asked for makes no API key.
+    #[error(transparent)]
+    Key(#[from] KeyRefused),
+    /// The account has as many API keys as it may have.
+    #[error("{0} has {KEYS_PER_ACCOUNT} API keys, which is the most: revoke those that nobody uses")]
+    TooManyKeys(String),
+    /// A replaced secret would stay valid for too long.
+    #[error("a replaced secret stays valid for 7 days at most")]
+    BadGrace,
     /// The lifetime is out of range.
     #[error("an operator's token lives from 1 minute to 24 hours")]
     BadLifetime,

@@ -24,6 +24,11 @@ pub enum Withdrawal {
         #[serde(deserialize_with = "Option::deserialize")]
         client: Option<String>,
     },
+    /// Revokes one API key.
+    Key {
+        /// The id of its grant.
+        id: String,
+    },
     /// Switches an account off.
     DisableUser {
         /// The login name or subject.
@@ -81,6 +86,7 @@ impl Administration {
             Withdrawal::Sessions { user, client } => {
                 self.revoke_grants(user.as_deref(), client.as_deref()).await.map(Withdrawn::Sessions)
             }
+            Withdrawal::Key { id } => self.revoke_key(id).await.map(|()| Withdrawn::Done),
             Withdrawal::DisableUser { name } => self.set_account_disabled(name, true).await.map(|()| Withdrawn::Done),
             Withdrawal::DeleteUser { name } => {
                 let account = self.delete_account(name).await;

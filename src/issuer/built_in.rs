@@ -1,0 +1,101 @@
+//! The clients that belong to the program: tokens that an operator issued, and API keys, are theirs, because no
+//! application asked for them.
+
+use super::Services;
+use crate::oauth::{
+    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, RegisteredRedirects, TenantId, TokenKeys,
+};
+use crate::store::{AuditRow, StoreError};
+
+/// A client that belongs to the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BuiltIn {
+    /// Of tokens that an operator issued.
+    Operator,
+    /// Of API keys.
+    Keys,
+}
+
+/// Why a built-in client cannot be used.
+pub(super) enum NotUsable {
+    /// An operator has disabled it.
+    Disabled,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotUsable {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl BuiltIn {
+    /// Returns the client's id.
+    pub(super) fn id(self, keys: &TokenKeys) -> ClientId {
+        let name = match self {
+            Self::Operator => "operator",
+            Self::Keys => "keys",
+        };
+        ClientId::built_in(name, keys.brand())
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "Tokens issued by an operator",
+            Self::Keys => "API keys",
+        }
+    }
+
+    /// Returns the client's id after the client was added, if it is missing. `added` is the audit row for that. Nobody
+    /// can authorize as this client: it has no grant type, and its redirect URI is in a domain that never resolves (RFC
+    /// 2606 2).
+    pub(super) async fn ensure(
+        self,
+        services: &Services,
+        tenant: &TenantId,
+        added: AuditRow,
+    ) -> Result<ClientId, NotUsable> {
+        let id = self.id(&services.keys.load());
+        match services.store.find_client(tenant, &id).await? {
+            Some(known) if known.disabled => return Err(NotUsable::Disabled),
+            Some(_) => {}
+            None => {
+                let row = AuditRow { client: Some(id.clone()), ..added };
+                // Another process may have inserted it first, which does no harm.
+                services.store.insert_client(self.client(tenant, &id, services), u64::MAX, row).await?;
+            }
+        }
+        Ok(id)
+    }
+
+    fn client(self, tenant: &TenantId, id: &ClientId, services: &Services) -> Client {
+        Client {
+            tenant: tenant.clone(),
+            id: id.clone(),
+            origin: ClientOrigin::Manual,
+            metadata: ClientMetadata {
+                client_name: Some(self.name().to_owned()),
+                redirect_uris: RegisteredRedirects::from_stored(vec!["https://operator.invalid/".to_owned()]),
+                grant_types: Vec::new(),
+                token_endpoint_auth_method: AuthMethod::None,
+                keys: None,
+                scope: None,
+                application_type: None,
+                client_uri: None,
+                logo_uri: None,
+                tos_uri: None,
+                policy_uri: None,
+                software_id: None,
+                software_version: None,
+            },
+            secrets: Vec::new(),
+            resource: None,
+            disabled: false,
+            created_at: services.clock.now(),
+            last_token_at: None,
+            last_used_at: None,
+            document: None,
+        }
+    }
+}
