@@ -18,7 +18,7 @@ const SHORTEST: Lifetime = Lifetime::from_secs(60);
 pub enum KeyLifetime {
     /// 90 days, or as long as the operator's bound allows if that is shorter.
     Usual,
-    /// So long.
+    /// For this time, which is at least a minute.
     For(Lifetime),
     /// Until it is revoked.
     Unlimited,
@@ -44,7 +44,7 @@ pub struct WantedKey<'a> {
 pub struct MadeKey {
     /// Its text, which is kept nowhere else.
     pub key: ApiKey,
-    /// Its grant.
+    /// The grant that it is, with what is kept of it.
     pub grant: Grant,
 }
 
