@@ -165,6 +165,9 @@ table! {
         /// The prefix of all tokens, codes, client ids and client secrets: 2 to 8 lower-case letters. A change needs a
         /// restart and invalidates all earlier ones.
         brand: String = "mcp";
+        /// The name of the upstream for which clients get a token that send no `resource`, if there are several.
+        /// Clients of 2025-03-26 and hand-written ones send none.
+        default_upstream: String = none;
     }
 }
 

@@ -14,12 +14,14 @@ use super::policy::{
 };
 use super::policy_file::{DocumentMode, Documents, Registration};
 use super::problem::{Report, Setting};
-use super::settings::Config;
+use super::settings::{Config, UpstreamConfig};
 use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
 use super::{alias, document, file_trust, groups, login, secret_source, upstream, well_known, written_patterns};
 use crate::files::{self, ReadError};
-use crate::oauth::{Brand, MetadataDocumentUrl, RedirectHosts, RedirectPolicy, RedirectUri, is_scheme};
+use crate::oauth::{
+    Brand, MetadataDocumentUrl, RedirectHosts, RedirectPolicy, RedirectUri, ResourceIndicator, is_scheme,
+};
 
 /// Maximum size of a configuration file in bytes: enough for a thousand upstreams.
 const LARGEST: u64 = 1 << 20;
@@ -146,7 +148,7 @@ impl Check<'_> {
             minimum_key_bits: file.tls.minimum_key_bits.value,
             workers: self.workers(&file),
             brand,
-            upstreams,
+            default_resource: self.named(file.top.default_upstream.as_ref(), &upstreams),
             patterns: written_patterns::all(&file.upstreams),
             groups,
             well_known: well_known::all(self, &file.well_known),
@@ -164,7 +166,8 @@ impl Check<'_> {
                 key_longest: file.tokens.key_longest.as_ref().map(|longest| longest.value),
             },
             login: login::policy(self, &file),
-            registration: self.registration(&file),
+            registration: self.registration(&file, &upstreams),
+            upstreams,
             metadata_documents: self.metadata_documents(&file.documents),
             outbound: self.outbound(&file),
             allowed_origins: self.allowed_origins(&file),
@@ -230,7 +233,17 @@ impl Check<'_> {
         }
     }
 
-    fn registration(&self, file: &File) -> RegistrationConfig {
+    /// Finds the resource of the upstream that a key names.
+    fn named(&self, name: Option<&Setting<String>>, upstreams: &[UpstreamConfig]) -> Option<ResourceIndicator> {
+        let name = name?;
+        let found = upstreams.iter().find(|upstream| upstream.name == name.value);
+        if found.is_none() {
+            self.report.wrong(name, "there is no upstream of this name", "write the name of an [[upstream]]");
+        }
+        found.map(|upstream| upstream.resource.clone())
+    }
+
+    fn registration(&self, file: &File, upstreams: &[UpstreamConfig]) -> RegistrationConfig {
         let (schemes, uris) = (&file.registration.refused_schemes, &file.registration.extra_redirect_uris);
         for (index, scheme) in schemes.value.iter().enumerate() {
             if !is_scheme(scheme) || matches!(scheme.as_str(), "https" | "http") {
@@ -245,6 +258,7 @@ impl Check<'_> {
         }
         RegistrationConfig {
             who: self.who_registers(&file.registration),
+            resource: self.named(file.registration.upstream.as_ref(), upstreams),
             enabled: file.registration.enabled.value && file.registration.mode.value != RegistrationMode::Closed,
             refused_schemes: schemes.value.clone(),
             extra_redirect_uris: uris.value.clone(),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::oauth::{Lifetime, RedirectHosts};
+use crate::oauth::{Lifetime, RedirectHosts, ResourceIndicator};
 
 /// Lifetimes of codes, tokens and secrets.
 #[derive(Debug, Clone)]
@@ -119,6 +119,8 @@ pub struct RegistrationConfig {
     pub who: WhoRegisters,
     /// Whether there is registration.
     pub enabled: bool,
+    /// The only resource for which clients that registered themselves get tokens; any if `None`.
+    pub resource: Option<ResourceIndicator>,
     /// Private-use schemes, in lower case, that no redirect URI may have, in addition to the reserved ones.
     pub refused_schemes: Vec<String>,
     /// Exact redirect URIs that are accepted although `refused_schemes` names their scheme.

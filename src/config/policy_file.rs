@@ -91,6 +91,9 @@ table! {
         hosts: Vec<String> = [];
         /// Whether there is registration; if not, `/register` answers 401; metadata documents are not affected.
         enabled: bool = true;
+        /// The name of the only upstream for which clients that register themselves get tokens. It applies to all that
+        /// have registered, from the moment it is set.
+        upstream: String = none;
         /// Private-use schemes that no redirect URI may have (`["myapp"]`), in addition to those that are always
         /// refused: the schemes that IANA lists as permanent, and those of browsers and operating systems.
         refused_schemes: Vec<String> = [];

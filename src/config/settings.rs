@@ -37,6 +37,8 @@ pub struct Config {
     pub workers: usize,
     /// The prefix of tokens and client ids.
     pub brand: Brand,
+    /// The resource of requests that name none, if there are several.
+    pub default_resource: Option<ResourceIndicator>,
     /// The upstreams, longest path first.
     pub upstreams: Vec<UpstreamConfig>,
     /// The patterns of the file that name tools, prompts or resources.

@@ -45,7 +45,11 @@ impl Policy {
     /// Returns what may be requested of which resources; the request itself checks which of them this client may use.
     pub(super) fn request(&self) -> RequestPolicy {
         let row = |u: &UpstreamConfig| (u.resource.clone(), catalogue(u), u.default_scopes.clone());
-        RequestPolicy { resources: self.upstreams().map(row).collect() }
+        RequestPolicy {
+            resources: self.upstreams().map(row).collect(),
+            of_registered: self.config.registration.resource.clone(),
+            default: self.config.default_resource.clone(),
+        }
     }
 
     /// Returns the scopes of an upstream that a client may hold now: the whole catalogue, or for a client that an

@@ -1,13 +1,17 @@
 //! `RequestPolicy`: the resources that there are, and how a request names one (RFC 8707).
 
 use super::received_value::show_some;
-use super::{Client, Form, OAuthError, ResourceIndicator, Rule, ScopeSet};
+use super::{Client, ClientOrigin, Form, OAuthError, ResourceIndicator, Rule, ScopeSet};
 
 /// What a request is checked against: the resources and what may be requested of each.
 #[derive(Debug, Clone)]
 pub struct RequestPolicy {
     /// Every resource of the tenant, with the scopes that may be requested there and the default ones.
     pub resources: Vec<(ResourceIndicator, ScopeSet, ScopeSet)>,
+    /// The only resource of clients that registered themselves, if the operator set one.
+    pub of_registered: Option<ResourceIndicator>,
+    /// The resource of requests that name none, if the operator set one.
+    pub default: Option<ResourceIndicator>,
 }
 
 impl RequestPolicy {
@@ -35,12 +39,14 @@ impl RequestPolicy {
             find(sent).is_none() && self.resources.iter().any(|(resource, ..)| sent.is_origin_of(resource))
         };
         let sent = ResourceIndicator::of_form(form)?.filter(|sent| !is_bare_origin(sent));
-        let row = match (sent, &client.resource) {
+        let registered = self.of_registered.as_ref().filter(|_| client.origin == ClientOrigin::Registered);
+        let row = match (sent, client.resource.as_ref().or(registered)) {
             (Some(sent), Some(bound)) if sent != *bound => None,
             (Some(wanted), _) => find(&wanted),
             (None, Some(bound)) => find(bound),
-            (None, None) => match self.resources.as_slice() {
-                [only] => Some(only),
+            (None, None) => match (self.resources.as_slice(), &self.default) {
+                ([only], _) => Some(only),
+                (_, Some(default)) => find(default),
                 _ => {
                     return Err(refuse(
                         Rule::ResourceMissing,

@@ -124,3 +124,15 @@ fn a_list_of_hosts_says_who_registers() {
         assert!(matches!(found.as_slice(), [only] if only.contains(expected)), "{written}: {found:?}");
     }
 }
+
+#[test]
+fn a_key_that_names_an_upstream_names_one_that_is_there() {
+    for (text, key) in [
+        (format!("default_upstream = \"nothing\"\n{GOOD}"), "default_upstream"),
+        (format!("{GOOD}\n[registration]\nupstream = \"nothing\"\n"), "registration.upstream"),
+    ] {
+        let found = lines(&problems_of(&text, &Overrides::default()));
+        let expected = format!("{key}: there is no upstream of this name; write the name of an [[upstream]]");
+        assert!(matches!(found.as_slice(), [only] if only.ends_with(&expected)), "{found:?}");
+    }
+}

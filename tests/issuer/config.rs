@@ -28,6 +28,7 @@ pub(crate) fn config() -> Config {
         minimum_key_bits: MinimumKeyBits::Bits128,
         workers: 1,
         brand: Brand::parse("mcp").unwrap(),
+        default_resource: None,
         upstreams: vec![
             upstream("sales", "default", &["sales:read", "sales:write"], "sales:read"),
             upstream("notes", "default", &["notes:read"], "notes:read"),
@@ -42,6 +43,7 @@ pub(crate) fn config() -> Config {
         login: login(),
         registration: RegistrationConfig {
             who: mcpgate::config::WhoRegisters::Anybody,
+            resource: None,
             enabled: true,
             refused_schemes: Vec::new(),
             extra_redirect_uris: Vec::new(),

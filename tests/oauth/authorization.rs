@@ -21,7 +21,7 @@ fn resource(text: &str) -> ResourceIndicator {
 
 fn policy(resources: &[&str]) -> RequestPolicy {
     let rows = resources.iter().map(|r| (resource(r), scopes("read write admin"), scopes("read")));
-    RequestPolicy { resources: rows.collect() }
+    RequestPolicy { resources: rows.collect(), of_registered: None, default: None }
 }
 
 fn client() -> Client {
@@ -72,7 +72,8 @@ fn az_02_az_14_client_and_redirect_uri_come_once_and_the_uri_is_registered() {
 fn a_default_set_longer_than_a_parameter_survives_the_store() {
     let names: Vec<String> = (0..120).map(|n| format!("a-rather-long-scope-name:{n}")).collect();
     let many = ScopeSet::from_stored(&names.join(" ")).unwrap();
-    let policy = RequestPolicy { resources: vec![(resource("https://gw/mcp"), many.clone(), many.clone())] };
+    let resources = vec![(resource("https://gw/mcp"), many.clone(), many.clone())];
+    let policy = RequestPolicy { resources, of_registered: None, default: None };
     let request = ask(&client(), &format!("response_type=code&{CHALLENGE}"), &policy).unwrap();
     assert_eq!(*request.scopes(), many);
     assert_eq!(stored(&request.to_stored()), Some(request.clone()));
@@ -241,4 +242,25 @@ fn the_stored_form_reads_back() {
     assert_eq!(stored("{}"), None);
     let elsewhere = request.to_stored().replace("c.example", "d.example");
     assert_eq!(stored(&elsewhere), None, "its client has no such redirect URI");
+}
+
+#[test]
+fn rfc_8707_2_the_operator_says_which_resource_is_meant_by_a_request_that_names_none() {
+    let two = || policy(&["https://gw/mcp/a", "https://gw/mcp/b"]);
+    let asked = |client: &Client, extra: &str, policy: &RequestPolicy| {
+        let query = format!("response_type=code&{CHALLENGE}&{extra}");
+        let outcome = ask(client, &query, policy);
+        outcome.map(|request| request.resource().clone()).map_err(|refused| refused.error.rule())
+    };
+    let (a, b) = (resource("https://gw/mcp/a"), resource("https://gw/mcp/b"));
+    let default = RequestPolicy { default: Some(b.clone()), ..two() };
+    assert_eq!(asked(&client(), "", &two()), Err(Rule::ResourceMissing));
+    assert_eq!(asked(&client(), "", &default), Ok(b.clone()));
+    assert_eq!(asked(&client(), "resource=https://gw", &default), Ok(b.clone()), "the bare origin names none");
+    assert_eq!(asked(&client(), "resource=https://gw/mcp/a", &default), Ok(a.clone()));
+    let bound = RequestPolicy { of_registered: Some(b.clone()), ..two() };
+    assert_eq!(asked(&client(), "", &bound), Ok(b));
+    assert_eq!(asked(&client(), "resource=https://gw/mcp/a", &bound), Err(Rule::ResourceUnknown));
+    let added = Client { origin: ClientOrigin::Manual, ..client() };
+    assert_eq!(asked(&added, "resource=https://gw/mcp/a", &bound), Ok(a), "it is for clients that register themselves");
 }
