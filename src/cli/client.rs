@@ -1,12 +1,15 @@
 //! `mcpgate client`: applications, however they came to be known.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
+use super::client_edit::{self, EditArguments};
 use super::client_list::{self, ListArguments};
 use super::client_view::describe;
+use super::confirm::{confirm, sessions};
 use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
 use super::output::{moment, printable};
@@ -27,6 +30,8 @@ pub(super) enum Command {
         #[command(flatten)]
         client: ClientArguments,
     },
+    /// Change an application; what ends by it is told before
+    Edit(EditArguments),
     /// Disable an application: its tokens are refused within a second
     Disable {
         #[command(flatten)]
@@ -37,10 +42,13 @@ pub(super) enum Command {
         #[command(flatten)]
         client: ClientArguments,
     },
-    /// Delete an application and all access granted to it
+    /// Delete an application and all access granted to it; what ends by it is told before
     Delete {
         #[command(flatten)]
         client: ClientArguments,
+        /// Do not ask, even if sessions end
+        #[arg(long)]
+        yes: bool,
     },
     /// Manage copies of metadata documents
     #[command(subcommand)]
@@ -131,7 +139,9 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             block_on(async { Ok(data.administration.set_client_disabled(&client.id, false).await?) })?;
             say_status(&client, "enabled")
         }
-        Command::Delete { client } => {
+        Command::Edit(arguments) => client_edit::run(arguments),
+        Command::Delete { client, yes } => {
+            confirm_deletion(&client, yes)?;
             client.data.withdraw(&Withdrawal::DeleteClient { id: client.id.clone() })?;
             let text = format!("{} is deleted", client.id);
             client.data.output().one(&text, &json!({ "client_id": client.id, "status": "deleted" }))
@@ -205,6 +215,26 @@ fn key_set(file: &Path) -> Result<Value, Failure> {
     let fault = |why: String| Failure::other(anyhow::anyhow!("{}: {why}", file.display()));
     let text = files::read(file, MAX_KEY_SET).map_err(|why| fault(why.to_string()))?;
     serde_json::from_slice(&text).map_err(|why| fault(format!("not JSON: {why}")))
+}
+
+/// Tells what a deletion ends, if it ends anything. With `--yes` nothing is read before, so that nothing but the
+/// deletion itself can fail.
+fn confirm_deletion(client: &ClientArguments, yes: bool) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    let data = client.data.open_folder()?;
+    let grants = block_on(async { Ok(data.administration.grants(None, Some(&client.id)).await?) })?;
+    if grants.is_empty() {
+        return Ok(());
+    }
+    let people: HashSet<_> = grants.iter().filter(|g| g.subject.is_person()).map(|g| g.subject.as_str()).collect();
+    let of = match people.len() {
+        0 => String::new(),
+        1 => " of 1 person".to_owned(),
+        several => format!(" of {several} people"),
+    };
+    confirm(&format!("deleting {} ends {}{of}", client.id, sessions(grants.len())), false)
 }
 
 /// Describes a client that is in the store.

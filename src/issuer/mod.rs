@@ -34,8 +34,8 @@ pub use account_view::{
     AccountView, ConnectedApp, FailedLogins, OwnPassword, PasswordChanged, PasswordRefused, SetupOutcome,
 };
 pub use administration::{
-    AcceptedTime, Administration, AdministrationError, AuditQuery, ClientOrder, ClientPage, ClientQuery, FirstAccount,
-    ListedClient, NewAccount, NewClient, OperatorToken, Withdrawal, Withdrawn,
+    AcceptedTime, Administration, AdministrationError, AuditQuery, Binding, ClientEdit, ClientOrder, ClientPage,
+    ClientQuery, FirstAccount, ListedClient, NewAccount, NewClient, OperatorToken, PlannedEdit, Withdrawal, Withdrawn,
 };
 pub use api_keys::{KeyLifetime, KeyRefused, MadeKey, WantedKey};
 pub use caller::Caller;

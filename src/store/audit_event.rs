@@ -164,6 +164,9 @@ events! {
     /// An operator imported a copy of a client's metadata document, which is used while the document cannot be fetched.
     ClientDocumentImported = "client.document_imported", Deed, [Actor Client] [] ["consents_voided"],
         "which members were left out";
+    /// An operator changed a client; resource and scopes are what it is bound to since then.
+    ClientEdited = "client.edited", Deed, [Actor Client] [Resource Scopes] [],
+        "which members were changed, and how many grants ended by it";
     /// An operator enabled a client again.
     ClientEnabled = "client.enabled", Deed, [Actor Client] [] [];
     /// None of the keys that a client published at its `jwks_uri` before is there any more: its grants have ended.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{AuditRow, Insertion, Result, Update};
+use super::{AuditRow, ClientChange, Insertion, Result, Update};
 use crate::oauth::{Client, ClientId, ClientMetadata, ClientSecretHash, DocumentAge, TenantId, Timestamp};
 
 /// A new secret that replaces a client's current one.
@@ -52,6 +52,10 @@ pub trait ClientStore {
     async fn put_document_client(&self, client: Client, void_consents: bool, audit: Option<AuditRow>) -> Result<()>;
     /// Records that a client's document was fetched again and has not changed.
     async fn note_document_age(&self, tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Result<Update>;
+    /// Changes a client as an operator wants; returns how many grants ended by it (`ClientChange::ends`), each with
+    /// `Change::GrantRevoked`; `None`, with no effect, if the client is not the one that the operator saw. If what is
+    /// pending was for what the client was before, remembered consent, codes and sign-ins that have begun end too.
+    async fn change_client(&self, change: ClientChange, audit: AuditRow) -> Result<Option<u64>>;
     /// Disables or enables a client; disabling emits `Change::ClientDisabled`, and its tokens are refused while it is
     /// disabled.
     async fn set_client_disabled(&self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update>;

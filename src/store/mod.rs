@@ -27,6 +27,7 @@ mod audit_store;
 mod catalogue_store;
 mod change;
 mod change_log;
+mod client_change;
 mod client_store;
 mod client_token;
 mod clock;
@@ -60,6 +61,7 @@ pub use catalogue_store::{
 };
 pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;
+pub use client_change::ClientChange;
 pub use client_store::{ClientStore, SecretRotation};
 pub use client_token::IssueToClient;
 pub use clock::{ClockNote, ClockStore};

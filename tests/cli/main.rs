@@ -25,6 +25,7 @@ pub(crate) mod password;
 mod accounts;
 mod audit;
 mod check;
+mod client_edit;
 mod client_list;
 mod clients;
 mod data_folder;

@@ -3,9 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::emergency::run;
 use crate::expect;
+use crate::refresh::within_a_second;
 use crate::shared::{self, CALLBACK};
-use crate::support::application::Application;
+use crate::support::application::{Application, Tokens, random};
 use crate::support::client::{Client, Reply, post_form, request};
 use crate::support::gateway::Home;
 use crate::support::page::Browser;
@@ -370,7 +372,7 @@ async fn a_service_logs_in_by_itself_and_reaches_its_upstream_as_itself() {
     assert_eq!((&sessions[0]["subject"], &sessions[0]["user"]), (&added["client_id"], &serde_json::Value::Null));
     let users = home.command(&["user", "list"]);
     assert!(!users.to_string().contains(id), "{users}");
-    home.command(&["client", "delete", id]);
+    home.command(&["client", "delete", id, "--yes"]);
     assert_eq!(Client::new(home).post_form("/token", &form).await.json()["error"], "invalid_client");
 }
 
@@ -404,4 +406,30 @@ async fn ir_07_a_token_is_asked_about_by_post_and_in_the_body() {
     assert_eq!(Client::new(home).get(&target).await.status, 405);
     let shown = home.command(&["client", "show", files["client_id"].as_str().expect("an id")]);
     assert_eq!((&shown["resource_server"], &shown["grant_types"]), (&true.into(), &serde_json::json!([])));
+}
+
+#[tokio::test]
+async fn an_edited_client_loses_a_redirect_uri_at_once_and_sessions_only_by_another_binding() {
+    let shared = shared::gateway().await;
+    let home = &shared.home;
+    let words = ["client", "add", "--name", "Edited", "--redirect-uri", CALLBACK, "--redirect-uri", CONFIDENTIAL];
+    let added = home.command(&words);
+    let id = added["client_id"].as_str().expect("an id");
+    let application = Application { client_id: id.to_owned(), ..Application::register(home, CALLBACK).await };
+    let tokens = application.tokens(home).await;
+    let edited = home.command(&["client", "edit", id, "--remove-redirect-uri", CALLBACK]);
+    assert_eq!(edited["redirect_uris"], serde_json::json!([CONFIDENTIAL]), "{edited}");
+    expect::local(&Browser::new(home).ask(&application.request(&random(), &[])).await);
+    let mut client = Client::new(home);
+    assert_eq!(client.call("/mcp", &tokens.access, "edited").await.status, 200, "sessions go on");
+    let tokens = Tokens::from(&application.refresh(&mut client, &tokens.refresh).await);
+    let data = home.data();
+    let bind = ["client", "edit", id, "--upstream", "mail", "--data", data.to_str().expect("text")];
+    let (code, said) = run(&bind);
+    assert!(code == Some(1) && said.contains(&format!("this ends 1 session of {id}")), "{said}");
+    assert_eq!(client.call("/mcp", &tokens.access, "edited").await.status, 200, "nothing was done");
+    let edited = home.command(&["client", "edit", id, "--upstream", "mail", "--yes"]);
+    assert_eq!(edited["sessions_ended"], 1, "{edited}");
+    within_a_second(&mut client, &tokens.access).await;
+    expect::refused(&application.refresh(&mut client, &tokens.refresh).await, "invalid_grant");
 }

@@ -199,7 +199,7 @@ async fn the_socket_of_commands_comes_and_goes_with_the_server_and_understands_o
     let application = Application::register(&gateway.home, CALLBACK).await;
     gateway.home.command(&["user", "enable", "admin"]);
     let tokens = application.tokens(&gateway.home).await;
-    gateway.home.command(&["client", "delete", &application.client_id]);
+    gateway.home.command(&["client", "delete", &application.client_id, "--yes"]);
     until_refused(&gateway.home, &tokens.access).await;
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await, Some(0));

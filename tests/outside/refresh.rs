@@ -298,7 +298,7 @@ async fn rt_14_a_new_password_ends_what_the_old_one_began() {
 async fn rt_15_a_deleted_client_loses_its_families() {
     let (shared, application) = application(CALLBACK).await;
     let tokens = application.tokens(&shared.home).await;
-    shared.home.command(&["client", "delete", &application.client_id]);
+    shared.home.command(&["client", "delete", &application.client_id, "--yes"]);
     let mut client = Client::new(&shared.home);
     expect::refused(&application.refresh(&mut client, &tokens.refresh).await, "invalid_client");
     within_a_second(&mut client, &tokens.access).await;

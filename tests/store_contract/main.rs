@@ -19,6 +19,7 @@ mod accounts;
 mod audit;
 mod catalogue;
 mod changes;
+mod client_changes;
 mod clients;
 mod clock;
 mod codes;

@@ -9,12 +9,12 @@ pub(crate) use mcpgate::oauth::{
 pub(crate) use mcpgate::policy::{CountKey, QuotaUse};
 pub(crate) use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CatalogueStore,
-    ChangeLog, ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, ConsentKey, Ephemeral,
-    EphemeralHash, EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, GroupStore, Insertion,
-    IssueToClient, Issued, KeptListing, KeyAdded, KeyStore, LinkHash, Listing, LoginHistory, LoginPlace, LoginSession,
-    LoginStore, NewKey, NewPassword, PasswordChange, Pruned, Quota, QuotaStore, Recorded, RedeemCode, Redemption,
-    Renaming, RotateKey, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore, SetupLink, SignIn,
-    StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone, Update, Upkeep, UseReport,
+    ChangeLog, ChangePosition, Changes, ClientChange, ClientStore, ClockNote, ClockStore, Consent, ConsentKey,
+    Ephemeral, EphemeralHash, EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, GroupStore,
+    Insertion, IssueToClient, Issued, KeptListing, KeyAdded, KeyStore, LinkHash, Listing, LoginHistory, LoginPlace,
+    LoginSession, LoginStore, NewKey, NewPassword, PasswordChange, Pruned, Quota, QuotaStore, Recorded, RedeemCode,
+    Redemption, Renaming, RotateKey, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore, SetupLink,
+    SignIn, StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone, Update, Upkeep, UseReport,
 };
 
 /// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
@@ -29,6 +29,7 @@ macro_rules! every_method {
                 fn operator_clients(tenant: &TenantId) -> Vec<Client>;
                 fn put_document_client(client: Client, void_consents: bool, audit: Option<AuditRow>) -> ();
                 fn note_document_age(tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Update;
+                fn change_client(change: ClientChange, audit: AuditRow) -> Option<u64>;
                 fn set_client_disabled(id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
                 fn delete_client(id: &ClientId, audit: AuditRow) -> Update;
                 fn rotate_client_secret(id: &ClientId, by: SecretRotation, audit: AuditRow) -> Update;

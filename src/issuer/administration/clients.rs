@@ -50,12 +50,7 @@ impl Administration {
         let upstreams = self.config.upstreams.iter().filter(|u| bound.is_none_or(|bound| bound.resource == u.resource));
         let scopes: ScopeSet = upstreams.flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
         let limit = scopes_among(&scopes, &new.scopes)?;
-        if is_service && new.auth_method == AuthMethod::None {
-            return Err(AdministrationError::ServiceWithoutSecret);
-        }
-        if is_service && limit.is_empty() && !scopes.is_empty() {
-            return Err(AdministrationError::ServiceWithoutScope(scopes));
-        }
+        self.check_service(&new.grant_types, new.auth_method, &limit, &scopes)?;
         let body = json!({
             "client_name": new.name,
             "redirect_uris": new.redirect_uris,
@@ -75,6 +70,24 @@ impl Administration {
         let read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
             .map_err(AdministrationError::BadClient)?;
         self.insert_client(read, bound.map(|upstream| upstream.resource.clone())).await
+    }
+
+    /// Refuses a client that is to act for itself without a secret, or without a scope although there are some.
+    pub(super) fn check_service(
+        &self,
+        grant_types: &[GrantType],
+        auth_method: AuthMethod,
+        limit: &ScopeSet,
+        scopes: &ScopeSet,
+    ) -> Result<(), AdministrationError> {
+        let is_service = grant_types.contains(&GrantType::ClientCredentials);
+        if is_service && auth_method == AuthMethod::None {
+            return Err(AdministrationError::ServiceWithoutSecret);
+        }
+        if is_service && limit.is_empty() && !scopes.is_empty() {
+            return Err(AdministrationError::ServiceWithoutScope(scopes.clone()));
+        }
+        Ok(())
     }
 
     /// Adds the resource server of an upstream, which asks about the tokens for it (RFC 7662) and gets none itself. The

@@ -8,6 +8,7 @@
 mod accepted_time;
 mod accounts;
 mod audit_trail;
+mod client_edit;
 mod client_list;
 mod clients;
 mod documents;
@@ -20,6 +21,7 @@ mod withdrawal;
 pub use accepted_time::AcceptedTime;
 pub use accounts::{FirstAccount, NewAccount};
 pub use audit_trail::AuditQuery;
+pub use client_edit::{Binding, ClientEdit, PlannedEdit};
 pub use client_list::{ClientOrder, ClientPage, ClientQuery, ListedClient};
 pub use clients::NewClient;
 pub use grants::OperatorToken;
@@ -150,6 +152,26 @@ pub enum AdministrationError {
     /// The client's metadata breaks a rule of RFC 7591 or of redirect URIs.
     #[error("{}", .0.description())]
     BadClient(OAuthError),
+    /// The client, or what is to be changed of it, is not the operator's.
+    #[error(
+        "{0} says itself what it is, or belongs to mcpgate token issue or to API keys: of a client that no operator \
+         added, only the upstream can be changed"
+    )]
+    NotOperators(String),
+    /// The client has no such redirect URI.
+    #[error("{0:?} is not a redirect URI of this client; mcpgate client show lists them")]
+    NoSuchRedirectUri(String),
+    /// Something that the client is to have cannot be accepted.
+    #[error("{member}: {why}; nothing was changed")]
+    LeftOut {
+        /// The member of the metadata.
+        member: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The client is not the one that the change was planned for.
+    #[error("the client {0:?} was changed or deleted meanwhile; nothing was changed by this command")]
+    ClientHasChanged(String),
     /// The supposed metadata document has no `client_id` that is the URL of one.
     #[error(
         "this is no client metadata document: it must be a JSON object whose client_id is the https URL of the document"

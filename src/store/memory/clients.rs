@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::super::{AuditRow, Change, ClientStore, Insertion, Result, SecretRotation, StoreError, Update, limits};
+use super::super::{
+    AuditRow, Change, ClientChange, ClientStore, Insertion, Result, SecretRotation, StoreError, Update, limits,
+};
 use super::{MemoryStore, State};
-use crate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, Digest, DocumentAge, TenantId, Timestamp};
+use crate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, Digest, DocumentAge, Grant, TenantId, Timestamp};
 
 impl State {
     /// Finds the client with this registration.
@@ -87,6 +89,29 @@ impl ClientStore for MemoryStore {
         let Some(client) = state.client_mut(tenant, id) else { return Ok(Update::NotFound) };
         client.document = Some(age);
         Ok(Update::Done)
+    }
+
+    async fn change_client(&self, change: ClientChange, audit: AuditRow) -> Result<Option<u64>> {
+        limits::client(&change.after)?;
+        let mut state = self.write();
+        let (tenant, id) = (audit.tenant.clone(), change.before.id.clone());
+        let Some(client) = state.client_mut(&tenant, &id).filter(|client| change.is_of(client)) else {
+            return Ok(None);
+        };
+        *client = change.applied_to(client.clone());
+        if change.voids_pending() {
+            state.consents.retain(|c| c.key.tenant != tenant || c.key.client != id);
+            state.codes.retain(|c| c.tenant != tenant || c.client != id || c.used_at.is_some());
+            state.ephemerals.retain(|e| e.key.tenant != tenant || e.client.as_ref() != Some(&id));
+        }
+        let ends = |g: &&Grant| g.tenant == tenant && g.client == id && g.revoked_at.is_none() && change.ends(g);
+        let ending: Vec<_> = state.grants.iter().filter(ends).map(|grant| grant.id).collect();
+        let ended = u64::try_from(ending.len()).unwrap_or(u64::MAX);
+        for grant in ending {
+            state.end_grant(&tenant, grant, audit.at);
+        }
+        state.record(ClientChange::row(&audit, ended));
+        Ok(Some(ended))
     }
 
     async fn set_client_disabled(&self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update> {

@@ -205,11 +205,12 @@ fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<()> {
     Ok(())
 }
 
-fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<()> {
+/// Writes what can change of a client, apart from its secrets and the times of its use.
+pub(super) fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<()> {
     execute_once(
         db,
         "UPDATE client SET metadata = ?2, status = ?3, document_fetched_at = ?4, document_fresh_until = ?5,
-             document_source = ?6, seal = ?7
+             document_source = ?6, resource = ?7, seal = ?8
          WHERE no = ?1",
         params![
             no,
@@ -218,6 +219,7 @@ fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(
             client.document.map(|d| d.fetched_at),
             client.document.map(|d| d.fresh_until),
             source_word(client.document),
+            client.resource,
             StoredClient(client, metadata).seal()
         ],
     )

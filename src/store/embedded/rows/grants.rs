@@ -251,11 +251,24 @@ pub(crate) fn end_all(db: &Connection, of: &GrantFilter, at: Timestamp) -> Resul
     if of.client.is_none() {
         others += sessions::end_all(db, &of.tenant, of.subject.as_ref())?;
     }
-    let standing = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.{parties}");
-    let standing = row::all(db, &standing, params, read)?;
-    let grants = u64::try_from(standing.len()).unwrap_or(u64::MAX);
-    standing.into_iter().try_for_each(|found| end_found(db, found, at))?;
+    let grants = end_those(db, of, at, |_| true)?;
     Ok(Ended { grants, anything: grants > 0 || others > 0 })
+}
+
+/// Revokes those grants of a filter that are to end; returns how many.
+pub(super) fn end_those(
+    db: &Connection,
+    of: &GrantFilter,
+    at: Timestamp,
+    ends: impl Fn(&Grant) -> bool,
+) -> Result<u64> {
+    let parties = of_parties(of);
+    let sql = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.{parties}");
+    let mut standing = row::all(db, &sql, params![of.tenant, of.subject, of.client], read)?;
+    standing.retain(|found| ends(&found.grant));
+    let count = u64::try_from(standing.len()).unwrap_or(u64::MAX);
+    standing.into_iter().try_for_each(|found| end_found(db, found, at))?;
+    Ok(count)
 }
 
 /// Ends every grant of a store restored from a backup; returns how many. No process reads such a store yet, so nothing

@@ -6,6 +6,7 @@
 pub(super) mod accounts;
 pub(super) mod audit;
 pub(super) mod catalogue;
+pub(super) mod client_changes;
 pub(super) mod client_tokens;
 pub(super) mod clients;
 pub(super) mod clock;

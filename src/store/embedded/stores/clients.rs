@@ -4,9 +4,9 @@ use rusqlite::Connection;
 
 use crate::oauth::{Client, ClientId, ClientMetadata, DocumentAge, TenantId, Timestamp};
 use crate::store::embedded::file::operation::EndedBy;
-use crate::store::embedded::rows::{audit, clients, registrations};
+use crate::store::embedded::rows::{audit, client_changes, clients, registrations};
 use crate::store::record::REGISTERED_AGAIN_EVERY;
-use crate::store::{AuditRow, Insertion, Result, SecretRotation, Update, limits};
+use crate::store::{AuditRow, ClientChange, Insertion, Result, SecretRotation, Update, limits};
 
 implement! { ClientStore:
     read find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>
@@ -46,6 +46,10 @@ implement! { ClientStore:
             audit.map_or(Ok(()), |row| audit::append(db, &row))
         })
         .await
+    }
+    + async fn change_client(&self, change: ClientChange, audit: AuditRow) -> Result<Option<u64>> {
+        let metadata = limits::client(&change.after)?;
+        self.write(move |db| client_changes::change(db, &change, &metadata, &audit)).await
     }
     + async fn set_client_disabled(&self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update> {
         let (id, by) = (id.clone(), EndedBy::of(&audit));

@@ -1,0 +1,166 @@
+//! Changing clients: what the change would end is told first, then it is made.
+
+use serde_json::{Map, Value, json};
+
+use super::{Administration, AdministrationError, scopes_among};
+use crate::config::UpstreamConfig;
+use crate::oauth::{Client, ClientMetadata, ClientOrigin, GrantType, RedirectPolicy, RegistrationPolicy, ScopeSet};
+use crate::store::{AuditEvent, AuditRow, ClientChange, GrantFilter};
+
+/// What an operator changes of a client. What is `None` or empty stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ClientEdit {
+    /// The new display name.
+    pub name: Option<String>,
+    /// Redirect URIs that it gets.
+    pub add_redirect_uris: Vec<String>,
+    /// Redirect URIs that it loses, as they are registered.
+    pub remove_redirect_uris: Vec<String>,
+    /// What it is bound to.
+    pub binding: Option<Binding>,
+    /// The scopes that it may be granted at most; an empty list for all.
+    pub scopes: Option<Vec<String>>,
+    /// The grant types that it may use; empty for those that it has.
+    pub grant_types: Vec<GrantType>,
+}
+
+/// Which upstreams a client may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Binding {
+    /// The one with this name.
+    Upstream(String),
+    /// Every upstream, those added later too.
+    Any,
+}
+
+/// A change that is allowed and not made yet.
+#[derive(Debug)]
+pub struct PlannedEdit {
+    change: ClientChange,
+    /// The number of active grants that end by it.
+    pub ending: usize,
+}
+
+impl ClientEdit {
+    /// Returns whether it changes anything that a client registers about itself.
+    fn is_of_metadata(&self) -> bool {
+        self.name.is_some()
+            || !self.add_redirect_uris.is_empty()
+            || !self.remove_redirect_uris.is_empty()
+            || self.scopes.is_some()
+            || !self.grant_types.is_empty()
+    }
+
+    /// Returns the redirect URIs of a client after the change.
+    fn redirect_uris(&self, of: &Client) -> Result<Vec<String>, AdministrationError> {
+        let mut uris: Vec<_> = of.metadata.redirect_uris.as_slice().iter().map(|uri| uri.as_str().to_owned()).collect();
+        for gone in &self.remove_redirect_uris {
+            let at = uris.iter().position(|uri| uri == gone);
+            let at = at.ok_or_else(|| AdministrationError::NoSuchRedirectUri(gone.clone()))?;
+            uris.remove(at);
+        }
+        let new = self.add_redirect_uris.iter().filter(|uri| !uris.contains(uri)).cloned().collect::<Vec<_>>();
+        uris.extend(new);
+        Ok(uris)
+    }
+}
+
+impl Administration {
+    /// Checks a change of a client, and counts what it would end. Of clients that no operator added only the binding
+    /// can be changed, because the rest is what they say of themselves.
+    ///
+    /// # Errors
+    /// `NoSuchClient`, `NotOperators`, `NoSuchRedirectUri`, `NoSuchUpstream`, `NoSuchScope`, `ServiceWithoutSecret`,
+    /// `ServiceWithoutScope`, `BadClient`, `LeftOut`, `Store`.
+    pub async fn plan_edit(&self, id: &str, edit: &ClientEdit) -> Result<PlannedEdit, AdministrationError> {
+        let before = self.client(id).await?;
+        let is_built_in = self.built_in_client_ids().iter().any(|own| own == id);
+        if is_built_in || (before.origin != ClientOrigin::Manual && edit.is_of_metadata()) {
+            return Err(AdministrationError::NotOperators(id.to_owned()));
+        }
+        let resource = match &edit.binding {
+            None => before.resource.clone(),
+            Some(Binding::Any) if before.resource_server().is_some() => before.resource.clone(),
+            Some(Binding::Any) => None,
+            Some(Binding::Upstream(name)) => Some(self.upstream(Some(name))?.resource.clone()),
+        };
+        let mut after = Client { resource, ..before.clone() };
+        if edit.is_of_metadata() {
+            after.metadata = self.edited(&after, edit)?;
+        }
+        let change = ClientChange { before, after };
+        let theirs = GrantFilter { tenant: self.tenant.clone(), subject: None, client: Some(change.before.id.clone()) };
+        let standing = self.services.store.list_grants(&theirs, self.services.clock.now()).await?;
+        Ok(PlannedEdit { ending: standing.iter().filter(|grant| change.ends(grant)).count(), change })
+    }
+
+    /// Makes a change; returns the client as it is now, and how many grants ended.
+    ///
+    /// # Errors
+    /// `ClientHasChanged`, `Store`.
+    pub async fn edit_client(&self, planned: PlannedEdit) -> Result<(Client, u64), AdministrationError> {
+        let PlannedEdit { change, .. } = planned;
+        let after = change.after.clone();
+        let row = AuditRow {
+            resource: after.resource.clone(),
+            scopes: after.scope_limit().cloned(),
+            reason: Some(changed_members(&change)).filter(|members| !members.is_empty()),
+            ..self.audit_about(AuditEvent::ClientEdited, &after.id)
+        };
+        let ended = self.services.store.change_client(change, row).await?;
+        let gone = || AdministrationError::ClientHasChanged(after.id.as_str().to_owned());
+        Ok((after.clone(), ended.ok_or_else(gone)?))
+    }
+
+    /// Returns the metadata after the change, by the rules for new clients.
+    fn edited(&self, client: &Client, edit: &ClientEdit) -> Result<ClientMetadata, AdministrationError> {
+        let bound =
+            |upstream: &&UpstreamConfig| client.resource.as_ref().is_none_or(|bound| *bound == upstream.resource);
+        let upstreams = self.config.upstreams.iter().filter(bound);
+        let scopes: ScopeSet = upstreams.flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
+        let old_limit = client.metadata.scope.clone().unwrap_or_default();
+        let limit = edit.scopes.as_ref().map_or_else(|| Ok(old_limit), |asked| scopes_among(&scopes, asked))?;
+        let grant_types = if edit.grant_types.is_empty() { &client.metadata.grant_types } else { &edit.grant_types };
+        let grants: Vec<_> = grant_types.iter().map(|grant| grant.as_str()).collect();
+        self.check_service(grant_types, client.metadata.token_endpoint_auth_method, &limit, &scopes)?;
+        let mut members: Map<String, Value> = client.metadata.to_json();
+        // They follow from the grant types.
+        members.remove("response_types");
+        if let Some(name) = &edit.name {
+            members.insert("client_name".to_owned(), json!(name));
+        }
+        members.insert("redirect_uris".to_owned(), json!(edit.redirect_uris(client)?));
+        members.insert("grant_types".to_owned(), json!(grants));
+        members.insert("scope".to_owned(), json!((!limit.is_empty()).then(|| limit.to_string())));
+        let is_resource_server = client.resource_server().is_some();
+        if is_resource_server {
+            members.insert("grant_types".to_owned(), json!([GrantType::ClientCredentials.as_str()]));
+        }
+        let policy = RegistrationPolicy {
+            // registration.hosts is for clients that the operator does not add.
+            redirects: RedirectPolicy { hosts: None, ..self.config.redirect_policy() },
+            scopes: scopes.union(&limit),
+            client_credentials: true,
+            internal_hosts: !self.config.outbound.allow_addresses.is_empty(),
+        };
+        let body = Value::Object(members).to_string();
+        let mut read =
+            ClientMetadata::from_registration(body.as_bytes(), &policy).map_err(AdministrationError::BadClient)?;
+        if let Some(left_out) = read.left_out.first() {
+            return Err(AdministrationError::LeftOut { member: left_out.to_string(), why: left_out.why.clone() });
+        }
+        if is_resource_server && edit.grant_types.is_empty() {
+            read.metadata.grant_types.clear();
+        }
+        Ok(read.metadata)
+    }
+}
+
+/// Names what a change changes, for the audit trail.
+fn changed_members(change: &ClientChange) -> String {
+    let (before, after) = (change.before.metadata.to_json(), change.after.metadata.to_json());
+    let names = ["client_name", "redirect_uris", "grant_types", "scope"];
+    let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    let bound = (change.before.resource != change.after.resource).then_some("resource");
+    changed.chain(bound).collect::<Vec<_>>().join(" ")
+}

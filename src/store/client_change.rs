@@ -1,0 +1,50 @@
+//! `ClientChange`: how an operator changes a client, and what ends by it.
+
+use super::AuditRow;
+use crate::oauth::{Client, Grant};
+
+/// A change of a client's metadata and of the resource that it is bound to.
+#[derive(Debug, Clone)]
+pub struct ClientChange {
+    /// The client as the operator saw it.
+    pub before: Client,
+    /// The client as it is to be; of it, only metadata and resource count.
+    pub after: Client,
+}
+
+impl ClientChange {
+    /// Returns whether the stored client is still the one that the operator saw.
+    pub(super) fn is_of(&self, stored: &Client) -> bool {
+        (&stored.metadata, &stored.resource) == (&self.before.metadata, &self.before.resource)
+    }
+
+    /// Returns the changed client, for the stored one.
+    pub(super) fn applied_to(&self, stored: Client) -> Client {
+        Client { metadata: self.after.metadata.clone(), resource: self.after.resource.clone(), ..stored }
+    }
+
+    /// Returns whether what is pending ends: remembered consent, codes, and sign-ins that have begun. They were for
+    /// what the client was before.
+    pub(super) fn voids_pending(&self) -> bool {
+        self.before.resource != self.after.resource
+            || self.before.metadata.security_relevant_change(&self.after.metadata)
+    }
+
+    /// Returns whether a grant of the client ends: it is for another resource than the client is bound to now, or has a
+    /// scope that the client may no longer be granted. Others stay, whatever else is changed.
+    #[must_use]
+    pub fn ends(&self, grant: &Grant) -> bool {
+        let (before, after) = (&self.before, &self.after);
+        let bound = after.resource.as_ref().filter(|_| before.resource != after.resource);
+        let limit = after.scope_limit().filter(|limit| before.scope_limit() != Some(*limit));
+        bound.is_some_and(|resource| *resource != grant.resource)
+            || limit.is_some_and(|limit| grant.scopes.intersection(limit) != grant.scopes)
+    }
+
+    /// Completes the audit row, whose reason says what was changed, with the number of grants that have ended.
+    pub(super) fn row(audit: &AuditRow, ended: u64) -> AuditRow {
+        let ended = (ended > 0).then(|| format!("{ended} grants ended"));
+        let reason: Vec<_> = audit.reason.iter().cloned().chain(ended).collect();
+        AuditRow { reason: Some(reason.join("; ")).filter(|reason| !reason.is_empty()), ..audit.clone() }
+    }
+}
