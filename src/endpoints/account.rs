@@ -1,9 +1,9 @@
-//! GET /account: the applications connected to the signed-in account; POST /account/revoke and /account/password:
-//! disconnecting one, and changing the password.
+//! GET /account: the applications connected to the signed-in account and its API keys; POST /account/revoke and
+//! /account/password: ending one, and changing the password.
 
 use http::StatusCode;
 
-use crate::issuer::{AccountView, Face, OwnPassword, PasswordChanged};
+use crate::issuer::{AccountView, Face, KeyLifetime, OwnPassword, PasswordChanged};
 use crate::oauth::{GrantId, Rule};
 use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{FormKey, RequestBody, Response, reply};
@@ -25,6 +25,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     if let Some((session, view)) = signed_in(visit).await? {
         // From a fixed list, so that nobody can put their own text onto the page.
         let notice = match query.get("done") {
+            Some("key-revoked") => Some("Revoked. The API key is no longer accepted."),
             Some("disconnected") => Some("Disconnected. The application no longer has access."),
             Some("password-set") => Some("Your password is set, and you are signed in."),
             Some("password-changed") => {
@@ -32,7 +33,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
             }
             _ => None,
         };
-        return show(visit, StatusCode::OK, session, &view, Notice { notice, problem: None });
+        return show(visit, StatusCode::OK, session, &view, Notice { notice, ..Notice::default() });
     }
     let started = visit.begin_account(visit.session()?).await?;
     Ok(enter(visit, &started))
@@ -40,11 +41,20 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 
 /// Optional messages on the page.
 #[derive(Default)]
-struct Notice<'a> {
+pub(super) struct Notice<'a> {
     /// What was just done.
     notice: Option<&'a str>,
     /// Why the password was not changed.
     problem: Option<&'a str>,
+    /// For which upstream no API key was made, and why.
+    key_problem: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Notice<'a> {
+    /// Says why no API key was made for an upstream.
+    pub(super) fn no_key(upstream: &'a str, why: &'a str) -> Self {
+        Self { key_problem: Some((upstream, why)), ..Self::default() }
+    }
 }
 
 /// Returns the session and its account page, if somebody is logged in.
@@ -61,6 +71,8 @@ fn show(
     told: Notice<'_>,
 ) -> Result<Response, PageRejection> {
     let key = FormKey::new(&[session]).ok_or(PageRejection::StaleForm)?;
+    let config = visit.config();
+    let label = |lives: Option<_>| lives.map_or_else(|| "until I revoke it".to_owned(), pages::in_words);
     let page = AccountPage {
         frame: Frame::new(visit.config()),
         form_token: &key.token(PURPOSE),
@@ -68,6 +80,8 @@ fn show(
         minimum: visit.config().login.min_password,
         notice: told.notice,
         problem: told.problem,
+        lifetimes: KeyLifetime::offered(&config.tokens).into_iter().map(|(word, lives)| (word, label(lives))).collect(),
+        key_problem: told.key_problem,
     };
     Ok(pages::respond(status, &page, FormTarget::Home))
 }
@@ -103,15 +117,22 @@ pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Res
 }
 
 async fn again(visit: &Visit<'_>, status: StatusCode, problem: &str) -> Result<Response, PageRejection> {
+    show_again(visit, status, Notice { problem: Some(problem), ..Notice::default() }).await
+}
+
+/// Shows the page again, if somebody is still signed in.
+pub(super) async fn show_again(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    told: Notice<'_>,
+) -> Result<Response, PageRejection> {
     match signed_in(visit).await? {
-        Some((session, view)) => {
-            show(visit, status, session, &view, Notice { problem: Some(problem), ..Notice::default() })
-        }
+        Some((session, view)) => show(visit, status, session, &view, told),
         None => Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))),
     }
 }
 
-/// Disconnects one application (OAuth 2.1 wants users to see and end what they granted).
+/// Disconnects one application, or revokes an API key (OAuth 2.1 wants users to see and end what they granted).
 pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let Some(session) = visit.session()? else { return Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))) };
@@ -121,5 +142,6 @@ pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Respo
         None => false,
     };
     let page = LocalPath::to(Endpoint::Account);
-    Ok(redirect::to_page(&if revoked { page.with("done", "disconnected") } else { page }))
+    let done = if form.has("key") { "key-revoked" } else { "disconnected" };
+    Ok(redirect::to_page(&if revoked { page.with("done", done) } else { page }))
 }

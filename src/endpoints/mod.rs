@@ -5,6 +5,7 @@
 //! `Endpoints::serve` below, then `routes.rs`, `visit/mod.rs` and `authorize.rs`.
 
 mod account;
+mod account_keys;
 mod authorize;
 mod client_error;
 mod consent;
@@ -99,6 +100,7 @@ impl Endpoints {
             Endpoint::Consent => page(visit, consent::get(visit).await).await,
             Endpoint::SwitchAccount => page(visit, switch_account::post(visit, body).await).await,
             Endpoint::Account => page(visit, account::get(visit).await).await,
+            Endpoint::AccountKeys => page(visit, account_keys::make(visit, body).await).await,
             Endpoint::AccountPassword => page(visit, account::password(visit, body).await).await,
             Endpoint::AccountRevoke => page(visit, account::revoke(visit, body).await).await,
             Endpoint::Logout => page(visit, logout::post(visit, body).await).await,

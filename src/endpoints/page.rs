@@ -159,6 +159,28 @@ pub(super) struct AccountPage<'a> {
     pub(super) notice: Option<&'a str>,
     /// Why the password was not changed.
     pub(super) problem: Option<&'a str>,
+    /// How long a new API key may live: the word of each choice, and its label.
+    pub(super) lifetimes: Vec<(&'static str, String)>,
+    /// For which upstream no API key was made, and why.
+    pub(super) key_problem: Option<(&'a str, &'a str)>,
+}
+
+impl AccountPage<'_> {
+    /// Returns why no API key was made for an upstream, if one was wanted.
+    fn problem_at(&self, upstream: &str) -> Option<&str> {
+        self.key_problem.filter(|(of, _)| *of == upstream).map(|(_, why)| why)
+    }
+}
+
+/// An API key that was just made.
+#[derive(Template)]
+#[template(path = "key_made.html", config = "src/endpoints/askama.toml")]
+pub(super) struct KeyMadePage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) name: &'a str,
+    pub(super) key: &'a str,
+    /// The day on which it ends; `None` if it does not.
+    pub(super) until: Option<String>,
 }
 
 /// The form behind a set-password link.

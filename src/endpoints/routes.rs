@@ -20,6 +20,7 @@ pub struct EndpointRoute {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Account,
+    AccountKeys,
     AccountPassword,
     AccountRevoke,
     Asset,
@@ -38,9 +39,10 @@ pub(super) enum Endpoint {
 }
 
 /// All routes. Other paths are not served here, and no upstream may use one of these.
-pub static ROUTES: [EndpointRoute; 16] = [
+pub static ROUTES: [EndpointRoute; 17] = [
     EndpointRoute::page("/", "GET, HEAD", Endpoint::Welcome),
     EndpointRoute::page("/account", "GET", Endpoint::Account),
+    EndpointRoute::page("/account/keys", "POST", Endpoint::AccountKeys),
     EndpointRoute::page("/account/password", "POST", Endpoint::AccountPassword),
     EndpointRoute::page("/account/revoke", "POST", Endpoint::AccountRevoke),
     EndpointRoute::page("/authorize", "GET, POST", Endpoint::Authorize),

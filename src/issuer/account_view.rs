@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::oauth::{GrantId, Lifetime, Timestamp};
+use super::api_keys::{KeyLifetime, KeyRefused, MadeKey};
+use crate::oauth::{GrantId, Lifetime, ScopeSet, ScopeToken, Timestamp};
 use crate::store::SessionSecret;
 
 /// One connected application on the account page.
@@ -24,6 +25,93 @@ pub struct ConnectedApp {
     pub until: Timestamp,
 }
 
+/// An API key on the account page.
+#[derive(Debug, Clone)]
+pub struct OwnKeyView {
+    /// The id of its grant.
+    pub grant: GrantId,
+    /// The name that its owner or an operator gave it.
+    pub name: String,
+    /// Its last characters.
+    pub hint: String,
+    /// The upstream's display name.
+    pub resource_name: String,
+    /// The titles of its scopes.
+    pub scopes: Vec<String>,
+    /// From where it may be used, in words; `None` for everywhere.
+    pub addresses: Option<String>,
+    /// When it was made.
+    pub since: Timestamp,
+    /// When it was last used, if that is known.
+    pub last_used: Option<Timestamp>,
+    /// When it ends, if it does.
+    pub until: Option<Timestamp>,
+}
+
+/// An upstream for which a person may make API keys.
+#[derive(Debug, Clone)]
+pub struct KeyOffer {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The upstream's display name.
+    pub resource_name: String,
+    /// The scopes that the person may have.
+    pub scopes: Vec<OfferedScope>,
+}
+
+/// A scope that a key may be given.
+#[derive(Debug, Clone)]
+pub struct OfferedScope {
+    /// The scope, as tokens carry it.
+    pub name: ScopeToken,
+    /// Its title, for people.
+    pub title: String,
+    /// Whether it is ticked in advance.
+    pub is_usual: bool,
+}
+
+/// An API key that a person wants to make.
+pub struct OwnKey<'a> {
+    /// The current password, as just entered.
+    pub present: &'a str,
+    /// The name of the upstream.
+    pub upstream: &'a str,
+    /// The name of the key, as entered.
+    pub name: &'a str,
+    /// The scopes that were ticked.
+    pub scopes: ScopeSet,
+    /// How long the key is to live.
+    pub lifetime: KeyLifetime,
+}
+
+impl fmt::Debug for OwnKey<'_> {
+    /// Leaves the password out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnKey").field("upstream", &self.upstream).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The outcome of making an API key for oneself.
+#[derive(Debug)]
+pub enum KeyMade {
+    /// It was made.
+    Done(Box<MadeKey>),
+    /// The current password is wrong.
+    Wrong,
+    /// Too many failures; try again after this long.
+    Throttled(Lifetime),
+    /// What was entered makes no key.
+    Refused(KeyRefused),
+    /// The person may not have such a key, or chose no scope.
+    NotOffered,
+    /// There are as many keys as there may be.
+    TooMany,
+    /// An operator has switched all API keys off.
+    SwitchedOff,
+    /// The session has ended or never existed.
+    SignedOut,
+}
+
 /// Failed logins since the owner last signed in, shown to them because password login was paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailedLogins {
@@ -42,6 +130,10 @@ pub struct AccountView {
     pub failed_logins: Option<FailedLogins>,
     /// Connected applications, newest first.
     pub apps: Vec<ConnectedApp>,
+    /// API keys, newest first.
+    pub keys: Vec<OwnKeyView>,
+    /// For what the person may make keys.
+    pub key_offers: Vec<KeyOffer>,
 }
 
 /// Why a new password was refused.

@@ -76,6 +76,30 @@ impl WantedKey<'_> {
 }
 
 impl KeyLifetime {
+    /// What people may choose from, each with its word in the form.
+    const OFFERED: [(&'static str, Self); 4] = [
+        ("usual", Self::Usual),
+        ("30d", Self::For(Lifetime::from_secs(30 * 24 * 3600))),
+        ("365d", Self::For(Lifetime::from_secs(365 * 24 * 3600))),
+        ("none", Self::Unlimited),
+    ];
+
+    /// Returns the choice with this word; `None` for another word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::OFFERED.iter().find(|(known, _)| *known == word).map(|(_, choice)| *choice)
+    }
+
+    /// Returns what people may choose from: the word of each choice, and how long the key then lives; `None` until it
+    /// is revoked.
+    #[must_use]
+    pub fn offered(policy: &TokenPolicy) -> Vec<(&'static str, Option<Lifetime>)> {
+        let start = Timestamp::default();
+        let end = |choice: Self| choice.end(policy, start).ok();
+        let offered = Self::OFFERED.into_iter().filter_map(|(word, choice)| Some((word, end(choice)?)));
+        offered.map(|(word, end)| (word, (end < Timestamp::NEVER).then(|| end.since(start)))).collect()
+    }
+
     /// Returns when a key that is made now ends.
     pub(super) fn end(self, policy: &TokenPolicy, now: Timestamp) -> Result<Timestamp, KeyRefused> {
         let longest = policy.key_longest;

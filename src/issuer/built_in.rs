@@ -16,20 +16,6 @@ pub(super) enum BuiltIn {
     Keys,
 }
 
-/// Why a built-in client cannot be used.
-pub(super) enum NotUsable {
-    /// An operator has disabled it.
-    Disabled,
-    /// The store failed.
-    Store(StoreError),
-}
-
-impl From<StoreError> for NotUsable {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 impl BuiltIn {
     /// Returns the client's id.
     pub(super) fn id(self, keys: &TokenKeys) -> ClientId {
@@ -47,18 +33,18 @@ impl BuiltIn {
         }
     }
 
-    /// Returns the client's id after the client was added, if it is missing. `added` is the audit row for that. Nobody
-    /// can authorize as this client: it has no grant type, and its redirect URI is in a domain that never resolves (RFC
-    /// 2606 2).
+    /// Returns the client's id, and adds the client if it is missing, with the audit row `added`; `None` if an operator
+    /// has disabled it. Nobody can authorize as this client: it has no grant type, and its redirect URI is in a domain
+    /// that never resolves (RFC 2606 2).
     pub(super) async fn ensure(
         self,
         services: &Services,
         tenant: &TenantId,
         added: AuditRow,
-    ) -> Result<ClientId, NotUsable> {
+    ) -> Result<Option<ClientId>, StoreError> {
         let id = self.id(&services.keys.load());
         match services.store.find_client(tenant, &id).await? {
-            Some(known) if known.disabled => return Err(NotUsable::Disabled),
+            Some(known) if known.disabled => return Ok(None),
             Some(_) => {}
             None => {
                 let row = AuditRow { client: Some(id.clone()), ..added };
@@ -66,7 +52,7 @@ impl BuiltIn {
                 services.store.insert_client(self.client(tenant, &id, services), u64::MAX, row).await?;
             }
         }
-        Ok(id)
+        Ok(Some(id))
     }
 
     fn client(self, tenant: &TenantId, id: &ClientId, services: &Services) -> Client {

@@ -31,7 +31,8 @@ mod tools;
 mod view;
 
 pub use account_view::{
-    AccountView, ConnectedApp, FailedLogins, OwnPassword, PasswordChanged, PasswordRefused, SetupOutcome,
+    AccountView, ConnectedApp, FailedLogins, KeyMade, KeyOffer, OfferedScope, OwnKey, OwnKeyView, OwnPassword,
+    PasswordChanged, PasswordRefused, SetupOutcome,
 };
 pub use administration::{
     AcceptedTime, Administration, AdministrationError, AuditQuery, Binding, ClientEdit, ClientOrder, ClientPage,

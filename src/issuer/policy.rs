@@ -110,7 +110,8 @@ impl Policy {
         self.upstreams().flat_map(|u| &u.scopes).map(|s| s.name.clone()).collect()
     }
 
-    fn upstreams(&self) -> impl Iterator<Item = &UpstreamConfig> {
+    /// Returns the upstreams of the tenant.
+    pub(super) fn upstreams(&self) -> impl Iterator<Item = &UpstreamConfig> {
         self.config.upstreams.iter().filter(|u| u.tenant == self.tenant)
     }
 }

@@ -345,6 +345,25 @@ describe('pages in Chromium', () => {
     await page.getByRole('heading', { name: 'Your account' }).waitFor();
   }));
 
+  test('a person makes and revokes an API key on the account page', () => visit({}, async (page) => {
+    const [name, password] = [`ada-${randomBytes(4).toString('hex')}`, 'nine-otters-under-a-bridge'];
+    const { link } = await gateway.command('user', 'add', name);
+    await page.goto(link);
+    for (const label of ['New password', 'Confirm password']) await page.getByLabel(label).fill(password);
+    await page.getByRole('button', { name: 'Set password' }).click();
+    await page.getByText(/^Make an API key for/).first().click();
+    await page.getByLabel('Name', { exact: true }).first().fill('nightly');
+    await picture(page, 'account-key-form');
+    await page.getByLabel('Your password').first().fill(password);
+    await page.getByRole('button', { name: 'Make the key' }).first().click();
+    assert.match(await page.locator('.secret code').innerText(), /^mcp_key_\w{60}$/);
+    await picture(page, 'account-key-made');
+    await page.getByRole('link', { name: 'Back to your account' }).click();
+    await picture(page, 'account-keys');
+    await page.getByRole('button', { name: 'Revoke nightly' }).click();
+    assert.match(await page.getByRole('status').innerText(), /no longer accepted/);
+  }));
+
   test('who sets a first password goes on to the application that waits', () => visit({}, async (page) => {
     await page.goto(authorization().href);
     await page.getByLabel(/password/i).waitFor();

@@ -10,6 +10,7 @@ const PATHS: &[(&str, &str)] = &[
     ("/", "GET, HEAD"),
     ("/.well-known/oauth-authorization-server", "GET, HEAD, OPTIONS"),
     ("/account", "GET"),
+    ("/account/keys", "POST"),
     ("/account/password", "POST"),
     ("/account/revoke", "POST"),
     ("/authorize", "GET, POST"),

@@ -11,6 +11,7 @@
 )]
 
 mod account;
+mod account_keys;
 mod authorize;
 #[path = "../support/browser.rs"]
 mod browser;

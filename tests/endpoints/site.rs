@@ -102,7 +102,7 @@ pub(crate) struct Site {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: Arc<ArcSwap<Config>>,
-    services: Services,
+    pub(crate) services: Services,
 }
 
 impl Reply {

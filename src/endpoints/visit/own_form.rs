@@ -4,7 +4,7 @@
 use super::{FORM, Visit};
 use crate::endpoints::rejection::{InputRejection, PageRejection};
 use crate::issuer::{IssuerRequest, SetupOutcome, ShownGroup, Ticked};
-use crate::oauth::{Form, ScopeToken, Timestamp};
+use crate::oauth::{Form, ScopeSet, ScopeToken, Timestamp};
 use crate::web::{FormKey, RequestBody, is_cross_site};
 
 /// A form that was not sent from another site. Its transaction and ticks can be read, so that the page can be shown
@@ -90,6 +90,11 @@ impl OwnForm {
     /// Returns a field; empty if it is absent.
     pub(in crate::endpoints) fn text(&self, name: &str) -> &str {
         self.0.get(name).unwrap_or_default()
+    }
+
+    /// Returns the scopes that are ticked.
+    pub(in crate::endpoints) fn scopes(&self) -> ScopeSet {
+        self.0.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect()
     }
 
     /// Returns whether a field is there.

@@ -3,7 +3,7 @@
 
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::config::UpstreamConfig;
-use crate::issuer::built_in::{BuiltIn, NotUsable};
+use crate::issuer::built_in::BuiltIn;
 use crate::oauth::{
     AccessToken, AccessTokenRecord, AddressRanges, ClientId, ClientOrigin, Exclusions, FirstUse, Grant, GrantId,
     GroupSet, Lifetime, ScopeSet,
@@ -180,12 +180,9 @@ impl Administration {
 
     /// Returns the id of a client that belongs to the program, and adds it when first needed.
     pub(super) async fn built_in(&self, client: BuiltIn) -> Result<ClientId, AdministrationError> {
+        let found = client.ensure(&self.services, &self.tenant, self.audit(AuditEvent::ClientAdded)).await?;
         let id = || client.id(&self.services.keys.load()).as_str().to_owned();
-        let found = client.ensure(&self.services, &self.tenant, self.audit(AuditEvent::ClientAdded)).await;
-        found.map_err(|why| match why {
-            NotUsable::Disabled => AdministrationError::ClientDisabled(id()),
-            NotUsable::Store(error) => error.into(),
-        })
+        found.ok_or_else(|| AdministrationError::ClientDisabled(id()))
     }
 
     /// Returns those of the scopes that an account may have at an upstream.

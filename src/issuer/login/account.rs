@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::{AccountView, AuthorizeRejection, ConnectedApp, FailedLogins, IssuerRequest};
+use crate::issuer::{AccountView, AuthorizeRejection, ConnectedApp, FailedLogins, IssuerRequest, OwnKeyView};
 use crate::oauth::{Client, ClientId, Grant, GrantId};
 use crate::store::{AuditEvent, AuditRow, GrantFilter, LoginSession, Update};
 
@@ -19,8 +19,10 @@ impl IssuerRequest<'_> {
         let theirs = GrantFilter::of_account(&self.tenant, &session.subject);
         let grants = self.services.store.list_grants(&theirs, self.now()).await;
         let mut names: HashMap<ClientId, String> = HashMap::new();
+        let (keys, grants): (Vec<_>, Vec<_>) =
+            grants.or_unavailable(self).await?.into_iter().partition(|grant| grant.key.is_some());
         let mut apps = Vec::new();
-        for grant in grants.or_unavailable(self).await? {
+        for grant in grants {
             if !names.contains_key(&grant.client) {
                 let client =
                     self.services.store.find_client(&self.tenant, &grant.client).await.or_unavailable(self).await?;
@@ -30,7 +32,10 @@ impl IssuerRequest<'_> {
             let name = names.get(&grant.client).cloned().unwrap_or_default();
             apps.push(self.connected_app(grant, name));
         }
-        Ok(Some(AccountView { name: account.name.to_string(), failed_logins: self.failed_logins(&session), apps }))
+        let keys = keys.into_iter().filter_map(|grant| self.own_key(grant)).collect();
+        let key_offers = self.key_offers(&account).await?;
+        let (name, failed_logins) = (account.name.to_string(), self.failed_logins(&session));
+        Ok(Some(AccountView { name, failed_logins, apps, keys, key_offers }))
     }
 
     /// Revokes one of the user's own grants (CN-20); `false` when it is not theirs or has already ended.
@@ -41,11 +46,13 @@ impl IssuerRequest<'_> {
         let Some(session) = self.live_session(Some(session)).await? else { return Ok(false) };
         let found = self.services.store.find_grant(&self.tenant, grant).await.or_unavailable(self).await?;
         let Some(found) = found.filter(|g| *g.subject.id() == session.subject) else { return Ok(false) };
+        let event = if found.key.is_some() { AuditEvent::KeyRevoked } else { AuditEvent::GrantRevoked };
         let row = AuditRow {
             client: Some(found.client),
             resource: Some(found.resource),
             target: Some(grant.to_string()),
-            ..self.audit_by(&session.subject, AuditEvent::GrantRevoked)
+            reason: found.key.map(|key| key.name),
+            ..self.audit_by(&session.subject, event)
         };
         let done = self.services.store.revoke_grant(grant, row).await.or_unavailable(self).await?;
         self.cache.forget_grant(&self.tenant, grant);
@@ -78,21 +85,44 @@ impl IssuerRequest<'_> {
     }
 
     fn connected_app(&self, grant: Grant, client_name: String) -> ConnectedApp {
-        let policy = &self.policy;
-        let upstream = policy.upstream(&grant.resource);
-        let title = |name: &str| {
-            let known = upstream.and_then(|u| u.scopes.iter().find(|s| s.name.as_str() == name));
-            known.map_or_else(|| name.to_owned(), |s| s.title.clone())
-        };
+        let (resource_name, scopes) = self.named(&grant);
         ConnectedApp {
             grant: grant.id,
             client_name,
-            resource_name: upstream.map_or_else(|| grant.resource.as_str().to_owned(), |u| u.display_name.clone()),
-            scopes: grant.scopes.iter().map(|s| title(s.as_str())).collect(),
+            resource_name,
+            scopes,
             since: grant.created_at,
             last_used: grant.last_used_at,
             until: grant.expires_at,
         }
+    }
+
+    fn own_key(&self, grant: Grant) -> Option<OwnKeyView> {
+        let (resource_name, scopes) = self.named(&grant);
+        let until = grant.end();
+        let key = grant.key?;
+        Some(OwnKeyView {
+            grant: grant.id,
+            name: key.name,
+            hint: key.hint,
+            resource_name,
+            scopes,
+            addresses: key.addresses.to_stored(),
+            since: grant.created_at,
+            last_used: grant.last_used_at,
+            until,
+        })
+    }
+
+    /// Returns the display name of a grant's upstream, and the titles of its scopes.
+    fn named(&self, grant: &Grant) -> (String, Vec<String>) {
+        let upstream = self.policy.upstream(&grant.resource);
+        let title = |name: &str| {
+            let known = upstream.and_then(|u| u.scopes.iter().find(|s| s.name.as_str() == name));
+            known.map_or_else(|| name.to_owned(), |s| s.title.clone())
+        };
+        let name = upstream.map_or_else(|| grant.resource.as_str().to_owned(), |u| u.display_name.clone());
+        (name, grant.scopes.iter().map(|s| title(s.as_str())).collect())
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(super) mod account;
 pub(super) mod hash_queue;
+pub(super) mod own_keys;
 pub(super) mod own_password;
 pub(super) mod password;
 pub(super) mod setup_link;
