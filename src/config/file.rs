@@ -165,8 +165,8 @@ table! {
         /// The prefix of all tokens, codes, client ids and client secrets: 2 to 8 lower-case letters. A change needs a
         /// restart and invalidates all earlier ones.
         brand: String = "mcp";
-        /// The name of the upstream for which clients get a token that send no `resource`, if there are several.
-        /// Clients of 2025-03-26 and hand-written ones send none.
+        /// The name of the upstream that is meant by clients that send no `resource`, as those of 2025-03-26 and many
+        /// hand-written ones do. Only needed with several upstreams; a client bound to an upstream gets that one.
         default_upstream: String = none;
     }
 }
@@ -332,7 +332,8 @@ table! {
         from: String = required;
         /// The endpoint: `/authorize`, `/token`, `/register`, `/revoke`, `/introspect` or `/account`.
         to: String = required;
-        /// Whether the metadata names it instead of the endpoint's own path.
+        /// Whether the metadata names it instead of the endpoint's own path; not for `/account`, and once for each
+        /// endpoint.
         in_metadata: bool = false;
     }
 }

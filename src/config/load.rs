@@ -280,6 +280,10 @@ impl Check<'_> {
             }
             RegistrationMode::Hosts | RegistrationMode::Open | RegistrationMode::Closed => {}
         }
+        if mode.value == RegistrationMode::Hosts && registration.client_credentials.value {
+            let fault = "with mode = \"hosts\", this would admit programs from anywhere: they have no redirect URI";
+            self.report.wrong(&registration.client_credentials, fault, "remove it, and add such programs yourself");
+        }
         match mode.value {
             RegistrationMode::Open => WhoRegisters::Anybody,
             RegistrationMode::Closed => WhoRegisters::Nobody,

@@ -82,7 +82,9 @@ table! {
     /// without a newer method.
     Registration at "registration" {
         /// Who becomes a client without you, by registration or by a metadata document: anybody (`open`), those whose
-        /// codes go to one of `hosts` (`hosts`), or nobody (`closed`). Clients that you add are not affected.
+        /// codes go to one of `hosts` (`hosts`), or nobody (`closed`). Clients that you add are not affected. `closed`
+        /// leaves clients that are already known as they are, `hosts` refuses their next sign-in if it is not listed;
+        /// sessions go on.
         mode: RegistrationMode = "open";
         /// Where redirect URIs may lead with `mode = "hosts"`: the host of a web site (`"claude.ai"`, or with its port
         /// if that is not 443), `"loopback"` for programs on the user's computer, or a private-use scheme with its
@@ -91,8 +93,9 @@ table! {
         hosts: Vec<String> = [];
         /// Whether there is registration; if not, `/register` answers 401; metadata documents are not affected.
         enabled: bool = true;
-        /// The name of the only upstream for which clients that register themselves get tokens. It applies to all that
-        /// have registered, from the moment it is set.
+        /// The name of the only upstream at which clients that register themselves sign in or use client credentials,
+        /// also those that registered before it was set. Existing sessions go on, and clients with a metadata document
+        /// are not bound.
         upstream: String = none;
         /// Private-use schemes that no redirect URI may have (`["myapp"]`), in addition to those that are always
         /// refused: the schemes that IANA lists as permanent, and those of browsers and operating systems.

@@ -119,6 +119,10 @@ fn a_list_of_hosts_says_who_registers() {
             "mode = \"hosts\"\nhosts = [\"https://claude.ai\"]",
             "registration.hosts[0]: this names no host and no scheme",
         ),
+        (
+            "mode = \"hosts\"\nhosts = [\"loopback\"]\nclient_credentials = true",
+            "registration.client_credentials: with mode",
+        ),
     ] {
         let found = lines(&problems_of(&format!("{GOOD}\n[registration]\n{written}\n"), &Overrides::default()));
         assert!(matches!(found.as_slice(), [only] if only.contains(expected)), "{written}: {found:?}");

@@ -114,7 +114,7 @@ fn docs_clients_md_has_the_profiles() {
 
 fn table() -> String {
     let mut table =
-        "| client | its id by | asks for | after a challenge | known from |\n| --- | --- | --- | --- | --- |\n"
+        "| client | its id by | asks for | if a call needs another scope | known from |\n| --- | --- | --- | --- | --- |\n"
             .to_owned();
     for (_, profile) in Profile::all() {
         let asks = profile.authorization.scope.as_str();
@@ -125,11 +125,12 @@ fn table() -> String {
             "resource" => "the scopes in the metadata of the server".to_owned(),
             "server" => "the scopes in the metadata of the gateway".to_owned(),
             "none" => "no scope".to_owned(),
+            "read" => "the scope that the user typed".to_owned(),
             literal => format!("`{literal}`"),
         };
         let more = match profile.step_up {
-            StepUp::Union => "asks for it beside what it has",
-            StepUp::Challenge => "asks for what the challenge names",
+            StepUp::Union => "asks for that one and those it has",
+            StepUp::Challenge => "asks for the scopes of the challenge alone",
         };
         let Profile { client, flavour, source, .. } = &profile;
         writeln!(table, "| {client} | {flavour} | {scope}{offline} | {more} | {source} |").expect("a string");
