@@ -39,7 +39,7 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
         "the token check of requests to upstreams",
         &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24],
     ),
-    ("AK", "API keys", &[1, 2, 4, 5, 6]),
+    ("AK", "API keys", &[1, 2, 3, 4, 5, 6]),
     ("MD", "metadata and host names of the gateway", &[1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12]),
     ("HS", "HTTP/1.1 framing and paths", &[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]),
     ("HD", "forwarded headers", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),

@@ -345,7 +345,12 @@ describe('pages in Chromium', () => {
     await page.getByRole('heading', { name: 'Your account' }).waitFor();
   }));
 
-  test('a person makes and revokes an API key on the account page', () => visit({}, async (page) => {
+  const smallPhone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, javaScriptEnabled: false };
+  test('a person makes and revokes an API key on the account page of a phone, without script', () => visit(smallPhone, async (page) => {
+    const fits = async () => {
+      const widths = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(widths[0] <= widths[1], `horizontal scrolling: ${widths}`);
+    };
     const [name, password] = [`ada-${randomBytes(4).toString('hex')}`, 'nine-otters-under-a-bridge'];
     const { link } = await gateway.command('user', 'add', name);
     await page.goto(link);
@@ -354,12 +359,15 @@ describe('pages in Chromium', () => {
     await page.getByText(/^Make an API key for/).first().click();
     await page.getByLabel('Name', { exact: true }).first().fill('nightly');
     await picture(page, 'account-key-form');
+    await fits();
     await page.getByLabel('Your password').first().fill(password);
     await page.getByRole('button', { name: 'Make the key' }).first().click();
     assert.match(await page.locator('.secret code').innerText(), /^mcp_key_\w{60}$/);
     await picture(page, 'account-key-made');
+    await fits();
     await page.getByRole('link', { name: 'Back to your account' }).click();
     await picture(page, 'account-keys');
+    await fits();
     await page.getByRole('button', { name: 'Revoke nightly' }).click();
     assert.match(await page.getByRole('status').innerText(), /no longer accepted/);
   }));

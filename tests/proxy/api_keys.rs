@@ -1,12 +1,14 @@
 //! AK: API keys as bearer tokens. For every refusal, the test also checks that the upstream received nothing.
 
 use mcpgate::clock::Clock as _;
-use mcpgate::oauth::{AddressRanges, ApiKey, Grant, GrantId, KeyDetails, Lifetime, Timestamp};
+use mcpgate::oauth::{AccountId, AddressRanges, ApiKey, Grant, GrantId, GroupName, KeyDetails, Lifetime, Timestamp};
 use mcpgate::store::{AuditEvent, KeyAdded, NewKey, RotateKey};
 
 use super::client::{RawRequest, Reply};
+use super::holders::limit;
 use super::records;
-use super::world::{PING, World};
+use super::upstream::soon;
+use super::world::{ADA, PING, World};
 
 /// Stores an API key of ada, and returns it with its grant.
 async fn key(world: &World, number: u8, addresses: &[&str]) -> (ApiKey, GrantId) {
@@ -77,11 +79,34 @@ async fn ak_02_a_key_that_is_revoked_or_replaced_is_refused_at_once() {
         audit: world.audit(AuditEvent::KeyRotated),
     };
     store.rotate_key(renewal).await.unwrap().unwrap();
-    super::upstream::soon(async {
+    soon(async {
         while ask(&world, &revoked).await.status != 401 || ask(&world, &replaced).await.status != 401 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     })
     .await;
     assert_eq!(ask(&world, &new).await.status, 200);
+}
+
+#[tokio::test]
+async fn ak_03_a_key_may_what_its_owner_may_when_it_is_used() {
+    let world = World::with(|config| limit(config, &[])).await;
+    let (staff, ada) = (GroupName::parse("staff").unwrap(), AccountId::parse(ADA).unwrap());
+    let (key, _) = key(&world, 1, &[]).await;
+    world.follow();
+    let until = async |status| {
+        soon(async {
+            while ask(&world, &key).await.status != status {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    };
+    assert_eq!(ask(&world, &key).await.status, 403);
+    world.mcp.assert_nothing();
+    let store = &world.store.inner;
+    store.add_member(&staff, &ada, world.audit(AuditEvent::GroupMemberAdded)).await.unwrap();
+    until(200).await;
+    store.remove_member(&staff, &ada, world.audit(AuditEvent::GroupMemberRemoved)).await.unwrap();
+    until(403).await;
 }

@@ -19,7 +19,7 @@ fn groups(names: &[&str]) -> GroupSet {
 }
 
 /// Staff may hold a token, and admins the scope `harm`; the file has `of_file` as staff.
-fn limit(config: &mut Config, of_file: &[&str]) {
+pub(crate) fn limit(config: &mut Config, of_file: &[&str]) {
     let staff =
         (GroupName::parse("staff").unwrap(), of_file.iter().filter_map(|name| LoginName::parse(name)).collect());
     let list = |names: &[&str]| AccountList { groups: groups(names), users: BTreeSet::new() };
