@@ -1,5 +1,5 @@
-//! The page "OAuth 2.1 Clients" of the n8n MCP Bridge. Left for later: its dashboard, the server at a port of its own,
-//! and changing the name and the redirect URIs of a client.
+//! The page "OAuth 2.1 Clients" of the n8n MCP Bridge. Left for later: its dashboard, and the server at a port of its
+//! own.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -208,6 +208,13 @@ async fn manage(recipe: &Recipe, home: &Home, made: Made) {
     );
     assert!(client["redirect_uris"].is_array() && client["created_at"].is_string(), "{client}");
     assert!(client.get("client_secret").is_none());
+
+    // "Edit OAuth Client": sessions go on.
+    recipe.run_with(home, "mcpgate client edit", &[("CLIENT_ID", &made.id)]);
+    let listed = recipe.run(home, "mcpgate client list");
+    let client = listed.as_array().unwrap().iter().find(|client| client["client_id"] == made.id.as_str()).unwrap();
+    assert!(client["redirect_uris"].to_string().contains("/oauth/other"), "{client}");
+    assert_eq!(call(home, &token, &whole(MESSAGE)).await.status, 200);
 
     // One session after the other: revoked at once, also for refreshing.
     let sessions = recipe.run(home, "mcpgate session list");
