@@ -21,6 +21,9 @@ pub(super) enum Command {
         /// Only sessions of this application
         #[arg(long, value_name = "ID")]
         client: Option<String>,
+        /// Only sessions at this upstream
+        #[arg(long)]
+        upstream: Option<String>,
         #[command(flatten)]
         data: DataArguments,
     },
@@ -49,10 +52,14 @@ pub(super) struct RevokeArguments {
 
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::List { user, client, data } => {
+        Command::List { user, client, upstream, data } => {
             let data = data.open_folder()?;
             let values = block_on(async {
-                let grants = data.administration.grants(user.as_deref(), client.as_deref()).await?;
+                let mut grants = data.administration.grants(user.as_deref(), client.as_deref()).await?;
+                if let Some(upstream) = &upstream {
+                    let resource = data.administration.resource_of(upstream)?;
+                    grants.retain(|grant| grant.resource == *resource);
+                }
                 let accounts = data.administration.accounts().await?;
                 let clients = data.administration.clients().await?;
                 let users: HashMap<_, _> = accounts.iter().map(|a| (a.subject.as_str(), a.name.as_str())).collect();
@@ -69,7 +76,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let columns = [("ID", "id"), ("USER", "user"), ("APPLICATION", "client_name"), ("RESOURCE", "resource")];
             let columns: Vec<_> = columns
                 .into_iter()
-                .chain([("SCOPES", "scopes"), ("LAST USED", "last_used_at"), ("UNTIL", "expires_at")])
+                .chain([("SCOPES", "scopes"), ("LAST USED", "last_used_at"), ("LAST ACTIVITY", "last_activity_at")])
+                .chain([("UNTIL IF IDLE", "idle_until"), ("UNTIL", "expires_at")])
                 .collect();
             data.output.list(&columns, &values)
         }
@@ -101,6 +109,9 @@ fn describe(grant: &Grant, user: Option<&str>, client_name: Option<&str>) -> Val
         "created_at": moment(grant.created_at),
         "refreshed_at": moment(grant.rotated_at),
         "last_used_at": grant.last_used_at.map(moment),
+        "last_activity_at": moment(grant.rotated_at.max(grant.last_used_at.unwrap_or(grant.rotated_at))),
+        // Only a session that can be refreshed ends earlier when it is not.
+        "idle_until": grant.may_refresh.then(|| moment(grant.idle_until)),
         "expires_at": grant.end().map(moment),
         "may_refresh": grant.may_refresh,
     })

@@ -163,6 +163,10 @@ fn sessions_are_listed_and_revoked() {
     assert_eq!(listed.as_array().unwrap().len(), 2);
     assert_eq!((&listed[0]["user"], &listed[0]["may_refresh"]), (&"ada".into(), &false.into()));
     assert_eq!(listed[0]["last_used_at"], Value::Null);
+    // It ends at one moment only, since it cannot be refreshed.
+    assert_eq!((&listed[0]["idle_until"], &listed[0]["last_activity_at"]), (&Value::Null, &listed[0]["created_at"]));
+    assert_eq!(data.json(&["session", "list", "--upstream", "mcp"]), listed);
+    assert!(data.refused(&["session", "list", "--upstream", "nowhere"]).1.contains("no upstream"));
     let table = data.text(&["session", "list"]);
     assert!(table.lines().next().is_some_and(|header| header.contains("  LAST USED  ")), "{table}");
     assert_eq!(data.json(&["session", "revoke", "--id", first.as_str().unwrap()])["revoked"], 1);

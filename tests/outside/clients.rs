@@ -417,6 +417,10 @@ async fn an_edited_client_loses_a_redirect_uri_at_once_and_sessions_only_by_anot
     let id = added["client_id"].as_str().expect("an id");
     let application = Application { client_id: id.to_owned(), ..Application::register(home, CALLBACK).await };
     let tokens = application.tokens(home).await;
+    let session = &home.command(&["session", "list", "--client", id, "--upstream", "files"])[0];
+    let text = |member: &str| session[member].as_str().expect("a time").to_owned();
+    assert!(text("created_at") < text("idle_until") && text("idle_until") < text("expires_at"), "{session}");
+    assert_eq!(home.command(&["session", "list", "--client", id, "--upstream", "mail"]), serde_json::json!([]));
     let edited = home.command(&["client", "edit", id, "--remove-redirect-uri", CALLBACK]);
     assert_eq!(edited["redirect_uris"], serde_json::json!([CONFIDENTIAL]), "{edited}");
     expect::local(&Browser::new(home).ask(&application.request(&random(), &[])).await);

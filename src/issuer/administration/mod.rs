@@ -32,7 +32,7 @@ use std::sync::Arc;
 use super::login::password::HashError;
 use super::{KeyRefused, PasswordRefused, Services};
 use crate::config::{Config, UpstreamConfig};
-use crate::oauth::{AccountId, ClientId, OAuthError, ScopeSet, ScopeToken, TenantId};
+use crate::oauth::{AccountId, ClientId, OAuthError, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 use crate::store::{AuditEvent, AuditRow, KEYS_PER_ACCOUNT, StoreError, Update};
 
 /// An operator's actions in one tenant.
@@ -248,6 +248,14 @@ impl Administration {
     /// Starts the audit row of an action on a client.
     fn audit_about(&self, event: AuditEvent, client: &ClientId) -> AuditRow {
         AuditRow { client: Some(client.clone()), ..self.audit(event) }
+    }
+
+    /// Returns the resource of the upstream with this name.
+    ///
+    /// # Errors
+    /// `NoSuchUpstream`.
+    pub fn resource_of(&self, upstream: &str) -> Result<&ResourceIndicator, AdministrationError> {
+        Ok(&self.upstream(Some(upstream))?.resource)
     }
 
     /// Finds an upstream of the tenant by its name or its resource URL. It need not be named if it is the only one.
