@@ -164,6 +164,7 @@ impl KeyParts {
             expires_at: self.expires_at,
             idle_until: self.expires_at,
             may_refresh: false,
+            by_assertion: false,
             generation: 0,
             rotated_at: now,
             first_use: FirstUse::Unknown,

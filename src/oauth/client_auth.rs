@@ -47,7 +47,10 @@ pub struct CredentialError {
 
 /// Proof that the client is who it claims to be; made only by `authenticate` and by the first use of an assertion.
 #[derive(Debug, Clone)]
-pub struct AuthenticatedClient(Client);
+pub struct AuthenticatedClient {
+    client: Client,
+    by_assertion: bool,
+}
 
 /// An assertion that its client signed. It authenticates once: who keeps the names of used assertions says whether this
 /// one is new.
@@ -179,7 +182,7 @@ impl ClientAuthentication {
                 | (_, Presented::Assertion(_)) => false,
             }
         });
-        client.map(AuthenticatedClient::proved).ok_or_else(|| {
+        client.map(|client| AuthenticatedClient::proved(client, false)).ok_or_else(|| {
             let secret = match &self.presented {
                 Presented::Post(secret) | Presented::Basic(secret, _) => secret.as_str(),
                 Presented::Nothing | Presented::Assertion(_) => "",
@@ -231,7 +234,7 @@ impl SignedAssertion {
     /// `invalid_client`.
     pub fn used(self, is_first: bool) -> Result<AuthenticatedClient, CredentialError> {
         if is_first {
-            return Ok(AuthenticatedClient::proved(self.client));
+            return Ok(AuthenticatedClient::proved(self.client, true));
         }
         let words = "the client assertion was used before: each needs a jti of its own";
         let error = OAuthError::new(Rule::AssertionReplayed, words).came("client_id", self.client.id.as_str());
@@ -240,8 +243,14 @@ impl SignedAssertion {
 }
 
 impl AuthenticatedClient {
-    fn proved(client: Client) -> Self {
-        Self(client)
+    fn proved(client: Client, by_assertion: bool) -> Self {
+        Self { client, by_assertion }
+    }
+
+    /// Returns whether it signed an assertion.
+    #[must_use]
+    pub const fn by_assertion(&self) -> bool {
+        self.by_assertion
     }
 }
 
@@ -274,6 +283,6 @@ impl std::ops::Deref for AuthenticatedClient {
     type Target = Client;
 
     fn deref(&self) -> &Client {
-        &self.0
+        &self.client
     }
 }

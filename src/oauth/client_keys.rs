@@ -28,6 +28,12 @@ impl ClientKeys {
         }
     }
 
+    /// Returns whether both are sets without a key in common.
+    #[must_use]
+    pub fn are_replaced_by(&self, newer: &Self) -> bool {
+        matches!((self, newer), (Self::Set(old), Self::Set(new)) if !old.overlaps(new))
+    }
+
     /// Reads the URL of a set: https, as a URL parser writes it, without user name and fragment, and with a host in the
     /// public DNS unless the operator's own network is allowed.
     ///

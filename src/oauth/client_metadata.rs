@@ -17,7 +17,7 @@ pub struct ClientMetadata {
     pub redirect_uris: RegisteredRedirects,
     /// The grant types that it may use at `/token`; contains `authorization_code` or `client_credentials`.
     pub grant_types: Vec<GrantType>,
-    /// How the client authenticates.
+    /// How the client authenticates. A public client with keys may do so by an assertion as well.
     pub token_endpoint_auth_method: AuthMethod,
     /// The keys by which it may authenticate; always there for `private_key_jwt`.
     pub keys: Option<Arc<ClientKeys>>,
@@ -54,6 +54,10 @@ impl ClientMetadata {
         let has_code = self.grant_types.contains(&GrantType::AuthorizationCode) || self.grant_types.is_empty();
         members.insert("response_types".into(), if has_code { vec!["code"] } else { Vec::new() }.into());
         members.insert("token_endpoint_auth_method".into(), self.token_endpoint_auth_method.as_str().into());
+        if self.token_endpoint_auth_method == AuthMethod::None && self.keys.is_some() {
+            let both = [AuthMethod::None, AuthMethod::PrivateKeyJwt].map(AuthMethod::as_str);
+            members.insert("token_endpoint_auth_methods_supported".into(), both.to_vec().into());
+        }
         members.extend(self.keys.iter().map(|keys| keys.to_member()).map(|(name, value)| (name.to_owned(), value)));
         for (name, value) in self.texts().into_iter().chain([("scope", &scope)]) {
             if let Some(value) = value {

@@ -86,7 +86,7 @@ impl MetadataReader {
     ///
     /// `token_endpoint_auth_method` is the one it prefers, and `token_endpoint_auth_methods_supported` (OpenID Connect
     /// Relying Party Metadata Choices 2) lists all that it can use. ChatGPT's documents prefer `private_key_jwt` and
-    /// also list `none`.
+    /// also list `none`: such a client is a public one that may sign assertions as well.
     pub(super) fn auth_method(
         &mut self,
         (served, default): (&[AuthMethod], AuthMethod),
@@ -99,8 +99,9 @@ impl MetadataReader {
             return Ok((default, None));
         }
         let methods = allowed.iter().filter_map(|name| AuthMethod::parse(name));
-        let mut methods = methods.filter(|method| served.contains(method));
-        let Some(first) = methods.next() else {
+        let methods: Vec<_> = methods.filter(|method| served.contains(method)).collect();
+        let (signed, none) = (AuthMethod::PrivateKeyJwt, AuthMethod::None);
+        let Some(first) = methods.first().copied() else {
             let names: Vec<_> = served.iter().map(|method| method.as_str()).collect();
             let names = names.join(", ");
             let words = format!("the client must allow one of these authentication methods: {names}");
@@ -109,18 +110,19 @@ impl MetadataReader {
                 .came("token_endpoint_auth_method", &allowed.join(" "))
                 .expected(format!("one of: {names}")));
         };
-        if first != AuthMethod::PrivateKeyJwt {
+        if !methods.contains(&signed) || first.has_secret() {
             return Ok((first, None));
         }
         // A client that also allows another method is better served by that one than not at all.
-        match (self.keys(internal_hosts), methods.find(|method| *method != AuthMethod::PrivateKeyJwt)) {
-            (Ok(keys), _) => Ok((first, Some(keys))),
+        match (self.keys(internal_hosts), methods.iter().find(|method| **method != signed)) {
+            (Ok(keys), _) if methods.contains(&none) => Ok((none, Some(keys))),
+            (Ok(keys), _) => Ok((signed, Some(keys))),
             (Err(error), Some(other)) => {
                 if error.rule() == Rule::KeysRefused {
                     let member = if self.has("jwks") { "jwks" } else { "jwks_uri" };
                     self.leave_out(member, None, error.description());
                 }
-                Ok((other, None))
+                Ok((*other, None))
             }
             (Err(error), None) => Err(error),
         }

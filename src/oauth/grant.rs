@@ -84,6 +84,9 @@ pub struct Grant {
     pub idle_until: Timestamp,
     /// Whether the client may refresh.
     pub may_refresh: bool,
+    /// Whether the client authenticated by an assertion (`private_key_jwt`) when the grant was made. Then it refreshes
+    /// only so, with any key that it has at that time.
+    pub by_assertion: bool,
     /// The generation of the current refresh token; 0 for the first.
     pub generation: u32,
     /// When the current refresh token was issued.

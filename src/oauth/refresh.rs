@@ -8,6 +8,8 @@ use super::{ClientId, FirstUse, Grant, Lifetime, Timestamp};
 pub struct PresentedRefresh {
     /// The authenticated client.
     pub client: ClientId,
+    /// Whether it authenticated by an assertion.
+    pub by_assertion: bool,
     /// The generation encoded in the token.
     pub generation: u32,
     /// The grace period: how long the preceding generation may be retried; zero for never.
@@ -49,6 +51,8 @@ pub enum RefreshRefusal {
     WrongClient,
     /// The grant does not allow refreshing.
     NotAllowed,
+    /// The grant was made for a client that signed an assertion, and this one did not.
+    NoAssertion,
 }
 
 /// How far in the future a rotation may be: a request that waited for the writer has an earlier `now`.
@@ -61,6 +65,10 @@ impl Grant {
         // Checked before anything is revoked: another client that got hold of a token cannot end its family (RT-06).
         if presented.client != self.client {
             return RefreshVerdict::Refused(RefreshRefusal::WrongClient);
+        }
+        // Whoever stole the token does not have the client's key, and cannot end the family either.
+        if self.by_assertion && !presented.by_assertion {
+            return RefreshVerdict::Refused(RefreshRefusal::NoAssertion);
         }
         // Even if the family has ended: the token was issued by a newer state of the store than this one (RT-16).
         if presented.generation > self.generation {

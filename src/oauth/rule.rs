@@ -182,6 +182,7 @@ rules! {
     RefreshTokenAhead = "refresh_token_ahead", InvalidGrant, "a store that is not older than the token";
     RefreshTokenOfAnotherClient = "refresh_token_of_another_client", InvalidGrant, "the client that the token was \
                                                                                     issued to";
+    RefreshNeedsAssertion = "refresh_needs_client_assertion", InvalidGrant, "a client_assertion, as when the grant was made";
     RefreshNotGranted = "refresh_not_granted", InvalidGrant, "a grant that may be refreshed";
     TokenMissing = "token_missing", InvalidRequest, "token, once";
     TokenOfAnotherClient = "token_of_another_client", None, "the client that the token was issued to";

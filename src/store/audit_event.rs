@@ -229,7 +229,7 @@ events! {
          "repeated_authorization" "passwords_differ"];
     /// A refresh token was refused.
     RefreshRefused = "refresh.refused", Open, [Client] [Subject Target]
-        ["unknown" "dead" "in_doubt" "wrong_client" "not_allowed"], "the OAuth error code, with the rule in \
+        ["unknown" "dead" "in_doubt" "wrong_client" "not_allowed" "no_assertion"], "the OAuth error code, with the rule in \
                                                                      parentheses";
     /// A refresh token that had been rotated was presented again, or an access token from an answer that its client had
     /// reported as lost: the grant was revoked.

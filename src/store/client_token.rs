@@ -28,9 +28,10 @@ pub struct IssueToClient {
 
 impl IssueToClient {
     /// Returns whether a token can be issued under an unrevoked grant that the client has for the resource: it has the
-    /// same scopes, so that no token issued under it earlier gains or loses any.
+    /// same scopes, so that no token issued under it earlier gains or loses any, and the client proved itself alike.
     pub(super) fn fits(&self, grant: &Grant) -> bool {
-        grant.is_active(self.now) && !grant.may_refresh && grant.scopes == self.grant.scopes
+        let is_alike = grant.scopes == self.grant.scopes && grant.by_assertion == self.grant.by_assertion;
+        grant.is_active(self.now) && !grant.may_refresh && is_alike
     }
 
     /// Returns a grant that fits with its later end; `None` if less than half of its life has passed and it outlives

@@ -24,6 +24,8 @@ pub struct RedeemCode {
     pub access: NewAccessToken,
     /// Whether the grant may refresh.
     pub may_refresh: bool,
+    /// Whether the client authenticated by an assertion.
+    pub by_assertion: bool,
     /// The grant's absolute lifetime.
     pub grant_lifetime: Lifetime,
     /// The grant's idle lifetime.
@@ -109,6 +111,7 @@ impl RedeemCode {
             expires_at: self.now.plus(alive),
             idle_until: self.now.plus(self.idle),
             may_refresh: self.may_refresh,
+            by_assertion: self.by_assertion,
             generation: 0,
             rotated_at: self.now,
             first_use: FirstUse::Unknown,

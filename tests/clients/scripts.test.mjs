@@ -1,5 +1,6 @@
 // The programs of docs/programs.md and the configuration lines of docs/clients.md, run exactly as on the pages.
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -57,8 +58,8 @@ describe('the scripts of docs/programs.md', { concurrency: true }, () => {
 });
 
 const SERVICES = [
-  ['Python SDK v2', 'py', PYTHON.v2, blocks('programs.md', 'Programs without a person', 'python')[0]],
-  ['TypeScript SDK v2', 'mts', process.execPath, blocks('programs.md', 'Programs without a person', 'typescript')[0]],
+  ['Python SDK v2', 'py', PYTHON.v2, blocks('programs.md', 'Services in an SDK', 'python')[0]],
+  ['TypeScript SDK v2', 'mts', process.execPath, blocks('programs.md', 'Services in an SDK', 'typescript')[0]],
   ['Python SDK v1', 'py', PYTHON.v1, readFileSync(here('drivers/service_v1.py'), 'utf8')],
   ['TypeScript SDK v1', 'mjs', process.execPath, readFileSync(here('drivers/service_v1.mjs'), 'utf8')],
 ];
@@ -75,6 +76,38 @@ describe('programs that act for themselves', { concurrency: true }, () => {
       assert.match(output, /hello/);
       const sessions = await gateway.command('session', 'list', '--client', added.client_id);
       assert.deepEqual(sessions.map(({ user, scopes }) => [user, scopes]), [[null, ['demo:use']]]);
+    }));
+  }
+
+  // What a program needs instead of its secret; each SDK signs assertions by itself.
+  const signing = {
+    'TypeScript SDK v2': [
+      ['ClientCredentialsProvider', 'PrivateKeyJwtProvider'],
+      ['clientSecret: process.env.CLIENT_SECRET!', "privateKey: process.env.PRIVATE_KEY!, algorithm: 'ES256'"],
+    ],
+    'Python SDK v1': [
+      ['import ClientCredentialsOAuthProvider', 'import PrivateKeyJWTOAuthProvider, SignedJWTParameters'],
+      ['= ClientCredentialsOAuthProvider', '= PrivateKeyJWTOAuthProvider'],
+      ['client_secret=os.environ["CLIENT_SECRET"]', `assertion_provider=SignedJWTParameters(
+            issuer=os.environ["CLIENT_ID"],
+            subject=os.environ["CLIENT_ID"],
+            signing_key=os.environ["PRIVATE_KEY"],
+            signing_algorithm="ES256",
+        ).create_assertion_provider()`],
+    ],
+  };
+  for (const [name, extension, program, text] of SERVICES.filter(([name]) => signing[name])) {
+    test(`${name}, with a key`, () => inFolder(`service.${extension}`, replaced(text, signing[name]), async (folder, script) => {
+      const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const keys = join(folder, 'keys.json');
+      writeFileSync(keys, JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }));
+      const grant = ['client', 'add', '--grant', 'client_credentials', '--jwks', keys, '--upstream', 'demo'];
+      const added = await gateway.command(...grant, ...scope, '--name', name);
+      assert.equal(added.client_secret, undefined);
+      const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
+      const own = { CLIENT_ID: added.client_id, PRIVATE_KEY: pem, ISSUER: gateway.origin };
+      const output = await run(program, [script], { env: { ...trusting, MCP_URL: resource('demo'), ...own } });
+      assert.match(output, /hello/);
     }));
   }
 

@@ -2,9 +2,9 @@
 //! of them ends.
 
 use mcpgate::issuer::TokenRejection;
-use mcpgate::oauth::{Client, Rule};
+use mcpgate::oauth::{Client, ClientId, Rule, TenantId};
 use mcpgate::outbound::FetchError;
-use mcpgate::store::AuditEvent;
+use mcpgate::store::{AuditEvent, GrantFilter};
 use serde_json::json;
 
 use super::assertions::{claims, published, rule, send};
@@ -164,4 +164,71 @@ async fn a_set_with_a_key_of_the_one_before_ends_nothing_and_any_other_ends_all(
     assert_eq!(refused(outcome), "invalid_grant");
     assert!(!world.is_live(&tokens.access).await);
     assert_eq!(world.count(AuditEvent::ClientKeysReplaced).await, 1);
+}
+
+const DOCUMENT: &str = "https://app.example/client.json";
+
+fn document(listed: &[&str], keys: &serde_json::Value) -> serde_json::Value {
+    json!({"client_id": DOCUMENT, "client_name": "An app", "redirect_uris": [CALLBACK], "jwks": keys,
+        "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_methods_supported": listed})
+}
+
+/// Signs in to the application of the document, and redeems the code with or without an assertion.
+async fn sign_in(world: &World, assertion: Option<&str>) -> Result<Tokens, TokenRejection> {
+    let id = ClientId::parse(DOCUMENT).unwrap();
+    let code = world.code(&id, &[], "ada").await;
+    let redeem = [("grant_type", "authorization_code"), ("code", code.as_str()), ("code_verifier", VERIFIER)];
+    let redeem = [&redeem[..], &[("redirect_uri", CALLBACK), ("client_id", DOCUMENT)]].concat();
+    match assertion {
+        Some(assertion) => send(world, assertion, &redeem, 1).await,
+        None => world.token(&redeem).await,
+    }
+}
+
+#[tokio::test]
+async fn a_document_may_allow_both_and_what_an_assertion_opened_nothing_less_refreshes() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let (a, b) = (SigningKey::ed25519(), SigningKey::ed25519());
+    let id = ClientId::parse(DOCUMENT).unwrap();
+    world.fetch.serve(DOCUMENT, &document(&["none", "private_key_jwt"], &a.jwks("a")), Some(3600), false);
+    let open = sign_in(&world, None).await.unwrap();
+    let open = world.refresh(&id, &open.refresh).await.unwrap();
+    let signed = sign_in(&world, Some(&a.sign("a", &claims(&world, &id, "1")))).await.unwrap();
+    assert_eq!(rule(world.refresh(&id, &signed.refresh).await), Rule::RefreshNeedsAssertion);
+    assert!(world.is_live(&signed.access).await, "which ends nothing");
+    // With any key that the client has by then; and the other way round it may prove more than it did before.
+    let both = json!({"keys": [a.jwk("a"), b.jwk("b")]});
+    world.fetch.serve(DOCUMENT, &document(&["none", "private_key_jwt"], &both), Some(3600), false);
+    world.pass(3600);
+    world.browser(&id, &[]).await;
+    let refresh = |token: &Tokens| token.refresh.clone();
+    let (first, second) = (refresh(&signed), refresh(&open));
+    let ask = |token: &str| [("grant_type", "refresh_token".to_owned()), ("refresh_token", token.to_owned())];
+    for (jti, token) in [("2", first), ("3", second)] {
+        let pairs = ask(&token);
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert!(send(&world, &b.sign("b", &claims(&world, &id, jti)), &pairs, 1).await.is_ok(), "{jti}");
+    }
+}
+
+#[tokio::test]
+async fn ci_14_a_document_with_other_keys_ends_what_was_granted() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let (a, b, c) = (SigningKey::ed25519(), SigningKey::ed25519(), SigningKey::ed25519());
+    let id = ClientId::parse(DOCUMENT).unwrap();
+    world.fetch.serve(DOCUMENT, &document(&[], &a.jwks("a")), Some(3600), false);
+    assert_eq!(refused(sign_in(&world, None).await), "invalid_client", "the document allows nothing else");
+    let tokens = sign_in(&world, Some(&a.sign("a", &claims(&world, &id, "1")))).await.unwrap();
+    for (set, is_live) in [(json!({"keys": [b.jwk("b"), a.jwk("a")]}), true), (b.jwks("b"), true), (c.jwks("c"), false)]
+    {
+        world.fetch.serve(DOCUMENT, &document(&[], &set), Some(3600), false);
+        world.pass(3600);
+        world.browser(&id, &[]).await;
+        let of = GrantFilter { tenant: TenantId::default(), subject: None, client: Some(id.clone()) };
+        let grants = world.inner().list_grants(&of, world.now()).await.unwrap();
+        assert_eq!(grants.len(), usize::from(is_live), "{set}");
+    }
+    assert!(!world.is_live(&tokens.access).await);
 }

@@ -403,8 +403,20 @@ fn ci_10_the_document_of_chatgpt_is_a_public_client() {
     }))
     .unwrap();
     assert_eq!(read.left_out, []);
+    // A public client that may sign assertions as well.
     assert_eq!(read.metadata.token_endpoint_auth_method, AuthMethod::None);
+    let members = read.metadata.to_json();
+    assert_eq!(members["token_endpoint_auth_methods_supported"], json!(["none", "private_key_jwt"]));
+    assert_eq!(members["jwks_uri"], "https://chatgpt.com/oauth/jwks.json");
+    assert_eq!(ClientMetadata::from_stored(&Value::Object(members).to_string()), Some(read.metadata.clone()));
     assert_eq!(read.metadata.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
+    let only = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://c.example/keys"});
+    let signed = document(&only).unwrap();
+    assert_eq!(signed.token_endpoint_auth_method, AuthMethod::PrivateKeyJwt);
+    let listed = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "http://c.example/keys",
+        "token_endpoint_auth_methods_supported": ["none"]});
+    let read = read_document(&listed).unwrap();
+    assert_eq!((read.metadata.keys, read.left_out[0].member), (None, "jwks_uri"), "it is still a public client");
 }
 
 #[test]

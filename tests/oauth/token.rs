@@ -115,6 +115,7 @@ fn grant() -> Grant {
 fn refresh(generation: u32, grace: u64) -> PresentedRefresh {
     PresentedRefresh {
         client: client("c1"),
+        by_assertion: false,
         generation,
         grace: Lifetime::from_secs(grace),
         lost_answer: Lifetime::from_secs(200),
@@ -230,6 +231,18 @@ fn another_client_changes_nothing_and_dead_stays_dead() {
     let other = PresentedRefresh { client: client("c2"), ..refresh(0, 30) };
     assert_eq!(grant().judge_refresh(&other, at(101)), RefreshVerdict::Refused(RefreshRefusal::WrongClient));
     assert_eq!(grant().judge_refresh(&refresh(5, 30), at(500)), RefreshVerdict::Refused(RefreshRefusal::Dead));
+    // A grant that was made for an assertion is refreshed by one; the other way round it may be.
+    let (signed, by) =
+        (Grant { by_assertion: true, ..grant() }, |by_assertion| PresentedRefresh { by_assertion, ..refresh(5, 30) });
+    assert_eq!(signed.judge_refresh(&by(false), at(101)), RefreshVerdict::Refused(RefreshRefusal::NoAssertion));
+    let stolen = PresentedRefresh { generation: 0, ..by(false) };
+    assert_eq!(
+        signed.judge_refresh(&stolen, at(101)),
+        RefreshVerdict::Refused(RefreshRefusal::NoAssertion),
+        "nothing ends"
+    );
+    assert_eq!(signed.judge_refresh(&by(true), at(101)), RefreshVerdict::Rotate);
+    assert_eq!(grant().judge_refresh(&by(true), at(101)), RefreshVerdict::Rotate);
     let busy = Grant { idle_until: at(2000), ..grant() };
     assert_eq!(busy.judge_refresh(&refresh(5, 30), at(999)), RefreshVerdict::Rotate);
     assert_eq!(busy.judge_refresh(&refresh(5, 30), at(1000)), RefreshVerdict::Refused(RefreshRefusal::Dead));

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{ClientOrigin, CodeRecord, CodeRefusal, CodeVerifier, ResourceIndicator, TenantId, Timestamp};
-use mcpgate::store::{AuditEvent, Change, Consent, Redemption, Store, Update};
+use mcpgate::oauth::{
+    ClientOrigin, CodeRecord, CodeRefusal, CodeVerifier, RefreshRefusal, ResourceIndicator, TenantId, Timestamp,
+};
+use mcpgate::store::{AuditEvent, Change, Consent, Redemption, Rotation, Store, Update};
 
 use crate::world::*;
 
 crate::on_every_store! {
     a_code_makes_a_grant_with_its_token,
     a_grant_that_cannot_refresh_ends_with_its_token,
+    what_an_assertion_opened_is_refreshed_with_one,
     scopes_of_a_token_never_exceed_the_grant,
     pk_06_the_third_wrong_verifier_kills_the_code,
     a_code_without_challenge_is_never_honoured,
@@ -63,6 +66,22 @@ async fn a_grant_that_cannot_refresh_ends_with_its_token(store: Arc<dyn Store>) 
     let Redemption::Redeemed(grant, token) = store.redeem_code(request).await.unwrap() else { panic!() };
     assert_eq!(grant.expires_at, token.expires_at);
     assert_eq!(grant.idle_until, token.expires_at);
+}
+
+async fn what_an_assertion_opened_is_refreshed_with_one(store: Arc<dyn Store>) {
+    settle(&store).await;
+    issue(&store, code("g", START)).await;
+    let request = mcpgate::store::RedeemCode { by_assertion: true, ..redeem("g", "t", START) };
+    let Redemption::Redeemed(grant, _) = store.redeem_code(request).await.unwrap() else { panic!() };
+    assert!(grant.by_assertion);
+    assert_eq!(store.find_grant(&tenant(), grant.id).await.unwrap().as_ref(), Some(&*grant));
+    let plain = store.rotate_refresh_token(rotate("g", 0, "t2", START.plus(HOUR))).await.unwrap();
+    assert!(matches!(plain, Rotation::Refused(RefreshRefusal::NoAssertion)), "{plain:?}");
+    let mut signed = rotate("g", 0, "t3", START.plus(HOUR));
+    signed.presented.by_assertion = true;
+    let (grant, _) = rotated(store.rotate_refresh_token(signed).await.unwrap());
+    assert!(grant.by_assertion && grant.generation == 1);
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 }
 
 async fn scopes_of_a_token_never_exceed_the_grant(store: Arc<dyn Store>) {

@@ -99,6 +99,7 @@ proptest! {
             expires_at: START.plus(Lifetime::from_secs(190_000)),
             idle_until: START.plus(Lifetime::from_secs(180_000)),
             may_refresh,
+            by_assertion: false,
             generation,
             rotated_at: START,
             first_use: used,

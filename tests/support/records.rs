@@ -244,6 +244,7 @@ pub(crate) fn redeem(code: &str, token: &str, at: Timestamp) -> RedeemCode {
         },
         access: new_token(token),
         may_refresh: true,
+        by_assertion: false,
         grant_lifetime: Lifetime::from_secs(90 * 86_400),
         idle: Lifetime::from_secs(30 * 86_400),
         now: at,
@@ -257,6 +258,7 @@ pub(crate) fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) 
         grant: grant_id(family),
         presented: PresentedRefresh {
             client: client_id("app"),
+            by_assertion: false,
             generation,
             grace: GRACE,
             lost_answer: DAY,
@@ -325,6 +327,7 @@ pub(crate) fn grant_of(name: &str, at: Timestamp) -> Grant {
         generation: 0,
         rotated_at: at,
         first_use: FirstUse::Unknown,
+        by_assertion: false,
         retried_at: None,
         revoked_at: None,
         last_used_at: None,

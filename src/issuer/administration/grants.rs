@@ -47,6 +47,7 @@ fn grant_of(token: &AccessTokenRecord) -> Grant {
         generation: 0,
         rotated_at: token.issued_at,
         first_use: FirstUse::Unknown,
+        by_assertion: false,
         retried_at: None,
         revoked_at: None,
         last_used_at: None,

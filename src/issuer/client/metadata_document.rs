@@ -207,6 +207,12 @@ impl IssuerRequest<'_> {
             self.services.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self).await?;
             return Ok(Client { document: Some(age), ..old });
         }
+        // CI-14: keys of which none is left are somebody else's, for all that is known.
+        if let (Some(before), Some(after)) = (&old.metadata.keys, &metadata.keys)
+            && before.are_replaced_by(after)
+        {
+            self.end_grants_of_old_keys(&old).await?;
+        }
         // CI-14: remembered consent applies to what the document said before.
         let void_consents = old.metadata.security_relevant_change(&metadata);
         let client = Client { metadata, document: Some(age), ..old };

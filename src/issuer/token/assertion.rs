@@ -157,7 +157,7 @@ impl IssuerRequest<'_> {
 
     /// Ends what was granted to a client whose keys were all replaced: whoever has the new ones may be somebody else. A
     /// set that shares a key with the one before ends nothing.
-    async fn end_grants_of_old_keys(&self, client: &Client) -> Result<(), StoreFailed> {
+    pub(in crate::issuer) async fn end_grants_of_old_keys(&self, client: &Client) -> Result<(), StoreFailed> {
         let store = &self.services.store;
         let of = GrantFilter { tenant: self.tenant.clone(), subject: None, client: Some(client.id.clone()) };
         let theirs = store.list_grants(&of, self.now()).await.or_unavailable(self).await?;

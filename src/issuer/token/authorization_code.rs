@@ -103,6 +103,7 @@ impl IssuerRequest<'_> {
             },
             access,
             may_refresh: client.metadata.grant_types.contains(&GrantType::RefreshToken),
+            by_assertion: client.by_assertion(),
             grant_lifetime: tokens.refresh_absolute,
             idle: tokens.refresh_idle,
             now: self.now(),

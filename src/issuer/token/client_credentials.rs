@@ -100,7 +100,7 @@ impl IssuerRequest<'_> {
 
     fn grant_of_service(
         &self,
-        client: &Client,
+        client: &AuthenticatedClient,
         subject: Subject,
         upstream: &UpstreamConfig,
         scopes: ScopeSet,
@@ -122,6 +122,7 @@ impl IssuerRequest<'_> {
             expires_at: end,
             idle_until: end,
             may_refresh: false,
+            by_assertion: client.by_assertion(),
             generation: 0,
             rotated_at: now,
             first_use: FirstUse::Unknown,

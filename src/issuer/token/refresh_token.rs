@@ -107,6 +107,7 @@ impl IssuerRequest<'_> {
             grant: grant.id,
             presented: PresentedRefresh {
                 client: client.id.clone(),
+                by_assertion: client.by_assertion(),
                 generation: claims.generation,
                 grace: tokens.refresh_grace,
                 lost_answer: tokens.refresh_lost_answer,
@@ -208,6 +209,7 @@ impl IssuerRequest<'_> {
                     RefreshRefusal::InDoubt => Rule::RefreshTokenInDoubt,
                     RefreshRefusal::WrongClient => Rule::RefreshTokenOfAnotherClient,
                     RefreshRefusal::NotAllowed => Rule::RefreshNotGranted,
+                    RefreshRefusal::NoAssertion => Rule::RefreshNeedsAssertion,
                     RefreshRefusal::Dead => Rule::RefreshTokenDead,
                 });
             }
@@ -228,6 +230,7 @@ const fn refusal(rotation: &Rotation) -> Option<(AuditEvent, &'static str)> {
         Rotation::Refused(RefreshRefusal::InDoubt) => "in_doubt",
         Rotation::Refused(RefreshRefusal::WrongClient) => "wrong_client",
         Rotation::Refused(RefreshRefusal::NotAllowed) => "not_allowed",
+        Rotation::Refused(RefreshRefusal::NoAssertion) => "no_assertion",
     };
     Some((AuditEvent::RefreshRefused, reason))
 }

@@ -229,6 +229,15 @@ async fn assertions(world: &World, walk: &mut Walk) {
     }
     world.request(&caller(3)).token(None, &form(&pairs(&keyed, &[]))).await.unwrap_err();
     walk.expect(Rule::AssertionMissing);
+    let body = json!({"redirect_uris": [CALLBACK], "jwks": key.jwks("k"), "token_endpoint_auth_method": "none",
+        "token_endpoint_auth_methods_supported": ["private_key_jwt"]});
+    let either = world.request(&caller(8)).register(body.to_string().as_bytes()).await.unwrap().client;
+    let (code, text) = (world.code(&either.id, &[], "ada").await, key.sign("k", &claims(&either, "1")));
+    let redeem = [("grant_type", "authorization_code"), ("code", &code), ("code_verifier", VERIFIER)];
+    let redeem = [&redeem[..], &[("redirect_uri", CALLBACK)]].concat();
+    let tokens = crate::assertions::send(world, &text, &redeem, 3).await.unwrap();
+    world.refresh(&either.id, &tokens.refresh).await.unwrap_err();
+    walk.expect(Rule::RefreshNeedsAssertion);
     for (rule, url, fault) in [
         (Rule::KeysUnusable, "https://c.example/1", FetchError::TooLarge),
         (Rule::KeysUnreachable, "https://c.example/2", FetchError::Connect),

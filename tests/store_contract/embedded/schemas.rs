@@ -17,8 +17,8 @@ use mcpgate::oauth::{
 };
 use mcpgate::policy::Annotations;
 use mcpgate::store::{
-    AuditEvent, Consent, Ephemeral, KeyAdded, Listing, LoginPlace, LoginSession, NewKey, Renaming, Rotation,
-    SecretRotation, SeenTool, SetupLink, Source, Store,
+    AuditEvent, Consent, Ephemeral, KeyAdded, Listing, LoginPlace, LoginSession, NewKey, RedeemCode, Renaming,
+    Rotation, SecretRotation, SeenTool, SetupLink, Source, Store,
 };
 use rusqlite::Connection;
 
@@ -171,7 +171,8 @@ async fn fill_grants(store: &Arc<dyn Store>) {
     let in_part = CodeRecord { exclusions: exclusions(), ..code("in part", START) };
     let remembered = Consent { exclusions: exclusions(), ..consent(START) };
     store.insert_code(in_part, page.key.hash, Some(remembered), audit(AuditEvent::CodeIssued)).await.unwrap();
-    store.redeem_code(redeem("in part", "in part token", START)).await.unwrap();
+    let signed = RedeemCode { by_assertion: true, ..redeem("in part", "in part token", START) };
+    store.redeem_code(signed).await.unwrap();
     store.put_ephemeral(interaction("waiting", START), PENDING).await.unwrap();
     let source = Source { host: [198, 51, 100, 7].into(), site: [198, 51, 100, 0].into() };
     store.put_ephemeral(Ephemeral { source, ..interaction("from somewhere", START) }, PENDING).await.unwrap();

@@ -11,7 +11,7 @@ use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.exclusions, g.authenticated_at, g.consented_at,
-        g.created_at, g.expires_at, g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
+        g.created_at, g.expires_at, g.idle_until, g.may_refresh, g.by_assertion, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
         g.last_used_at, g.key_name, g.key_hint, g.key_addresses, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
@@ -40,6 +40,7 @@ fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
         expires_at: c.moment()?,
         idle_until: c.moment()?,
         may_refresh: c.flag()?,
+        by_assertion: c.flag()?,
         generation: c.small()?,
         rotated_at: c.moment()?,
         first_use: match c.optional_number()? {
@@ -123,8 +124,8 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
         db,
         "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, exclusions, authenticated_at, consented_at,
              created_at, expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at,
-             key_name, key_hint, key_addresses, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+             key_name, key_hint, key_addresses, seal, by_assertion)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
         params![
             grant.tenant,
             grant.id,
@@ -147,7 +148,8 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
             grant.key.as_ref().map(|key| &key.name),
             grant.key.as_ref().map(|key| &key.hint),
             grant.key.as_ref().and_then(|key| key.addresses.to_stored()),
-            grant.seal()
+            grant.seal(),
+            grant.by_assertion
         ],
     )?;
     Ok(db.last_insert_rowid())

@@ -171,6 +171,7 @@ impl Sealed for Grant {
             .exclusions(&self.exclusions)
             .consented(self.consented_at)
             .key(self.key.as_deref())
+            .by_assertion(self.by_assertion)
             .finish()
     }
 }

@@ -88,6 +88,11 @@ impl Fields {
         let Some(key) = key else { return self };
         self.text("key").text(&key.name).text(&key.hint).addresses(&key.addresses)
     }
+    /// Adds that a client signed an assertion; otherwise nothing, so that rows sealed before that was stored keep their
+    /// seal.
+    pub(super) fn by_assertion(self, by_assertion: bool) -> Self {
+        if by_assertion { self.text("assertion") } else { self }
+    }
     /// Adds address ranges. None add nothing, so that rows sealed before they were stored keep their seal.
     pub(super) fn addresses(self, addresses: &AddressRanges) -> Self {
         match addresses.to_stored() {
