@@ -68,8 +68,8 @@ impl ClientMetadata {
             return Err(OAuthError::new(Rule::DocumentWithSecret, words));
         }
         let named = reader.expect_name();
-        // CIMD "Client Metadata": no shared secret is possible, so an absent method means a public client. No account can
-        // have such an id, so it cannot act for itself.
+        // CIMD "Client Metadata": no shared secret is possible, so an absent method means a public client. No account
+        // can have such an id, so it cannot act for itself.
         let served = [AuthMethod::None, AuthMethod::PrivateKeyJwt];
         let policy = RegistrationPolicy { client_credentials: false, ..policy.clone() };
         let read = read(reader, &served, AuthMethod::None, &policy)
