@@ -106,6 +106,36 @@ async fn an_outage_of_the_clients_host_is_bridged_for_a_day() {
     assert!(is_unavailable(&world, &client, &key).await);
 }
 
+/// Otherwise whoever has a key that was taken out could keep it in use, by causing fetches until they are refused.
+#[tokio::test]
+async fn the_gateways_own_limits_make_no_old_set_valid() {
+    let world = World::new().await;
+    let (a, b) = (SigningKey::ed25519(), SigningKey::ed25519());
+    let client = published(&world, URL).await;
+    let ask = async |key: &SigningKey, kid: &str, jti: &str| {
+        send(&world, &key.sign(kid, &claims(&world, &client.id, jti)), &[], 1).await
+    };
+    let is_throttled = |outcome| matches!(outcome, Err(TokenRejection::Throttled(_)));
+    world.fetch.fail(URL, FetchError::Busy);
+    assert!(is_throttled(ask(&a, "a", "1").await), "nothing is known yet");
+    world.fetch.serve(URL, &a.jwks("a"), Some(3600), false);
+    assert_eq!(rule(ask(&a, "a", "2").await), Rule::GrantTypeMissing, "it is not the fault of the client's server");
+    world.pass(3600);
+    world.fetch.fail(URL, FetchError::Busy);
+    assert!(is_throttled(ask(&a, "a", "3").await), "the set is old");
+    world.fetch.serve(URL, &b.jwks("b"), Some(3600), false);
+    assert_eq!(rule(ask(&b, "b", "4").await), Rule::GrantTypeMissing);
+    // Somebody at the same address uses up all fetches from the host.
+    world.pass(3600);
+    for n in 0..3 {
+        let id = ClientId::parse(&format!("https://app.example/{n}")).unwrap();
+        paged(world.begin(&id, &[], None).await);
+    }
+    assert!(is_throttled(ask(&b, "b", "5").await));
+    world.pass(60);
+    assert_eq!(rule(ask(&b, "b", "6").await), Rule::GrantTypeMissing);
+}
+
 /// What an attacker could bring about ends the trust in the old set at once; and so does a set that must not be used.
 #[tokio::test]
 async fn a_set_that_must_not_be_used_is_refused() {

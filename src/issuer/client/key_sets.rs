@@ -90,8 +90,9 @@ impl KnownSet {
     }
 
     /// Returns the keys as they were last fetched, if a fault that may be temporary keeps them from being fetched now.
-    pub(in crate::issuer) fn stale(&self, fault: Option<&KeySetFault>, now: Timestamp) -> Option<Arc<JwkSet>> {
-        let is_usable = fault.is_none_or(KeySetFault::is_transient) && now.since(self.fetched_at) <= OUTAGE;
+    /// The gateway's own limits are no such fault: whoever has a key that was taken out could exhaust them.
+    pub(in crate::issuer) fn stale(&self, fault: &KeySetFault, now: Timestamp) -> Option<Arc<JwkSet>> {
+        let is_usable = fault.is_transient() && now.since(self.fetched_at) <= OUTAGE;
         self.keys.clone().filter(|_| is_usable)
     }
 

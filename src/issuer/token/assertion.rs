@@ -15,6 +15,7 @@ use crate::oauth::{
     AuthenticatedClient, Client, ClientAssertion, ClientAuthentication, ClientKeys, ClientOrigin, CredentialError,
     Digest, Lifetime, OAuthError, Rule, SignedAssertion,
 };
+use crate::outbound::FetchError;
 use crate::store::{
     AuditEvent, AuditRow, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, GrantFilter,
     Insertion,
@@ -34,6 +35,9 @@ const MAX_KEY_SET: usize = 64 << 10;
 
 /// `Retry-After` without room for another assertion: some expire every second.
 const FULL: Lifetime = Lifetime::from_secs(10);
+
+/// `Retry-After` while too many fetches are in progress: each takes a few seconds.
+const BUSY: Lifetime = Lifetime::from_secs(10);
 
 /// Why an assertion does not authenticate its client.
 pub(super) enum Unproved {
@@ -106,14 +110,14 @@ impl IssuerRequest<'_> {
             return Ok(keys);
         }
         if let Some(fault) = known.holds_off(self.now()) {
-            return match known.stale(Some(&fault), self.now()) {
+            return match known.stale(&fault, self.now()) {
                 Some(keys) => Ok(keys),
                 None => Err(self.no_keys(client, &fault).await),
             };
         }
         let _slot = match self.throttle.begin_fetch(url.host_str().unwrap_or_default(), self.caller) {
             Ok(slot) => slot,
-            Err(wait) => return known.stale(None, self.now()).ok_or_else(|| throttled(wait)),
+            Err(wait) => return Err(throttled(wait)),
         };
         let fetched = if known.is_known() {
             self.fetch.refetch_json(url.as_str(), MAX_KEY_SET).await
@@ -121,6 +125,10 @@ impl IssuerRequest<'_> {
             self.fetch.fetch_json(url.as_str(), MAX_KEY_SET).await
         };
         self.advance_now();
+        if matches!(fetched, Err(FetchError::Busy)) {
+            // A limit of this gateway says nothing about the client's server.
+            return Err(throttled(BUSY));
+        }
         match known.take(fetched, self.now()) {
             Ok((keys, None)) => Ok(keys),
             Ok((keys, Some(replaced))) => match self.end_grants_of_old_keys(client).await {
@@ -132,7 +140,7 @@ impl IssuerRequest<'_> {
             },
             Err(fault) => {
                 tracing::info!(client = client.id.as_str(), url = url.as_str(), %fault, "a key set was refused");
-                match known.stale(Some(&fault), self.now()) {
+                match known.stale(&fault, self.now()) {
                     Some(keys) => Ok(keys),
                     None => Err(self.no_keys(client, &fault).await),
                 }
