@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::assertions::{claims, published, rule, send};
 use super::driver::*;
+use super::failing_store::State;
 use super::scripted_fetch::status;
 use super::signing_key::SigningKey;
 
@@ -261,4 +262,31 @@ async fn ci_14_a_document_with_other_keys_ends_what_was_granted() {
         assert_eq!(grants.len(), usize::from(is_live), "{set}");
     }
     assert!(!world.is_live(&tokens.access).await);
+}
+
+/// Whoever has a key that was taken out could otherwise keep the grants, by hanging up while they are being ended.
+#[tokio::test]
+async fn hanging_up_keeps_no_grant_of_keys_that_were_all_replaced() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let (a, b) = (SigningKey::ed25519(), SigningKey::ed25519());
+    let client = published(&world, URL).await;
+    world.fetch.serve(URL, &a.jwks("a"), None, false);
+    let code = world.code(&client.id, &[], "ada").await;
+    let redeem = [("grant_type", "authorization_code"), ("code", code.as_str()), ("code_verifier", VERIFIER)];
+    let redeem = [&redeem[..], &[("redirect_uri", CALLBACK)]].concat();
+    let tokens = send(&world, &a.sign("a", &claims(&world, &client.id, "1")), &redeem, 1).await.unwrap();
+    world.fetch.serve(URL, &b.jwks("b"), None, false);
+    world.pass(3600);
+    let texts = ["2", "3"].map(|jti| b.sign("b", &claims(&world, &client.id, jti)));
+    {
+        let mut asking = Box::pin(send(&world, &texts[0], &[], 1));
+        assert!(futures_util::poll!(asking.as_mut()).is_pending(), "the set is being fetched");
+        world.store.set(State::Held);
+        assert!(futures_util::poll!(asking.as_mut()).is_pending(), "the grants are being ended");
+    }
+    world.store.set(State::Open);
+    assert_eq!(rule(send(&world, &texts[1], &[], 1).await), Rule::GrantTypeMissing);
+    let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap();
+    assert!(grant.is_none_or(|grant| grant.revoked_at.is_some()));
 }

@@ -54,6 +54,13 @@ impl KeySetFault {
     }
 }
 
+/// A set that was just fetched.
+pub(in crate::issuer) struct NewSet {
+    keys: Arc<JwkSet>,
+    fetched_at: Timestamp,
+    fresh_until: Timestamp,
+}
+
 /// What is known of the set of one client.
 #[derive(Debug, Default)]
 pub(in crate::issuer) struct KnownSet {
@@ -71,8 +78,8 @@ impl KnownSet {
     /// is fetched there.
     pub(in crate::issuer) fn turn_to(&mut self, url: &str) {
         if *self.url != *url {
-            let keys = self.keys.take();
-            *self = Self { keys, url: url.into(), ..Self::default() };
+            self.distrust();
+            self.url = url.into();
         }
     }
 
@@ -101,32 +108,35 @@ impl KnownSet {
         self.keys.is_some()
     }
 
-    /// Takes what was fetched; returns the keys, and those before if they have none in common.
-    pub(in crate::issuer) fn take(
+    /// Reads what was fetched; a fault keeps the set from being fetched again at once.
+    pub(in crate::issuer) fn read(
         &mut self,
         fetched: Result<Fetched, FetchError>,
         now: Timestamp,
-    ) -> Result<(Arc<JwkSet>, Option<Arc<JwkSet>>), KeySetFault> {
+    ) -> Result<NewSet, KeySetFault> {
         let read = fetched.map_err(KeySetFault::Fetch).and_then(|fetched| {
             let keys = JwkSet::parse(&fetched.body).map_err(KeySetFault::Content)?;
-            Ok((Arc::new(keys), believed_for(&fetched)))
+            Ok(NewSet { keys: Arc::new(keys), fresh_until: now.plus(believed_for(&fetched)), fetched_at: now })
         });
-        match read {
-            Ok((keys, believed)) => {
-                let replaced = self.keys.replace(Arc::clone(&keys)).filter(|old| !old.overlaps(&keys));
-                (self.fetched_at, self.fresh_until, self.failed) = (now, now.plus(believed), None);
-                Ok((keys, replaced))
-            }
-            Err(fault) => {
-                self.failed = Some((now.plus(BACK_OFF), fault.clone()));
-                Err(fault)
-            }
-        }
+        read.inspect_err(|fault| self.failed = Some((now.plus(BACK_OFF), fault.clone())))
     }
 
-    /// Puts keys back that were replaced, so that the next fetch compares with them again.
-    pub(in crate::issuer) fn put_back(&mut self, keys: Arc<JwkSet>) {
-        *self = Self { keys: Some(keys), url: std::mem::take(&mut self.url), ..Self::default() };
+    /// Returns whether there are keys, and none of them is in the new set.
+    pub(in crate::issuer) fn is_replaced_by(&self, new: &NewSet) -> bool {
+        self.keys.as_ref().is_some_and(|keys| !keys.overlaps(&new.keys))
+    }
+
+    /// Ends the trust in the keys, which are only compared from now on.
+    pub(in crate::issuer) fn distrust(&mut self) {
+        *self = Self { keys: self.keys.take(), url: std::mem::take(&mut self.url), ..Self::default() };
+    }
+
+    /// Installs a new set, and returns its keys.
+    pub(in crate::issuer) fn install(&mut self, new: NewSet) -> Arc<JwkSet> {
+        let NewSet { keys, fetched_at, fresh_until } = new;
+        self.keys = Some(Arc::clone(&keys));
+        (self.fetched_at, self.fresh_until, self.failed) = (fetched_at, fresh_until, None);
+        keys
     }
 }
 

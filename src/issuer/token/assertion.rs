@@ -18,7 +18,7 @@ use crate::oauth::{
 use crate::outbound::FetchError;
 use crate::store::{
     AuditEvent, AuditRow, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, GrantFilter,
-    Insertion,
+    Insertion, StoreError,
 };
 
 /// How many used assertions are kept of clients that made themselves known: none of them may be forgotten before it has
@@ -129,15 +129,16 @@ impl IssuerRequest<'_> {
             // A limit of this gateway says nothing about the client's server.
             return Err(throttled(BUSY));
         }
-        match known.take(fetched, self.now()) {
-            Ok((keys, None)) => Ok(keys),
-            Ok((keys, Some(replaced))) => match self.end_grants_of_old_keys(client).await {
-                Ok(()) => Ok(keys),
-                Err(failed) => {
-                    known.put_back(replaced);
-                    Err(Unproved::Undecided(failed.into()))
+        match known.read(fetched, self.now()) {
+            Ok(new) => {
+                if known.is_replaced_by(&new) {
+                    // If that fails or the client hangs up, the next request fetches and compares again.
+                    known.distrust();
+                    let ended = self.end_grants_of_old_keys(client).await;
+                    ended.map_err(|failed| Unproved::Undecided(failed.into()))?;
                 }
-            },
+                Ok(known.install(new))
+            }
             Err(fault) => {
                 tracing::info!(client = client.id.as_str(), url = url.as_str(), %fault, "a key set was refused");
                 match known.stale(&fault, self.now()) {
@@ -164,15 +165,20 @@ impl IssuerRequest<'_> {
     }
 
     /// Ends what was granted to a client whose keys were all replaced: whoever has the new ones may be somebody else. A
-    /// set that shares a key with the one before ends nothing.
+    /// set that shares a key with the one before ends nothing. The work has a task of its own, so that a client that
+    /// hangs up does not stop it halfway.
     pub(in crate::issuer) async fn end_grants_of_old_keys(&self, client: &Client) -> Result<(), StoreFailed> {
-        let store = &self.services.store;
+        let (store, cache) = (Arc::clone(&self.services.store), Arc::clone(&self.cache));
         let of = GrantFilter { tenant: self.tenant.clone(), subject: None, client: Some(client.id.clone()) };
-        let theirs = store.list_grants(&of, self.now()).await.or_unavailable(self).await?;
         let row = AuditRow { client: Some(client.id.clone()), ..self.audit(AuditEvent::ClientKeysReplaced) };
-        store.revoke_grants(&of, row).await.or_unavailable(self).await?;
-        theirs.iter().for_each(|grant| self.forget_grant(grant.id));
-        Ok(())
+        let work = tokio::spawn(async move {
+            let theirs = store.list_grants(&of, row.at).await?;
+            store.revoke_grants(&of, row).await?;
+            theirs.iter().for_each(|grant| cache.forget_grant(&of.tenant, grant.id));
+            Ok(())
+        });
+        let stopped = |error| StoreError::Unavailable(format!("ending the grants of old keys did not finish: {error}"));
+        work.await.unwrap_or_else(|error| Err(stopped(error))).or_unavailable(self).await
     }
 
     /// Uses an assertion up. It stays used whatever becomes of the request: who sees it afterwards gains nothing.
