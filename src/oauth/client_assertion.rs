@@ -70,10 +70,10 @@ impl ClientAssertion {
         })
     }
 
-    /// Returns whether the key that it names is in the set, or may be.
+    /// Returns whether a key of the set made the signature. It need not name that key (RFC 7515 4.1.4).
     #[must_use]
-    pub fn knows_key(&self, keys: &JwkSet) -> bool {
-        keys.knows(self.jws.key_id())
+    pub fn is_signed_by(&self, keys: &JwkSet) -> bool {
+        self.jws.verify(keys).is_ok()
     }
 
     /// Checks the signature; returns the `jti`, and from when on the assertion counts as expired.

@@ -66,6 +66,39 @@ async fn keys_are_fetched_once_and_again_when_they_are_old_or_another_is_named()
     assert_eq!(world.fetch.calls(), 4);
 }
 
+/// RFC 7515 4.1.4: `kid` is optional, so that a new key may show only by a signature that no known key has made.
+#[tokio::test]
+async fn keys_are_fetched_again_for_a_signature_of_none_of_them() {
+    let world = World::new().await;
+    let (a, b, c) = (SigningKey::ed25519(), SigningKey::ed25519(), SigningKey::ed25519());
+    let client = published(&world, URL).await;
+    world.fetch.serve(URL, &a.jwks("a"), Some(86_400), false);
+    let ask = async |key: &SigningKey, kid: Option<&str>, jti: &str| {
+        let claims = claims(&world, &client.id, jti);
+        let header = match kid {
+            Some(kid) => json!({"alg": key.algorithm(), "kid": kid}),
+            None => json!({"alg": key.algorithm()}),
+        };
+        rule(send(&world, &key.sign_texts(&header.to_string(), &claims.to_string()), &[], 1).await)
+    };
+    assert_eq!(ask(&a, None, "1").await, Rule::GrantTypeMissing);
+    world.fetch.serve(URL, &json!({"keys": [a.jwk("a"), b.jwk("b")]}), Some(86_400), false);
+    assert_eq!(ask(&b, None, "2").await, Rule::AssertionSignature, "the set is a few seconds old");
+    world.pass(60);
+    assert_eq!(ask(&a, None, "3").await, Rule::GrantTypeMissing);
+    assert_eq!(world.fetch.calls(), 1, "a signature of a known key needs no other");
+    assert_eq!(ask(&b, None, "4").await, Rule::GrantTypeMissing);
+    assert_eq!(world.fetch.calls(), 2);
+    for jti in ["5", "6", "7"] {
+        assert_eq!(ask(&c, None, jti).await, Rule::AssertionSignature);
+    }
+    assert_eq!(world.fetch.calls(), 2, "once a minute");
+    // The host replaces a key, and keeps its name.
+    world.fetch.serve(URL, &json!({"keys": [c.jwk("a"), b.jwk("b")]}), Some(86_400), false);
+    world.pass(60);
+    assert_eq!(ask(&c, Some("a"), "8").await, Rule::GrantTypeMissing);
+}
+
 #[tokio::test]
 async fn all_who_wait_for_keys_share_one_fetch() {
     let world = World::new().await;

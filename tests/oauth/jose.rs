@@ -130,7 +130,6 @@ fn a_key_is_found_by_its_id() {
     assert!(verify(&first.sign("2", &claims), &both).is_err());
     assert!(verify(&first.sign("3", &claims), &both).is_err());
     assert!(verify(&first.sign_texts(r#"{"alg":"ES256"}"#, "{}"), &both).is_ok());
-    assert!(keys(&both).unwrap().knows(Some("1")) && !keys(&both).unwrap().knows(Some("3")));
     let mut without = first.jwks("1");
     without["keys"][0].as_object_mut().unwrap().remove("kid");
     assert!(verify(&first.sign("3", &claims), &without).is_ok());

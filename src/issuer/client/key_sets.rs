@@ -17,7 +17,7 @@ const MAX_SETS: usize = 2000;
 const FRESH: std::ops::RangeInclusive<u64> = 600..=24 * 3600;
 const ORDINARY_FRESHNESS: u64 = 3600;
 
-/// How often a key that is not in the set makes the gateway ask for it again: anybody can name keys.
+/// How often a signature that no key of the set has made lets the gateway ask for the set again: anybody can make one.
 const FOR_NEW_KEYS: Lifetime = Lifetime::from_secs(60);
 
 /// How long a set is not fetched again after a failure.
@@ -87,7 +87,7 @@ impl KnownSet {
     pub(in crate::issuer) fn current(&self, assertion: &ClientAssertion, now: Timestamp) -> Option<Arc<JwkSet>> {
         let keys = self.keys.as_ref()?;
         let may_ask = now >= self.fetched_at.plus(FOR_NEW_KEYS);
-        let is_enough = now < self.fresh_until && (assertion.knows_key(keys) || !may_ask);
+        let is_enough = now < self.fresh_until && (!may_ask || assertion.is_signed_by(keys));
         is_enough.then(|| Arc::clone(keys))
     }
 

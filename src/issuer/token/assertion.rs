@@ -94,7 +94,8 @@ impl IssuerRequest<'_> {
         self.use_once(signed).await
     }
 
-    /// Returns the keys that a client publishes, fetched again if they are old, or if the assertion names another one.
+    /// Returns the keys that a client publishes, fetched again if they are old, or if none of them signed the
+    /// assertion.
     async fn published_keys(
         &self,
         client: &Client,

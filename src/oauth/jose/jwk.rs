@@ -125,12 +125,6 @@ impl JwkSet {
         let keys: Vec<_> = self.0.iter().map(PublicKey::to_json).collect();
         json!({ "keys": keys })
     }
-
-    /// Returns whether a signature that names this key could be checked with a key of the set.
-    #[must_use]
-    pub fn knows(&self, id: Option<&str>) -> bool {
-        id.is_none() || self.0.iter().any(|key| key.id.is_none() || key.id.as_deref() == id)
-    }
 }
 
 impl PublicKey {

@@ -60,12 +60,6 @@ impl Jws {
         &self.claims
     }
 
-    /// Returns the id of the key that it names.
-    #[must_use]
-    pub fn key_id(&self) -> Option<&str> {
-        self.key_id.as_deref()
-    }
-
     /// Returns what kind of token it says it is (`typ`).
     #[must_use]
     pub fn kind(&self) -> Option<&str> {
