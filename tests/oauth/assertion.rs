@@ -110,6 +110,8 @@ fn ca_10_an_assertion_is_short_lived() {
         ("nbf", json!(NOW + 61), false),
         ("iat", json!(NOW + 61), false),
         ("iat", json!(null), true),
+        ("iat", json!(NOW - 300), true),
+        ("iat", json!(NOW - 301), false),
         ("jti", json!(null), false),
         ("jti", json!(""), false),
         ("jti", json!(1), false),

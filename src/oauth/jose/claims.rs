@@ -22,7 +22,7 @@ pub struct Claims {
 pub struct TimeBounds {
     /// How much the clocks may differ.
     pub skew: Lifetime,
-    /// How long after now it may at most be valid.
+    /// How long after now, and after it was issued, it may at most be valid.
     pub life: Lifetime,
 }
 
@@ -83,7 +83,7 @@ impl Claims {
     /// Checks the times of a token.
     ///
     /// # Errors
-    /// It has no end, has ended, ends too late, or is not valid yet.
+    /// It has no end, has ended, ends too late, was issued too long before its end, or is not valid yet.
     pub fn check_times(&self, now: Timestamp, bounds: TimeBounds) -> Result<(), JoseFault> {
         let expires_at = self.expires_at.ok_or(JoseFault("exp is missing"))?;
         // RFC 7519 4.1.4: not accepted on or after that time, but for clocks that differ.
@@ -92,6 +92,9 @@ impl Claims {
         }
         if expires_at > now.plus(bounds.life).plus(bounds.skew) {
             return Err(JoseFault("exp is too far ahead"));
+        }
+        if self.issued_at.is_some_and(|issued_at| expires_at > issued_at.plus(bounds.life).plus(bounds.skew)) {
+            return Err(JoseFault("exp is too far after iat"));
         }
         if [self.not_before, self.issued_at].into_iter().flatten().any(|start| start > now.plus(bounds.skew)) {
             return Err(JoseFault("it is not valid yet: nbf or iat is ahead"));
