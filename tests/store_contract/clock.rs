@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{Client, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, Lifetime, Timestamp};
 use mcpgate::store::{
-    AuditEvent, Change, ClockNote, Insertion, LoginPlace, Rotation, SecretRotation, SetupLink, Store,
+    AuditEvent, Change, ClockNote, Ephemeral, EphemeralKey, EphemeralKind, EphemeralStep, Insertion, LoginPlace,
+    Rotation, SecretRotation, SetupLink, Store,
 };
 
 use crate::world::*;
@@ -16,6 +17,7 @@ crate::on_every_store! {
     times_that_a_clock_that_was_ahead_has_written_become_now,
     a_secret_that_has_ended_stays_ended,
     no_pending_authorization_outlives_a_clock_that_goes_back,
+    no_used_assertion_is_forgotten_when_the_clock_goes_back,
     a_secret_that_was_replaced_by_a_clock_that_was_ahead_works_no_longer_than_others,
     a_session_that_was_used_while_the_clock_was_ahead_ends_as_if_used_now,
     no_client_makes_room_on_the_word_of_a_clock_that_is_ahead,
@@ -160,6 +162,19 @@ async fn no_pending_authorization_outlives_a_clock_that_goes_back(store: Arc<dyn
     assert!(is_there().await);
     assert_eq!(store.turn_back(START.plus(HOUR), START).await.unwrap(), 1);
     assert!(!is_there().await);
+}
+
+/// By the earlier clock it may be valid again, and would be used a second time.
+async fn no_used_assertion_is_forgotten_when_the_clock_goes_back(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for (name, at) in [("in time", START), ("ahead", START.plus(AHEAD))] {
+        let page = interaction(name, at);
+        let key = EphemeralKey { kind: EphemeralKind::ClientAssertion, ..page.key };
+        let used = Ephemeral { key, step: EphemeralStep::Ended, ..page };
+        assert_eq!(store.put_ephemeral(used.clone(), PENDING).await.unwrap(), Insertion::Inserted);
+        assert_eq!(store.turn_back(at.plus(HOUR), START).await.unwrap(), 0);
+        assert_eq!(store.put_ephemeral(used, PENDING).await.unwrap(), Insertion::Exists, "{name}");
+    }
 }
 
 async fn a_secret_that_was_replaced_by_a_clock_that_was_ahead_works_no_longer_than_others(store: Arc<dyn Store>) {

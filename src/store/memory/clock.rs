@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::super::clock::{AHEAD, put_back};
-use super::super::{AuditRow, Change, ClockNote, ClockStore, Result};
+use super::super::{AuditRow, Change, ClockNote, ClockStore, EphemeralKind, Result};
 use super::{MemoryStore, State, prune};
 use crate::oauth::{Client, DocumentAge, Grant, Timestamp};
 
@@ -97,7 +97,10 @@ impl ClockStore for MemoryStore {
             state.announce(now, Change::AccessTokenRevoked(token.tenant, token.hash));
         }
         changed += prune(&mut state.codes, |c| c.used_at.is_some() || c.issued_at <= latest);
-        changed += prune(&mut state.ephemerals, |i| told <= latest && i.created_at <= latest);
+        changed += prune(&mut state.ephemerals, |i| {
+            // A used assertion may become valid again.
+            i.key.kind == EphemeralKind::ClientAssertion || told <= latest && i.created_at <= latest
+        });
         changed += prune(&mut state.links, |l| l.made_at.is_none_or(|made| made <= latest));
         let counts = state.quotas.len();
         state.quotas.retain(|(_, day, _), _| *day <= latest);

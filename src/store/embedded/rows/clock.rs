@@ -11,7 +11,7 @@ use crate::store::{AuditRow, Change, ClockNote, Result};
 /// Statements that remove dispensable rows created after ?1.
 const MADE_AFTER: [&str; 6] = [
     "DELETE FROM code WHERE used_at IS NULL AND issued_at > ?1",
-    "DELETE FROM ephemeral WHERE created_at > ?1",
+    "DELETE FROM ephemeral WHERE created_at > ?1 AND kind <> 'client_assertion'",
     "DELETE FROM login_session WHERE authenticated_at > ?1",
     "DELETE FROM consent WHERE given_at > ?1",
     "DELETE FROM setup_link WHERE made_at > ?1",
@@ -44,8 +44,8 @@ pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Res
         changed += 1;
     }
     if told > latest {
-        // It can no longer be told which of them had expired.
-        changed += execute(db, "DELETE FROM ephemeral", [])?;
+        // It can no longer be told which of them had expired. A used assertion is kept: it may become valid again.
+        changed += execute(db, "DELETE FROM ephemeral WHERE kind <> 'client_assertion'", [])?;
     }
     for sql in MADE_AFTER {
         changed += execute(db, sql, [latest])?;
