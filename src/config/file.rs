@@ -342,7 +342,7 @@ table! {
     /// Fetches of URLs that others choose. Addresses that are not public are refused.
     Outbound at "outbound" {
         /// Addresses or networks that are allowed although they are not public, for your own hosts with metadata
-        /// documents.
+        /// documents, the key sets at these hosts, and the key sets of clients that you add.
         allow_addresses: Vec<IpNet> = [];
         /// PEM file with a CA, in addition to the system's.
         extra_ca_file: PathBuf = none;

@@ -39,7 +39,8 @@ impl Config {
             ),
             (
                 !self.outbound.allow_addresses.is_empty(),
-                "outbound.allow_addresses: the gateway fetches metadata documents from addresses that are not public",
+                "outbound.allow_addresses: the gateway fetches metadata documents and key sets from addresses that \
+                 are not public",
             ),
             (
                 self.outbound.proxy.is_some(),

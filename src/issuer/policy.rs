@@ -95,14 +95,15 @@ impl Policy {
         each.fold(ScopeSet::default(), |all, included| all.union(&included))
     }
 
-    /// Returns what a client may register.
+    /// Returns what a client may register. A stranger's key set is at a public host even if `outbound.allow_addresses`
+    /// opens the operator's own network to documents.
     pub(super) fn registration(&self) -> RegistrationPolicy {
         let offline = ScopeToken::parse(OFFLINE_ACCESS).into_iter().collect();
         RegistrationPolicy {
             redirects: self.config.redirect_policy(),
             scopes: self.known().union(&offline),
             client_credentials: self.config.registration.client_credentials,
-            internal_hosts: !self.config.outbound.allow_addresses.is_empty(),
+            internal_hosts: false,
         }
     }
 

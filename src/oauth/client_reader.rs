@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::client_keys::KeySetPlace;
 use super::{
     AuthMethod, ClientKeys, GrantType, InvalidRedirect, OAuthError, RedirectHosts, RedirectPolicy, RedirectUri,
     RegisteredRedirects, Rule, ScopeSet, ScopeToken, display_name, json, metadata_document,
@@ -90,7 +91,7 @@ impl MetadataReader {
     pub(super) fn auth_method(
         &mut self,
         (served, default): (&[AuthMethod], AuthMethod),
-        internal_hosts: bool,
+        key_sets: KeySetPlace<'_>,
     ) -> Result<(AuthMethod, Option<ClientKeys>), OAuthError> {
         let preferred = self.text("token_endpoint_auth_method")?.map(str::to_owned);
         let listed = self.strings("token_endpoint_auth_methods_supported");
@@ -114,7 +115,7 @@ impl MetadataReader {
             return Ok((first, None));
         }
         // A client that also allows another method is better served by that one than not at all.
-        match (self.keys(internal_hosts), methods.iter().find(|method| **method != signed)) {
+        match (self.keys(key_sets), methods.iter().find(|method| **method != signed)) {
             (Ok(keys), _) if methods.contains(&none) => Ok((none, Some(keys))),
             (Ok(keys), _) => Ok((signed, Some(keys))),
             (Err(error), Some(other)) => {
@@ -129,7 +130,7 @@ impl MetadataReader {
     }
 
     /// Returns the keys of a client that signs assertions.
-    fn keys(&self, internal_hosts: bool) -> Result<ClientKeys, OAuthError> {
+    fn keys(&self, key_sets: KeySetPlace<'_>) -> Result<ClientKeys, OAuthError> {
         let missing =
             |words| OAuthError::new(Rule::KeysMissing, words).came("token_endpoint_auth_method", "private_key_jwt");
         match (self.value("jwks"), self.value("jwks_uri")) {
@@ -139,7 +140,7 @@ impl MetadataReader {
             }),
             // RFC 7591 2: they must not both be there.
             (Some(_), Some(_)) => Err(missing("jwks and jwks_uri are both there: send one of them")),
-            (None, Some(url)) => ClientKeys::of_url(url, internal_hosts).map_err(|fault| {
+            (None, Some(url)) => ClientKeys::of_url(url, key_sets).map_err(|fault| {
                 OAuthError::new(Rule::KeysRefused, fault.words()).came("jwks_uri", url.as_str().unwrap_or_default())
             }),
             (None, None) => Err(missing("private_key_jwt needs jwks or jwks_uri")),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::client_keys::KeySetPlace;
 use super::client_reader::MetadataReader;
 use super::{
     AuthMethod, ClientMetadata, ErrorCode, LeftOut, MetadataDocumentUrl, OAuthError, RedirectPolicy, Rule, ScopeSet,
@@ -20,7 +21,8 @@ pub struct RegistrationPolicy {
     pub scopes: ScopeSet,
     /// Whether clients with a secret may act for themselves (RFC 6749 4.4).
     pub client_credentials: bool,
-    /// Whether key sets may be at hosts of the operator's own network.
+    /// Whether the key set of a client that registers may be at any host, for those that the operator adds. That of a
+    /// document may be in the operator's own network only if the document is there.
     pub internal_hosts: bool,
 }
 
@@ -45,7 +47,8 @@ impl ClientMetadata {
             return Err(refuse_statement(statement));
         }
         // RFC 7591 2: an absent method means client_secret_basic.
-        read(reader, &AuthMethod::ALL, AuthMethod::ClientSecretBasic, policy)
+        let key_sets = if policy.internal_hosts { KeySetPlace::Anywhere } else { KeySetPlace::Public };
+        read(reader, (&AuthMethod::ALL, AuthMethod::ClientSecretBasic), key_sets, policy)
     }
     /// Parses a Client ID Metadata Document fetched from `url`.
     ///
@@ -72,7 +75,7 @@ impl ClientMetadata {
         // can have such an id, so it cannot act for itself.
         let served = [AuthMethod::None, AuthMethod::PrivateKeyJwt];
         let policy = RegistrationPolicy { client_credentials: false, ..policy.clone() };
-        let read = read(reader, &served, AuthMethod::None, &policy)
+        let read = read(reader, (&served, AuthMethod::None), KeySetPlace::Beside(url), &policy)
             .map_err(|cause| cause.with_code(ErrorCode::InvalidClientMetadata))?;
         named.map(|()| read)
     }
@@ -81,12 +84,12 @@ impl ClientMetadata {
 /// Reads the members that registrations and documents have in common.
 fn read(
     mut reader: MetadataReader,
-    served: &[AuthMethod],
-    default: AuthMethod,
+    methods: (&[AuthMethod], AuthMethod),
+    key_sets: KeySetPlace<'_>,
     policy: &RegistrationPolicy,
 ) -> Result<ReadMetadata, OAuthError> {
     reader.check_keys()?;
-    let (token_endpoint_auth_method, keys) = reader.auth_method((served, default), policy.internal_hosts)?;
+    let (token_endpoint_auth_method, keys) = reader.auth_method(methods, key_sets)?;
     // RFC 6749 4.4: this grant is for confidential clients only.
     let may_be_service = policy.client_credentials && token_endpoint_auth_method != AuthMethod::None;
     let grant_types = reader.grant_types(may_be_service)?;

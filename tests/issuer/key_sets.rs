@@ -206,6 +206,29 @@ async fn a_set_that_must_not_be_used_is_refused() {
     }
 }
 
+/// Strangers name their own hosts, whose names may lead into the operator's network.
+#[tokio::test]
+async fn strangers_do_not_learn_what_is_in_a_network_that_is_open_to_documents() {
+    let world = World::with(|config| config.outbound.allow_addresses = vec!["10.0.0.0/8".parse().unwrap()]).await;
+    let key = SigningKey::ed25519();
+    for inside in ["https://10.0.0.5:8443/admin/do", "https://intranet/keys"] {
+        let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "private_key_jwt",
+            "jwks_uri": inside});
+        let outcome = world.request(&caller(8)).register(body.to_string().as_bytes()).await;
+        assert_eq!(refused(outcome), "invalid_client_metadata", "{inside}");
+    }
+    for (n, fault) in [FetchError::Refused, FetchError::Connect, FetchError::Tls, FetchError::Slow, status(503)]
+        .into_iter()
+        .enumerate()
+    {
+        let url = format!("https://n{n}.example/keys");
+        let client = published(&world, &url).await;
+        world.fetch.fail(&url, fault);
+        let text = key.sign("a", &claims(&world, &client.id, "1"));
+        assert_eq!(rule(send(&world, &text, &[], 2).await), Rule::KeysUnusable);
+    }
+}
+
 #[tokio::test]
 async fn a_set_with_a_key_of_the_one_before_ends_nothing_and_any_other_ends_all() {
     let world = World::new().await;

@@ -308,7 +308,7 @@ fn rfc_7591_2_a_client_that_signs_assertions_registers_its_keys() {
         body["jwks_uri"] = url;
         register(&body)
     };
-    let url = "https://c.example:8443/keys?of=app";
+    let url = "https://c.example:8443/keys";
     let metadata = published(json!(url)).unwrap();
     assert_eq!(metadata.to_json()["jwks_uri"], url);
     assert_eq!(ClientMetadata::from_stored(&Value::Object(metadata.to_json()).to_string()), Some(metadata));
@@ -318,6 +318,7 @@ fn rfc_7591_2_a_client_that_signs_assertions_registers_its_keys() {
         "https://[::1]/keys",
         "https://localhost/keys",
         "https://keys/",
+        "https://c.example/keys?of=app",
         "https://u@c.example/keys",
         "https://c.example/a/../keys",
         "https://c.example/keys#a",
@@ -384,6 +385,29 @@ fn ci_09_ci_10_ci_11_a_document_obeys_its_own_rules() {
         json!({ "response_types": ["token"] }),
     ] {
         assert_eq!(document(&bad).unwrap_err().code(), ErrorCode::InvalidClientMetadata, "{bad}");
+    }
+}
+
+/// Even where the operator lets documents be fetched from their own network: anybody could make the gateway ask there.
+#[test]
+fn the_key_set_of_a_document_is_at_a_public_host_or_at_its_own() {
+    for (document, keys, is_good) in [
+        (ID, "https://keys.example/set", true),
+        (ID, "https://c.example/keys", true),
+        (ID, "https://10.0.0.5:8443/admin/do", false),
+        (ID, "https://intranet/keys", false),
+        ("https://intranet/client.json", "https://intranet/keys", true),
+        ("https://intranet/client.json", "https://intranet/keys?do=x", false),
+        ("https://intranet/client.json", "https://intranet:8443/keys", false),
+        ("https://intranet/client.json", "https://10.0.0.5/keys", false),
+        ("https://intranet/client.json", "https://keys.example/set", true),
+    ] {
+        let url = MetadataDocumentUrl::parse(document, true).unwrap();
+        let body = json!({"client_id": document, "client_name": "C", "redirect_uris": ["https://c.example/cb"],
+            "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": keys});
+        let policy = RegistrationPolicy { internal_hosts: true, ..policy() };
+        let read = ClientMetadata::from_metadata_document(body.to_string().as_bytes(), &url, &policy);
+        assert_eq!(read.is_ok(), is_good, "{document} {keys}");
     }
 }
 
