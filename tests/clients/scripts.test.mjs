@@ -187,7 +187,7 @@ test('a web site on Node', async () => {
 test('the Rust program', async () => {
   const source = readFileSync(here('drivers/service.rs'), 'utf8');
   // The page leaves out what is about this project's lints.
-  assert.equal(blocks('programs.md', 'Programs without a person', 'rust')[0], source.replace(/^#!\[expect.*\n/m, ''));
+  assert.equal(blocks('programs.md', 'Services in an SDK', 'rust')[0], source.replace(/^#!\[expect.*\n/m, ''));
   const words = ['client', 'add', '--grant', 'client_credentials', '--confidential', '--upstream', 'demo', '--scope', 'demo:use'];
   const added = await gateway.command(...words, '--name', 'Rust');
   const own = { CLIENT_ID: added.client_id, CLIENT_SECRET: added.client_secret };
