@@ -3,8 +3,8 @@
 use super::Services;
 use crate::config::{TokenPolicy, UpstreamConfig};
 use crate::oauth::{
-    AddressRanges, ApiKey, ClientId, ClientOrigin, Exclusions, FirstUse, Grant, GrantId, KeyDetails, Lifetime,
-    ScopeSet, TenantId, Timestamp, clean_name,
+    AddressRanges, ApiKey, ClientId, ClientOrigin, Grant, GrantId, KeyDetails, Lifetime, ScopeSet, SingleGrant,
+    TenantId, Timestamp, clean_name,
 };
 use crate::store::{Account, AuditRow, NewAccessToken, NewKey, RotateKey};
 
@@ -150,29 +150,18 @@ impl KeyParts {
         let key = mint(services);
         let now = self.audit.at;
         let details = KeyDetails { name: self.name.clone(), hint: key.hint().to_owned(), addresses: self.addresses };
-        let grant = Grant {
+        let single = SingleGrant {
             id: GrantId(services.entropy.random_16()),
             tenant: self.tenant,
             client: self.client,
             subject: self.account.subject,
             resource: upstream.resource.clone(),
             scopes: self.scopes,
-            exclusions: Exclusions::default(),
-            authenticated_at: self.authenticated_at,
-            consented_at: now,
-            created_at: now,
+            made_at: now,
             expires_at: self.expires_at,
-            idle_until: self.expires_at,
-            may_refresh: false,
-            by_assertion: false,
-            generation: 0,
-            rotated_at: now,
-            first_use: FirstUse::Unknown,
-            retried_at: None,
-            revoked_at: None,
-            last_used_at: None,
-            key: Some(Box::new(details)),
         };
+        let key_of = Some(Box::new(details));
+        let grant = Grant { authenticated_at: self.authenticated_at, key: key_of, ..single.grant() };
         let access = access(&key, self.account.name.as_str());
         let audit = AuditRow { reason: Some(self.name), ..self.audit };
         (key, NewKey { grant, access, audit })

@@ -103,6 +103,58 @@ pub struct Grant {
     pub key: Option<Box<KeyDetails>>,
 }
 
+/// What a grant without a refresh token is for: a token of an operator, of a program for itself, or an API key.
+#[derive(Debug, Clone)]
+pub struct SingleGrant {
+    /// Identifies it.
+    pub id: GrantId,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// The client that holds it.
+    pub client: ClientId,
+    /// On whose behalf the client acts.
+    pub subject: Subject,
+    /// The resource that it is for.
+    pub resource: ResourceIndicator,
+    /// Its scopes.
+    pub scopes: ScopeSet,
+    /// When it is made.
+    pub made_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl SingleGrant {
+    /// Returns the grant. Nobody logged in or left anything out for it, and it is neither renewed nor used yet.
+    #[must_use]
+    pub fn grant(self) -> Grant {
+        let Self { id, tenant, client, subject, resource, scopes, made_at, expires_at } = self;
+        Grant {
+            id,
+            tenant,
+            client,
+            subject,
+            resource,
+            scopes,
+            exclusions: Exclusions::default(),
+            authenticated_at: made_at,
+            consented_at: made_at,
+            created_at: made_at,
+            expires_at,
+            idle_until: expires_at,
+            may_refresh: false,
+            by_assertion: false,
+            generation: 0,
+            rotated_at: made_at,
+            first_use: FirstUse::Unknown,
+            retried_at: None,
+            revoked_at: None,
+            last_used_at: None,
+            key: None,
+        }
+    }
+}
+
 impl Grant {
     /// Returns whether the grant is neither revoked nor past its absolute end.
     #[must_use]

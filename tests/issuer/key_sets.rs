@@ -229,17 +229,23 @@ async fn strangers_do_not_learn_what_is_in_a_network_that_is_open_to_documents()
     }
 }
 
+/// A client that publishes the key `a` at [`URL`], and what it was issued for Ada by an assertion.
+async fn signed_in(world: &World, a: &SigningKey) -> (Client, Tokens) {
+    let client = published(world, URL).await;
+    world.fetch.serve(URL, &a.jwks("a"), None, false);
+    let code = world.code(&client.id, &[], "ada").await;
+    let redeem = [("grant_type", "authorization_code"), ("code", code.as_str()), ("code_verifier", VERIFIER)];
+    let redeem = [&redeem[..], &[("redirect_uri", CALLBACK)]].concat();
+    let tokens = send(world, &a.sign("a", &claims(world, &client.id, "1")), &redeem, 1).await.unwrap();
+    (client, tokens)
+}
+
 #[tokio::test]
 async fn a_set_with_a_key_of_the_one_before_ends_nothing_and_any_other_ends_all() {
     let world = World::new().await;
     world.account("ada").await;
     let (a, b, c) = (SigningKey::ed25519(), SigningKey::ed25519(), SigningKey::ed25519());
-    let client = published(&world, URL).await;
-    world.fetch.serve(URL, &a.jwks("a"), None, false);
-    let code = world.code(&client.id, &[], "ada").await;
-    let redeem = [("grant_type", "authorization_code"), ("code", code.as_str()), ("code_verifier", VERIFIER)];
-    let redeem = [&redeem[..], &[("redirect_uri", CALLBACK)]].concat();
-    let tokens = send(&world, &a.sign("a", &claims(&world, &client.id, "1")), &redeem, 1).await.unwrap();
+    let (client, tokens) = signed_in(&world, &a).await;
     world.fetch.serve(URL, &json!({"keys": [b.jwk("b"), a.jwk("a")]}), None, false);
     world.pass(3600);
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
@@ -326,12 +332,7 @@ async fn hanging_up_keeps_no_grant_of_keys_that_were_all_replaced() {
     let world = World::new().await;
     world.account("ada").await;
     let (a, b) = (SigningKey::ed25519(), SigningKey::ed25519());
-    let client = published(&world, URL).await;
-    world.fetch.serve(URL, &a.jwks("a"), None, false);
-    let code = world.code(&client.id, &[], "ada").await;
-    let redeem = [("grant_type", "authorization_code"), ("code", code.as_str()), ("code_verifier", VERIFIER)];
-    let redeem = [&redeem[..], &[("redirect_uri", CALLBACK)]].concat();
-    let tokens = send(&world, &a.sign("a", &claims(&world, &client.id, "1")), &redeem, 1).await.unwrap();
+    let (client, tokens) = signed_in(&world, &a).await;
     world.fetch.serve(URL, &b.jwks("b"), None, false);
     world.pass(3600);
     let texts = ["2", "3"].map(|jti| b.sign("b", &claims(&world, &client.id, jti)));

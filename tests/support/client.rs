@@ -258,7 +258,8 @@ pub(crate) fn mcp_request(token: &str, method: &str, params: &serde_json::Value)
     post_message("/mcp", token, &serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
 }
 
-fn post_message(path: &str, token: &str, message: &serde_json::Value) -> Request<Full<Bytes>> {
+/// A message of MCP to a path, as a client of revision 2025-11-25 sends it.
+pub(crate) fn post_message(path: &str, token: &str, message: &serde_json::Value) -> Request<Full<Bytes>> {
     let authorization = format!("Bearer {token}");
     let headers = [
         ("authorization", authorization.as_str()),

@@ -5,8 +5,8 @@ use super::{Administration, AdministrationError, done, scopes_among};
 use crate::config::UpstreamConfig;
 use crate::issuer::built_in::BuiltIn;
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AddressRanges, ClientId, ClientOrigin, Exclusions, FirstUse, Grant, GrantId,
-    GroupSet, Lifetime, ScopeSet,
+    AccessToken, AccessTokenRecord, AddressRanges, ClientId, ClientOrigin, Exclusions, Grant, GrantId, GroupSet,
+    Lifetime, ScopeSet, SingleGrant,
 };
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, GrantFilter};
 
@@ -30,29 +30,17 @@ fn operator_lifetime(lifetime: Lifetime) -> Result<Lifetime, AdministrationError
 
 /// Returns the grant of a token that cannot be refreshed.
 fn grant_of(token: &AccessTokenRecord) -> Grant {
-    Grant {
+    let single = SingleGrant {
         id: token.grant,
         tenant: token.tenant.clone(),
         client: token.client.clone(),
         subject: token.subject.clone(),
         resource: token.resource.clone(),
         scopes: token.scopes.clone(),
-        exclusions: token.exclusions.clone(),
-        authenticated_at: token.issued_at,
-        consented_at: token.consented_at,
-        created_at: token.issued_at,
+        made_at: token.issued_at,
         expires_at: token.expires_at,
-        idle_until: token.expires_at,
-        may_refresh: false,
-        generation: 0,
-        rotated_at: token.issued_at,
-        first_use: FirstUse::Unknown,
-        by_assertion: false,
-        retried_at: None,
-        revoked_at: None,
-        last_used_at: None,
-        key: None,
-    }
+    };
+    Grant { exclusions: token.exclusions.clone(), consented_at: token.consented_at, ..single.grant() }
 }
 
 impl Administration {

@@ -4,8 +4,8 @@ use crate::config::UpstreamConfig;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, AuthenticatedClient, Client, ClientOrigin, ClientTokenRequest, Exclusions, FirstUse, Form, Grant,
-    GrantId, LoginName, OAuthError, Rule, ScopeSet, Subject, TokenResponse,
+    AccessToken, AuthenticatedClient, Client, ClientOrigin, ClientTokenRequest, Form, Grant, GrantId, LoginName,
+    OAuthError, Rule, ScopeSet, SingleGrant, Subject, TokenResponse,
 };
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, IssueToClient, NewAccessToken};
 use crate::telemetry::ControlEvent;
@@ -108,29 +108,17 @@ impl IssuerRequest<'_> {
         let now = self.now();
         // A grant that nobody uses ends as that of an application that is no longer refreshed.
         let end = now.plus(self.policy.config.tokens.refresh_idle.max(self.policy.access_lifetime(&upstream.resource)));
-        Grant {
+        let single = SingleGrant {
             id: GrantId(self.services.entropy.random_16()),
             tenant: self.tenant.clone(),
             client: client.id.clone(),
             subject,
             resource: upstream.resource.clone(),
             scopes,
-            exclusions: Exclusions::default(),
-            authenticated_at: now,
-            consented_at: now,
-            created_at: now,
+            made_at: now,
             expires_at: end,
-            idle_until: end,
-            may_refresh: false,
-            by_assertion: client.by_assertion(),
-            generation: 0,
-            rotated_at: now,
-            first_use: FirstUse::Unknown,
-            retried_at: None,
-            revoked_at: None,
-            last_used_at: None,
-            key: None,
-        }
+        };
+        Grant { by_assertion: client.by_assertion(), ..single.grant() }
     }
 
     fn issue_of(&self, grant: Grant, name: LoginName, access: NewAccessToken) -> IssueToClient {

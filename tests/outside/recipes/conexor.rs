@@ -10,7 +10,7 @@ use super::curl::curl;
 use super::recipe::Recipe;
 use crate::expect;
 use crate::support::application::{challenge, parameter, random};
-use crate::support::client::{Client, Reply, request};
+use crate::support::client::{Client, Reply, post_message, request};
 use crate::support::gateway::Home;
 use crate::support::page::Browser;
 use crate::support::upstream::Upstream;
@@ -42,15 +42,8 @@ const ENDPOINT: [&str; 2] = [
 
 /// Sends a message of MCP to the server.
 async fn call(home: &Home, token: &str, method: &str, params: Value) -> Reply {
-    let authorization = format!("Bearer {token}");
-    let headers = [
-        ("authorization", authorization.as_str()),
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-        ("mcp-protocol-version", "2025-11-25"),
-    ];
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-    Client::new(home).send(request(Method::POST, "/mcp/acme/sales-api", &headers, body)).await
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    Client::new(home).send(post_message("/mcp/acme/sales-api", token, &message)).await
 }
 
 /// Checks an answer of the token endpoint, and that the token lists and calls tools and does nothing else.
