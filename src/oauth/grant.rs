@@ -106,9 +106,9 @@ pub struct Grant {
 /// What a grant without a refresh token is for: a token of an operator, of a program for itself, or an API key.
 #[derive(Debug, Clone)]
 pub struct SingleGrant {
-    /// Identifies it.
+    /// Identifies the grant.
     pub id: GrantId,
-    /// Its tenant.
+    /// The tenant that the grant belongs to.
     pub tenant: TenantId,
     /// The client that holds it.
     pub client: ClientId,
@@ -116,11 +116,11 @@ pub struct SingleGrant {
     pub subject: Subject,
     /// The resource that it is for.
     pub resource: ResourceIndicator,
-    /// Its scopes.
+    /// The scopes that were granted.
     pub scopes: ScopeSet,
-    /// When it is made.
+    /// When the grant is made.
     pub made_at: Timestamp,
-    /// When it ends.
+    /// When the grant ends; `Timestamp::NEVER` for an API key without an end.
     pub expires_at: Timestamp,
 }
 
