@@ -86,7 +86,8 @@ fn every_key_that_is_named_is_one_of_the_file() {
 fn the_example_loads_and_names_every_key() {
     let (text, config) = example();
     assert_eq!(config.upstreams.len(), 2);
-    assert!(text.lines().count() <= 250, "the example has {} lines", text.lines().count());
+    // Every key has its line; the rest must not outgrow what one reads in one go.
+    assert!(text.lines().count() <= 340, "the example has {} lines", text.lines().count());
     let mut table = String::new();
     let mut named = std::collections::BTreeSet::new();
     for line in text.lines().map(|l| l.strip_prefix("# ").unwrap_or(l)) {
