@@ -1,6 +1,6 @@
 // Starts mcpgate as a separate process with its own data directory, and the upstream servers.
 import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,11 +63,18 @@ export function child(command, args, options = {}) {
   return running;
 }
 
-/** Starts the gateway; `config` is the text of a gateway.toml that is added to the defaults of `mcpgate up`. */
-export async function startGateway({ config = '', upstream } = {}) {
+/**
+ * Starts the gateway; `config` is the text of a gateway.toml that is added to the defaults of `mcpgate up`,
+ * `certificates` the data directory of another gateway whose development CA is used.
+ */
+export async function startGateway({ config = '', upstream, certificates } = {}) {
   const home = mkdtempSync(join(tmpdir(), 'mcpgate-clients-'));
   const [port, operatorPort] = [await freePort(), await freePort()];
   const data = join(home, 'data');
+  if (certificates) {
+    mkdirSync(data, { mode: 0o700 });
+    cpSync(join(certificates, 'certs'), join(data, 'certs'), { recursive: true });
+  }
   writeFileSync(join(home, 'password'), ACCOUNT.password);
   writeFileSync(join(home, 'gateway.toml'), config);
   const args = ['up', ...(upstream ? [upstream] : []), '--data', data, '--workers', '2'];
