@@ -1,5 +1,5 @@
-//! Access tokens for a program (client_credentials): what `/token` issues, and what the embedded store alone can commit,
-//! in one run. As many requests wait at once in both; the load is a thread of this process.
+//! Access tokens for a program (client_credentials): what `/token` issues, and what the embedded store alone can
+//! commit, in one run. As many requests wait at once in both; the load is a thread of this process.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
