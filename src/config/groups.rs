@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::check::Check;
-use super::file::{AccountGroup, Scope, Upstream};
+use super::file::AccountGroup;
 use super::problem::Setting;
+use super::upstream_file::{Scope, Upstream};
 use crate::oauth::{GroupName, LoginName, ScopeSet, ScopeToken};
 use crate::policy::{AccountList, ConfiguredGroups, Holders};
 

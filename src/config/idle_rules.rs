@@ -1,10 +1,10 @@
 //! Rules of an upstream that can never apply, whatever is requested.
 
 use super::check::Check;
-use super::file::WrittenUpstream;
 use super::problem::Setting;
 use super::rule_file::Rule;
 use super::scope_lists::pattern;
+use super::upstream_file::WrittenUpstream;
 use crate::oauth::{ClientId, ClientOrigin};
 use crate::policy::{Pattern, Rule as Compiled};
 

@@ -1,10 +1,10 @@
 //! The rules for `[[upstream.limit]]`: that each can be read, and limits something.
 
 use super::check::{Check, is_label};
-use super::file::{Upstream, WrittenUpstream};
 use super::limit_file::{Limit as Written, PerWord};
 use super::scope_lists::patterns;
 use super::settings::UpstreamKind;
+use super::upstream_file::{Upstream, WrittenUpstream};
 use crate::oauth::ClientId;
 use crate::policy::{CallLimit, CallLimits, LimitPer, LimitRate, MOST};
 

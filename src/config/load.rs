@@ -17,7 +17,9 @@ use super::problem::{Report, Setting};
 use super::settings::{Config, UpstreamConfig};
 use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
-use super::{alias, document, file_trust, groups, login, secret_source, upstream, well_known, written_patterns};
+use super::{
+    alias, document, file_trust, groups, login, secret_source, shared_resource, upstream, well_known, written_patterns,
+};
 use crate::files::{self, ReadError};
 use crate::oauth::{
     Brand, MetadataDocumentUrl, RedirectHosts, RedirectPolicy, RedirectUri, ResourceIndicator, is_scheme,
@@ -62,7 +64,11 @@ fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Proble
         if file.is_some() { document::parse(&text, &base, &report) } else { (Some(DeTable::new()), Vec::new()) };
     let read = tree.and_then(|tree| File::read(tree, &report));
     let config = read
-        .and_then(|written| Check { report: &report, base, overrides }.config(file, written))
+        .and_then(|mut written| {
+            let check = Check { report: &report, base, overrides };
+            shared_resource::share(&check, &mut written.upstreams);
+            check.config(file, written)
+        })
         .map(|config| Config { referenced_files, ..config });
     let mut problems = report.finish();
     // A revocation must not fail because of an upstream's secret, or a file that only the server's user may read.

@@ -37,12 +37,14 @@ mod scope_lists;
 mod scopes;
 mod secret_source;
 mod settings;
+mod shared_resource;
 mod table;
 mod taken_paths;
 
 mod title;
 mod unknown_server;
 mod upstream;
+mod upstream_file;
 mod upstream_headers;
 mod value;
 mod warnings;

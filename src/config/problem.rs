@@ -125,7 +125,13 @@ impl Report {
 
     /// Returns the problems in the order of the file.
     pub(super) fn finish(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
+        let mut problems: Vec<Problem> = Vec::new();
+        // What several tables share is checked for each of them.
+        for problem in self.problems.into_inner() {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
         problems.sort_by_key(|p| p.line.unwrap_or(usize::MAX));
         problems
     }

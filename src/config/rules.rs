@@ -1,11 +1,11 @@
 //! The rules for `[[upstream.rule]]`: that each can be read, and can have force.
 
 use super::check::Check;
-use super::file::WrittenUpstream;
 use super::idle_rules;
 use super::rule_file::{Argument, ClientKind, EffectWord, Rule as Written, WrittenRule};
 use super::scope_lists::{patterns, subset};
 use super::settings::{ScopeConfig, UpstreamKind};
+use super::upstream_file::WrittenUpstream;
 use crate::oauth::{ClientId, ClientOrigin, GroupName, LoginName};
 use crate::policy::{Condition, MOST, Pattern, Pointer, Rule, RuleEffect, Test, TextPattern, Who};
 

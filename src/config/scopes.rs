@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::check::Check;
-use super::file::{Scope, Upstream, WrittenUpstream};
 use super::file_words::{Kind, PinMode, ScopePreset};
 use super::idle_rules;
 use super::rules;
 use super::scope_lists::{pattern, patterns, subset};
 use super::settings::{ScopeConfig, UpstreamKind};
+use super::upstream_file::{Scope, Upstream, WrittenUpstream};
 use crate::oauth::{ScopeSet, ScopeToken};
 use crate::policy::{
     EVERYTHING, MANAGE, MCP_SCOPES, MOST, Pattern, PresetScope, READ_ONLY, READ_ONLY_HTTP, Rules, ScopeRule,
@@ -81,7 +81,7 @@ pub(super) fn all(check: &Check<'_>, whole: &WrittenUpstream) -> UpstreamScopes 
         let opened: Vec<&Pattern> = map.iter().flat_map(|scope| &scope.allow).chain(&anonymous).collect();
         idle_rules::unopened(check, whole, &opened, unknown.is_some());
         inclusions(check, written, &map);
-        force(check, upstream, written, (&map, rules));
+        force(check, whole, (&map, rules));
     }
     UpstreamScopes { catalogue, ready_made, rules: rules.map(Arc::new) }
 }
@@ -102,8 +102,7 @@ fn is_pinned(check: &Check<'_>, upstream: &Upstream) -> bool {
 
 /// Returns whether scopes say what they open, without which tools cannot say what they need.
 fn has_map(check: &Check<'_>, upstream: &Upstream, written: &[Scope]) -> bool {
-    let opens = |scope: &Scope| scope.allow.line.is_some() || !scope.includes.value.is_empty();
-    let has_map = upstream.scopes.is_some() || written.iter().any(opens);
+    let has_map = says_what_opens(upstream, written);
     let setting = &upstream.security_schemes;
     if setting.value && upstream.kind.value == Kind::Http {
         check.report.wrong(setting, "an upstream of kind \"http\" has no tools", "remove the key");
@@ -112,6 +111,12 @@ fn has_map(check: &Check<'_>, upstream: &Upstream, written: &[Scope]) -> bool {
         check.report.wrong(setting, fault, "write scopes, or allow in the scopes, or remove the key");
     }
     has_map
+}
+
+/// Returns whether scopes of an upstream say what they open.
+pub(super) fn says_what_opens(upstream: &Upstream, written: &[Scope]) -> bool {
+    let opens = |scope: &Scope| scope.allow.line.is_some() || !scope.includes.value.is_empty();
+    upstream.scopes.is_some() || written.iter().any(opens)
 }
 
 /// Adds to a ready-made scope what a table says of it.
@@ -129,7 +134,7 @@ fn add_to(shown: &mut ScopeConfig, rule: &mut ScopeRule, (written, own): (&Scope
 }
 
 /// Returns the ready-made scopes.
-fn preset(check: &Check<'_>, upstream: &Upstream) -> (Vec<ScopeConfig>, Vec<ScopeRule>) {
+pub(super) fn preset(check: &Check<'_>, upstream: &Upstream) -> (Vec<ScopeConfig>, Vec<ScopeRule>) {
     let Some(preset) = &upstream.scopes else { return (Vec::new(), Vec::new()) };
     let kind = upstream.kind.value.into();
     match preset.value {
@@ -277,7 +282,8 @@ fn reaches(map: &[ScopeRule], from: &str, to: &str) -> bool {
 }
 
 /// Checks that a map has force, and every scope in it.
-fn force(check: &Check<'_>, upstream: &Upstream, written: &[Scope], (map, rules): (&[ScopeRule], &Rules)) {
+fn force(check: &Check<'_>, whole: &WrittenUpstream, (map, rules): (&[ScopeRule], &Rules)) {
+    let (upstream, written) = (&whole.upstream, &whole.scopes);
     if !upstream.check_envelope.value && UpstreamKind::from(upstream.kind.value) == UpstreamKind::Mcp {
         let fault = "without reading messages, the gateway cannot tell what the scopes of this upstream allow";
         check.report.wrong(&upstream.check_envelope, fault, "remove the key, or allow and includes of its scopes");
@@ -286,7 +292,7 @@ fn force(check: &Check<'_>, upstream: &Upstream, written: &[Scope], (map, rules)
         let Some(name) = &scope.name else { continue };
         let Some(rule) = map.iter().find(|rule| rule.name.as_str() == name.value) else { continue };
         let is_read = rule.allow.len() == scope.allow.value.len();
-        if is_read && !rules.opens_anything(&rule.name) {
+        if is_read && !whole.opened_elsewhere.contains(&name.value) && !rules.opens_anything(&rule.name) {
             let fault = "this scope allows nothing, while others of this upstream say what they allow";
             check.report.wrong(name, fault, "write allow or includes, or remove it");
         }

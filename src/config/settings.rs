@@ -143,7 +143,9 @@ pub struct UpstreamConfig {
     pub path: String,
     /// MCP or plain HTTP below a prefix.
     pub kind: UpstreamKind,
-    /// `public_url` + `path`: the audience of its tokens.
+    /// What `path` follows: the public URL.
+    pub public_url: String,
+    /// The audience of its tokens: `public_url` + `path`, or what it shares with others.
     pub resource: ResourceIndicator,
     /// The URL that it is reached at.
     pub url: url::Url,
@@ -256,6 +258,20 @@ pub struct StaticAnswer {
     pub content_type: &'static str,
     /// The file that the content is from, if any.
     pub file: Option<PathBuf>,
+}
+
+impl UpstreamConfig {
+    /// Returns the URL that clients call.
+    #[must_use]
+    pub fn called_at(&self) -> String {
+        format!("{}{}", self.public_url, self.path)
+    }
+
+    /// Returns whether its resource is another URL than the one that clients call.
+    #[must_use]
+    pub fn shares_resource(&self) -> bool {
+        self.resource.as_str().strip_prefix(&*self.public_url) != Some(&*self.path)
+    }
 }
 
 impl Config {

@@ -1,9 +1,10 @@
 //! CF-02: no two upstreams share a name, a resource or a part of the path space, and nothing else has a path of theirs.
 
 use super::check::Check;
-use super::file::{Alias, File, Upstream};
+use super::file::{Alias, File};
 use super::problem::Setting;
 use super::settings::UpstreamKind;
+use super::upstream_file::Upstream;
 
 /// The names and paths that are taken.
 pub(super) struct TakenPaths<'a>(Vec<TakenPath<'a>>);

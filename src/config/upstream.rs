@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::check::{Check, is_label};
-use super::file::{File, Upstream, WrittenUpstream};
+use super::file::File;
 use super::file_words::CatalogueMode;
 use super::groups;
 use super::limits;
@@ -15,7 +15,9 @@ use super::reserved_path::path_fault;
 use super::scope_lists;
 use super::scopes::{self, UpstreamScopes};
 use super::settings::{PinMode, UpstreamConfig, UpstreamKind};
+use super::shared_resource;
 use super::taken_paths::TakenPaths;
+use super::upstream_file::{Upstream, WrittenUpstream};
 use super::upstream_headers;
 use crate::network::is_loopback;
 use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
@@ -65,6 +67,7 @@ fn simple(origin: &str, url: Url, display_name: &str) -> Option<UpstreamConfig> 
         tenant: TenantId::default(),
         path: "/mcp".to_owned(),
         kind: UpstreamKind::Mcp,
+        public_url: origin.to_owned(),
         resource: ResourceIndicator::parse(&format!("{origin}/mcp")).ok()?,
         display_name: display_name.to_owned(),
         takes_title: false,
@@ -145,7 +148,8 @@ fn one(
         name,
         tenant: tenant?,
         kind: upstream.kind.value.into(),
-        resource: ResourceIndicator::parse(&format!("{origin}{path}")).ok()?,
+        public_url: origin.to_owned(),
+        resource: ResourceIndicator::parse(&format!("{origin}{}", shared_resource::of(upstream)?)).ok()?,
         path,
         url: url?,
         host,

@@ -1,10 +1,10 @@
 //! The patterns of a file that name tools, prompts or resources of an upstream, so that they can be compared with what
 //! it offers.
 
-use super::file::WrittenUpstream;
 use super::problem::Setting;
 use super::scope_lists::pattern;
 use super::settings::{UpstreamKind, WrittenPattern};
+use super::upstream_file::WrittenUpstream;
 
 /// Returns the patterns of upstreams in their scopes, rules and limits, and of what needs no token.
 pub(super) fn all(upstreams: &[WrittenUpstream]) -> Vec<WrittenPattern> {

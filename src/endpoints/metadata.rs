@@ -13,14 +13,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, MetadataDocumentMode, UpstreamConfig, WhoRegisters};
-use crate::oauth::{AuthorizationServerMetadata, ProtectedResourceMetadata, ScopeSet};
+use crate::oauth::{AuthorizationServerMetadata, ProtectedResourceMetadata, ResourceIndicator, ScopeSet};
 use crate::web::{Body, Response, cors, reply};
 
 /// The path that all metadata and the operator's static documents are below.
 pub(super) const WELL_KNOWN: &str = "/.well-known/";
 
 const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
-const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
 /// Cached for five minutes: metadata rarely changes, and hosted clients keep it about as long anyway.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=300");
@@ -55,14 +54,20 @@ impl MetadataDocuments {
         }
         by_path.extend(Document::new(&authorization_server(&config)).map(|d| (AUTHORIZATION_SERVER.to_owned(), d)));
         for upstream in &config.upstreams {
-            // RFC 9728 3.1: the suffix goes between host and path, so each upstream has a document of its own; there is
-            // one at the bare suffix only if an upstream is at the root, so that no client asks for tokens for the
-            // whole host. A user may type the URL with one trailing slash: strict clients then want `resource` to have
+            // RFC 9728 3.1: the suffix goes between host and path, so each resource has a document of its own; there is
+            // one at the bare suffix only if the origin is a resource, so that no client asks for tokens for the whole
+            // host. A user may type the URL with one trailing slash: strict clients then want `resource` to have
             // it too.
-            for slash in ["", "/"] {
-                let path = format!("{PROTECTED_RESOURCE}{}{slash}", upstream.path.trim_end_matches('/'));
-                let document = Document::new(&protected_resource(&config, upstream, slash));
-                by_path.extend(document.map(|d| (path, d)));
+            // Upstreams that share a resource share its document. Clients that read no challenge look for one of the URL
+            // that they call, and want `resource` to be that (RFC 9728 3.3): the issuer takes it for the shared one.
+            let called_at = ResourceIndicator::parse(&upstream.called_at()).ok();
+            for resource in called_at.iter().chain([&upstream.resource]) {
+                let url = resource.metadata_url();
+                for slash in ["", "/"] {
+                    let path = format!("{}{slash}", url.strip_prefix(&*upstream.public_url).unwrap_or_default());
+                    let document = protected_resource(&config, upstream, format!("{}{slash}", resource.as_str()));
+                    by_path.extend(Document::new(&document).map(|d| (path, d)));
+                }
             }
         }
         Self { config, by_path }
@@ -139,9 +144,9 @@ fn authorization_server(config: &Config) -> AuthorizationServerMetadata {
     metadata
 }
 
-fn protected_resource(config: &Config, upstream: &UpstreamConfig, slash: &str) -> ProtectedResourceMetadata {
+fn protected_resource(config: &Config, upstream: &UpstreamConfig, resource: String) -> ProtectedResourceMetadata {
     ProtectedResourceMetadata {
-        resource: format!("{}{slash}", upstream.resource.as_str()),
+        resource,
         authorization_servers: vec![config.public_url.clone()],
         scopes_supported: scope_names(&upstream.default_scopes),
         bearer_methods_supported: vec!["header"],

@@ -24,7 +24,7 @@ impl Policy {
         Self { config, tenant }
     }
 
-    /// Finds the tenant's upstream whose tokens have this audience.
+    /// Finds the tenant's upstream whose tokens have this audience: of several, any, for they share what is asked of it.
     pub(super) fn upstream(&self, resource: &ResourceIndicator) -> Option<&UpstreamConfig> {
         self.upstreams().find(|u| u.resource == *resource)
     }
@@ -36,17 +36,38 @@ impl Policy {
     }
 
     /// Returns the resource that a token request names. The bare origin stands for the grant's own resource, as it did
-    /// when that was the only upstream; what is granted stays the same, whatever has been configured since.
+    /// when that was the only upstream; what is granted stays the same, whatever has been configured since. The URL of
+    /// an upstream stands for the resource that it shares.
     pub(super) fn named_at_token(&self, named: ResourceIndicator, granted: &ResourceIndicator) -> ResourceIndicator {
-        let is_bare_origin = named.is_origin_of(granted) && self.upstream(&named).is_none();
-        if is_bare_origin { granted.clone() } else { named }
+        if self.upstream(&named).is_some() {
+            return named;
+        }
+        let is_shared = self.shared().any(|(url, resource)| url == named && resource == *granted);
+        if is_shared || named.is_origin_of(granted) { granted.clone() } else { named }
+    }
+
+    /// Returns the URLs of upstreams that share a resource, each with that resource.
+    fn shared(&self) -> impl Iterator<Item = (ResourceIndicator, ResourceIndicator)> {
+        let sharing = self.upstreams().filter(|upstream| upstream.shares_resource());
+        sharing.filter_map(|u| Some((ResourceIndicator::parse(&u.called_at()).ok()?, u.resource.clone())))
+    }
+
+    /// Returns all upstreams whose tokens have this audience.
+    pub(super) fn upstreams_of(&self, resource: &ResourceIndicator) -> impl Iterator<Item = &UpstreamConfig> {
+        self.upstreams().filter(move |upstream| upstream.resource == *resource)
     }
 
     /// Returns what may be requested of which resources; the request itself checks which of them this client may use.
     pub(super) fn request(&self) -> RequestPolicy {
-        let row = |u: &UpstreamConfig| (u.resource.clone(), catalogue(u), u.default_scopes.clone());
+        let mut resources: Vec<(ResourceIndicator, ScopeSet, ScopeSet)> = Vec::new();
+        for upstream in self.upstreams() {
+            if !resources.iter().any(|(resource, ..)| *resource == upstream.resource) {
+                resources.push((upstream.resource.clone(), catalogue(upstream), upstream.default_scopes.clone()));
+            }
+        }
         RequestPolicy {
-            resources: self.upstreams().map(row).collect(),
+            resources,
+            shared: self.shared().collect(),
             of_registered: self.config.registration.resource.clone(),
             default: self.config.default_resource.clone(),
         }

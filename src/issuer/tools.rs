@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::oauth::{
-    AccountId, Exclusions, ResourceIndicator, ScopeSet, ScopeToken, Timestamp, ToolGroup, ToolKind, ToolNameHash,
-};
+use crate::oauth::{AccountId, Exclusions, ScopeSet, ScopeToken, Timestamp, ToolGroup, ToolKind, ToolNameHash};
 use crate::policy::Annotations;
 
 /// A tool, as its upstream describes it. None of it is verified.
@@ -25,14 +23,9 @@ pub struct OfferedTool {
 /// Knows which tools upstreams offer.
 #[async_trait]
 pub trait OfferedTools: Send + Sync {
-    /// Returns the tools that the upstream of this resource offers to a person who consents at this moment; `None` if
+    /// Returns the tools that the upstream of this name offers to a person who consents at this moment; `None` if
     /// it does not say. The caller waits no longer than a second.
-    async fn tools(
-        &self,
-        resource: &ResourceIndicator,
-        person: &AccountId,
-        consented_at: Timestamp,
-    ) -> Option<Vec<OfferedTool>>;
+    async fn tools(&self, upstream: &str, person: &AccountId, consented_at: Timestamp) -> Option<Vec<OfferedTool>>;
 }
 
 /// What the consent page knows of an upstream's tools.

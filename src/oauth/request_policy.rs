@@ -8,6 +8,8 @@ use super::{Client, ClientOrigin, Form, OAuthError, ResourceIndicator, Rule, Sco
 pub struct RequestPolicy {
     /// Every resource of the tenant, with the scopes that may be requested there and the default ones.
     pub resources: Vec<(ResourceIndicator, ScopeSet, ScopeSet)>,
+    /// The URLs of upstreams that share a resource, each with that resource.
+    pub shared: Vec<(ResourceIndicator, ResourceIndicator)>,
     /// The only resource of clients that registered themselves, if the operator set one.
     pub of_registered: Option<ResourceIndicator>,
     /// The resource of requests that name none, if the operator set one.
@@ -38,7 +40,10 @@ impl RequestPolicy {
         let is_bare_origin = |sent: &ResourceIndicator| {
             find(sent).is_none() && self.resources.iter().any(|(resource, ..)| sent.is_origin_of(resource))
         };
-        let sent = ResourceIndicator::of_form(form)?.filter(|sent| !is_bare_origin(sent));
+        // RFC 8707 2: the server may map what a client sends to a more general URI. Clients send the URL that they call.
+        let shared = |sent: &ResourceIndicator| self.shared.iter().find(|(url, _)| url == sent);
+        let meant = |sent: ResourceIndicator| shared(&sent).map_or(sent, |(_, resource)| resource.clone());
+        let sent = ResourceIndicator::of_form(form)?.filter(|sent| !is_bare_origin(sent)).map(meant);
         let registered = self.of_registered.as_ref().filter(|_| client.origin == ClientOrigin::Registered);
         let row = match (sent, client.resource.as_ref().or(registered)) {
             (Some(sent), Some(bound)) if sent != *bound => None,

@@ -55,6 +55,14 @@ impl ResourceIndicator {
         }
         Ok(Some(first))
     }
+    /// Returns the URL of its metadata, which lies at its origin.
+    #[must_use]
+    pub fn metadata_url(&self) -> String {
+        // RFC 9728 3.1: the suffix goes between host and path.
+        let path_begins = self.0.find("://").and_then(|end| Some(end + 3 + self.0.get(end + 3..)?.find('/')?));
+        let (origin, path) = self.0.split_at(path_begins.unwrap_or(self.0.len()));
+        format!("{origin}/.well-known/oauth-protected-resource{path}")
+    }
     /// Returns whether this is the bare origin of the resource `other`.
     #[must_use]
     pub fn is_origin_of(&self, other: &Self) -> bool {
@@ -129,6 +137,17 @@ mod tests {
         assert_eq!(ResourceIndicator::parse("https://gw/").unwrap().as_str(), "https://gw");
         assert_eq!(ResourceIndicator::parse("https://gw:8443/a").unwrap().as_str(), "https://gw:8443/a");
         assert_eq!(ResourceIndicator::parse("http://[::1]:80/a").unwrap().as_str(), "http://[::1]/a");
+    }
+
+    #[test]
+    fn the_url_of_its_metadata_has_the_suffix_between_host_and_path() {
+        for (resource, url) in [
+            ("https://gw.example/mcp/a", "https://gw.example/.well-known/oauth-protected-resource/mcp/a"),
+            ("https://gw.example:8443/", "https://gw.example:8443/.well-known/oauth-protected-resource"),
+            ("http://[::1]/a", "http://[::1]/.well-known/oauth-protected-resource/a"),
+        ] {
+            assert_eq!(ResourceIndicator::parse(resource).unwrap().metadata_url(), url);
+        }
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Values by an address.
-pub(super) type ByAddress<V> = HashMap<usize, V, BuildHasherDefault<AddressHasher>>;
+/// Values by an address, or by one of several parts.
+pub(super) type ByAddress<V, K = usize> = HashMap<K, V, BuildHasherDefault<AddressHasher>>;
 
-/// Hashes an address by one multiplication. No sender can choose addresses, so nobody can cause collisions.
+/// Hashes an address, or each part of a key, by one multiplication. No sender can choose addresses, so nobody can cause
+/// collisions.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct AddressHasher(u64);
 
@@ -18,7 +19,8 @@ impl Hasher for AddressHasher {
 
     fn write_usize(&mut self, address: usize) {
         // Fibonacci hashing: 2^64 divided by the golden ratio.
-        self.0 = u64::try_from(address).unwrap_or(u64::MAX).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 =
+            (self.0.rotate_left(32) ^ u64::try_from(address).unwrap_or(u64::MAX)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
     /// Only used for keys of other types, of which there are none.
@@ -45,5 +47,15 @@ mod tests {
             assert!(lowest.len() > 512, "{} of 1024 places for an alignment of {alignment}", lowest.len());
             assert!(highest.len() > 64, "{} of 128 tags for an alignment of {alignment}", highest.len());
         }
+    }
+
+    #[test]
+    fn keys_of_one_address_with_other_second_parts_differ() {
+        let hasher = BuildHasherDefault::<AddressHasher>::default();
+        let hash = |n: usize, route: usize| hasher.hash_one((0x7f00_0000_0000 + n * 64, route));
+        let hashes: HashSet<u64> = (0..64).flat_map(|n| (0..16).map(move |route| hash(n, route))).collect();
+        let lowest: HashSet<_> = hashes.iter().map(|hash| hash % 1024).collect();
+        assert_eq!(hashes.len(), 1024);
+        assert!(lowest.len() > 512, "{} of 1024 places", lowest.len());
     }
 }

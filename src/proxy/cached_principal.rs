@@ -187,13 +187,16 @@ const MOST_BYTES: usize = 8 << 20;
 /// How many callers an eviction looks at before it takes one that is in use.
 const LOOKED_AT: usize = 16;
 
-/// The callers of one worker, by the address of their principal, which each entry keeps alive so that the address is
-/// not reused.
+/// What callers are kept by: the address of their principal, which each entry keeps alive so that the address is not
+/// reused, and the place of their route in the table. Routes that share a resource are called with the same tokens.
+type CallerKey = (usize, usize);
+
+/// The callers of one worker.
 #[derive(Default)]
 pub(super) struct PrincipalCache {
-    callers: ByAddress<CachedCaller>,
-    /// The addresses, in the order in which eviction looks at them.
-    queue: VecDeque<usize>,
+    callers: ByAddress<CachedCaller, CallerKey>,
+    /// The keys, in the order in which eviction looks at them.
+    queue: VecDeque<CallerKey>,
     bytes: usize,
 }
 
@@ -207,39 +210,39 @@ struct CachedCaller {
 impl PrincipalCache {
     /// Returns the caller that a token represents.
     pub(super) fn get(&mut self, token: &Addressed<'_>, table: &RouteTable) -> Result<Arc<CachedPrincipal>, Rejection> {
-        let address = Arc::as_ptr(token.token().principal()).addr();
-        // A principal has one audience, and a table one route for it. If the routes differed, that would be a bug,
-        // which must not give permission for another route.
-        let kept = self.callers.get_mut(&address).filter(|kept| Arc::ptr_eq(kept.caller.route(), token.route()));
+        let key = (Arc::as_ptr(token.token().principal()).addr(), token.route().index);
+        // A table has one route at each place. If the routes differed, that would be a bug, which must not give
+        // permission for another route.
+        let kept = self.callers.get_mut(&key).filter(|kept| Arc::ptr_eq(kept.caller.route(), token.route()));
         if let Some(kept) = kept {
             kept.was_used = true;
             return Ok(Arc::clone(&kept.caller));
         }
         let caller = Arc::new(CachedPrincipal::new(token, table)?);
-        self.keep(address, &caller, MOST_BYTES);
+        self.keep(key, &caller, MOST_BYTES);
         Ok(caller)
     }
 
-    fn keep(&mut self, address: usize, caller: &Arc<CachedPrincipal>, most: usize) {
+    fn keep(&mut self, key: CallerKey, caller: &Arc<CachedPrincipal>, most: usize) {
         let bytes = caller.size();
         while self.bytes.saturating_add(bytes) > most && self.evict_one() {}
         self.bytes = self.bytes.saturating_add(bytes);
-        self.queue.push_back(address);
-        let before = self.callers.insert(address, CachedCaller { caller: Arc::clone(caller), bytes, was_used: false });
+        self.queue.push_back(key);
+        let before = self.callers.insert(key, CachedCaller { caller: Arc::clone(caller), bytes, was_used: false });
         self.bytes = self.bytes.saturating_sub(before.map_or(0, |before| before.bytes));
     }
 
     /// Evicts the oldest caller that was not used since it was last looked at. Returns false if there are none.
     fn evict_one(&mut self) -> bool {
         for looked in 0..=LOOKED_AT {
-            let Some(address) = self.queue.pop_front() else { return false };
-            match self.callers.get_mut(&address) {
+            let Some(key) = self.queue.pop_front() else { return false };
+            match self.callers.get_mut(&key) {
                 Some(kept) if kept.was_used && looked < LOOKED_AT => {
                     kept.was_used = false;
-                    self.queue.push_back(address);
+                    self.queue.push_back(key);
                 }
                 _ => {
-                    let bytes = self.callers.remove(&address).map_or(0, |kept| kept.bytes);
+                    let bytes = self.callers.remove(&key).map_or(0, |kept| kept.bytes);
                     self.bytes = self.bytes.saturating_sub(bytes);
                     return true;
                 }
@@ -342,19 +345,21 @@ mod tests {
         let small = caller(0, "").size();
         let most = 10 * small;
         for n in 0..10 {
-            cache.keep(n, &caller(n, ""), most);
+            cache.keep((n, 0), &caller(n, ""), most);
         }
         assert_eq!((cache.callers.len(), cache.bytes), (10, most));
-        cache.callers.get_mut(&0).unwrap().was_used = true;
-        cache.keep(10, &caller(10, ""), most);
-        assert!(cache.callers.contains_key(&0) && !cache.callers.contains_key(&1) && cache.callers.len() == 10);
+        cache.callers.get_mut(&(0, 0)).unwrap().was_used = true;
+        cache.keep((10, 0), &caller(10, ""), most);
+        assert!(
+            cache.callers.contains_key(&(0, 0)) && !cache.callers.contains_key(&(1, 0)) && cache.callers.len() == 10
+        );
         // A large one takes the place of several, and the bound holds whatever comes.
-        cache.keep(11, &caller(11, &"s".repeat(small)), most);
+        cache.keep((11, 0), &caller(11, &"s".repeat(small)), most);
         assert!(cache.bytes <= most && cache.callers.len() < 9, "{} bytes", cache.bytes);
         for n in 12..12 + 3 * LOOKED_AT {
             cache.callers.values_mut().for_each(|kept| kept.was_used = true);
-            cache.keep(n, &caller(n, ""), most);
-            assert!(cache.bytes <= most && cache.callers.contains_key(&n));
+            cache.keep((n, 0), &caller(n, ""), most);
+            assert!(cache.bytes <= most && cache.callers.contains_key(&(n, 0)));
             assert_eq!(cache.queue.len(), cache.callers.len());
             assert_eq!(cache.bytes, cache.callers.values().map(|kept| kept.bytes).sum::<usize>());
         }

@@ -4,7 +4,7 @@ use http::HeaderValue;
 
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, LackingScopes, MALFORMED_CREDENTIALS};
 use super::row::Challenge;
-use crate::config::{Config, UpstreamConfig};
+use crate::config::UpstreamConfig;
 use crate::oauth::{BearerChallenge, ScopeSet};
 
 /// The challenges of an upstream.
@@ -13,6 +13,8 @@ pub(super) struct Challenges {
     fixed: [[HeaderValue; 2]; 4],
     /// The URL of its protected resource metadata (RFC 9728 3.1).
     metadata_url: String,
+    /// What follows it for a URL with a trailing slash.
+    slash: &'static str,
 }
 
 impl Challenges {
@@ -20,8 +22,10 @@ impl Challenges {
     ///
     /// # Errors
     /// One of them cannot be written in a header field.
-    pub(super) fn build(upstream: &UpstreamConfig, config: &Config) -> Result<Self, String> {
-        let metadata_url = metadata_url(upstream, config);
+    pub(super) fn build(upstream: &UpstreamConfig) -> Result<Self, String> {
+        let metadata_url = upstream.resource.metadata_url();
+        // The document of a shared resource never names the URL that was called.
+        let slash = if upstream.shares_resource() { "" } else { "/" };
         let make = |error: Option<&'static str>,
                     description: Option<&str>,
                     scope: &ScopeSet|
@@ -37,7 +41,7 @@ impl Challenges {
                 };
                 HeaderValue::try_from(challenge.to_header()).map_err(|e| e.to_string())
             };
-            Ok([one("")?, one("/")?])
+            Ok([one("")?, one(slash)?])
         };
         let (default, required) = (&upstream.default_scopes, &upstream.required_scopes);
         let fixed = [
@@ -46,7 +50,7 @@ impl Challenges {
             make(Some("invalid_token"), Some(INVALID_TOKEN), default)?,
             make(Some("insufficient_scope"), Some(INSUFFICIENT_SCOPE), required)?,
         ];
-        Ok(Self { fixed, metadata_url })
+        Ok(Self { fixed, metadata_url, slash })
     }
 
     /// Returns this upstream's challenge; the URL in it has a trailing slash if the request's path had one, since
@@ -69,12 +73,8 @@ impl Challenges {
             error: Some("insufficient_scope"),
             error_description: Some(&lacking.text),
             scope: Some(&lacking.wanted),
-            resource_metadata: &format!("{}{}", self.metadata_url, if slash { "/" } else { "" }),
+            resource_metadata: &format!("{}{}", self.metadata_url, if slash { self.slash } else { "" }),
         };
         challenge.to_header()
     }
-}
-
-fn metadata_url(upstream: &UpstreamConfig, config: &Config) -> String {
-    format!("{}/.well-known/oauth-protected-resource{}", config.public_url, upstream.path)
 }

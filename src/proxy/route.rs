@@ -15,7 +15,7 @@ use super::upstream::moved::Moved;
 use super::upstream::origin::UpstreamOrigin;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
-use crate::config::{Config, PinMode, UpstreamConfig, UpstreamKind};
+use crate::config::{PinMode, UpstreamConfig, UpstreamKind};
 use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing, is_plain_path};
 use crate::token_cache::Principal;
@@ -158,7 +158,6 @@ impl Route {
     pub(super) fn build(
         index: usize,
         upstream: &UpstreamConfig,
-        config: &Config,
         roots: &mut connect::Roots,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, String> {
@@ -192,7 +191,7 @@ impl Route {
             check_envelope: upstream.check_envelope,
             takes_title: upstream.takes_title,
             path: upstream.path.clone(),
-            challenges: Challenges::build(upstream, config).map_err(|e| fault(&e))?,
+            challenges: Challenges::build(upstream).map_err(|e| fault(&e))?,
             origin: UpstreamOrigin {
                 host,
                 port,

@@ -49,7 +49,7 @@ impl RouteTable {
         let mut exact = BTreeMap::new();
         let mut prefixes = Vec::new();
         for (index, upstream) in config.upstreams.iter().enumerate() {
-            let route = Route::build(index, upstream, config, &mut roots, &clock)?;
+            let route = Route::build(index, upstream, &mut roots, &clock)?;
             let path: Box<str> = route.path.as_str().into();
             match route.kind {
                 UpstreamKind::Mcp => {
@@ -124,8 +124,10 @@ impl RouteTable {
         })
     }
 
-    /// Returns the route to the resource of a route from this or an earlier table.
+    /// Returns what has the place of a route from this or an earlier table: the route at its path, to its resource.
     pub(super) fn route_of(&self, route: &Route) -> Option<&Arc<Route>> {
-        self.routes.iter().find(|own| own.resource == route.resource && own.tenant == route.tenant)
+        self.routes
+            .iter()
+            .find(|own| own.path == route.path && own.resource == route.resource && own.tenant == route.tenant)
     }
 }

@@ -20,8 +20,8 @@ impl TableInForce {
         self.0.load_full()
     }
 
-    /// Returns what a principal may use now at the resource of a route from this or an earlier table; `None` if that
-    /// route is still in force, or there is none for the resource any more.
+    /// Returns what a principal may use now at the place of a route from this or an earlier table; `None` if that route
+    /// is still in force, or nothing has its place any more.
     pub(super) fn changed(&self, access: &RouteAccess) -> Option<RouteAccess> {
         let table = self.0.load();
         let now = table.as_ref()?.route_of(access.route())?;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::worker::Snapshot;
 use crate::issuer::{OfferedTool, OfferedTools};
-use crate::oauth::{AccountId, ResourceIndicator, Timestamp};
+use crate::oauth::{AccountId, Timestamp};
 
 /// A snapshot that can be replaced, whose routes are asked.
 pub(super) struct ToolsInForce(ArcSwap<Snapshot>);
@@ -26,14 +26,9 @@ impl ToolsInForce {
 
 #[async_trait]
 impl OfferedTools for ToolsInForce {
-    async fn tools(
-        &self,
-        resource: &ResourceIndicator,
-        person: &AccountId,
-        consented_at: Timestamp,
-    ) -> Option<Vec<OfferedTool>> {
+    async fn tools(&self, upstream: &str, person: &AccountId, consented_at: Timestamp) -> Option<Vec<OfferedTool>> {
         let snapshot = self.0.load_full();
-        let tools = snapshot.table.offered(resource, person.as_str(), consented_at).await?;
+        let tools = snapshot.table.offered(upstream, person.as_str(), consented_at).await?;
         let offered = tools.into_iter().map(|tool| OfferedTool {
             name: tool.name,
             title: tool.title,

@@ -21,6 +21,7 @@ mod listeners;
 mod problems;
 mod rules;
 mod scopes;
+mod shared_resources;
 mod sources;
 mod static_answers;
 mod upstreams;

@@ -38,5 +38,6 @@ mod scripted_fetch;
 #[path = "../support/services.rs"]
 mod services;
 mod setup;
+mod shared_resource;
 mod site;
 mod tools;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mcpgate::clock::Clock as _;
 use mcpgate::issuer::{OfferedTool, OfferedTools};
-use mcpgate::oauth::{AccountId, Exclusions, Grant, Lifetime, ResourceIndicator, TenantId, Timestamp, ToolKind};
+use mcpgate::oauth::{AccountId, Exclusions, Grant, Lifetime, TenantId, Timestamp, ToolKind};
 use mcpgate::policy::Annotations;
 use mcpgate::store::{AuditEvent, AuditRow, GrantFilter, GrantStore};
 
@@ -19,7 +19,7 @@ struct Scripted(Option<Vec<OfferedTool>>);
 
 #[async_trait]
 impl OfferedTools for Scripted {
-    async fn tools(&self, _: &ResourceIndicator, _: &AccountId, _: Timestamp) -> Option<Vec<OfferedTool>> {
+    async fn tools(&self, _: &str, _: &AccountId, _: Timestamp) -> Option<Vec<OfferedTool>> {
         if self.0.is_none() {
             std::future::pending::<()>().await;
         }

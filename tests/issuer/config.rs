@@ -98,6 +98,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
     UpstreamConfig {
         name: name.to_owned(),
         tenant: TenantId::parse(tenant).unwrap(),
+        public_url: ISSUER.to_owned(),
         resource: ResourceIndicator::parse(&format!("{ISSUER}{path}")).unwrap(),
         path,
         kind: UpstreamKind::Mcp,

@@ -21,7 +21,7 @@ fn resource(text: &str) -> ResourceIndicator {
 
 fn policy(resources: &[&str]) -> RequestPolicy {
     let rows = resources.iter().map(|r| (resource(r), scopes("read write admin"), scopes("read")));
-    RequestPolicy { resources: rows.collect(), of_registered: None, default: None }
+    RequestPolicy { resources: rows.collect(), shared: Vec::new(), of_registered: None, default: None }
 }
 
 fn client() -> Client {
@@ -73,7 +73,7 @@ fn a_default_set_longer_than_a_parameter_survives_the_store() {
     let names: Vec<String> = (0..120).map(|n| format!("a-rather-long-scope-name:{n}")).collect();
     let many = ScopeSet::from_stored(&names.join(" ")).unwrap();
     let resources = vec![(resource("https://gw/mcp"), many.clone(), many.clone())];
-    let policy = RequestPolicy { resources, of_registered: None, default: None };
+    let policy = RequestPolicy { resources, shared: Vec::new(), of_registered: None, default: None };
     let request = ask(&client(), &format!("response_type=code&{CHALLENGE}"), &policy).unwrap();
     assert_eq!(*request.scopes(), many);
     assert_eq!(stored(&request.to_stored()), Some(request.clone()));
@@ -263,4 +263,29 @@ fn rfc_8707_2_the_operator_says_which_resource_is_meant_by_a_request_that_names_
     assert_eq!(asked(&client(), "resource=https://gw/mcp/a", &bound), Err(Rule::ResourceUnknown));
     let added = Client { origin: ClientOrigin::Manual, ..client() };
     assert_eq!(asked(&added, "resource=https://gw/mcp/a", &bound), Ok(a), "it is for clients that register themselves");
+}
+
+#[test]
+fn az_24_the_url_of_an_upstream_stands_for_the_resource_that_it_shares() {
+    let shared = ["https://gw/mcp", "https://gw/api"].map(|url| (resource(url), resource("https://gw")));
+    let policy = RequestPolicy { shared: shared.into(), ..policy(&["https://gw", "https://gw/other"]) };
+    let asked = |named: &str, client: &Client| {
+        let query = format!("response_type=code&{CHALLENGE}&resource={named}");
+        let request = ask(client, &query, &policy).map_err(|refused| refused.error.code());
+        request.map(|request| request.resource().as_str().to_owned())
+    };
+    for (named, meant) in [
+        ("https://gw/mcp", "https://gw"),
+        ("HTTPS://GW/api/", "https://gw"),
+        ("https://gw/", "https://gw"),
+        ("https://gw/other", "https://gw/other"),
+    ] {
+        assert_eq!(asked(named, &client()), Ok(meant.to_owned()), "{named}");
+    }
+    let bound = Client { resource: Some(resource("https://gw")), ..client() };
+    assert_eq!(asked("https://gw/mcp", &bound), Ok("https://gw".to_owned()));
+    let elsewhere = Client { resource: Some(resource("https://gw/other")), ..client() };
+    for (named, client) in [("https://gw/mcp", &elsewhere), ("https://gw/mcp/a", &bound), ("https://gw/ap", &bound)] {
+        assert_eq!(asked(named, client), Err(ErrorCode::InvalidTarget), "{named}");
+    }
 }

@@ -2,7 +2,6 @@
 
 use mcpgate::catalogue::ListedTool;
 use mcpgate::clock::Clock as _;
-use mcpgate::oauth::ResourceIndicator;
 use serde_json::{Value, json};
 
 use super::client::RawRequest;
@@ -26,7 +25,7 @@ fn initialized(capabilities: &Value) -> String {
 }
 
 async fn offered(world: &World, subject: &str) -> Option<Vec<ListedTool>> {
-    world.table().offered(&ResourceIndicator::parse(MCP).unwrap(), subject, world.clock.now()).await
+    world.table().offered("main", subject, world.clock.now()).await
 }
 
 fn method(seen: &Seen) -> String {

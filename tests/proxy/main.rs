@@ -61,6 +61,7 @@ mod rules;
 mod scopes;
 mod secure;
 mod sessions;
+mod shared_resource;
 mod slow;
 mod slow_readers;
 mod streams;

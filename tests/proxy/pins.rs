@@ -4,7 +4,7 @@ use mcpgate::catalogue::KnownTool;
 use mcpgate::clock::Clock as _;
 use mcpgate::config::{Config, PinMode};
 use mcpgate::mcp::ToolDefinition;
-use mcpgate::oauth::{AccountId, ResourceIndicator};
+use mcpgate::oauth::AccountId;
 use mcpgate::policy::{Annotations, Said};
 use serde_json::{Value, json};
 
@@ -61,8 +61,7 @@ async fn calls(world: &World, token: &str) -> bool {
 /// How many tools the consent page of a person would show.
 async fn offered(world: &World, subject: &str) -> usize {
     world.list().await;
-    let resource = ResourceIndicator::parse(MCP).unwrap();
-    world.table().offered(&resource, subject, world.clock.now()).await.unwrap_or_default().len()
+    world.table().offered("main", subject, world.clock.now()).await.unwrap_or_default().len()
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ async fn assert_ended(mut client: Client, what: &str) {
     assert_eq!(soon(client.chunk()).await, Some(vec![]), "{what}: the stream ends properly");
 }
 
-async fn assert_open(client: &mut Client, what: &str) {
+pub(super) async fn assert_open(client: &mut Client, what: &str) {
     let unread = tokio::time::timeout(Duration::from_millis(20), client.chunk()).await;
     assert!(unread.is_err(), "{what}: {unread:?}");
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::interaction::AccessRequest;
 use crate::config::UpstreamKind;
 use crate::issuer::audit::OrUnavailable;
@@ -22,9 +24,9 @@ const MOST_BYTES: usize = 16 * 1024;
 const LONGEST_NAME: usize = 256;
 
 impl IssuerRequest<'_> {
-    /// Puts the tools of an upstream below the scopes of a page, made at this moment, that open them. `before` is what
-    /// the client's grant leaves out so far. An upstream without a map has none: nothing there could keep a tool from
-    /// being called.
+    /// Puts the tools of the upstreams with a resource below the scopes of a page, made at this moment, that open them.
+    /// `before` is what the client's grant leaves out so far. An upstream without a map has none: nothing there could
+    /// keep a tool from being called.
     pub(in crate::issuer) async fn list_tools(
         &self,
         asked: &AccessRequest,
@@ -33,31 +35,64 @@ impl IssuerRequest<'_> {
         (before, shown_at): (&Exclusions, Timestamp),
     ) -> Result<ToolsKnown, StoreFailed> {
         let resource = asked.request.resource();
-        let upstream = self.policy.upstream(resource).filter(|upstream| upstream.kind == UpstreamKind::Mcp);
-        let rules = upstream.and_then(|upstream| Some((upstream, upstream.rules.as_deref()?)));
-        let (Some(offered), Some((upstream, rules))) = (&self.offered_tools, rules) else {
+        let of_mcp = self.policy.upstreams_of(resource).filter(|upstream| upstream.kind == UpstreamKind::Mcp);
+        let asked_ones: Vec<_> = of_mcp.filter_map(|upstream| Some((upstream, upstream.rules.as_deref()?))).collect();
+        let Some(offered) = self.offered_tools.as_ref().filter(|_| !asked_ones.is_empty() && !scopes.is_empty()) else {
             return Ok(ToolsKnown::NotAsked);
         };
-        if scopes.is_empty() {
-            return Ok(ToolsKnown::NotAsked);
-        }
         let person = account.subject.id();
-        let Ok(Some(tools)) = tokio::time::timeout(PATIENCE, offered.tools(resource, person, shown_at)).await else {
+        let answers = asked_ones.iter().map(|(upstream, _)| offered.tools(&upstream.name, person, shown_at));
+        let Ok(answers) = tokio::time::timeout(PATIENCE, join_all(answers)).await else {
             return Ok(ToolsKnown::NoAnswer);
         };
         let (user, none) = (account.name.as_str(), ScopeSet::default());
         let stored = self.services.store.groups_of(&self.tenant, person).await.or_unavailable(self).await?;
-        let caller = RuleCaller {
-            client: &asked.client.id,
-            client_kind: Some(asked.client.origin),
-            user,
-            groups: &upstream.holders.groups.of(user, &stored),
-            scopes: &none,
-        };
-        let barred = upstream.holders.barred(user, &stored);
-        let opened: Vec<_> = scopes.iter().map(|scope| opened_by(scope, (rules, &caller, &barred), &tools)).collect();
-        put_below(scopes, &opened, &tools, before);
+        let mut all = OpenedTools { tools: Vec::new(), opened: vec![Vec::new(); scopes.len()] };
+        for ((upstream, rules), answer) in asked_ones.into_iter().zip(answers) {
+            // A page that lists only some of them would seem complete.
+            let Some(tools) = answer else { return Ok(ToolsKnown::NoAnswer) };
+            let caller = RuleCaller {
+                client: &asked.client.id,
+                client_kind: Some(asked.client.origin),
+                user,
+                groups: &upstream.holders.groups.of(user, &stored),
+                scopes: &none,
+            };
+            let barred = upstream.holders.barred(user, &stored);
+            let opened = scopes.iter().map(|scope| opened_by(scope, (rules, &caller, &barred), &tools)).collect();
+            all.add(OpenedTools { tools, opened });
+        }
+        put_below(scopes, &all.opened, &all.tools, before);
         Ok(ToolsKnown::Listed)
+    }
+}
+
+/// Tools, and for each scope of a page, which of them it opens.
+struct OpenedTools {
+    tools: Vec<OfferedTool>,
+    opened: Vec<Vec<bool>>,
+}
+
+impl OpenedTools {
+    /// Adds the tools of another upstream. Two of one name are one on the page, and are left out together: it is opened
+    /// by whatever opens either, and counts as the more dangerous.
+    fn add(&mut self, other: Self) {
+        let known: BTreeMap<String, usize> =
+            self.tools.iter().enumerate().map(|(at, tool)| (tool.name.clone(), at)).collect();
+        for (index, tool) in other.tools.into_iter().enumerate() {
+            let opens = other.opened.iter().map(|row| row.get(index).copied().unwrap_or(false));
+            let rows = self.opened.iter_mut().zip(opens);
+            match known.get(&tool.name).and_then(|at| Some((*at, self.tools.get_mut(*at)?))) {
+                Some((at, same)) => {
+                    same.annotations = same.annotations.most_dangerous(tool.annotations);
+                    rows.for_each(|(row, opens)| row.iter_mut().skip(at).take(1).for_each(|known| *known |= opens));
+                }
+                None => {
+                    rows.for_each(|(row, opens)| row.push(opens));
+                    self.tools.push(tool);
+                }
+            }
+        }
     }
 }
 

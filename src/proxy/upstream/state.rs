@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::catalogue::{self, ListedTool, ToolCaller};
 use crate::config::PinMode;
-use crate::oauth::{ResourceIndicator, Timestamp};
+use crate::oauth::Timestamp;
 use crate::proxy::route::Route;
 use crate::proxy::route_table::RouteTable;
 
@@ -20,15 +20,10 @@ pub struct UpstreamState {
 }
 
 impl RouteTable {
-    /// Returns the tools that the upstream of a resource offers to a subject who consents at this moment, without those
+    /// Returns the tools that an upstream, by its name, offers to a subject who consents at this moment, without those
     /// that are held. Waits for an answer that is awaited; `None` if nothing is known.
-    pub async fn offered(
-        &self,
-        resource: &ResourceIndicator,
-        subject: &str,
-        consented_at: Timestamp,
-    ) -> Option<Vec<ListedTool>> {
-        let route = self.routes.iter().find(|route| route.resource == *resource)?;
+    pub async fn offered(&self, upstream: &str, subject: &str, consented_at: Timestamp) -> Option<Vec<ListedTool>> {
+        let route = self.routes.iter().find(|route| route.name == upstream)?;
         let person = catalogue::person(route.tenant.as_str(), subject);
         let mut tools = route.catalogue.offered(ToolCaller { person: &person, consented_at }).await?;
         tools.retain(|tool| route.pin() != PinMode::Hold || !route.catalogue.differs(&person, &tool.name));

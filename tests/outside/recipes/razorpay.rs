@@ -1,13 +1,13 @@
-//! The OAuth 2.0 integration guide of the Razorpay MCP server. Left for later: calling a tool of an MCP server with the
-//! token of the calls below `/api`.
+//! The OAuth 2.0 integration guide of the Razorpay MCP server.
 
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::curl::curl;
 use super::recipe::Recipe;
 use crate::expect;
 use crate::support::application::{challenge, parameter, random};
-use crate::support::client::{Client, Reply};
+use crate::support::client::{Client, Reply, request};
 use crate::support::gateway::Home;
 use crate::support::page::Browser;
 use crate::support::upstream::Upstream;
@@ -29,6 +29,18 @@ const CALL: &str = r#"curl -X GET https://mcp.razorpay.com/api/tool-endpoint \
 -H "Authorization: Bearer mcp_access_token_abc123""#;
 const CALL_PAYMENTS: &str = r#"curl -X GET https://mcp.razorpay.com/api/payments/pay_123456 \
 -H "Authorization: Bearer mcp_access_token_abc123""#;
+
+/// The tools of the MCP server: one says that it only reads.
+fn upstream() -> Upstream {
+    let tool =
+        |name: &str, reads: bool| json!({"name": name, "inputSchema": {}, "annotations": {"readOnlyHint": reads}});
+    let tools = json!({"tools": [tool("fetch_payment", true), tool("create_refund", false)]});
+    Upstream::with(move |method| match method {
+        "initialize" => json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}),
+        "tools/list" => tools.clone(),
+        _ => json!({}),
+    })
+}
 
 /// Steps 1 and 2: discovery, and clients that register themselves.
 async fn discover_and_register(home: &Home) {
@@ -103,7 +115,7 @@ async fn sign_in(home: &Home, id: &str) -> (String, String) {
 
 #[tokio::test]
 async fn every_request_of_the_razorpay_guide_is_answered_as_its_recipe_says() {
-    let (recipe, upstream) = (Recipe::read("razorpay"), Upstream::start());
+    let (recipe, upstream) = (Recipe::read("razorpay"), upstream());
     let gateway = recipe.start(&upstream).await;
     let home = &gateway.home;
     discover_and_register(home).await;
@@ -136,6 +148,22 @@ async fn every_request_of_the_razorpay_guide_is_answered_as_its_recipe_says() {
         let seen = upstream.seen(end);
         assert_eq!((seen.len(), &seen[0].headers["x-mcpgate-user"]), (1, &"admin".parse().unwrap()));
     }
+    // What the guide is about: the tools of the server, with the same token.
+    let tool = async |name: &str, token: &str| -> Reply {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name}});
+        let authorization = format!("Bearer {token}");
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        Client::new(home).send(request(Method::POST, "/mcp", &headers, message.to_string())).await
+    };
+    assert_eq!(tool("fetch_payment", "mcp_access_token_abc123").await.status, 401);
+    assert_eq!(tool("fetch_payment", token).await.status, 200);
+    let seen = upstream.seen("fetch_payment");
+    assert_eq!((seen.len(), &seen[0].headers["x-mcpgate-user"]), (1, &"admin".parse().unwrap()));
+    let refused = tool("create_refund", token).await.json();
+    assert_eq!(refused["error"]["message"], "no scope of this server allows this");
+    assert!(upstream.seen("create_refund").is_empty());
+    let document = Client::new(home).get("/.well-known/oauth-protected-resource").await.json();
+    assert_eq!((&document["resource"], &document["resource_name"]), (&json!(home.origin()), &json!("Razorpay")));
     let changed = call(&CALL_PAYMENTS.replace("-X GET", "-X POST"), token).await;
     assert_eq!(changed.status, 403, "the scope only reads");
     expect::refused(&client.send(curl(EXCHANGE, &values)).await, "invalid_grant");
