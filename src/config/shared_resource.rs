@@ -1,5 +1,5 @@
-//! The rules for upstreams with one resource (`resource`): what belongs to the resource is written in any of them, is read
-//! in all, and is not written otherwise in another. What each upstream opens stays its own.
+//! The rules for upstreams with one resource (`resource`): what belongs to the resource is written in any of them, is
+//! read in all, and is not written otherwise in another. What each upstream opens stays its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -56,10 +56,10 @@ impl MetadataDocuments {
         for upstream in &config.upstreams {
             // RFC 9728 3.1: the suffix goes between host and path, so each resource has a document of its own; there is
             // one at the bare suffix only if the origin is a resource, so that no client asks for tokens for the whole
-            // host. A user may type the URL with one trailing slash: strict clients then want `resource` to have
-            // it too.
-            // Upstreams that share a resource share its document. Clients that read no challenge look for one of the URL
-            // that they call, and want `resource` to be that (RFC 9728 3.3): the issuer takes it for the shared one.
+            // host. A user may type the URL with one trailing slash: strict clients then want `resource` to have it
+            // too. Upstreams that share a resource share its document. Clients that read no challenge look for one of
+            // the URL that they call, and want `resource` to be that (RFC 9728 3.3): the issuer takes it for the
+            // shared one.
             let called_at = ResourceIndicator::parse(&upstream.called_at()).ok();
             for resource in called_at.iter().chain([&upstream.resource]) {
                 let url = resource.metadata_url();

@@ -24,7 +24,7 @@ impl Policy {
         Self { config, tenant }
     }
 
-    /// Finds the tenant's upstream whose tokens have this audience: of several, any, for they share what is asked of it.
+    /// Finds the tenant's upstream whose tokens have this audience; of several, any: they share what is asked of it.
     pub(super) fn upstream(&self, resource: &ResourceIndicator) -> Option<&UpstreamConfig> {
         self.upstreams().find(|u| u.resource == *resource)
     }

@@ -40,7 +40,8 @@ impl RequestPolicy {
         let is_bare_origin = |sent: &ResourceIndicator| {
             find(sent).is_none() && self.resources.iter().any(|(resource, ..)| sent.is_origin_of(resource))
         };
-        // RFC 8707 2: the server may map what a client sends to a more general URI. Clients send the URL that they call.
+        // RFC 8707 2: the server may map what a client sends to a more general URI. Clients send the URL that they
+        // call.
         let shared = |sent: &ResourceIndicator| self.shared.iter().find(|(url, _)| url == sent);
         let meant = |sent: ResourceIndicator| shared(&sent).map_or(sent, |(_, resource)| resource.clone());
         let sent = ResourceIndicator::of_form(form)?.filter(|sent| !is_bare_origin(sent)).map(meant);
