@@ -35,7 +35,13 @@ fn every_recipe_has_a_configuration_that_needs_no_second_look() {
         let path = entry.expect("a recipe").path();
         let text = std::fs::read_to_string(&path).expect("it can be read");
         let Some(rest) = text.split("```toml\n").nth(1).filter(|_| !path.ends_with("README.md")) else { continue };
-        let config = beside_certificates(rest.split("```").next().unwrap_or_default());
+        let config = rest.split("```").next().unwrap_or_default();
+        // Variables of the environment, which this process does not have.
+        let set = config.split("${").enumerate().map(|(n, part)| match (n, part.split_once('}')) {
+            (1.., Some((_, end))) => format!("value{end}"),
+            _ => part.to_owned(),
+        });
+        let config = beside_certificates(&set.collect::<String>());
         assert_eq!(config.warnings(), Vec::<String>::new(), "{path:?}");
         found += 1;
     }

@@ -3,6 +3,7 @@
 
 mod conexor;
 mod curl;
+mod mcpify;
 mod n8n_bridge;
 mod payu;
 mod razorpay;

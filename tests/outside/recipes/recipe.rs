@@ -28,16 +28,26 @@ impl Recipe {
         self.text.split(&begin).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
     }
 
+    /// Its configuration, as the page has it.
+    pub(super) fn configuration(&self) -> &str {
+        self.blocks("toml").first().unwrap_or_else(|| panic!("{}: no configuration", self.name))
+    }
+
     /// Starts the gateway of its configuration, at an address of the test and before the test's upstream.
     pub(super) async fn start(&self, upstream: &Upstream) -> Gateway {
-        let config = *self.blocks("toml").first().unwrap_or_else(|| panic!("{}: no configuration", self.name));
+        self.start_in(upstream, &[]).await
+    }
+
+    /// The same with variables in the environment.
+    pub(super) async fn start_in(&self, upstream: &Upstream, environment: &[(&str, &str)]) -> Gateway {
+        let config = self.configuration();
         let own = ["public_url = ", "address = ", "certificate = ", "key = "];
         let kept = config.lines().filter(|line| !own.iter().any(|key| line.starts_with(key)));
         let place =
             |line: &str| if line.starts_with("url = ") { format!("url = {:?}", upstream.url) } else { line.to_owned() };
         let home = Home::new("", None);
         write_config(&home, &kept.map(place).collect::<Vec<_>>().join("\n"), "");
-        home.start().await
+        home.start_in(environment).await
     }
 
     /// Runs the command of its page that begins with `beginning`; returns what it answers.
