@@ -137,10 +137,12 @@ describe('the people of the recipes', { concurrency: true }, () => {
 
         if (!recipe.revokeAt) return;
         assert.equal(await initialize(gateway, tokens.access_token), 200);
-        await page.goto(gateway.origin + recipe.revokeAt);
-        assert.match(await page.locator('main').innerText(), /An application/);
-        await page.getByRole('button', { name: /(disconnect|revoke|end).*An application/i }).first().click();
-        await page.waitForLoadState();
+        // The other page is still on its way to an application that does not listen.
+        const account = await context.newPage();
+        await account.goto(gateway.origin + recipe.revokeAt);
+        assert.match(await account.locator('main').innerText(), /An application/);
+        await account.getByRole('button', { name: /(disconnect|revoke|end).*An application/i }).first().click();
+        await account.waitForLoadState();
         assert.equal(await initialize(gateway, tokens.access_token), 401);
       } finally {
         await context.close();
