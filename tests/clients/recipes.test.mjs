@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { consent, logIn } from './browser.mjs';
 import { blocks } from './documents.mjs';
 import { browser, gateway as shared, upstreams } from './environment.mjs';
-import { ACCOUNT, startGateway } from './gateway.mjs';
+import { ACCOUNT, startGateway, until } from './gateway.mjs';
 
 /** A recipe's page: its title, the path of its authorization endpoint, and what a person reads before consenting. */
 const RECIPES = [
@@ -142,8 +142,9 @@ describe('the people of the recipes', { concurrency: true }, () => {
         await account.goto(gateway.origin + recipe.revokeAt);
         assert.match(await account.locator('main').innerText(), /An application/);
         await account.getByRole('button', { name: /(disconnect|revoke|end).*An application/i }).first().click();
-        await account.waitForLoadState();
-        assert.equal(await initialize(gateway, tokens.access_token), 401);
+        await until('the token ends', async () => {
+          assert.equal(await initialize(gateway, tokens.access_token), 401);
+        });
       } finally {
         await context.close();
         await gateway.stop();
