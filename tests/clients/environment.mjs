@@ -9,8 +9,8 @@ import { launch, openBrowserService } from './browser.mjs';
 import { ACCOUNT, BINARY, child, freePort, startGateway, until } from './gateway.mjs';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
-const { PYTHON_SDK_V1, PYTHON_SDK_V2, PYTHON_FASTMCP } = process.env;
-export const PYTHON = { v1: PYTHON_SDK_V1, v2: PYTHON_SDK_V2, fastmcp: PYTHON_FASTMCP };
+const { PYTHON_SDK_V1, PYTHON_SDK_V2, PYTHON_FASTMCP, PYTHON_AUTHLIB } = process.env;
+export const PYTHON = { v1: PYTHON_SDK_V1, v2: PYTHON_SDK_V2, fastmcp: PYTHON_FASTMCP, authlib: PYTHON_AUTHLIB };
 
 /** The permissions of the upstream `office`: more than a phone's screen can show at once. */
 export const OFFICE = [

@@ -96,18 +96,33 @@ describe('programs that act for themselves', { concurrency: true }, () => {
         ).create_assertion_provider()`],
     ],
   };
+  /** Adds a client that authenticates with a key; returns its id and the key. */
+  async function addWithKey(folder, name) {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const keys = join(folder, 'keys.json');
+    writeFileSync(keys, JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }));
+    const grant = ['client', 'add', '--grant', 'client_credentials', '--jwks', keys, '--upstream', 'demo'];
+    const added = await gateway.command(...grant, ...scope, '--name', name);
+    assert.equal(added.client_secret, undefined);
+    return { id: added.client_id, key: privateKey.export({ type: 'pkcs8', format: 'pem' }) };
+  }
+
   for (const [name, extension, program, text] of SERVICES.filter(([name]) => signing[name])) {
     test(`${name}, with a key`, () => inFolder(`service.${extension}`, replaced(text, signing[name]), async (folder, script) => {
-      const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-      const keys = join(folder, 'keys.json');
-      writeFileSync(keys, JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }));
-      const grant = ['client', 'add', '--grant', 'client_credentials', '--jwks', keys, '--upstream', 'demo'];
-      const added = await gateway.command(...grant, ...scope, '--name', name);
-      assert.equal(added.client_secret, undefined);
-      const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
-      const own = { CLIENT_ID: added.client_id, PRIVATE_KEY: pem, ISSUER: gateway.origin };
+      const { id, key } = await addWithKey(folder, name);
+      const own = { CLIENT_ID: id, PRIVATE_KEY: key, ISSUER: gateway.origin };
       const output = await run(program, [script], { env: { ...trusting, MCP_URL: resource('demo'), ...own } });
       assert.match(output, /hello/);
+    }));
+  }
+
+  for (const method of ['client_secret_basic', 'client_secret_post', 'private_key_jwt']) {
+    test(`Authlib, by ${method}`, () => inFolder('service.py', readFileSync(here('drivers/service_authlib.py'), 'utf8'), async (folder, script) => {
+      const withKey = method === 'private_key_jwt' && await addWithKey(folder, 'Authlib');
+      const added = withKey || await gateway.command(...words, ...scope, '--name', 'Authlib', '--auth-method', method);
+      const own = { CLIENT_ID: added.id ?? added.client_id, CLIENT_SECRET: added.key ?? added.client_secret };
+      const env = { ...trusting, ...own, AUTH_METHOD: method, ISSUER: gateway.origin, MCP_URL: resource('demo') };
+      assert.equal((await run(PYTHON.authlib, [script], { env })).trim(), 'demo:use');
     }));
   }
 
