@@ -19,7 +19,7 @@ pub(super) fn text(ready: &Ready) -> String {
             UpstreamKind::Mcp => "MCP server  ",
             UpstreamKind::Http => "HTTP service",
         };
-        add(&mut out, format_args!("  {what} {}  (in front of {behind})\n", upstream.resource.as_str()));
+        add(&mut out, format_args!("  {what} {}  (in front of {behind})\n", upstream.called_at()));
     }
     if let Some(upstream) = config.unknown_server() {
         let why = if config.is_by_annotation() {

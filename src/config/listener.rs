@@ -142,22 +142,25 @@ impl Check<'_> {
                 return None;
             }
         };
+        let remedy = "write the https origin that clients reach, such as \"https://mcp.example.com\"";
+        self.public_origin(&setting.value).map_err(|fault| self.report.wrong(&setting, fault, remedy)).ok()
+    }
+
+    /// Reads a public URL; an error says what is wrong with it.
+    pub(super) fn public_origin(&self, text: &str) -> Result<String, &'static str> {
         let plain = |url: &Url| {
             let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
             bare && url.username().is_empty() && url.password().is_none()
         };
-        let fault = match Url::parse(&setting.value) {
-            Err(_) => "this is not a URL",
+        match Url::parse(text) {
+            Err(_) => Err("this is not a URL"),
             // RFC 8414 2: an issuer uses https. Clients make an exception for this machine, and so does `up`.
             Ok(url) if url.scheme() != "https" && self.plain_http().is_none() => {
-                "the public URL must be https (http://localhost is for `mcpgate up --public-url` only)"
+                Err("the public URL must be https (http://localhost is for `mcpgate up --public-url` only)")
             }
-            Ok(url) if !plain(&url) => "the public URL is an origin: no path, query, fragment or user name",
-            Ok(url) => return Some(url.origin().ascii_serialization()),
-        };
-        let remedy = "write the https origin that clients reach, such as \"https://mcp.example.com\"";
-        self.report.wrong(&setting, fault, remedy);
-        None
+            Ok(url) if !plain(&url) => Err("the public URL is an origin: no path, query, fragment or user name"),
+            Ok(url) => Ok(url.origin().ascii_serialization()),
+        }
     }
 
     pub(super) fn extra_hosts(&self, file: &File, origin: &str, listen_port: u16) -> Vec<String> {
@@ -220,7 +223,7 @@ impl Check<'_> {
 
 /// Returns whether two listeners would conflict: an unspecified address includes all of its family, and the IPv6 one
 /// includes IPv4 as well.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let holds = |all: IpAddr, one: IpAddr| all == one || (all.is_unspecified() && (all.is_ipv6() || one.is_ipv4()));
     one.port() == other.port() && one.port() != 0 && (holds(one.ip(), other.ip()) || holds(other.ip(), one.ip()))
 }

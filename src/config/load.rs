@@ -10,7 +10,7 @@ use super::file::File;
 use super::file_words::{LogFormat, RegistrationMode};
 use super::policy::{
     AuditPolicy, LogConfig, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig, Rates, RegistrationConfig,
-    TokenPolicy, WhoRegisters,
+    WhoRegisters,
 };
 use super::policy_file::{DocumentMode, Documents, Registration};
 use super::problem::{Report, Setting};
@@ -18,7 +18,8 @@ use super::settings::{Config, UpstreamConfig};
 use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
 use super::{
-    alias, document, file_trust, groups, login, secret_source, shared_resource, upstream, well_known, written_patterns,
+    alias, document, file_trust, groups, login, own_listener, secret_source, shared_resource, upstream, well_known,
+    written_patterns,
 };
 use crate::files::{self, ReadError};
 use crate::oauth::{
@@ -135,6 +136,8 @@ impl Check<'_> {
         let public_url = public_url.unwrap_or_else(|| "https://invalid.invalid".to_owned());
         public.hsts = self.hsts(&file, &public_url);
         let groups = groups::all(self, &file.groups);
+        let taken = [public.address, operator];
+        let own_listeners = own_listener::all(self, &public_url, taken, &file.upstreams);
         let (upstreams, demo) = upstream::all(self, &public_url, &file, &groups);
         let brand = Brand::parse(&file.top.brand.value);
         if brand.is_none() {
@@ -150,6 +153,7 @@ impl Check<'_> {
             extra_hosts: self.extra_hosts(&file, &public_url, public.address.port()),
             public_url,
             public,
+            own_listeners,
             operator,
             minimum_key_bits: file.tls.minimum_key_bits.value,
             workers: self.workers(&file),
@@ -160,17 +164,7 @@ impl Check<'_> {
             well_known: well_known::all(self, &file.well_known),
             aliases: alias::all(self, &file),
             demo,
-            tokens: TokenPolicy {
-                access: file.tokens.access.value,
-                code: file.tokens.code.value,
-                refresh_idle: file.tokens.refresh_idle.value,
-                refresh_absolute: file.tokens.refresh_absolute.value,
-                refresh_grace: file.tokens.refresh_grace.value,
-                refresh_lost_answer: file.tokens.refresh_lost_answer.value,
-                secret_overlap: file.tokens.secret_overlap.value,
-                secret_age_warning: file.tokens.secret_age_warning.value,
-                key_longest: file.tokens.key_longest.as_ref().map(|longest| longest.value),
-            },
+            tokens: (&file.tokens).into(),
             login: login::policy(self, &file),
             registration: self.registration(&file, &upstreams),
             upstreams,

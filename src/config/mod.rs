@@ -25,6 +25,7 @@ mod listener_file;
 mod load;
 mod login;
 mod overrides;
+mod own_listener;
 mod policy;
 mod policy_file;
 mod problem;
@@ -53,6 +54,7 @@ mod written_patterns;
 
 pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system, roots_of_environment};
 pub use overrides::Overrides;
+pub use own_listener::OwnListener;
 pub use policy::{
     AuditPolicy, Limits, LogConfig, LoginPolicy, Logo, LogoKind, MetadataDocumentConfig, MetadataDocumentMode,
     OutboundConfig, PageLinks, Rates, RegistrationConfig, Timeouts, TokenPolicy, WhoRegisters,

@@ -262,6 +262,22 @@ words! {
     }
 }
 
+impl From<&Tokens> for super::policy::TokenPolicy {
+    fn from(written: &Tokens) -> Self {
+        Self {
+            access: written.access.value,
+            code: written.code.value,
+            refresh_idle: written.refresh_idle.value,
+            refresh_absolute: written.refresh_absolute.value,
+            refresh_grace: written.refresh_grace.value,
+            refresh_lost_answer: written.refresh_lost_answer.value,
+            secret_overlap: written.secret_overlap.value,
+            secret_age_warning: written.secret_age_warning.value,
+            key_longest: written.key_longest.as_ref().map(|longest| longest.value),
+        }
+    }
+}
+
 impl From<Limits> for super::policy::Limits {
     fn from(written: Limits) -> Self {
         Self {

@@ -15,6 +15,8 @@ impl Config {
             ("listen.address", self.public.address != newer.public.address),
             ("listen.tls", tls_off(self) != tls_off(newer)),
             ("listen.proxy_protocol", self.public.proxy_protocol != newer.public.proxy_protocol),
+            ("upstream.public_url", !self.public_urls().skip(1).eq(newer.public_urls().skip(1))),
+            ("upstream.listen", self.listens_elsewhere(newer)),
             ("operator.address", self.operator != newer.operator),
             ("login.hash_slots", self.login.hash_slots != newer.login.hash_slots),
             ("limits.tokens_in_memory", self.limits.tokens_in_memory != newer.limits.tokens_in_memory),

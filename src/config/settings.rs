@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::OwnListener;
 use super::policy::{
     AuditPolicy, Limits, LogConfig, LoginPolicy, MetadataDocumentConfig, OutboundConfig, Rates, RegistrationConfig,
     Timeouts, TokenPolicy, WhoRegisters,
@@ -29,6 +30,8 @@ pub struct Config {
     pub extra_hosts: Vec<String>,
     /// The public listener.
     pub public: Listener,
+    /// The listeners of upstreams with an origin of their own.
+    pub own_listeners: Vec<OwnListener>,
     /// The operator listener; plain HTTP, loopback by default.
     pub operator: SocketAddr,
     /// The least length of a cipher's key, for TLS of every connection: of clients, to upstreams, for fetches.
@@ -143,7 +146,7 @@ pub struct UpstreamConfig {
     pub path: String,
     /// MCP or plain HTTP below a prefix.
     pub kind: UpstreamKind,
-    /// What `path` follows: the public URL.
+    /// What `path` follows: the public URL, or an origin of its own.
     pub public_url: String,
     /// The audience of its tokens: `public_url` + `path`, or what it shares with others.
     pub resource: ResourceIndicator,
@@ -260,27 +263,14 @@ pub struct StaticAnswer {
     pub file: Option<PathBuf>,
 }
 
-impl UpstreamConfig {
-    /// Returns the URL that clients call.
-    #[must_use]
-    pub fn called_at(&self) -> String {
-        format!("{}{}", self.public_url, self.path)
-    }
-
-    /// Returns whether its resource is another URL than the one that clients call.
-    #[must_use]
-    pub fn shares_resource(&self) -> bool {
-        self.resource.as_str().strip_prefix(&*self.public_url) != Some(&*self.path)
-    }
-}
-
 impl Config {
     /// Returns the origins that this gateway answers to.
     #[must_use]
     pub fn own_origins(&self) -> Vec<String> {
         let scheme = self.public_url.split_once("://").map_or("https", |(scheme, _)| scheme);
         let others = self.extra_hosts.iter().map(|host| format!("{scheme}://{host}"));
-        std::iter::once(self.public_url.clone()).chain(others).collect()
+        let own = self.own_listeners.iter().map(|listener| listener.public_url.clone());
+        std::iter::once(self.public_url.clone()).chain(others).chain(own).collect()
     }
 
     /// Returns the rules for redirect URIs.

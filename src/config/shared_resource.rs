@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::Check;
+use super::own_listener::origin_of;
 use super::problem::Setting;
 use super::reserved_path::path_fault;
 use super::scopes;
-use super::settings::ScopeConfig;
+use super::settings::{ScopeConfig, UpstreamConfig};
 use super::upstream_file::{Scope, Upstream, WrittenUpstream};
 
 /// The path of the resource of an upstream, as it is written; `/` for the origin.
@@ -20,10 +21,10 @@ pub(super) fn share(check: &Check<'_>, upstreams: &mut [WrittenUpstream]) {
     for whole in &*upstreams {
         judge(check, &whole.upstream, upstreams);
     }
-    let mut by_resource: BTreeMap<String, Vec<&mut WrittenUpstream>> = BTreeMap::new();
+    let mut by_resource: BTreeMap<(Option<String>, String), Vec<&mut WrittenUpstream>> = BTreeMap::new();
     for whole in upstreams {
         if let Some(resource) = of(&whole.upstream).map(str::to_owned) {
-            by_resource.entry(resource).or_default().push(whole);
+            by_resource.entry((origin_of(check, &whole.upstream), resource)).or_default().push(whole);
         }
     }
     let is_shared = |group: &Vec<&mut WrittenUpstream>| {
@@ -51,7 +52,10 @@ fn judge(check: &Check<'_>, upstream: &Upstream, all: &[WrittenUpstream]) {
         }
     }
     // A client may name the URL that it calls, which must not be another upstream's resource.
-    let takes = |other: &&Upstream| of(other) == Some(&path.value) && of(upstream) != Some(&path.value);
+    let takes = |other: &&Upstream| {
+        let is_other = of(other) == Some(&path.value) && of(upstream) != Some(&path.value);
+        is_other && origin_of(check, other) == origin_of(check, upstream)
+    };
     if let Some(other) = all.iter().map(|whole| &whole.upstream).find(takes) {
         let line = line_of(other.resource.as_ref().or(other.path.as_ref()));
         let fault = format!("the path of this upstream is the resource of line {line}, which is another one");
@@ -226,5 +230,19 @@ fn blank(name: Setting<String>) -> Scope {
         users: list(),
         groups: list(),
         name: Some(name),
+    }
+}
+
+impl UpstreamConfig {
+    /// Returns the URL that clients call.
+    #[must_use]
+    pub fn called_at(&self) -> String {
+        format!("{}{}", self.public_url, self.path)
+    }
+
+    /// Returns whether its resource is another URL than the one that clients call.
+    #[must_use]
+    pub fn shares_resource(&self) -> bool {
+        self.resource.as_str().strip_prefix(&*self.public_url) != Some(&*self.path)
     }
 }

@@ -1,7 +1,8 @@
-//! CF-02: no two upstreams share a name, a resource or a part of the path space, and nothing else has a path of theirs.
+//! CF-02: no two upstreams share a name, or a part of the path space of an origin, and nothing else has a path of theirs.
 
 use super::check::Check;
 use super::file::{Alias, File};
+use super::own_listener::origin_of;
 use super::problem::Setting;
 use super::settings::UpstreamKind;
 use super::upstream_file::Upstream;
@@ -12,6 +13,8 @@ pub(super) struct TakenPaths<'a>(Vec<TakenPath<'a>>);
 /// A name and a path.
 struct TakenPath<'a> {
     name: Option<&'a str>,
+    /// The origin that an upstream has for itself.
+    origin: Option<String>,
     path: Option<&'a str>,
     /// `Http` if all paths below are taken too.
     kind: UpstreamKind,
@@ -45,7 +48,8 @@ impl std::fmt::Display for Owner {
 impl<'a> TakenPaths<'a> {
     /// Returns what is taken by something else than a table `[[upstream]]` or `[[alias]]`.
     pub(super) fn of_others(check: &Check<'_>, file: &'a File) -> Self {
-        let of_up = |whose| TakenPath { name: Some("mcp"), path: Some("/mcp"), kind: UpstreamKind::Mcp, whose };
+        let of_up =
+            |whose| TakenPath { name: Some("mcp"), origin: None, path: Some("/mcp"), kind: UpstreamKind::Mcp, whose };
         let mut taken = Vec::new();
         if check.overrides.upstream.is_some() {
             taken.push(of_up(Owner::CommandLine));
@@ -60,13 +64,13 @@ impl<'a> TakenPaths<'a> {
     /// Returns what aliases must leave alone.
     pub(super) fn of_upstreams(check: &Check<'_>, file: &'a File) -> Self {
         let mut taken = Self::of_others(check, file);
-        taken.0.extend(file.upstreams.iter().map(|whole| TakenPath::of(&whole.upstream)));
+        taken.0.extend(file.upstreams.iter().map(|whole| TakenPath::of(check, &whole.upstream)));
         taken
     }
 
     /// Adds an upstream, and reports what it shares with those that were added before.
     pub(super) fn add(&mut self, check: &Check<'_>, upstream: &'a Upstream) {
-        let new = TakenPath::of(upstream);
+        let new = TakenPath::of(check, upstream);
         for other in &self.0 {
             if let Some(name) = upstream.name.as_ref().filter(|_| other.name == new.name) {
                 check.report.wrong(name, format!("{} has the same name", other.whose), "choose another one");
@@ -89,13 +93,14 @@ impl<'a> TakenPaths<'a> {
 
 impl<'a> TakenPath<'a> {
     fn of_path(path: &'a str, whose: Owner) -> Self {
-        Self { name: None, path: Some(path), kind: UpstreamKind::Mcp, whose }
+        Self { name: None, origin: None, path: Some(path), kind: UpstreamKind::Mcp, whose }
     }
 
-    fn of(written: &'a Upstream) -> Self {
+    fn of(check: &Check<'_>, written: &'a Upstream) -> Self {
         let line = written.path.as_ref().or(written.name.as_ref()).and_then(|written| written.line);
         Self {
             name: written.name.as_ref().map(|name| name.value.as_str()),
+            origin: origin_of(check, written),
             path: written.path.as_ref().map(|path| path.value.as_str()),
             kind: written.kind.value.into(),
             whose: Owner::Upstream(line),
@@ -104,7 +109,7 @@ impl<'a> TakenPath<'a> {
 
     /// Reports a path that is another's, or below or above it where that one serves everything below.
     fn overlap(&self, check: &Check<'_>, path: &Setting<String>, other: &TakenPath<'_>) {
-        let Some(theirs) = other.path else { return };
+        let Some(theirs) = other.path.filter(|_| other.origin == self.origin) else { return };
         let (ours, theirs) = (path.value.to_ascii_lowercase(), theirs.to_ascii_lowercase());
         let below = |inner: &str, outer: &str, kind: UpstreamKind| {
             kind == UpstreamKind::Http && inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))

@@ -10,6 +10,7 @@ use super::file_words::CatalogueMode;
 use super::groups;
 use super::limits;
 use super::listener::host_and_port;
+use super::own_listener::origin_of;
 use super::problem::Setting;
 use super::reserved_path::path_fault;
 use super::scope_lists;
@@ -116,6 +117,7 @@ fn one(
     groups: &Arc<ConfiguredGroups>,
 ) -> Option<UpstreamConfig> {
     let (report, upstream) = (check.report, &written.upstream);
+    let public_url = origin_of(check, upstream).unwrap_or_else(|| origin.to_owned());
     let name = upstream.name.as_ref();
     if let Some(name) = name.filter(|name| !is_label(&name.value)) {
         report.wrong(name, "this cannot be a name", "write 1 to 64 of a-z, 0-9 and -");
@@ -148,8 +150,8 @@ fn one(
         name,
         tenant: tenant?,
         kind: upstream.kind.value.into(),
-        public_url: origin.to_owned(),
-        resource: ResourceIndicator::parse(&format!("{origin}{}", shared_resource::of(upstream)?)).ok()?,
+        resource: ResourceIndicator::parse(&format!("{public_url}{}", shared_resource::of(upstream)?)).ok()?,
+        public_url,
         path,
         url: url?,
         host,

@@ -1,5 +1,6 @@
 //! The mirror of the tables of gateway.toml for an upstream and its scopes.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,6 +52,14 @@ table! {
         /// path that all of them have or lie below. One token is then valid for all, and they have one consent page and
         /// one metadata document, while each judges its own operations by its own `allow` (docs/upstreams.md).
         resource: String = none;
+        /// An origin of its own, such as `https://mcp.example.com:3001`, at which it is served instead of the gateway's,
+        /// by a listener of its own with the certificate and the other settings of `[listen]`. Its resource, its
+        /// metadata and its challenges have this origin; the issuer stays at the gateway's, and nothing else is served
+        /// here. Upstreams may share one. A new one, or one less, needs a restart.
+        public_url: String = none;
+        /// Where that listener listens; by default at the port of this `public_url` and the address of the public
+        /// listener. A change needs a restart.
+        listen: SocketAddr = none;
         /// `mcp` serves Streamable HTTP at exactly this path. `http` forwards every method to this path and all below,
         /// except OPTIONS, which the gateway answers itself, and TRACE. WebDAV is limited: requests with `Destination`
         /// (COPY, MOVE) or with a URL in `If` are refused, and URLs in answers are not rewritten.

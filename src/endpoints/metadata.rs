@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderValue, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -34,6 +34,8 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
 pub(super) struct MetadataDocuments {
     config: Arc<Config>,
     by_path: HashMap<String, Document>,
+    /// Those at the origins of upstreams, as in the configuration.
+    elsewhere: Vec<HashMap<String, Document>>,
 }
 
 struct Document {
@@ -47,6 +49,8 @@ impl MetadataDocuments {
     /// Builds all documents.
     pub(super) fn build(config: Arc<Config>) -> Self {
         let mut by_path = HashMap::new();
+        let mut elsewhere: Vec<HashMap<String, Document>> = Vec::new();
+        elsewhere.resize_with(config.own_listeners.len(), HashMap::new);
         // Our own documents come later, and would replace these.
         for answer in &config.well_known {
             let document = Document::of(answer.content.clone().into(), answer.content_type, Some(SANDBOX));
@@ -60,17 +64,19 @@ impl MetadataDocuments {
             // too. Upstreams that share a resource share its document. Clients that read no challenge look for one of
             // the URL that they call, and want `resource` to be that (RFC 9728 3.3): the issuer takes it for the
             // shared one.
+            let own = config.own_listeners.iter().position(|listener| listener.public_url == upstream.public_url);
+            let documents = own.and_then(|own| elsewhere.get_mut(own)).unwrap_or(&mut by_path);
             let called_at = ResourceIndicator::parse(&upstream.called_at()).ok();
             for resource in called_at.iter().chain([&upstream.resource]) {
                 let url = resource.metadata_url();
                 for slash in ["", "/"] {
                     let path = format!("{}{slash}", url.strip_prefix(&*upstream.public_url).unwrap_or_default());
                     let document = protected_resource(&config, upstream, format!("{}{slash}", resource.as_str()));
-                    by_path.extend(Document::new(&document).map(|d| (path, d)));
+                    documents.extend(Document::new(&document).map(|d| (path, d)));
                 }
             }
         }
-        Self { config, by_path }
+        Self { config, by_path, elsewhere }
     }
 
     /// Returns whether these documents were built from `config`.
@@ -81,14 +87,22 @@ impl MetadataDocuments {
     /// Answers a GET. Any other well-known path is 404: only then does a client that takes the MCP URL for an issuer
     /// try the root, and a document here would name another issuer than it asked for (RFC 8414 3.3).
     pub(super) fn answer(&self, head: &Parts) -> Response {
-        let mut response = match self.by_path.get(head.uri.path()) {
-            Some(document) => document.answer(head),
-            None => reply::empty(StatusCode::NOT_FOUND),
-        };
-        cors::allow_any_origin(response.headers_mut());
-        reply::share(response.headers_mut());
-        response
+        share(self.by_path.get(head.uri.path()), &head.headers)
     }
+
+    /// Answers a GET of a path at the origin of upstreams, by the place of its listener in the configuration.
+    pub(super) fn answer_at(&self, own: usize, path: &str, headers: &HeaderMap) -> Response {
+        share(self.elsewhere.get(own).and_then(|documents| documents.get(path)), headers)
+    }
+}
+
+/// Returns a document, which pages of any origin may read.
+fn share(document: Option<&Document>, headers: &HeaderMap) -> Response {
+    let missing = || reply::empty(StatusCode::NOT_FOUND);
+    let mut response = document.map_or_else(missing, |document| document.answer(headers));
+    cors::allow_any_origin(response.headers_mut());
+    reply::share(response.headers_mut());
+    response
 }
 
 impl Document {
@@ -101,17 +115,17 @@ impl Document {
         Some(Self { body, etag, content_type, policy })
     }
 
-    fn answer(&self, head: &Parts) -> Response {
-        let known = self.is_known_to(head);
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let known = self.is_known_to(headers);
         let mut response = reply::empty(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, CACHING);
-        headers.insert(ETAG, self.etag.clone());
+        let fields = response.headers_mut();
+        fields.insert(CACHE_CONTROL, CACHING);
+        fields.insert(ETAG, self.etag.clone());
         if let Some(policy) = &self.policy {
-            headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
+            fields.insert(CONTENT_SECURITY_POLICY, policy.clone());
         }
         if !known {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+            fields.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
             *response.body_mut() = Body::from(self.body.clone());
         }
         response
@@ -119,8 +133,8 @@ impl Document {
 
     /// Returns whether the client's copy is current: `If-None-Match` is a list of tags, compared weakly (RFC 9110
     /// 13.1.2).
-    fn is_known_to(&self, head: &Parts) -> bool {
-        let fields = head.headers.get_all(IF_NONE_MATCH).iter().filter_map(|field| field.to_str().ok());
+    fn is_known_to(&self, headers: &HeaderMap) -> bool {
+        let fields = headers.get_all(IF_NONE_MATCH).iter().filter_map(|field| field.to_str().ok());
         fields
             .flat_map(|list| list.split(','))
             .map(str::trim_ascii)

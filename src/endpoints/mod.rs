@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use http::header::HeaderName;
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, StatusCode};
 
 use crate::config::Config;
 use crate::issuer::{Caller, Face, Issuer};
@@ -77,6 +77,25 @@ impl Endpoints {
         if let Some(id) = caller.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
+        response
+    }
+
+    /// Answers a request to the origin of upstreams, by the place of its listener in the configuration, that is for none
+    /// of them: with their metadata, and nothing else.
+    pub fn serve_documents(&self, request: &Request<RequestBody>, own: usize, config: &Arc<Config>) -> Response {
+        let route = EndpointRoute::to(Endpoint::Document);
+        let (method, path) = (request.method(), request.uri().path());
+        let mut response = match EndpointRoute::of(path) {
+            Some(found) if found.endpoint != route.endpoint => reply::empty(StatusCode::NOT_FOUND),
+            None => reply::empty(StatusCode::NOT_FOUND),
+            Some(_) if !route.allows(method) => reply::method_not_allowed(route.methods),
+            Some(_) if method == Method::OPTIONS => cors::preflight(route.methods),
+            Some(_) => self.documents(config).answer_at(own, path, request.headers()),
+        };
+        if method == Method::HEAD {
+            reply::drop_content(&mut response);
+        }
+        reply::protect(response.headers_mut(), &config.public);
         response
     }
 

@@ -53,7 +53,7 @@ pub(super) fn build(
     checked: CheckedRequest,
 ) -> HeaderMap {
     let Exchange { route, peer, .. } = *exchange;
-    let (from, table) = (&exchange.parts.headers, &exchange.worker.table);
+    let from = &exchange.parts.headers;
     to.clear();
     to.reserve(USUAL_FIELDS);
     to.insert(HOST, route.origin.host_header.clone());
@@ -89,8 +89,8 @@ pub(super) fn build(
     let id = peer.request_id.digits();
     trace::forward(parent, from, &mut to, &id);
     to.insert(FORWARDED_FOR, peer.forwarded_for.clone());
-    to.insert(FORWARDED_PROTO, table.public_scheme.clone());
-    to.insert(FORWARDED_HOST, table.public_host.clone());
+    to.insert(FORWARDED_PROTO, route.public_scheme.clone());
+    to.insert(FORWARDED_HOST, route.public_host.clone());
     // HD-01: ours are set last, after everything that a client could have removed or duplicated.
     for (name, value) in &route.static_headers {
         to.insert(name.clone(), value.clone());

@@ -32,7 +32,8 @@ pub(super) struct Origins {
 impl Origins {
     pub(super) fn new(config: &Config) -> Self {
         // Both are in the form that browsers send, so they are compared as bytes.
-        let all = config.allowed_origins.iter().chain([&config.public_url]);
+        let own = config.own_listeners.iter().map(|listener| &listener.public_url);
+        let all = config.allowed_origins.iter().chain([&config.public_url]).chain(own);
         Self { allowed: all.map(|origin| origin.clone().into_bytes()).collect() }
     }
 

@@ -42,6 +42,9 @@ pub(super) struct Route {
     pub(super) takes_title: bool,
     /// The public path.
     pub(super) path: String,
+    /// The values of `X-Forwarded-Host` and, below, `X-Forwarded-Proto`.
+    pub(super) public_host: HeaderValue,
+    pub(super) public_scheme: HeaderValue,
     pub(super) challenges: Challenges,
     pub(super) origin: UpstreamOrigin,
     /// The upstream's path and query, for a request to exactly the public path.
@@ -175,6 +178,8 @@ impl Route {
             "https" => (Scheme::HTTPS, Some(roots.client(upstream.ca_file.as_deref()).map_err(|e| fault(&e))?)),
             _ => (Scheme::HTTP, None),
         };
+        let (scheme_of_public, public_host) = upstream.public_url.split_once("://").unwrap_or(("https", ""));
+        let text = |text: &str| HeaderValue::from_str(text).map_err(|e| fault(&e.to_string()));
         let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         Ok(Self {
             made_of: upstream.clone(),
@@ -191,12 +196,14 @@ impl Route {
             check_envelope: upstream.check_envelope,
             takes_title: upstream.takes_title,
             path: upstream.path.clone(),
+            public_host: text(public_host)?,
+            public_scheme: text(scheme_of_public)?,
             challenges: Challenges::build(upstream).map_err(|e| fault(&e))?,
             origin: UpstreamOrigin {
                 host,
                 port,
                 scheme,
-                host_header: HeaderValue::from_str(named.as_str()).map_err(|e| fault(&e.to_string()))?,
+                host_header: text(named.as_str())?,
                 authority,
                 named,
                 tls,

@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::uri::Authority;
-use http::{HeaderValue, Uri};
-
 use super::budget::UserBudgets;
 use super::origin::Origins;
 use super::refused_operations::RefusedOperations;
@@ -19,17 +16,21 @@ use crate::config::{Config, UpstreamKind};
 pub struct RouteTable {
     pub(super) routes: Vec<Arc<Route>>,
     clock: Arc<dyn Clock>,
-    /// Paths that must match exactly.
-    exact: BTreeMap<Box<str>, usize>,
-    /// Paths below which everything is served, longest first.
-    prefixes: Vec<(Box<str>, usize)>,
+    /// The paths of each listener: of the public one, then of those of upstreams, as in the configuration.
+    paths: Vec<Paths>,
     pub(super) origins: Origins,
     pub(super) budgets: Arc<UserBudgets>,
     pub(super) repeats: Arc<Repeats>,
     pub(super) refused: Arc<RefusedOperations>,
-    /// The values of `X-Forwarded-Host` and, below, `X-Forwarded-Proto`.
-    pub(super) public_host: HeaderValue,
-    pub(super) public_scheme: HeaderValue,
+}
+
+/// What is served where, at one listener.
+#[derive(Default)]
+struct Paths {
+    /// Paths that must match exactly.
+    exact: BTreeMap<Box<str>, usize>,
+    /// Paths below which everything is served, longest first.
+    prefixes: Vec<(Box<str>, usize)>,
 }
 
 impl std::fmt::Debug for RouteTable {
@@ -46,36 +47,25 @@ impl RouteTable {
     pub fn build(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, String> {
         let mut roots = connect::Roots::new(config.minimum_key_bits);
         let mut routes = Vec::with_capacity(config.upstreams.len());
-        let mut exact = BTreeMap::new();
-        let mut prefixes = Vec::new();
+        let mut paths: Vec<Paths> = Vec::new();
+        paths.resize_with(1 + config.own_listeners.len(), Paths::default);
         for (index, upstream) in config.upstreams.iter().enumerate() {
             let route = Route::build(index, upstream, &mut roots, &clock)?;
-            let path: Box<str> = route.path.as_str().into();
-            match route.kind {
-                UpstreamKind::Mcp => {
-                    // Served with and without one trailing slash, never redirected, because clients drop their token on
-                    // a redirect.
-                    exact.insert(format!("{path}/").into(), index);
-                    exact.insert(path, index);
-                }
-                UpstreamKind::Http => prefixes.push((path, index)),
+            let own = config.own_listeners.iter().position(|listener| listener.public_url == upstream.public_url);
+            if let Some(paths) = paths.get_mut(own.map_or(0, |own| own + 1)) {
+                paths.add(&route);
             }
             routes.push(Arc::new(route));
         }
-        prefixes.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-        let public: Uri = config.public_url.parse().map_err(|e| format!("the public URL cannot be read: {e}"))?;
-        let text = |t: Option<&str>| HeaderValue::from_str(t.unwrap_or_default()).map_err(|e| e.to_string());
+        paths.iter_mut().for_each(|paths| paths.prefixes.sort_by_key(|(path, _)| std::cmp::Reverse(path.len())));
         Ok(Self {
             routes,
             clock,
-            exact,
-            prefixes,
+            paths,
             origins: Origins::new(config),
             budgets: Arc::new(UserBudgets::new(&config.rates)),
             repeats: Arc::default(),
             refused: Arc::default(),
-            public_host: text(public.authority().map(Authority::as_str))?,
-            public_scheme: text(public.scheme_str())?,
         })
     }
 
@@ -115,13 +105,17 @@ impl RouteTable {
         &self.refused
     }
 
-    /// Returns the index of the upstream that owns a raw path (never decoded or normalised), if there is one.
+    /// Returns the index of the upstream that owns a raw path (never decoded or normalised) of the public listener, if
+    /// there is one.
     #[must_use]
     pub fn find(&self, raw_path: &str) -> Option<usize> {
-        self.exact.get(raw_path).copied().or_else(|| {
-            let owns = |prefix: &str| raw_path.strip_prefix(prefix).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-            self.prefixes.iter().find(|(prefix, _)| owns(prefix)).map(|(_, index)| *index)
-        })
+        self.find_at(0, raw_path)
+    }
+
+    /// The same at a listener: 0 is the public one, and those of upstreams follow as in the configuration.
+    #[must_use]
+    pub fn find_at(&self, listener: usize, raw_path: &str) -> Option<usize> {
+        self.paths.get(listener)?.find(raw_path)
     }
 
     /// Returns what has the place of a route from this or an earlier table: the route at its path, to its resource.
@@ -129,5 +123,27 @@ impl RouteTable {
         self.routes
             .iter()
             .find(|own| own.path == route.path && own.resource == route.resource && own.tenant == route.tenant)
+    }
+}
+
+impl Paths {
+    fn add(&mut self, route: &Route) {
+        let path: Box<str> = route.path.as_str().into();
+        match route.kind {
+            UpstreamKind::Mcp => {
+                // Served with and without one trailing slash, never redirected, because clients drop their token on a
+                // redirect.
+                self.exact.insert(format!("{path}/").into(), route.index);
+                self.exact.insert(path, route.index);
+            }
+            UpstreamKind::Http => self.prefixes.push((path, route.index)),
+        }
+    }
+
+    fn find(&self, raw_path: &str) -> Option<usize> {
+        self.exact.get(raw_path).copied().or_else(|| {
+            let owns = |prefix: &str| raw_path.strip_prefix(prefix).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+            self.prefixes.iter().find(|(prefix, _)| owns(prefix)).map(|(_, index)| *index)
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::error::RunError;
-use super::host::{self, Hosts};
+use super::host::{self, HostsOfListeners};
 use super::tls::acceptor::TlsBase;
 use super::tls::certificate;
 use super::tls::dev_certs;
@@ -51,7 +51,7 @@ impl Builder {
         let build = || RouteTable::build(&config, Arc::clone(&self.clock));
         let table = before.map_or_else(build, |before| before.rebuild(&config));
         let table = Arc::new(table.map_err(RunError::Roots)?);
-        let hosts = Arc::new(Hosts::new(&config));
+        let hosts = Arc::new(HostsOfListeners::new(&config));
         let dialer = Dialer::new(&config.outbound, &config.rates, config.minimum_key_bits).map_err(RunError::Roots)?;
         let (chain, key, development) = match &config.public.tls {
             TlsConfig::Off => {
@@ -60,14 +60,13 @@ impl Builder {
             }
             TlsConfig::Files { certificate, key } => (certificate.clone(), key.clone(), None),
             TlsConfig::Development => {
-                let (_, authority) = config.public_url.split_once("://").unwrap_or(("", &config.public_url));
-                let host = host::split(authority).map_or("localhost", |(host, _)| host);
-                let made = dev_certs::ensure(&config.data_dir.join(CERTIFICATES), &[host], self.clock.now())?;
+                let hosts: Vec<&str> = config.public_urls().map(host::of_origin).collect();
+                let made = dev_certs::ensure(&config.data_dir.join(CERTIFICATES), &hosts, self.clock.now())?;
                 (made.certificate.clone(), made.key.clone(), Some(made))
             }
         };
         let certificate = certificate::load(&chain, &key, &self.tls.provider, self.clock.now())?;
-        for warning in certificate.doubts(&config.public_url, self.clock.now()) {
+        for warning in certificate.doubts(&config, self.clock.now()) {
             tracing::warn!(warning, "the certificate should be replaced");
         }
         let certificate_ends = i64::try_from(certificate.not_after.as_millis() / 1000).unwrap_or(i64::MAX);

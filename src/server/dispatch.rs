@@ -94,8 +94,11 @@ fn shield(handler: impl Future<Output = Reply>) -> impl Future<Output = Option<R
 
 async fn answer(connection: &Connection, snapshot: &Snapshot, request: Asked<'_>) -> Reply {
     let Asked { head, body, fragment, id } = request;
-    let checked =
-        if fragment { Err(RequestRefusal::Target) } else { check(head, connection, &snapshot.hosts, &snapshot.config) };
+    let checked = if fragment {
+        Err(RequestRefusal::Target)
+    } else {
+        check(head, connection, snapshot.hosts.of(connection.listener), &snapshot.config)
+    };
     if health::is_asked(head, &snapshot.config.public) {
         let names_none = checked == Err(RequestRefusal::HostMalformed) && health::names_no_host(head);
         if names_none || matches!(checked, Ok(()) | Err(RequestRefusal::Host)) {
@@ -112,7 +115,7 @@ async fn answer(connection: &Connection, snapshot: &Snapshot, request: Asked<'_>
         log(&asked, &response, Some(row.reason), row.key, Duration::ZERO);
         return response;
     }
-    match snapshot.table.find(head.uri.path()) {
+    match snapshot.table.find_at(connection.listener, head.uri.path()) {
         Some(route) => {
             let mut peer = Peer { address, forwarded_for, request_id: id, has_good_token: false };
             let to = Destination { table: &snapshot.table, route, config: &snapshot.config };
@@ -162,13 +165,21 @@ async fn control(
 ) -> Reply {
     let begun = tokio::time::Instant::now();
     let (mut head, mut body) = request.into_parts();
-    alias::resolve(&mut head.uri, &snapshot.config.aliases);
+    let own = connection.listener.checked_sub(1);
+    if own.is_none() {
+        alias::resolve(&mut head.uri, &snapshot.config.aliases);
+    }
     let held_back = hold_back(head.version, &head.headers, &mut body);
     let request = Request::from_parts(head, body);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let caller = Caller::new(Some(address), Some(id.digits().as_str().to_owned()));
     let config = Arc::clone(&snapshot.config);
-    let mut response = connection.worker.process.endpoints.serve(request, caller, config).await;
+    let endpoints = &connection.worker.process.endpoints;
+    let mut response = match own {
+        None => endpoints.serve(request, caller, config).await,
+        // No page is served at the origin of an upstream, and no cookie is read or set.
+        Some(own) => endpoints.serve_documents(&request, own, &config),
+    };
     if held_back && is_error(&response) {
         close(&mut response);
     }

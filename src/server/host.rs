@@ -8,6 +8,28 @@ use crate::config::Config;
 #[derive(Debug, Default)]
 pub(super) struct Hosts(Vec<Ours>);
 
+/// The authorities of every listener.
+#[derive(Debug, Default)]
+pub(super) struct HostsOfListeners {
+    /// Those of the public listener, then of those of upstreams, as in the configuration.
+    listeners: Vec<Hosts>,
+    /// Of a listener that is not configured any more.
+    none: Hosts,
+}
+
+impl HostsOfListeners {
+    /// Collects the authorities of a configuration.
+    pub(super) fn new(config: &Config) -> Self {
+        let own = config.own_listeners.iter().map(|listener| Hosts::at(&listener.public_url));
+        Self { listeners: std::iter::once(Hosts::new(config)).chain(own).collect(), none: Hosts::default() }
+    }
+
+    /// Returns those of a listener; 0 is the public one.
+    pub(super) fn of(&self, listener: usize) -> &Hosts {
+        self.listeners.get(listener).unwrap_or(&self.none)
+    }
+}
+
 /// One of them, and what it names.
 #[derive(Debug)]
 struct Ours {
@@ -30,13 +52,19 @@ pub(super) struct Named<'a> {
 impl Hosts {
     /// Collects the public URL's authority and the configured ones.
     pub(super) fn new(config: &Config) -> Self {
-        let mut hosts = Self::default();
-        let (scheme, authority) = config.public_url.split_once("://").unwrap_or(("https", &config.public_url));
-        let default_port = if scheme == "http" { 80 } else { 443 };
-        hosts.add(authority, default_port);
+        let mut hosts = Self::at(&config.public_url);
+        let default_port = default_port(&config.public_url);
         for authority in &config.extra_hosts {
             hosts.add(authority, default_port);
         }
+        hosts
+    }
+
+    /// Takes the authority of an origin.
+    fn at(origin: &str) -> Self {
+        let mut hosts = Self::default();
+        let (_, authority) = origin.split_once("://").unwrap_or(("", origin));
+        hosts.add(authority, default_port(origin));
         hosts
     }
 
@@ -74,8 +102,18 @@ impl Hosts {
     }
 }
 
+fn default_port(origin: &str) -> u16 {
+    if origin.starts_with("http://") { 80 } else { 443 }
+}
+
 fn is_address(name: &str) -> bool {
     name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+/// Returns the host of an origin.
+pub(super) fn of_origin(origin: &str) -> &str {
+    let (_, authority) = origin.split_once("://").unwrap_or(("", origin));
+    split(authority).map_or(authority, |(host, _)| host)
 }
 
 /// Splits `host[:port]`; `None` when it is malformed: user information, blanks, a zone, a port beyond 65535.

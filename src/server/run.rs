@@ -165,8 +165,10 @@ impl Gateway {
         }
         let (listening, admission) = (self.listening, &self.process.admission);
         let ended = async {
-            if let Err(error) = listening.await {
-                tracing::error!(%error, "the public listener failed");
+            for task in listening {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "a listener failed");
+                }
             }
             admission.empty().await;
         };

@@ -47,9 +47,9 @@ pub(super) struct Gateway {
     pub(super) workers: Vec<WorkerHandle>,
     pub(super) records: Records,
     pub(super) threads: Vec<std::thread::JoinHandle<()>>,
-    /// Ends the public listener.
+    /// Ends the public listener and those of upstreams.
     pub(super) closing: CancellationToken,
-    pub(super) listening: JoinHandle<()>,
+    pub(super) listening: Vec<JoinHandle<()>>,
     /// Ends everything else.
     pub(super) ended: CancellationToken,
     /// Held for the life of the process: two servers on one store would have two token caches, each a moment late to
@@ -59,7 +59,8 @@ pub(super) struct Gateway {
 
 /// The sockets on which connections will be accepted.
 struct Sockets {
-    public: TcpListener,
+    /// The public one, then those of upstreams.
+    public: Vec<TcpListener>,
     operator: TcpListener,
     /// The socket of the built-in demo upstream, if it runs.
     demo: Option<TcpListener>,
@@ -67,7 +68,10 @@ struct Sockets {
 
 impl Sockets {
     async fn bind(config: &Config) -> Result<Self, RunError> {
-        let public = listen(config.public.address, "listen.address", "--listen")?;
+        let mut public = vec![listen(config.public.address, "listen.address", "--listen")?];
+        for own in &config.own_listeners {
+            public.push(listen(own.address, "upstream.public_url", "upstream.listen")?);
+        }
         let operator = listen(config.operator, "operator.address", "--operator-listen")?;
         let demo = if config.demo {
             Some(TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.map_err(RunError::system)?)
@@ -90,7 +94,11 @@ impl Sockets {
     ) -> Result<Ready, RunError> {
         Ok(Ready {
             config: Arc::clone(config),
-            public: self.public.local_addr().map_err(RunError::system)?,
+            public: self
+                .public
+                .first()
+                .map_or(Ok(config.public.address), TcpListener::local_addr)
+                .map_err(RunError::system)?,
             operator: self.operator.local_addr().map_err(RunError::system)?,
             development,
             setup_link: first.setup_link,
@@ -200,14 +208,14 @@ fn in_force(services: &Services, workers: &[WorkerHandle]) -> Arc<InForce> {
     Arc::new(InForce::new(Arc::clone(&services.config), serving))
 }
 
-/// Starts accepting on every listener; returns the task of the public one.
+/// Starts accepting on every listener; returns the tasks of the public one and of those of upstreams.
 fn start_listeners(
     supervisor: &Supervisor,
     sockets: Sockets,
     workers: &[WorkerHandle],
     operator: Arc<Operator>,
     closing: &CancellationToken,
-) -> Result<JoinHandle<()>, RunError> {
+) -> Result<Vec<JoinHandle<()>>, RunError> {
     let (process, ended) = (Arc::clone(&operator.process), supervisor.ended.clone());
     let for_operator = Arc::new(sockets.operator);
     drop(supervisor.spawn("operator listener", move || {
@@ -219,14 +227,19 @@ fn start_listeners(
             crate::demo::serve(Arc::clone(&demo), ended.clone().cancelled_owned())
         }));
     }
-    let public = Arc::new(sockets.public.into_std().map_err(RunError::system)?);
-    let (workers, stop) = (workers.to_vec(), closing.clone());
     // A single worker accepts its connections itself, so that no other thread has to wake it up for each.
-    let accepting = if let [only] = workers.as_slice() { only.runtime.clone() } else { Handle::current() };
+    let accepting = if let [only] = workers { only.runtime.clone() } else { Handle::current() };
     let _entered = accepting.enter();
-    Ok(supervisor.spawn_until("public listener", closing.clone(), move || {
-        listener::run(Arc::clone(&public), workers.clone(), Arc::clone(&process), stop.clone())
-    }))
+    let mut listening = Vec::new();
+    for (place, socket) in sockets.public.into_iter().enumerate() {
+        let socket = Arc::new(socket.into_std().map_err(RunError::system)?);
+        let (workers, process, stop) = (workers.to_vec(), Arc::clone(&process), closing.clone());
+        let name = if place == 0 { "public listener" } else { "listener of upstreams" };
+        listening.push(supervisor.spawn_until(name, closing.clone(), move || {
+            listener::run((Arc::clone(&socket), place), workers.clone(), Arc::clone(&process), stop.clone())
+        }));
+    }
+    Ok(listening)
 }
 
 /// Starts serving the commands that end access. Without the socket they write to the store themselves.

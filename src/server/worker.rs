@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::connection::activity::Activity;
 use super::connection::admission::Admission;
-use super::host::Hosts;
+use super::host::HostsOfListeners;
 use super::switch::{Slots, Switch};
 use super::tls::acceptor::ListenerTls;
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ pub(super) struct Process {
 pub(super) struct Snapshot {
     pub(super) config: Arc<Config>,
     pub(super) table: Arc<RouteTable>,
-    pub(super) hosts: Arc<Hosts>,
+    pub(super) hosts: Arc<HostsOfListeners>,
     pub(super) tls: Option<ListenerTls>,
 }
 

@@ -18,6 +18,7 @@ mod documents;
 mod groups;
 mod limits;
 mod listeners;
+mod own_listeners;
 mod problems;
 mod rules;
 mod scopes;

@@ -157,7 +157,11 @@ fn whatever_the_reference_says_needs_a_restart_is_refused_by_a_reload() {
             said.push(format!("{table}{key}"));
         }
     }
-    let before = load(GOOD, &Overrides::default());
+    let own = |name: &str, port: u16| {
+        let table = format!("[[upstream]]\nname = \"{name}\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/mcp\"\n");
+        format!("{table}public_url = \"https://{name}.example.com\"\nlisten = \"127.0.0.1:{port}\"\n")
+    };
+    let before = load(&format!("{GOOD}{}", own("b", 3)), &Overrides::default());
     let after = r#"
 public_url = "https://other.example.com"
 data_dir = "elsewhere"
@@ -175,7 +179,8 @@ name = "a"
 path = "/mcp"
 url = "http://127.0.0.1:1/mcp"
 "#;
-    let mut found = before.needs_restart(&load(after, &Overrides::default()));
+    let after = format!("{after}{}{}", own("b", 4), own("c", 5));
+    let mut found = before.needs_restart(&load(&after, &Overrides::default()));
     said.sort();
     found.sort_unstable();
     assert_eq!(found, said);

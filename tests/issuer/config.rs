@@ -23,6 +23,7 @@ pub(crate) fn config() -> Config {
         data_dir: "unused".into(),
         public_url: ISSUER.to_owned(),
         extra_hosts: Vec::new(),
+        own_listeners: Vec::new(),
         public: listener(),
         operator: ([127, 0, 0, 1], 0).into(),
         minimum_key_bits: MinimumKeyBits::Bits128,

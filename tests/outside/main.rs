@@ -109,5 +109,6 @@ mod support;
 mod tls;
 #[cfg(test)]
 mod tools;
+mod two_ports;
 #[cfg(test)]
 mod unknown_server;

@@ -64,6 +64,12 @@ impl Client {
         }
     }
 
+    /// A client of another listener of the gateway.
+    #[allow(dead_code, reason = "`tests/outside` uses it")]
+    pub(crate) fn at(home: &Home, address: SocketAddr) -> Self {
+        Self { address, authority: format!("localhost:{}", address.port()), ..Self::new(home) }
+    }
+
     /// A client that calls from this address of the loopback network.
     pub(crate) fn from(home: &Home, address: Ipv4Addr) -> Self {
         Self { from: Some(address), ..Self::new(home) }

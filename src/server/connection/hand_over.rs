@@ -16,6 +16,8 @@ const ON_THE_WAY: usize = 256;
 pub(in crate::server) struct Accepted {
     pub(in crate::server) stream: std::net::TcpStream,
     pub(in crate::server) peer: SocketAddr,
+    /// Which listener accepted it.
+    pub(in crate::server) listener: usize,
     pub(in crate::server) permit: ConnectionSlot,
     pub(in crate::server) counted: OpenConnection,
 }

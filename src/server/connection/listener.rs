@@ -1,4 +1,4 @@
-//! The public listener: accepts and counts connections. A single worker accepts its connections itself; with more, the
+//! The public listener, and those of upstreams: accepts and counts connections. A single worker accepts its connections itself; with more, the
 //! control path's thread accepts and hands each to the worker that has the fewest.
 
 use std::io;
@@ -39,16 +39,17 @@ pub(in crate::server) fn bind(address: SocketAddr) -> io::Result<tokio::net::Tcp
     socket.listen(BACKLOG)
 }
 
-/// Accepts connections until `stop`. With one worker, to be run on its runtime ([`WorkerHandle::runtime`]).
+/// Accepts connections until `stop`, at a listener with its place among all. With one worker, to be run on its runtime
+/// ([`WorkerHandle::runtime`]).
 pub(in crate::server) async fn run(
-    listener: Arc<TcpListener>,
+    (listener, place): (Arc<TcpListener>, usize),
     workers: Vec<WorkerHandle>,
     process: Arc<Process>,
     stop: CancellationToken,
 ) {
     let listener = match watch(listener) {
         Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "the public listener cannot be watched"),
+        Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
     };
     let mut pause = FIRST_PAUSE;
     loop {
@@ -60,7 +61,7 @@ pub(in crate::server) async fn run(
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                if let Err(event) = take(stream, peer, &workers, &process) {
+                if let Err(event) = take((stream, peer, place), &workers, &process) {
                     process.metrics.server(event);
                 }
             }
@@ -109,7 +110,11 @@ fn prepare(stream: &TcpStream, stall: Duration) -> io::Result<()> {
 }
 
 /// Serves a connection with the worker that has the fewest, if it is admitted.
-fn take(stream: TcpStream, peer: SocketAddr, workers: &[WorkerHandle], process: &Process) -> Result<(), ServerEvent> {
+fn take(
+    (stream, peer, listener): (TcpStream, SocketAddr, usize),
+    workers: &[WorkerHandle],
+    process: &Process,
+) -> Result<(), ServerEvent> {
     let overloaded = || ServerEvent::RefusedTotal;
     let handle = workers.iter().min_by_key(|handle| handle.worker.open()).ok_or_else(overloaded)?;
     let snapshot = handle.worker.snapshot();
@@ -125,7 +130,7 @@ fn take(stream: TcpStream, peer: SocketAddr, workers: &[WorkerHandle], process: 
     };
     prepare(&stream, config.timeouts.write_stall).map_err(|_| ServerEvent::AcceptFailed)?;
     let counted = OpenConnection::of(&handle.worker);
-    let accepted = Accepted { stream, peer, permit, counted };
+    let accepted = Accepted { stream, peer, listener, permit, counted };
     if workers.len() == 1 {
         drop(tokio::spawn(serve::serve(accepted)));
     } else {

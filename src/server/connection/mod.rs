@@ -34,6 +34,8 @@ use stream::Progress;
 /// What requests need to know of their connection.
 pub(super) struct Connection {
     pub(super) worker: Arc<Worker>,
+    /// The listener that accepted it: 0 is the public one, and those of upstreams follow as in the configuration.
+    pub(super) listener: usize,
     /// The peer's address, or the client's from the PROXY header.
     pub(super) peer: IpAddr,
     /// The value of `X-Forwarded-For` when there is no trusted proxy in between.
@@ -50,10 +52,16 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Makes a connection whose peer is known and whose TLS, if any, is set up.
-    pub(super) fn new(worker: Arc<Worker>, permit: ConnectionSlot, peer: IpAddr, server_name: Option<String>) -> Self {
+    pub(super) fn new(
+        (worker, listener): (Arc<Worker>, usize),
+        permit: ConnectionSlot,
+        peer: IpAddr,
+        server_name: Option<String>,
+    ) -> Self {
         let forwarded_for = Origin { address: peer, proxies: Vec::new() }.forwarded_for();
         Self {
             worker,
+            listener,
             peer,
             forwarded_for,
             server_name,

@@ -55,7 +55,7 @@ const PING: Duration = Duration::from_secs(20);
 
 /// Serves an accepted connection to its end.
 pub(in crate::server) async fn serve(accepted: Accepted) {
-    let Accepted { stream, peer, permit, counted } = accepted;
+    let Accepted { stream, peer, listener, permit, counted } = accepted;
     let worker = Arc::clone(counted.worker());
     let metrics = Arc::clone(&worker.process.metrics);
     let snapshot = worker.snapshot();
@@ -75,11 +75,13 @@ pub(in crate::server) async fn serve(accepted: Accepted) {
         }
     }
     let end = match &snapshot.tls {
-        None => http1(stream, Arc::new(Connection::new(worker, permit, address, None)), &snapshot.config).await,
+        None => {
+            http1(stream, Arc::new(Connection::new((worker, listener), permit, address, None)), &snapshot.config).await
+        }
         Some(tls) => {
             let limit = snapshot.config.timeouts.tls_handshake;
             // Boxed, and its stream as well: it is large, and over in some milliseconds.
-            let handshake = Box::pin(acceptor::accept(stream, tls, &snapshot.hosts, limit));
+            let handshake = Box::pin(acceptor::accept(stream, tls, snapshot.hosts.of(listener), limit));
             let Some(shaken) = unless_reclaimed(permit.activity(), handshake).await else { return };
             let stream = match shaken {
                 Ok(stream) => stream,
@@ -91,7 +93,7 @@ pub(in crate::server) async fn serve(accepted: Accepted) {
             let session = stream.get_ref().1;
             let is_http2 = session.alpn_protocol() == Some(b"h2");
             let name = session.server_name().map(str::to_owned);
-            let connection = Arc::new(Connection::new(worker, permit, address, name));
+            let connection = Arc::new(Connection::new((worker, listener), permit, address, name));
             if is_http2 {
                 // Boxed: few connections need its room.
                 Box::pin(http2(stream, connection, &snapshot.config)).await

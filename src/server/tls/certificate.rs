@@ -107,19 +107,16 @@ pub(in crate::server) fn load(
 /// `CertificateError`.
 pub fn look_over(config: &Config, now: Timestamp) -> Result<Vec<String>, CertificateError> {
     let TlsConfig::Files { certificate, key } = &config.public.tls else { return Ok(Vec::new()) };
-    Ok(load(certificate, key, &rustls::crypto::ring::default_provider(), now)?.doubts(&config.public_url, now))
+    Ok(load(certificate, key, &rustls::crypto::ring::default_provider(), now)?.doubts(config, now))
 }
 
 impl Certificate {
     /// Returns warnings about what clients will refuse, now or soon, and about what makes handshakes slow.
-    pub(in crate::server) fn doubts(&self, public_url: &str, now: Timestamp) -> Vec<String> {
+    pub(in crate::server) fn doubts(&self, config: &Config, now: Timestamp) -> Vec<String> {
         let mut doubts = Vec::new();
-        let (_, authority) = public_url.split_once("://").unwrap_or(("", public_url));
-        let host = host::split(authority).map_or(authority, |(host, _)| host);
-        let name = ServerName::try_from(host.trim_matches(['[', ']']));
-        let leaf = self.key.cert.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
-        let fits = leaf.zip(name.ok()).is_some_and(|(leaf, name)| verify_server_name(&leaf, &name).is_ok());
-        if !fits {
+        let mut hosts: Vec<&str> = config.public_urls().map(host::of_origin).collect();
+        hosts.dedup();
+        for host in hosts.into_iter().filter(|host| !self.is_for(host)) {
             doubts.push(format!("the certificate is not for {host}, the host of public_url"));
         }
         let left = self.not_after.since(now);
@@ -134,6 +131,12 @@ impl Certificate {
             );
         }
         doubts
+    }
+
+    fn is_for(&self, host: &str) -> bool {
+        let name = ServerName::try_from(host.trim_matches(['[', ']']));
+        let leaf = self.key.cert.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+        leaf.zip(name.ok()).is_some_and(|(leaf, name)| verify_server_name(&leaf, &name).is_ok())
     }
 }
 

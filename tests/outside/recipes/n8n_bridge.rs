@@ -1,5 +1,7 @@
-//! The page "OAuth 2.1 Clients" of the n8n MCP Bridge. Left for later: its dashboard, and the server at a port of its
-//! own.
+//! The page "OAuth 2.1 Clients" of the n8n MCP Bridge: its endpoints at one port and the server at another. Left for
+//! later: its dashboard.
+
+use std::net::SocketAddr;
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -44,6 +46,8 @@ const FRAGMENT: &str = "/oauth/authorize?code_challenge=E9Melhoa...&code_challen
 struct Made {
     id: String,
     secret: String,
+    /// Where the server is.
+    server: SocketAddr,
 }
 
 /// The page breaks lines within requests.
@@ -77,15 +81,17 @@ impl Made {
     }
 }
 
+impl Made {
+    async fn call(&self, home: &Home, token: &str, message: &str) -> Reply {
+        let authorization = format!("Bearer {token}");
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        Client::at(home, self.server).send(request(Method::POST, "/mcp", &headers, message.to_owned())).await
+    }
+}
+
 async fn post(home: &Home, body: &str) -> Reply {
     let headers = [("Content-Type", "application/x-www-form-urlencoded")];
     Client::new(home).send(request(Method::POST, "/oauth/token", &headers, body.to_owned())).await
-}
-
-async fn call(home: &Home, token: &str, message: &str) -> Reply {
-    let authorization = format!("Bearer {token}");
-    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
-    Client::new(home).send(request(Method::POST, "/mcp", &headers, message.to_owned())).await
 }
 
 /// The message of the page, completed to one of JSON-RPC.
@@ -103,7 +109,7 @@ fn make(recipe: &Recipe, home: &Home) -> Made {
     let redirects = json!(["http://localhost:8080/callback", "https://app.example.com/oauth/callback"]);
     assert_eq!(added["redirect_uris"], redirects);
     assert!(added.get("clientId").is_none() && added.get("clientSecret").is_none(), "not as on the page");
-    let made = Made { id: text(&added, "client_id"), secret: text(&added, "client_secret") };
+    let made = Made { id: text(&added, "client_id"), secret: text(&added, "client_secret"), server: recipe.own };
     assert!(made.id.starts_with("mcp_client_") && made.secret.starts_with("mcp_secret_"), "{added}");
     made
 }
@@ -142,6 +148,30 @@ async fn refusals(home: &Home, made: &Made) {
     }
 }
 
+/// Everything about OAuth is at one port, the server at the other, which says where the first one is.
+async fn two_ports(home: &Home, made: &Made) {
+    let (mut issuer, mut server) = (Client::new(home), Client::at(home, made.server));
+    let own = format!("https://localhost:{}", made.server.port());
+    expect::challenged(&made.call(home, "", &whole(MESSAGE)).await, &own, "/mcp", None);
+    let resource = server.get("/.well-known/oauth-protected-resource/mcp").await.json();
+    assert_eq!(
+        (&resource["resource"], &resource["authorization_servers"]),
+        (&json!(format!("{own}/mcp")), &json!([home.origin()]))
+    );
+    let metadata = issuer.get("/.well-known/oauth-authorization-server").await.json();
+    for (member, path) in [("authorization_endpoint", "/oauth/authorize"), ("token_endpoint", "/oauth/token")] {
+        assert_eq!(metadata[member], json!(format!("{}{path}", home.origin())));
+    }
+    // Clients of 2025-03-26 look for the issuer here.
+    for path in
+        ["/.well-known/oauth-authorization-server", "/oauth/authorize", "/authorize", "/oauth/token", "/account", "/"]
+    {
+        let reply = server.get(path).await;
+        assert_eq!((reply.status, reply.text().is_empty()), (404, true), "{path}");
+    }
+    assert_eq!(issuer.send(request(Method::POST, "/mcp", &[], whole(MESSAGE))).await.status, 404);
+}
+
 /// Steps 5 and 6.
 async fn use_and_refresh(home: &Home, made: &Made, upstream: &Upstream) {
     let tokens = made.sign_in(home, VERIFIER, CHALLENGE).await;
@@ -149,17 +179,17 @@ async fn use_and_refresh(home: &Home, made: &Made, upstream: &Upstream) {
     assert_eq!((&tokens["token_type"], &tokens["expires_in"], &tokens["scope"]), expected);
     let (access, refresh) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
     assert!(access.starts_with("mcp_access_") && refresh.starts_with("mcp_refresh_"), "{tokens}");
-    let refused = call(home, &access, MESSAGE).await;
+    let refused = made.call(home, &access, MESSAGE).await;
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!(-32600)), "{refused:?}");
     assert!(upstream.seen("ping_n8n").is_empty());
-    assert_eq!(call(home, &access, &whole(MESSAGE)).await.status, 200);
+    assert_eq!(made.call(home, &access, &whole(MESSAGE)).await.status, 200);
     assert_eq!(upstream.seen("ping_n8n").len(), 1);
 
     let refreshed = made.post(home, REFRESH, &[("mcp_refresh_xyz789...", &refresh)]).await.json();
     assert_eq!((&refreshed["token_type"], &refreshed["expires_in"]), (&json!("Bearer"), &json!(3600)));
     let (new_access, new_refresh) = (text(&refreshed, "access_token"), text(&refreshed, "refresh_token"));
     assert!(new_access != access && new_refresh != refresh, "both are new");
-    assert_eq!(call(home, &new_access, &whole(MESSAGE)).await.status, 200);
+    assert_eq!(made.call(home, &new_access, &whole(MESSAGE)).await.status, 200);
 }
 
 /// The example in JavaScript: its parameters are encoded, and it lists workflows.
@@ -191,8 +221,8 @@ async fn example(home: &Home, made: &Made) {
     .await;
     let message = r#"{"method":"tools/call","params":{"name":"list_workflows"}}"#;
     let token = tokens.member("access_token");
-    assert_eq!(call(home, &token, message).await.json()["error"]["code"], -32600);
-    assert_eq!(call(home, &token, &whole(message)).await.status, 200);
+    assert_eq!(made.call(home, &token, message).await.json()["error"]["code"], -32600);
+    assert_eq!(made.call(home, &token, &whole(message)).await.status, 200);
 }
 
 /// "Managing OAuth Clients" and "OAuth Sessions". A verifier of 128 characters, as the page recommends.
@@ -204,7 +234,7 @@ async fn manage(recipe: &Recipe, home: &Home, made: Made) {
     let client = listed.as_array().unwrap().iter().find(|client| client["client_id"] == made.id.as_str()).unwrap();
     assert_eq!(
         (&client["client_name"], &client["resource"]),
-        (&json!("My Mobile App"), &json!(format!("{}/mcp", home.origin())))
+        (&json!("My Mobile App"), &json!(format!("https://localhost:{}/mcp", made.server.port())))
     );
     assert!(client["redirect_uris"].is_array() && client["created_at"].is_string(), "{client}");
     assert!(client.get("client_secret").is_none());
@@ -214,7 +244,7 @@ async fn manage(recipe: &Recipe, home: &Home, made: Made) {
     let listed = recipe.run(home, "mcpgate client list");
     let client = listed.as_array().unwrap().iter().find(|client| client["client_id"] == made.id.as_str()).unwrap();
     assert!(client["redirect_uris"].to_string().contains("/oauth/other"), "{client}");
-    assert_eq!(call(home, &token, &whole(MESSAGE)).await.status, 200);
+    assert_eq!(made.call(home, &token, &whole(MESSAGE)).await.status, 200);
 
     // One session after the other: revoked at once, also for refreshing.
     let sessions = recipe.run(home, "mcpgate session list");
@@ -224,7 +254,7 @@ async fn manage(recipe: &Recipe, home: &Home, made: Made) {
         assert!(session["created_at"].is_string() && session["expires_at"].is_string(), "{session}");
         recipe.run_with(home, "mcpgate session revoke", &[("SESSION_ID", &text(session, "id"))]);
     }
-    assert_eq!(call(home, &token, &whole(MESSAGE)).await.status, 401);
+    assert_eq!(made.call(home, &token, &whole(MESSAGE)).await.status, 401);
     let values = [("mcp_refresh_xyz789...", text(&tokens, "refresh_token"))];
     let values = values.each_ref().map(|(name, value)| (*name, value.as_str()));
     expect::refused(&made.post(home, REFRESH, &values).await, "invalid_grant");
@@ -233,15 +263,15 @@ async fn manage(recipe: &Recipe, home: &Home, made: Made) {
     let token = text(&made.sign_in(home, &verifier, &challenge(&verifier)).await, "access_token");
     let id = [("CLIENT_ID", made.id.as_str())];
     let rotated = recipe.run_with(home, "mcpgate client rotate-secret", &id);
-    let new = Made { secret: text(&rotated, "client_secret"), id: made.id.clone() };
+    let new = Made { secret: text(&rotated, "client_secret"), id: made.id.clone(), ..made };
     assert_ne!(new.secret, made.secret);
     for client in [&new, &made] {
         expect::refused(&client.post(home, REFRESH, &[]).await, "invalid_grant");
     }
-    assert_eq!(call(home, &token, &whole(MESSAGE)).await.status, 200);
+    assert_eq!(made.call(home, &token, &whole(MESSAGE)).await.status, 200);
 
     recipe.run_with(home, "mcpgate client delete", &id);
-    assert_eq!(call(home, &token, &whole(MESSAGE)).await.status, 401);
+    assert_eq!(made.call(home, &token, &whole(MESSAGE)).await.status, 401);
     expect::refused(&new.post(home, REFRESH, &[]).await, "invalid_client");
     let target = joined(AUTHORIZE, &[("mcp_client_abc123", &made.id), ("ABC123...", CHALLENGE)]);
     expect::local(&Browser::new(home).get(&target).await);
@@ -255,6 +285,7 @@ async fn every_request_of_the_n8n_page_is_answered_as_its_recipe_says() {
     let gateway = recipe.start(&upstream).await;
     let home = &gateway.home;
     let made = make(&recipe, home);
+    two_ports(home, &made).await;
     refusals(home, &made).await;
     use_and_refresh(home, &made, &upstream).await;
     example(home, &made).await;

@@ -1,11 +1,13 @@
 //! A recipe: its configuration and commands as the page has them.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::curl;
 use crate::life::write_config;
+use crate::support::free_address::free_address;
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
 
@@ -14,13 +16,15 @@ pub(super) struct Recipe {
     text: String,
     /// What it was read from, for messages.
     name: &'static str,
+    /// Where its upstreams with an origin of their own are served.
+    pub(super) own: SocketAddr,
 }
 
 impl Recipe {
     pub(super) fn read(name: &'static str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipes").join(name).with_extension("md");
         let text = std::fs::read_to_string(path).unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        Self { text, name }
+        Self { text, name, own: free_address() }
     }
 
     fn blocks(&self, language: &str) -> Vec<&str> {
@@ -41,10 +45,17 @@ impl Recipe {
     /// The same with variables in the environment.
     pub(super) async fn start_in(&self, upstream: &Upstream, environment: &[(&str, &str)]) -> Gateway {
         let config = self.configuration();
+        let (top, rest) = config.split_once("[listen]").unwrap_or((config, ""));
         let own = ["public_url = ", "address = ", "certificate = ", "key = "];
-        let kept = config.lines().filter(|line| !own.iter().any(|key| line.starts_with(key)));
-        let place =
-            |line: &str| if line.starts_with("url = ") { format!("url = {:?}", upstream.url) } else { line.to_owned() };
+        let is_kept = |line: &&str| !own.iter().any(|key| line.starts_with(key));
+        let listen = rest.lines().take_while(|line| !line.starts_with("[[")).filter(is_kept);
+        let others = rest.lines().skip_while(|line| !line.starts_with("[["));
+        let kept = top.lines().filter(is_kept).chain(["[listen]"]).chain(listen).chain(others);
+        let place = |line: &str| match line.split(" = ").next() {
+            Some("url") => format!("url = {:?}", upstream.url),
+            Some("public_url") => format!("public_url = \"https://localhost:{}\"", self.own.port()),
+            _ => line.to_owned(),
+        };
         let home = Home::new("", None);
         write_config(&home, &kept.map(place).collect::<Vec<_>>().join("\n"), "");
         home.start_in(environment).await

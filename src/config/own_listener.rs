@@ -1,0 +1,103 @@
+//! The rules for upstreams with an origin of their own (`public_url`), each of which has a listener of its own.
+
+use std::net::SocketAddr;
+
+use url::Url;
+
+use super::Config;
+use super::check::Check;
+use super::listener::overlap;
+use super::problem::Setting;
+use super::upstream_file::{Upstream, WrittenUpstream};
+
+/// A listener that serves the upstreams with an origin of their own, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnListener {
+    /// The origin of its upstreams.
+    pub public_url: String,
+    /// Where to listen.
+    pub address: SocketAddr,
+}
+
+impl Config {
+    /// Returns the public URL, and the origins of upstreams.
+    pub fn public_urls(&self) -> impl Iterator<Item = &str> {
+        let own = self.own_listeners.iter().map(|listener| listener.public_url.as_str());
+        std::iter::once(self.public_url.as_str()).chain(own)
+    }
+
+    /// Returns whether an origin of upstreams has another listener in `newer`.
+    pub(super) fn listens_elsewhere(&self, newer: &Self) -> bool {
+        let differs =
+            |one: &OwnListener, other: &OwnListener| one.public_url == other.public_url && one.address != other.address;
+        self.own_listeners.iter().any(|one| newer.own_listeners.iter().any(|other| differs(one, other)))
+    }
+}
+
+/// Returns the origin that an upstream has for itself; `None` if it has none, or one that cannot be read.
+pub(super) fn origin_of(check: &Check<'_>, upstream: &Upstream) -> Option<String> {
+    check.public_origin(&upstream.public_url.as_ref()?.value).ok()
+}
+
+/// Checks the origins of all upstreams, and returns a listener for each. `taken` are the addresses of the others: of the
+/// public listener first.
+pub(super) fn all(
+    check: &Check<'_>,
+    main: &str,
+    taken: [SocketAddr; 2],
+    upstreams: &[WrittenUpstream],
+) -> Vec<OwnListener> {
+    let mut found: Vec<(OwnListener, usize)> = Vec::new();
+    for upstream in upstreams.iter().map(|whole| &whole.upstream) {
+        let Some(setting) = &upstream.public_url else {
+            if let Some(listen) = &upstream.listen {
+                let fault = "without a public_url of its own, the upstream is served by the public listener";
+                check.report.wrong(listen, fault, "remove it, or write public_url");
+            }
+            continue;
+        };
+        let Some(new) = one(check, main, taken, (setting, upstream)) else { continue };
+        let line = setting.line.unwrap_or_default();
+        let place = upstream.listen.as_ref().map_or((&setting.key, setting.line), |listen| (&listen.key, listen.line));
+        match found.iter().find(|(other, _)| other.public_url == new.public_url) {
+            Some((same, _)) if same.address == new.address => {}
+            Some((_, line)) => {
+                let fault = format!("line {line} has the same origin, and another address");
+                check.report.add(place.1, place.0, fault, "write the same `listen` in both");
+            }
+            None => {
+                if let Some((other, line)) = found.iter().find(|(other, _)| overlap(other.address, new.address)) {
+                    let fault = format!("the listener of line {line} uses {}, too", other.address);
+                    check.report.add(place.1, place.0, fault, "write another port in `listen`");
+                }
+                found.push((new, line));
+            }
+        }
+    }
+    found.into_iter().map(|(listener, _)| listener).collect()
+}
+
+fn one(
+    check: &Check<'_>,
+    main: &str,
+    taken: [SocketAddr; 2],
+    (setting, upstream): (&Setting<String>, &Upstream),
+) -> Option<OwnListener> {
+    let remedy = "write an https origin such as \"https://mcp.example.com:3001\"";
+    let read = check.public_origin(&setting.value).map_err(|fault| check.report.wrong(setting, fault, remedy));
+    let public_url = read.ok()?;
+    if public_url == main {
+        check.report.wrong(setting, "this is the origin of the gateway itself", "remove it");
+        return None;
+    }
+    let [public, _] = taken;
+    let port = Url::parse(&public_url).ok().and_then(|url| url.port_or_known_default()).unwrap_or(443);
+    let written = upstream.listen.as_ref();
+    let address = written.map_or_else(|| SocketAddr::new(public.ip(), port), |listen| listen.value);
+    if let Some(other) = taken.into_iter().find(|other| overlap(*other, address)) {
+        let fault = format!("another listener of the gateway uses {other}, too");
+        let (key, line) = written.map_or((&setting.key, setting.line), |listen| (&listen.key, listen.line));
+        check.report.add(line, key, fault, "write another port in `listen`");
+    }
+    Some(OwnListener { public_url, address })
+}
