@@ -39,8 +39,8 @@ pub(super) fn origin_of(check: &Check<'_>, upstream: &Upstream) -> Option<String
     check.public_origin(&upstream.public_url.as_ref()?.value).ok()
 }
 
-/// Checks the origins of all upstreams, and returns a listener for each. `taken` are the addresses of the others: of the
-/// public listener first.
+/// Checks the origins of all upstreams, and returns a listener for each. `taken` are the addresses of the others, that
+/// of the public listener first.
 pub(super) fn all(
     check: &Check<'_>,
     main: &str,

@@ -1,4 +1,5 @@
-//! CF-02: no two upstreams share a name, or a part of the path space of an origin, and nothing else has a path of theirs.
+//! CF-02: no two upstreams share a name, or a part of the path space of an origin, and nothing else has a path of
+//! theirs.
 
 use super::check::Check;
 use super::file::{Alias, File};

@@ -52,10 +52,10 @@ table! {
         /// path that all of them have or lie below. One token is then valid for all, and they have one consent page and
         /// one metadata document, while each judges its own operations by its own `allow` (docs/upstreams.md).
         resource: String = none;
-        /// An origin of its own, such as `https://mcp.example.com:3001`, at which it is served instead of the gateway's,
-        /// by a listener of its own with the certificate and the other settings of `[listen]`. Its resource, its
-        /// metadata and its challenges have this origin; the issuer stays at the gateway's, and nothing else is served
-        /// here. Upstreams may share one. A new one, or one less, needs a restart.
+        /// An origin of its own, such as `https://mcp.example.com:3001`, at which it is served instead of the gateway's
+        /// by a listener of its own, with the certificate and the other settings of `[listen]`. Its resource, metadata
+        /// and challenges have this origin; the issuer stays at the gateway's, and nothing else is served here.
+        /// Upstreams may share one. A new one, or one less, needs a restart.
         public_url: String = none;
         /// Where that listener listens; by default at the port of this `public_url` and the address of the public
         /// listener. A change needs a restart.

@@ -80,8 +80,8 @@ impl Endpoints {
         response
     }
 
-    /// Answers a request to the origin of upstreams, by the place of its listener in the configuration, that is for none
-    /// of them: with their metadata, and nothing else.
+    /// Answers a request to the origin of upstreams that is for none of them: with their metadata, and nothing else.
+    /// `own` is the place of the listener in the configuration.
     pub fn serve_documents(&self, request: &Request<RequestBody>, own: usize, config: &Arc<Config>) -> Response {
         let route = EndpointRoute::to(Endpoint::Document);
         let (method, path) = (request.method(), request.uri().path());

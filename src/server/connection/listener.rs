@@ -1,5 +1,5 @@
-//! The public listener, and those of upstreams: accepts and counts connections. A single worker accepts its connections itself; with more, the
-//! control path's thread accepts and hands each to the worker that has the fewest.
+//! The public listener, and those of upstreams: accepts and counts connections. A single worker accepts its connections
+//! itself; with more, the control path's thread accepts and hands each to the worker that has the fewest.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
