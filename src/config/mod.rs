@@ -54,7 +54,6 @@ mod written_patterns;
 
 pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system, roots_of_environment};
 pub use overrides::Overrides;
-pub use own_listener::OwnListener;
 pub use policy::{
     AuditPolicy, Limits, LogConfig, LoginPolicy, Logo, LogoKind, MetadataDocumentConfig, MetadataDocumentMode,
     OutboundConfig, PageLinks, Rates, RegistrationConfig, Timeouts, TokenPolicy, WhoRegisters,
@@ -62,7 +61,7 @@ pub use policy::{
 pub use problem::Problem;
 pub use reference::{keys, reference};
 pub use settings::{
-    Config, Listener, MinimumKeyBits, PathAlias, PinMode, ScopeConfig, StaticAnswer, TlsConfig, UpstreamConfig,
-    UpstreamKind, WrittenPattern,
+    Config, Listener, MinimumKeyBits, OwnListener, PathAlias, PinMode, ScopeConfig, StaticAnswer, TlsConfig,
+    UpstreamConfig, UpstreamKind, WrittenPattern,
 };
 pub use value::duration;

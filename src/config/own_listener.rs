@@ -4,20 +4,11 @@ use std::net::SocketAddr;
 
 use url::Url;
 
-use super::Config;
 use super::check::Check;
 use super::listener::overlap;
 use super::problem::Setting;
+use super::settings::{Config, OwnListener};
 use super::upstream_file::{Upstream, WrittenUpstream};
-
-/// A listener that serves the upstreams with an origin of their own, and nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnListener {
-    /// The origin of its upstreams.
-    pub public_url: String,
-    /// Where to listen.
-    pub address: SocketAddr,
-}
 
 impl Config {
     /// Returns the public URL, and the origins of upstreams.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::OwnListener;
 use super::policy::{
     AuditPolicy, Limits, LogConfig, LoginPolicy, MetadataDocumentConfig, OutboundConfig, Rates, RegistrationConfig,
     Timeouts, TokenPolicy, WhoRegisters,
@@ -108,6 +107,15 @@ pub struct Listener {
     pub hsts: Option<http::HeaderValue>,
     /// The path for health checks of load balancers.
     pub health_path: Option<String>,
+}
+
+/// A listener that serves the upstreams with an origin of their own, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnListener {
+    /// The origin of its upstreams.
+    pub public_url: String,
+    /// Where to listen.
+    pub address: SocketAddr,
 }
 
 /// TLS of the public listener.
