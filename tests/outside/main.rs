@@ -109,6 +109,7 @@ mod support;
 mod tls;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
 mod two_ports;
 #[cfg(test)]
 mod unknown_server;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::expect;
 use crate::life::{until_reloads, until_said, write_config};
@@ -50,7 +50,7 @@ impl TwoPorts {
 
     fn token(&self, upstream: &str) -> String {
         let issued = self.home().command(&["token", "issue", "--user", "admin", "--upstream", upstream]);
-        issued.get("access_token").and_then(Value::as_str).expect("a token").to_owned()
+        issued["access_token"].as_str().expect("a token").to_owned()
     }
 
     async fn there(&self, method: Method, target: &str, headers: &[(&str, &str)]) -> Reply {
