@@ -11,6 +11,20 @@ use super::settings::{Config, OwnListener};
 use super::upstream_file::{Upstream, WrittenUpstream};
 
 impl Config {
+    /// Returns the origins of the gateway's own pages. Those of upstreams are not among them: their pages are others'.
+    #[must_use]
+    pub fn own_origins(&self) -> Vec<String> {
+        let scheme = self.public_url.split_once("://").map_or("https", |(scheme, _)| scheme);
+        let others = self.extra_hosts.iter().map(|host| format!("{scheme}://{host}"));
+        std::iter::once(self.public_url.clone()).chain(others).collect()
+    }
+
+    /// Returns the origins that this gateway answers to, where no client can be.
+    pub(super) fn all_origins(&self) -> Vec<String> {
+        let own = self.own_listeners.iter().map(|listener| listener.public_url.clone());
+        self.own_origins().into_iter().chain(own).collect()
+    }
+
     /// Returns the public URL, and the origins of upstreams.
     pub fn public_urls(&self) -> impl Iterator<Item = &str> {
         let own = self.own_listeners.iter().map(|listener| listener.public_url.as_str());

@@ -272,22 +272,13 @@ pub struct StaticAnswer {
 }
 
 impl Config {
-    /// Returns the origins that this gateway answers to.
-    #[must_use]
-    pub fn own_origins(&self) -> Vec<String> {
-        let scheme = self.public_url.split_once("://").map_or("https", |(scheme, _)| scheme);
-        let others = self.extra_hosts.iter().map(|host| format!("{scheme}://{host}"));
-        let own = self.own_listeners.iter().map(|listener| listener.public_url.clone());
-        std::iter::once(self.public_url.clone()).chain(others).chain(own).collect()
-    }
-
     /// Returns the rules for redirect URIs.
     #[must_use]
     pub fn redirect_policy(&self) -> RedirectPolicy {
         RedirectPolicy {
             refused_schemes: self.registration.refused_schemes.clone(),
             allowed_uris: self.registration.extra_redirect_uris.clone(),
-            own_origins: self.own_origins(),
+            own_origins: self.all_origins(),
             hosts: match &self.registration.who {
                 WhoRegisters::Listed(hosts) => Some(hosts.clone()),
                 WhoRegisters::Anybody | WhoRegisters::Nobody => None,

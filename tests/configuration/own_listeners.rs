@@ -33,7 +33,9 @@ fn an_origin_has_a_listener_and_the_same_path_may_be_at_each() {
     let mut resources: Vec<_> = config.upstreams.iter().map(|upstream| upstream.resource.as_str()).collect();
     resources.sort_unstable();
     assert_eq!(resources, ["https://gw.example/mcp", "https://gw.example:3001/mcp", "https://other.example/mcp"]);
-    assert!(config.own_origins().contains(&"https://other.example".to_owned()), "no redirect URI of ours");
+    let other = "https://other.example".to_owned();
+    assert!(config.redirect_policy().own_origins.contains(&other), "no code goes there");
+    assert!(!config.own_origins().contains(&other), "no form of ours comes from there");
     let two = "path = \"/mcp/b\"\npublic_url = \"https://gw.example:3001\"";
     let shared = text(&[upstreams[1], &two.replace("path = \"/mcp/b\"\n", "")]).replacen(
         "\"/mcp\"\npublic_url = \"https://gw.example:3001\"",
