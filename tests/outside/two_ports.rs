@@ -129,7 +129,7 @@ async fn no_page_no_endpoint_and_no_cookie_is_there() {
 }
 
 #[tokio::test]
-async fn md_01_any_other_host_is_misdirected_at_either() {
+async fn any_other_host_is_misdirected_at_either() {
     let world = TwoPorts::start().await;
     let (main, own) = (world.home().public.port(), world.address.port());
     for host in
