@@ -59,7 +59,7 @@ impl TwoPorts {
 }
 
 #[tokio::test]
-async fn tv_10_each_is_served_at_its_own_origin_with_tokens_of_its_own() {
+async fn each_is_served_at_its_own_origin_with_tokens_of_its_own() {
     let world = TwoPorts::start().await;
     let (mut main, mut own) = (Client::new(world.home()), Client::at(world.home(), world.address));
     let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "look"}});
