@@ -56,6 +56,7 @@ fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {
             scopes: ScopeSet::parse("read write").unwrap(),
             exclusions: Exclusions::default(),
             consented_at: now,
+            acting: false,
             addresses: AddressRanges::default(),
             generation: 0,
             reports_use: false,

@@ -96,6 +96,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
         exclusions: Exclusions::default(),
         consented_at: clock.now(),
+        acting: false,
         addresses: AddressRanges::default(),
         generation: 0,
         reports_use: false,

@@ -17,7 +17,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use futures_util::future::join_all;
 use mcpgate::clock::{Clock as _, SystemClock};
 use mcpgate::oauth::{AccountId, ClientOrigin, Grant, Subject};
-use mcpgate::store::{Account, AuditEvent, ClientStore as _, EmbeddedStore, GrantStore as _, IssueToClient};
+use mcpgate::store::{Account, AuditEvent, ClientStore as _, EmbeddedStore, GrantStore as _, IssueFor, IssueToClient};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[allow(dead_code, reason = "it is shared with the tests")]
@@ -53,7 +53,8 @@ impl Alone {
         let grant = Grant { subject, ..records::grant_of(&name, now) };
         let access = records::new_token(&name);
         let audit = records::row(AuditEvent::ClientTokenIssued, now);
-        let request = IssueToClient { service, grant, access, now, record_success: false, audit };
+        let request =
+            IssueToClient { subject: IssueFor::Service(service), grant, access, now, record_success: false, audit };
         self.store.issue_to_client(request).await.unwrap().unwrap();
     }
 }

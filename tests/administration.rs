@@ -79,6 +79,7 @@ fn wiki(auth_method: AuthMethod) -> NewClient {
         auth_method,
         jwks: None,
         jwks_uri: None,
+        may_act_for: Vec::new(),
         upstream: None,
         scopes: Vec::new(),
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{ArgPredicate, PossibleValuesParser};
 use serde_json::{Value, json};
 
 use super::client_edit::{self, EditArguments};
@@ -60,6 +60,9 @@ pub(super) enum Command {
     },
 }
 
+/// The grant of an application that acts for people, unless others are named too.
+const JWT_BEARER: &str = GrantType::JwtBearer.as_str();
+
 #[derive(Debug, clap::Args)]
 pub(super) struct AddArguments {
     /// Display name
@@ -94,8 +97,13 @@ pub(super) struct AddArguments {
     /// A grant type; may be repeated
     #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(GrantType::names()))]
     #[arg(default_values = ["authorization_code", "refresh_token"])]
+    #[arg(default_value_if("may_act_for", ArgPredicate::IsPresent, JWT_BEARER))]
     grant: Vec<String>,
-    /// A scope that it may be granted; may be repeated [default: all; for client_credentials none]
+    /// It may act for the members of this group while they are absent (RFC 7523 2.1), with its own keys; may be
+    /// repeated
+    #[arg(long, value_name = "GROUP", conflicts_with = "resource_server")]
+    may_act_for: Vec<String>,
+    /// A scope that it may be granted; may be repeated [default: all; for client_credentials and --may-act-for none]
     #[arg(long)]
     scope: Vec<String>,
     #[command(flatten)]
@@ -175,6 +183,7 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
         auth_method: method.unwrap_or(AuthMethod::None),
         jwks: arguments.jwks.as_deref().map(key_set).transpose()?,
         jwks_uri: arguments.jwks_uri,
+        may_act_for: arguments.may_act_for,
         upstream: arguments.upstream,
         scopes: arguments.scope,
     };

@@ -40,6 +40,13 @@ pub(super) struct EditArguments {
     /// A grant type that it may use, instead of those so far; may be repeated
     #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(GrantType::names()), group = "change")]
     grant: Vec<String>,
+    /// A group for whose absent members it may act, instead of those so far; may be repeated; if one is left out, its
+    /// sessions for absent people end
+    #[arg(long, value_name = "GROUP", group = "change")]
+    may_act_for: Vec<String>,
+    /// Let it act for nobody
+    #[arg(long, group = "change", conflicts_with = "may_act_for")]
+    may_act_for_nobody: bool,
     /// Do not ask, even if sessions end
     #[arg(long)]
     yes: bool,
@@ -55,6 +62,8 @@ pub(super) fn run(arguments: EditArguments) -> Result<(), Failure> {
         remove_redirect_uris: arguments.remove_redirect_uri,
         binding: bound.or_else(|| arguments.any_upstream.then_some(Binding::Any)),
         scopes: (arguments.any_scope || !arguments.scope.is_empty()).then_some(arguments.scope),
+        may_act_for: (arguments.may_act_for_nobody || !arguments.may_act_for.is_empty())
+            .then_some(arguments.may_act_for),
         grant_types: arguments.grant.iter().filter_map(|grant| GrantType::parse(grant)).collect(),
     };
     let data = arguments.data.open(Missing::Refuse)?;

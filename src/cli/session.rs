@@ -10,6 +10,7 @@ use super::output::moment;
 use super::runtime::block_on;
 use crate::issuer::{Withdrawal, Withdrawn};
 use crate::oauth::{Grant, ScopeToken};
+use crate::store::EndedActing;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -24,6 +25,28 @@ pub(super) enum Command {
         /// Only sessions at this upstream
         #[arg(long)]
         upstream: Option<String>,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// List which applications may no longer act for whom, because that was ended
+    Ended {
+        /// Only for this user
+        #[arg(long)]
+        user: Option<String>,
+        /// Only this application
+        #[arg(long, value_name = "ID")]
+        client: Option<String>,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Let an application act for people again, for whom that was ended
+    Resume {
+        /// The application
+        #[arg(long, value_name = "ID")]
+        client: String,
+        /// Only for this user [default: for everybody]
+        #[arg(long)]
+        user: Option<String>,
         #[command(flatten)]
         data: DataArguments,
     },
@@ -81,6 +104,12 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                 .collect();
             data.output.list(&columns, &values)
         }
+        Command::Ended { user, client, data } => list_ended(user.as_deref(), client.as_deref(), &data),
+        Command::Resume { client, user, data } => {
+            let data = data.open_folder()?;
+            let resumed = block_on(async { Ok(data.administration.resume_acting(&client, user.as_deref()).await?) })?;
+            data.output.one(&format!("resumed {resumed}"), &json!({ "resumed": resumed }))
+        }
         Command::Revoke(arguments) => {
             let RevokeArguments { id, user, client, data, .. } = arguments;
             let operation = id.map_or(Withdrawal::Sessions { user, client }, |id| Withdrawal::Session { id });
@@ -93,10 +122,33 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
+/// Lists which applications may no longer act for whom.
+fn list_ended(user: Option<&str>, client: Option<&str>, data: &DataArguments) -> Result<(), Failure> {
+    let data = data.open_folder()?;
+    let values = block_on(async {
+        let ended = data.administration.ended_acting(user, client).await?;
+        let accounts = data.administration.accounts().await?;
+        let users: HashMap<_, _> = accounts.iter().map(|a| (a.subject.as_str(), a.name.as_str())).collect();
+        let describe = |ended: &EndedActing| {
+            json!({
+                "user": users.get(ended.subject.as_str()),
+                "subject": ended.subject.as_str(),
+                "client_id": ended.client.as_str(),
+                "ended_at": moment(ended.at),
+            })
+        };
+        Ok(ended.iter().map(describe).collect::<Vec<_>>())
+    })?;
+    data.output.list(&[("USER", "user"), ("CLIENT", "client_id"), ("ENDED", "ended_at")], &values)
+}
+
 fn describe(grant: &Grant, user: Option<&str>, client_name: Option<&str>) -> Value {
     let key = grant.key.as_ref().map(|key| &key.name);
-    let client_name =
-        key.map_or_else(|| client_name.unwrap_or(grant.client.as_str()).to_owned(), |key| format!("API key: {key}"));
+    let acts = if grant.acting { " (acting)" } else { "" };
+    let client_name = key.map_or_else(
+        || format!("{}{acts}", client_name.unwrap_or(grant.client.as_str())),
+        |key| format!("API key: {key}"),
+    );
     json!({
         "id": grant.id.to_string(),
         "user": user,
@@ -104,6 +156,7 @@ fn describe(grant: &Grant, user: Option<&str>, client_name: Option<&str>) -> Val
         "client_id": grant.client.as_str(),
         "client_name": client_name,
         "key": key,
+        "acting": grant.acting,
         "resource": grant.resource.as_str(),
         "scopes": grant.scopes.iter().map(ScopeToken::as_str).collect::<Vec<_>>(),
         "created_at": moment(grant.created_at),

@@ -1,10 +1,10 @@
-//! GET /account: the applications connected to the signed-in account and its API keys; POST /account/revoke and
-//! /account/password: ending one, and changing the password.
+//! GET /account: the applications connected to the signed-in account and its API keys; POST /account/revoke,
+//! /account/resume and /account/password: ending one, letting one act again, and changing the password.
 
 use http::StatusCode;
 
 use crate::issuer::{AccountView, Face, KeyLifetime, OwnPassword, PasswordChanged};
-use crate::oauth::{GrantId, Rule};
+use crate::oauth::{ClientId, GrantId, Rule};
 use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{FormKey, RequestBody, Response, reply};
 
@@ -26,6 +26,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
         // From a fixed list, so that nobody can put their own text onto the page.
         let notice = match query.get("done") {
             Some("key-revoked") => Some("Revoked. The API key is no longer accepted."),
+            Some("resumed") => Some("The application may act for you again."),
             Some("disconnected") => Some("Disconnected. The application no longer has access."),
             Some("password-set") => Some("Your password is set, and you are signed in."),
             Some("password-changed") => {
@@ -144,4 +145,17 @@ pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Respo
     let page = LocalPath::to(Endpoint::Account);
     let done = if form.has("key") { "key-revoked" } else { "disconnected" };
     Ok(redirect::to_page(&if revoked { page.with("done", done) } else { page }))
+}
+
+/// Lets an application act for the person again, after that was ended.
+pub(super) async fn resume(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
+    let form = visit.own_form(body).await?;
+    let Some(session) = visit.session()? else { return Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))) };
+    let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
+    let resumed = match ClientId::parse(form.text("client")) {
+        Some(client) => form.issuer(visit).resume_own_acting(session, &client).await?,
+        None => false,
+    };
+    let page = LocalPath::to(Endpoint::Account);
+    Ok(redirect::to_page(&if resumed { page.with("done", "resumed") } else { page }))
 }

@@ -22,6 +22,7 @@ pub(super) enum Endpoint {
     Account,
     AccountKeys,
     AccountPassword,
+    AccountResume,
     AccountRevoke,
     Asset,
     Authorize,
@@ -39,11 +40,12 @@ pub(super) enum Endpoint {
 }
 
 /// All routes. Other paths are not served here, and no upstream may use one of these.
-pub static ROUTES: [EndpointRoute; 17] = [
+pub static ROUTES: [EndpointRoute; 18] = [
     EndpointRoute::page("/", "GET, HEAD", Endpoint::Welcome),
     EndpointRoute::page("/account", "GET", Endpoint::Account),
     EndpointRoute::page("/account/keys", "POST", Endpoint::AccountKeys),
     EndpointRoute::page("/account/password", "POST", Endpoint::AccountPassword),
+    EndpointRoute::page("/account/resume", "POST", Endpoint::AccountResume),
     EndpointRoute::page("/account/revoke", "POST", Endpoint::AccountRevoke),
     EndpointRoute::page("/authorize", "GET, POST", Endpoint::Authorize),
     EndpointRoute::page("/consent", "GET, POST", Endpoint::Consent),

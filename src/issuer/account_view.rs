@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::api_keys::{KeyLifetime, KeyRefused, MadeKey};
-use crate::oauth::{GrantId, Lifetime, ScopeSet, ScopeToken, Timestamp};
+use crate::oauth::{ClientId, GrantId, Lifetime, ScopeSet, ScopeToken, Timestamp};
 use crate::store::SessionSecret;
 
 /// One connected application on the account page.
@@ -13,6 +13,8 @@ pub struct ConnectedApp {
     pub grant: GrantId,
     /// The client's name or id.
     pub client_name: String,
+    /// Whether it acts for the person without their sign-in.
+    pub acts: bool,
     /// The upstream's display name.
     pub resource_name: String,
     /// The titles of its scopes.
@@ -23,6 +25,17 @@ pub struct ConnectedApp {
     pub last_used: Option<Timestamp>,
     /// The latest time at which it ends.
     pub until: Timestamp,
+}
+
+/// An application that may no longer act for the person, because that was ended.
+#[derive(Debug, Clone)]
+pub struct EndedApp {
+    /// The client's id.
+    pub client: ClientId,
+    /// The client's name or id.
+    pub client_name: String,
+    /// When it was ended.
+    pub since: Timestamp,
 }
 
 /// An API key on the account page.
@@ -130,6 +143,8 @@ pub struct AccountView {
     pub failed_logins: Option<FailedLogins>,
     /// Connected applications, newest first.
     pub apps: Vec<ConnectedApp>,
+    /// Applications that may no longer act for the person, newest first.
+    pub ended: Vec<EndedApp>,
     /// API keys, newest first.
     pub keys: Vec<OwnKeyView>,
     /// For what the person may make keys.

@@ -3,7 +3,7 @@
 
 use super::Services;
 use crate::oauth::{
-    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, RegisteredRedirects, TenantId, TokenKeys,
+    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, GroupSet, RegisteredRedirects, TenantId, TokenKeys,
 };
 use crate::store::{AuditRow, StoreError};
 
@@ -66,6 +66,7 @@ impl BuiltIn {
                 grant_types: Vec::new(),
                 token_endpoint_auth_method: AuthMethod::None,
                 keys: None,
+                may_act_for: GroupSet::default(),
                 scope: None,
                 application_type: None,
                 client_uri: None,

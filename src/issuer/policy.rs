@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{
-    Client, ClientOrigin, Grant, Lifetime, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken,
-    TenantId,
+    Client, ClientOrigin, Grant, GroupSet, Lifetime, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet,
+    ScopeToken, TenantId,
 };
 
 /// The scope by which clients ask for a refresh token; it grants nothing here.
@@ -124,6 +124,7 @@ impl Policy {
             redirects: self.config.redirect_policy(),
             scopes: self.known().union(&offline),
             client_credentials: self.config.registration.client_credentials,
+            may_act_for: GroupSet::default(),
             internal_hosts: false,
         }
     }

@@ -70,10 +70,10 @@ impl ClientAssertion {
         })
     }
 
-    /// Returns whether a key of the set made the signature. It need not name that key (RFC 7515 4.1.4).
+    /// Returns the signed text, by which keys are found.
     #[must_use]
-    pub fn is_signed_by(&self, keys: &JwkSet) -> bool {
-        self.jws.verify(keys).is_ok()
+    pub const fn signed(&self) -> &Jws {
+        &self.jws
     }
 
     /// Checks the signature; returns the `jti`, and from when on the assertion counts as expired.

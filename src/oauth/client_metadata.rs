@@ -6,7 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::redirect_uri::loopback;
-use super::{AuthMethod, ClientKeys, Digest, GrantType, RedirectUri, RegisteredRedirects, ScopeSet, json};
+use super::{
+    AuthMethod, ClientKeys, Digest, GrantType, GroupName, GroupSet, RedirectUri, RegisteredRedirects, ScopeSet, json,
+};
+
+/// The member of the stored form with the groups for which a client may act. No registration or document sets it.
+const MAY_ACT_FOR: &str = "may_act_for";
 
 /// Effective client metadata (RFC 7591 2): what was accepted, not what was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +26,8 @@ pub struct ClientMetadata {
     pub token_endpoint_auth_method: AuthMethod,
     /// The keys by which it may authenticate; always there for `private_key_jwt`.
     pub keys: Option<Arc<ClientKeys>>,
+    /// The groups for whose members it may act while they are absent (RFC 7523 2.1); only an operator says that.
+    pub may_act_for: GroupSet,
     /// The scopes that it asked to be limited to, if any.
     pub scope: Option<ScopeSet>,
     /// `native` or `web`; stored and returned, but not acted on (OpenID Connect Registration 2).
@@ -59,6 +66,10 @@ impl ClientMetadata {
             members.insert("token_endpoint_auth_methods_supported".into(), both.to_vec().into());
         }
         members.extend(self.keys.iter().map(|keys| keys.to_member()).map(|(name, value)| (name.to_owned(), value)));
+        if !self.may_act_for.is_empty() {
+            let groups: Vec<_> = self.may_act_for.iter().map(GroupName::as_str).collect();
+            members.insert(MAY_ACT_FOR.into(), groups.into());
+        }
         for (name, value) in self.texts().into_iter().chain([("scope", &scope)]) {
             if let Some(value) = value {
                 members.insert(name.into(), value.as_str().into());
@@ -84,12 +95,17 @@ impl ClientMetadata {
         if token_endpoint_auth_method == AuthMethod::PrivateKeyJwt && keys.is_none() {
             return None;
         }
+        let may_act_for = match members.contains_key(MAY_ACT_FOR) {
+            true => list(MAY_ACT_FOR)?.iter().map(|group| GroupName::parse(group)).collect::<Option<_>>()?,
+            false => GroupSet::default(),
+        };
         Some(Self {
             client_name: text("client_name"),
             redirect_uris: RegisteredRedirects::from_stored(redirect_uris),
             grant_types,
             token_endpoint_auth_method,
             keys,
+            may_act_for,
             scope: text("scope").map(|scope| ScopeSet::parse(&scope)).transpose().ok()?,
             application_type: text("application_type"),
             client_uri: text("client_uri"),
@@ -110,6 +126,7 @@ impl ClientMetadata {
             || self.grant_types != newer.grant_types
             || self.token_endpoint_auth_method != newer.token_endpoint_auth_method
             || self.scope != newer.scope
+            || self.may_act_for != newer.may_act_for
     }
 
     /// Returns a hash of a public client's metadata, so that registering the same metadata again gives the same client
@@ -160,6 +177,7 @@ mod tests {
             grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             token_endpoint_auth_method: AuthMethod::None,
             keys: None,
+            may_act_for: GroupSet::default(),
             scope: Some(ScopeSet::parse("b a").unwrap()),
             application_type: Some("native".into()),
             client_uri: None,

@@ -149,8 +149,9 @@ impl MetadataReader {
 
     /// Returns the grant types. Unknown ones are dropped (VS Code and Claude ask for extra ones), and so are `password`
     /// and `implicit`, which OAuth 2.1 has removed. Absent means the code grant with refreshing, which several clients
-    /// forget to ask for. `may_be_service`: whether the client may act for itself (RFC 6749 4.4).
-    pub(super) fn grant_types(&mut self, may_be_service: bool) -> Result<Vec<GrantType>, OAuthError> {
+    /// forget to ask for. `may_be_service`: whether the client may act for itself (RFC 6749
+    /// 4.4); `may_act`: whether it may act for people (RFC 7523 2.1).
+    pub(super) fn grant_types(&mut self, may_be_service: bool, may_act: bool) -> Result<Vec<GrantType>, OAuthError> {
         let asked = self.strings("grant_types");
         if asked.is_empty() {
             return Ok(vec![GrantType::AuthorizationCode, GrantType::RefreshToken]);
@@ -161,9 +162,14 @@ impl MetadataReader {
             self.leave_out("grant_types", Some(index), SERVICE_REFUSED);
         }
         let is_asked = |grant: &GrantType| asked.iter().any(|name| name == grant.as_str());
-        let may_have = |grant: &GrantType| *grant != service || may_be_service;
+        // Only an operator lets a client act for people. Claude and others list the grant and never use it here.
+        let may_have = |grant: &GrantType| match grant {
+            GrantType::ClientCredentials => may_be_service,
+            GrantType::JwtBearer => may_act,
+            GrantType::AuthorizationCode | GrantType::RefreshToken => true,
+        };
         let known: Vec<_> = GrantType::ALL.iter().copied().filter(is_asked).filter(may_have).collect();
-        if known.contains(&GrantType::AuthorizationCode) || known.contains(&service) {
+        if known.iter().any(|grant| *grant != GrantType::RefreshToken) {
             return Ok(known);
         }
         let words = if service_at.is_some() {

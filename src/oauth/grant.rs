@@ -87,6 +87,9 @@ pub struct Grant {
     /// Whether the client authenticated by an assertion (`private_key_jwt`) when the grant was made. Then it refreshes
     /// only so, with any key that it has at that time.
     pub by_assertion: bool,
+    /// Whether the client acts for a person who is absent: it said for whom by an assertion (RFC 7523 2.1), and nobody
+    /// signed in or consented.
+    pub acting: bool,
     /// The generation of the current refresh token; 0 for the first.
     pub generation: u32,
     /// When the current refresh token was issued.
@@ -103,7 +106,8 @@ pub struct Grant {
     pub key: Option<Box<KeyDetails>>,
 }
 
-/// What a grant without a refresh token is for: a token of an operator, of a program for itself, or an API key.
+/// What a grant without a refresh token is for: a token of an operator, of a program for itself or for an absent
+/// person, or an API key.
 #[derive(Debug, Clone)]
 pub struct SingleGrant {
     /// Identifies the grant.
@@ -144,6 +148,7 @@ impl SingleGrant {
             idle_until: expires_at,
             may_refresh: false,
             by_assertion: false,
+            acting: false,
             generation: 0,
             rotated_at: made_at,
             first_use: FirstUse::Unknown,

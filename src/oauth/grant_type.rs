@@ -26,6 +26,8 @@ grant_types! {
     ClientCredentials = "client_credentials";
     /// The refresh token grant (RFC 6749 6).
     RefreshToken = "refresh_token";
+    /// A signed assertion as a grant (RFC 7523 2.1): a client acts for a person who is absent.
+    JwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 }
 
 impl GrantType {

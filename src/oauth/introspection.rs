@@ -32,6 +32,16 @@ pub struct ActiveToken {
     pub scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+    /// The client that acts for an absent person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<Actor>,
+}
+
+/// Who acts for the subject of a token (RFC 8693 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Actor {
+    /// The client's id.
+    pub sub: String,
 }
 
 impl Introspection {
@@ -48,9 +58,11 @@ impl Introspection {
             client_id: token.client.as_str().to_owned(),
             exp: grant.end().map(|_| token.expires_at.as_secs()),
             iat: token.issued_at.as_millis() / 1000,
-            auth_time: is_person.then(|| grant.authenticated_at.as_millis() / 1000),
+            // Nobody signed in for a client that acts.
+            auth_time: (is_person && !token.acting).then(|| grant.authenticated_at.as_millis() / 1000),
             scope: scopes.to_string(),
             username: is_person.then(|| token.user.to_string()),
+            act: token.acting.then(|| Actor { sub: token.client.as_str().to_owned() }),
         }))
     }
 

@@ -47,6 +47,7 @@ mod error_code;
 mod exclusions;
 mod form;
 mod grant;
+mod grant_assertion;
 mod grant_type;
 mod group;
 mod introspection;
@@ -101,9 +102,10 @@ pub use error_code::{Blamed, ErrorCode};
 pub use exclusions::{Exclusions, ToolGroup, ToolKind};
 pub use form::{Form, FormError};
 pub use grant::{FirstUse, Grant, GrantId, KeyDetails, SingleGrant};
+pub use grant_assertion::{ActingFor, GrantAssertion};
 pub use grant_type::GrantType;
 pub use group::{GroupName, GroupSet};
-pub use introspection::{ActiveToken, Introspection};
+pub use introspection::{ActiveToken, Actor, Introspection};
 pub use login_name::{LoginName, LoginNameHash};
 pub use lookalike::{borrowed_brand, resembles};
 pub use metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
@@ -125,7 +127,9 @@ pub use secret::{
     AccessToken, AuthorizationCode, BrowserSecret, ClientSecret, CodeHash, RefreshClaims, RefreshToken, TokenHash,
 };
 pub use subject::{AccountId, Subject};
-pub use token::{AccessTokenRecord, ClientTokenRequest, CodeRequest, RefreshRequest, TokenRequest, TokenResponse};
+pub use token::{
+    AccessTokenRecord, AssertionRequest, ClientTokenRequest, CodeRequest, RefreshRequest, TokenRequest, TokenResponse,
+};
 pub use token_keys::TokenKeys;
 pub use tool_name_hash::ToolNameHash;
 pub use validated_request::{Prompt, RefusedRequest, StoredRequest, ValidatedRequest};

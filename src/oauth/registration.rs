@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::client_keys::KeySetPlace;
 use super::client_reader::MetadataReader;
 use super::{
-    AuthMethod, ClientMetadata, ErrorCode, LeftOut, MetadataDocumentUrl, OAuthError, RedirectPolicy, Rule, ScopeSet,
-    json,
+    AuthMethod, ClientMetadata, ErrorCode, GrantType, GroupSet, LeftOut, MetadataDocumentUrl, OAuthError,
+    RedirectPolicy, Rule, ScopeSet, json,
 };
 
 /// What the operator allows at registration.
@@ -21,6 +21,8 @@ pub struct RegistrationPolicy {
     pub scopes: ScopeSet,
     /// Whether clients with a secret may act for themselves (RFC 6749 4.4).
     pub client_credentials: bool,
+    /// The groups for whose members the client may act (RFC 7523 2.1); none for clients that no operator adds.
+    pub may_act_for: GroupSet,
     /// Whether the key set of a client that registers may be at any host, for those that the operator adds. That of a
     /// document may be in the operator's own network only if the document is there.
     pub internal_hosts: bool,
@@ -74,7 +76,8 @@ impl ClientMetadata {
         // CIMD "Client Metadata": no shared secret is possible, so an absent method means a public client. No account
         // can have such an id, so it cannot act for itself.
         let served = [AuthMethod::None, AuthMethod::PrivateKeyJwt];
-        let policy = RegistrationPolicy { client_credentials: false, ..policy.clone() };
+        let policy =
+            RegistrationPolicy { client_credentials: false, may_act_for: GroupSet::default(), ..policy.clone() };
         let read = read(reader, (&served, AuthMethod::None), KeySetPlace::Beside(url), &policy)
             .map_err(|cause| cause.with_code(ErrorCode::InvalidClientMetadata))?;
         named.map(|()| read)
@@ -92,7 +95,9 @@ fn read(
     let (token_endpoint_auth_method, keys) = reader.auth_method(methods, key_sets)?;
     // RFC 6749 4.4: this grant is for confidential clients only.
     let may_be_service = policy.client_credentials && token_endpoint_auth_method != AuthMethod::None;
-    let grant_types = reader.grant_types(may_be_service)?;
+    let may_act = !policy.may_act_for.is_empty() && token_endpoint_auth_method == AuthMethod::PrivateKeyJwt;
+    let grant_types = reader.grant_types(may_be_service, may_act)?;
+    let acts = grant_types.contains(&GrantType::JwtBearer);
     reader.check_response_types(&grant_types)?;
     let metadata = ClientMetadata {
         client_name: reader.line("client_name"),
@@ -100,6 +105,8 @@ fn read(
         grant_types,
         token_endpoint_auth_method,
         keys: keys.map(Arc::new),
+        // Whoever describes itself does not say for whom it may act.
+        may_act_for: if acts { policy.may_act_for.clone() } else { GroupSet::default() },
         scope: reader.scope(&policy.scopes),
         application_type: reader.application_type(),
         client_uri: reader.url("client_uri"),

@@ -155,11 +155,25 @@ rules! {
 
     // The token request.
     GrantTypeMissing = "grant_type_missing", InvalidRequest, "grant_type";
-    GrantTypeUnsupported = "grant_type_unsupported", UnsupportedGrantType, "authorization_code or client_credentials or refresh_token";
+    GrantTypeUnsupported = "grant_type_unsupported", UnsupportedGrantType, "authorization_code or client_credentials or refresh_token or \
+                                                                              urn:ietf:params:oauth:grant-type:jwt-bearer";
     ServicesNotAllowed = "client_credentials_not_allowed", UnauthorizedClient, "a client that an operator added, or \
                                                                                 registration.client_credentials = true";
     NothingGranted = "no_scope_granted", InvalidScope, "a scope that the operator granted this client, and that \
                                                         upstream.allow_users and upstream.scope let it hold";
+    GrantAssertionMissing = "assertion_missing", InvalidRequest, "assertion, once";
+    GrantAssertionMalformed = "assertion_malformed", InvalidGrant, "a JWT signed with ES256, EdDSA, RS256 or PS256";
+    GrantAssertionRefused = "assertion_refused", InvalidGrant, "iss the client id, sub a login name, aud the issuer as one \
+                                                                string, exp at most 5 minutes ahead, nbf and iat not \
+                                                                ahead, a jti, typ JWT or none";
+    GrantAssertionSignature = "assertion_signature", InvalidGrant, "a signature by one of the client's keys";
+    GrantAssertionReplayed = "assertion_replayed", InvalidGrant, "an assertion with a jti that was not used before";
+    ActingNotAllowed = "acting_not_allowed", UnauthorizedClient, "a client with keys that an operator added with \
+                                                                  --may-act-for";
+    ActingForNobody = "acting_for_nobody", InvalidGrant, "the login name of an enabled person in a group of the client's \
+                                                          --may-act-for who may hold a token for the upstream";
+    ActingEnded = "acting_ended", InvalidGrant, "a person for whom nobody ended that the client acts; they or an \
+                                                 operator can lift that";
     CodeMissing = "code_missing", InvalidRequest, "code";
     CodeUnknown = "code_unknown", InvalidGrant, "a code that this gateway issued and still knows";
     CodeDead = "code_dead", InvalidGrant, "a code that has not expired and was not invalidated by three wrong \

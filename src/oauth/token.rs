@@ -37,6 +37,9 @@ pub struct AccessTokenRecord {
     pub exclusions: Exclusions,
     /// When the user consented to its grant; not stored with the token.
     pub consented_at: Timestamp,
+    /// Whether its client acts for a person who is absent (RFC 8693 4.1: the client is the actor); not stored with the
+    /// token.
+    pub acting: bool,
     /// From where it may be used; not stored with the token.
     pub addresses: super::AddressRanges,
     /// The generation of the refresh token it was issued with; 0 without one.
@@ -59,6 +62,8 @@ pub enum TokenRequest {
     ClientCredentials(ClientTokenRequest),
     /// Refreshes a token (RFC 6749 6).
     RefreshToken(RefreshRequest),
+    /// Presents an assertion as a grant (RFC 7523 2.1).
+    JwtBearer(Box<AssertionRequest>),
 }
 
 /// The parameters of a token request with an authorization code (RFC 6749 4.1.3).
@@ -79,6 +84,16 @@ pub struct CodeRequest {
 #[derive(Debug)]
 pub struct ClientTokenRequest {
     /// The requested scopes, if any; `offline_access` is dropped, as there is no refresh token (RFC 6749 4.4.3).
+    pub scopes: Option<ScopeSet>,
+}
+
+/// The parameters of a request with an assertion (RFC 7521 4.1). Its `resource` is read together with the resources
+/// that there are.
+#[derive(Debug)]
+pub struct AssertionRequest {
+    /// The assertion, whose signature is not checked yet.
+    pub assertion: super::GrantAssertion,
+    /// The requested scopes, if any; `offline_access` is dropped, as there is no refresh token (RFC 7521 4.1).
     pub scopes: Option<ScopeSet>,
 }
 
@@ -134,6 +149,10 @@ impl TokenRequest {
                 let claims = RefreshToken::recognise(token, keys);
                 Ok(Self::RefreshToken(RefreshRequest { claims, scopes, resource: resource()? }))
             }
+            Some(GrantType::JwtBearer) => {
+                let assertion = super::GrantAssertion::read(form)?;
+                Ok(Self::JwtBearer(Box::new(AssertionRequest { assertion, scopes: asked_scopes(form)? })))
+            }
         }
     }
 
@@ -144,6 +163,7 @@ impl TokenRequest {
             Self::AuthorizationCode(_) => GrantType::AuthorizationCode,
             Self::ClientCredentials(_) => GrantType::ClientCredentials,
             Self::RefreshToken(_) => GrantType::RefreshToken,
+            Self::JwtBearer(_) => GrantType::JwtBearer,
         }
     }
 }

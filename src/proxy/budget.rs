@@ -171,6 +171,7 @@ pub(super) mod tests {
             scopes: ScopeSet::default(),
             exclusions: Exclusions::default(),
             consented_at: Timestamp::from_secs(0),
+            acting: false,
             addresses: AddressRanges::default(),
             generation: 0,
             reports_use: false,

@@ -13,7 +13,7 @@ use super::rejection::Rejection;
 use super::route::Route;
 use super::route_access::RouteAccess;
 use super::route_table::RouteTable;
-use crate::oauth::{ClientOrigin, GroupName, Subject, ToolGroup, ToolNameHash};
+use crate::oauth::{ClientId, ClientOrigin, GroupName, Subject, ToolGroup, ToolNameHash};
 use crate::policy::{Annotations, Standing, ToolLookup as _};
 use crate::telemetry::AccessLine;
 use crate::token_cache::Principal;
@@ -49,6 +49,7 @@ impl CachedPrincipal {
                 principal.subject().as_str(),
                 Some(principal.user()).filter(|user| !user.is_empty()),
                 principal.client().as_str(),
+                principal.actor().map(ClientId::as_str),
             ),
             access: Arc::new(access),
         })
@@ -117,6 +118,11 @@ impl CachedPrincipal {
 
     pub(super) fn client(&self) -> &HeaderValue {
         &self.client
+    }
+
+    /// Returns whether its client acts for a person who is absent.
+    pub(super) fn is_acted_for(&self) -> bool {
+        self.principal().actor().is_some()
     }
 
     pub(super) fn scopes(&self) -> &HeaderValue {

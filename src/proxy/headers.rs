@@ -21,6 +21,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const SUBJECT: HeaderName = HeaderName::from_static("x-mcpgate-subject");
 const USER: HeaderName = HeaderName::from_static("x-mcpgate-user");
 const CLIENT: HeaderName = HeaderName::from_static("x-mcpgate-client");
+const ACTOR: HeaderName = HeaderName::from_static("x-mcpgate-actor");
 const SCOPES: HeaderName = HeaderName::from_static("x-mcpgate-scopes");
 const TENANT: HeaderName = HeaderName::from_static("x-mcpgate-tenant");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-mcpgate-request-id");
@@ -101,6 +102,9 @@ pub(super) fn build(
             to.insert(USER, user.clone());
         }
         to.insert(CLIENT, caller.client().clone());
+        if caller.is_acted_for() {
+            to.insert(ACTOR, caller.client().clone());
+        }
         to.insert(SCOPES, caller.scopes().clone());
         to.insert(TENANT, caller.tenant().clone());
     }

@@ -15,7 +15,7 @@ use super::route::Route;
 use super::row::Word;
 use super::rpc::{RpcCall, error_code};
 use crate::config::UpstreamKind;
-use crate::oauth::show;
+use crate::oauth::{ClientId, show};
 use crate::telemetry::{AccessLine, Outcome, WorkerMetrics};
 use crate::web::RequestId;
 
@@ -206,6 +206,7 @@ impl Drop for Record {
             subject: caller.map(|caller| caller.subject().as_str()),
             user: caller.map(|caller| caller.user()).filter(|user| !user.is_empty()),
             client: caller.map(|caller| caller.client().as_str()),
+            actor: caller.and_then(|caller| caller.actor()).map(ClientId::as_str),
             caller_fields: self.caller.as_deref().map_or("", CachedPrincipal::log_fields),
             rpc_method: self.asked.method(),
             tool: self.asked.tool(),

@@ -142,6 +142,8 @@ events! {
     AccountRenamed = "account.renamed", Deed, [Actor Subject] [] [], "the former and the new login name";
     /// An operator created a one-time link for setting a password.
     SetupLinkMade = "account.setup_link_made", Deed, [Actor Subject] [] [];
+    /// A user or an operator lets a client act again for people, or for one, for whom that was ended.
+    ActingResumed = "acting.resumed", Deed, [Actor Client] [Subject] [];
     /// An operator removed rows of the audit trail.
     AuditPruned = "audit.pruned", Deed, [Actor] [] [], "which rows";
     /// A user denied what an application asked for.
@@ -248,6 +250,8 @@ events! {
     StoreRollback = "store.rollback", Open, [Client] [Subject Target] ["ahead_of_store"];
     /// An operator issued an access token.
     OperatorTokenIssued = "token.issued_by_operator", Deed, [Actor Subject Client Resource Scopes Target] [] [];
+    /// A client got an access token for a person who is absent. Its first one for them at a resource always has a row.
+    ActingTokenIssued = "token.issued_for_person", Routine, [Subject Client Resource Scopes Target] [] [];
     /// A client got an access token for itself. Its first one at a resource always has a row.
     ClientTokenIssued = "token.issued_to_client", Routine, [Subject Client Resource Scopes Target] [] [];
     /// A grant was refreshed: a new access token was issued, and a new refresh token unless this repeated the last

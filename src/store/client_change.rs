@@ -1,7 +1,7 @@
 //! `ClientChange`: how an operator changes a client, and what ends by it.
 
 use super::AuditRow;
-use crate::oauth::{Client, Grant};
+use crate::oauth::{Client, Grant, GroupSet};
 
 /// A change of a client's metadata and of the resource that it is bound to.
 #[derive(Debug, Clone)]
@@ -31,12 +31,17 @@ impl ClientChange {
     }
 
     /// Returns whether a grant of the client ends: it is for another resource than the client is bound to now, or has a
-    /// scope that the client may no longer be granted. Others stay, whatever else is changed.
+    /// scope that the client may no longer be granted, or the client acts by it and may no longer act for some
+    /// group. Others stay, whatever else is changed.
     #[must_use]
     pub fn ends(&self, grant: &Grant) -> bool {
         let (before, after) = (&self.before, &self.after);
         let bound = after.resource.as_ref().filter(|_| before.resource != after.resource);
         let limit = after.scope_limit().filter(|limit| before.scope_limit() != Some(*limit));
+        let left = |groups: &GroupSet| groups.iter().any(|group| !after.metadata.may_act_for.contains(group));
+        if grant.acting && left(&before.metadata.may_act_for) {
+            return true;
+        }
         bound.is_some_and(|resource| *resource != grant.resource)
             || limit.is_some_and(|limit| grant.scopes.intersection(limit) != grant.scopes)
     }

@@ -1,18 +1,42 @@
-//! What is stored when a client gets a token for itself (RFC 6749 4.4), the same in every store.
+//! What is stored when a client gets a token for itself (RFC 6749 4.4) or for a person who is absent (RFC 7523 2.1),
+//! the same in every store.
 
 use super::issuance::settled;
 use super::{Account, AuditRow, Issued, NewAccessToken};
-use crate::oauth::{Grant, Lifetime, Timestamp};
+use crate::oauth::{AccountId, ClientId, Grant, Lifetime, TenantId, Timestamp};
 
 /// How many of the newest access tokens a client keeps at one resource, so that asking for ever more cannot fill
 /// everybody's cache. All processes of the client share one grant, and each usually holds one token.
 pub(super) const TOKENS_PER_CLIENT: u16 = 1024;
 
-/// A token that a client asks for on its own behalf.
+/// That a client may no longer act for a person, because they or an operator ended it, and since when. It holds until
+/// it is lifted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedActing {
+    /// The tenant that it belongs to.
+    pub tenant: TenantId,
+    /// The person for whom it may not act.
+    pub subject: AccountId,
+    /// The client that acted for them.
+    pub client: ClientId,
+    /// When it was ended.
+    pub at: Timestamp,
+}
+
+/// On whose behalf a client asks for a token without anybody who signs in.
+#[derive(Debug, Clone)]
+pub enum IssueFor {
+    /// Its own: a service account, which is added with the first token.
+    Service(Account),
+    /// That of the person of the grant, who is absent.
+    Person,
+}
+
+/// A token that a client asks for on its own behalf, or for a person who is absent.
 #[derive(Debug, Clone)]
 pub struct IssueToClient {
-    /// The client's service account, which is added with the first token.
-    pub service: Account,
+    /// On whose behalf.
+    pub subject: IssueFor,
     /// The grant to add if the client has none for the resource with the same scopes. It cannot be refreshed, and
     /// `expires_at` is also the end to which a grant that the client has already is prolonged.
     pub grant: Grant,
@@ -28,9 +52,11 @@ pub struct IssueToClient {
 
 impl IssueToClient {
     /// Returns whether a token can be issued under an unrevoked grant that the client has for the resource: it has the
-    /// same scopes, so that no token issued under it earlier gains or loses any, and the client proved itself alike.
+    /// same scopes and leaves out the same, so that no token issued under it earlier gains or loses any, and the client
+    /// proved itself alike.
     pub(super) fn fits(&self, grant: &Grant) -> bool {
-        let is_alike = grant.scopes == self.grant.scopes && grant.by_assertion == self.grant.by_assertion;
+        let of = |grant: &Grant| (grant.acting, grant.by_assertion, grant.exclusions.clone());
+        let is_alike = grant.scopes == self.grant.scopes && of(grant) == of(&self.grant);
         grant.is_active(self.now) && !grant.may_refresh && is_alike
     }
 

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::{
-    AuditRow, Consent, EphemeralHash, IssueToClient, Issued, Recorded, RedeemCode, Redemption, Result, RotateRefresh,
-    Rotation, Update, UseReport,
+    AuditRow, Consent, EndedActing, EphemeralHash, IssueToClient, Issued, Recorded, RedeemCode, Redemption, Result,
+    RotateRefresh, Rotation, Update, UseReport,
 };
 use crate::oauth::{
     AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
@@ -81,9 +81,10 @@ pub trait GrantStore {
     /// Stores a grant and an access token that an operator issued, without code or refresh token.
     /// `StoreError::Conflict` if client or account is not in the store.
     async fn insert_operator_token(&self, grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> Result<()>;
-    /// Issues an access token that a client asked for on its own behalf, under its grant for the resource. Adds its
-    /// service account and the grant if they are missing, prolongs a grant whose end is near, and removes the oldest
-    /// tokens beyond 1024. `None` if client or account is disabled or the client is not in the store.
+    /// Issues an access token that a client asked for on its own behalf or for an absent person, under its grant for
+    /// the resource. Adds its service account and the grant if they are missing, prolongs a grant whose end is near,
+    /// and removes the oldest tokens beyond 1024. `None` if client or account is disabled or not in the store, and if
+    /// it was ended that the client acts for the person.
     async fn issue_to_client(&self, request: IssueToClient) -> Result<Option<Issued>>;
     /// Finds an access token whose grant is active and whose client and account are enabled. For the cache only.
     async fn find_access_token(
@@ -113,11 +114,18 @@ pub trait GrantStore {
         now: Timestamp,
     ) -> Result<(Vec<AccessTokenRecord>, Option<u64>)>;
     /// Revokes a grant with all its tokens and the consent remembered for its client and resource, so that the next
-    /// request asks again; emits `Change::GrantRevoked`.
+    /// request asks again; emits `Change::GrantRevoked`. If the client acted for the person of the grant, it may no
+    /// longer (`EndedActing`).
     async fn revoke_grant(&self, id: GrantId, audit: AuditRow) -> Result<Update>;
     /// Revokes one access token; emits `Change::AccessTokenRevoked`.
     async fn revoke_access_token(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update>;
     /// Revokes all selected grants, with their remembered consents; returns how many. Emits a change for each. Codes
-    /// not yet redeemed are removed too, and if the filter names no client, browser sessions end.
+    /// not yet redeemed are removed too, and if the filter names no client, browser sessions end. If it names an
+    /// account, clients that acted for its person may no longer (`EndedActing`), as with everything else that ends the
+    /// access of one account.
     async fn revoke_grants(&self, of: &GrantFilter, audit: AuditRow) -> Result<u64>;
+    /// Lists which clients may no longer act for whom, among the selected accounts and clients, the newest first.
+    async fn list_ended_acting(&self, of: &GrantFilter) -> Result<Vec<EndedActing>>;
+    /// Lifts that; returns for how many. An audit row is written if there was anything to lift.
+    async fn resume_acting(&self, of: &GrantFilter, audit: AuditRow) -> Result<u64>;
 }

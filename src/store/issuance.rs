@@ -76,6 +76,7 @@ impl NewAccessToken {
             ),
             exclusions: grant.exclusions.clone(),
             consented_at: grant.consented_at,
+            acting: grant.acting,
             addresses: grant.key.as_ref().map(|key| key.addresses.clone()).unwrap_or_default(),
             generation: grant.generation,
             // Generation 0 has no predecessor that could be presented again, so its use does not matter.

@@ -48,6 +48,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 26, name: "client_last_use", sql: include_str!("migrations/0026_client_last_use.sql") },
     Migration { number: 27, name: "api_key", sql: include_str!("migrations/0027_api_key.sql") },
     Migration { number: 28, name: "by_assertion", sql: include_str!("migrations/0028_by_assertion.sql") },
+    Migration { number: 29, name: "acting", sql: include_str!("migrations/0029_acting.sql") },
 ];
 
 /// A step that was applied to a store.

@@ -63,7 +63,7 @@ pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;
 pub use client_change::ClientChange;
 pub use client_store::{ClientStore, SecretRotation};
-pub use client_token::IssueToClient;
+pub use client_token::{EndedActing, IssueFor, IssueToClient};
 pub use clock::{ClockNote, ClockStore};
 #[cfg(test)]
 pub(crate) use embedded::growth::world as test_world;

@@ -112,6 +112,7 @@ impl RedeemCode {
             idle_until: self.now.plus(self.idle),
             may_refresh: self.may_refresh,
             by_assertion: self.by_assertion,
+            acting: false,
             generation: 0,
             rotated_at: self.now,
             first_use: FirstUse::Unknown,

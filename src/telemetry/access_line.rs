@@ -33,7 +33,9 @@ pub struct AccessLine<'a> {
     pub user: Option<&'a str>,
     /// The client by which it came.
     pub client: Option<&'a str>,
-    /// What [`AccessLine::caller_fields`] made of these three; empty where nobody has asked it.
+    /// The same client, if it acts for a person who is absent.
+    pub actor: Option<&'a str>,
+    /// What [`AccessLine::caller_fields`] made of these four; empty where nobody has asked it.
     pub caller_fields: &'a str,
     /// The method of JSON-RPC, in UTF-8.
     pub rpc_method: Option<&'a [u8]>,
@@ -135,10 +137,10 @@ impl AccessLine<'_> {
 
     /// Renders the fields that are the same in all lines of one caller. Empty where tracing has to write them.
     #[must_use]
-    pub fn caller_fields(subject: &str, user: Option<&str>, client: &str) -> Box<str> {
+    pub fn caller_fields(subject: &str, user: Option<&str>, client: &str, actor: Option<&str>) -> Box<str> {
         let fields = logging::direct().and_then(|direct| match direct.json {
-            true => render::<true>(subject, user, client),
-            false => render::<false>(subject, user, client),
+            true => render::<true>(subject, user, client, actor),
+            false => render::<false>(subject, user, client, actor),
         });
         fields.unwrap_or_default().into()
     }
@@ -158,6 +160,7 @@ impl AccessLine<'_> {
             subject = self.subject,
             user = self.user,
             client = self.client,
+            actor = self.actor,
             rpc_method = self.rpc_method.map(utf_8),
             tool = self.tool.map(utf_8),
             rpc_error = self.rpc_error,
@@ -194,6 +197,7 @@ impl AccessLine<'_> {
             text!(line, "subject", self.subject);
             text!(line, "user", self.user);
             text!(line, "client", self.client);
+            text!(line, "actor", self.actor);
         } else {
             line.put(self.caller_fields.as_bytes())?;
         }
@@ -220,19 +224,25 @@ impl AccessLine<'_> {
     /// Returns how many bytes the texts of the line have.
     fn size_of_texts(&self) -> usize {
         let always = self.upstream.len() + self.method.len() + self.caller_fields.len() + self.request_id.len();
-        let texts = [self.reason, self.detail, self.value, self.key, self.subject, self.user, self.client];
+        let texts = [self.reason, self.detail, self.value, self.key, self.subject, self.user, self.client, self.actor];
         let texts = texts.into_iter().flatten().map(str::len).sum::<usize>();
         always + texts + [self.rpc_method, self.tool].into_iter().flatten().map(<[u8]>::len).sum::<usize>()
     }
 }
 
 /// Renders the fields of a caller, if they need no escape.
-fn render<const JSON: bool>(subject: &str, user: Option<&str>, client: &str) -> Option<String> {
-    let mut out = vec![0; CALLER_FRAME + subject.len() + user.map_or(0, str::len) + client.len()];
+fn render<const JSON: bool>(subject: &str, user: Option<&str>, client: &str, actor: Option<&str>) -> Option<String> {
+    let mut out = vec![
+        0;
+        CALLER_FRAME
+            + subject.len()
+            + [user, Some(client), actor].into_iter().flatten().map(str::len).sum::<usize>()
+    ];
     let line = &mut LineWriter::<JSON>::new(&mut out);
     text!(line, "subject", Some(subject));
     text!(line, "user", user);
     text!(line, "client", Some(client));
+    text!(line, "actor", actor);
     let left = line.left();
     out.truncate(out.len() - left);
     String::from_utf8(out).ok()
@@ -279,7 +289,7 @@ mod tests {
     type Parts = (Texts, u16, usize, Option<i64>, u64, Duration, IpAddr);
 
     fn parts() -> impl Strategy<Value = Parts> {
-        let texts = (proptest::collection::vec(PLAIN, 3), proptest::collection::vec(proptest::option::of(text()), 9));
+        let texts = (proptest::collection::vec(PLAIN, 3), proptest::collection::vec(proptest::option::of(text()), 10));
         let duration = prop_oneof![0..10_000_u64, 0..100_000_000_000_u64, 0..1_000_000_000_000_000_000_u64];
         let duration = duration.prop_map(Duration::from_nanos);
         (texts, any::<u16>(), 0..Outcome::ALL.len(), any::<Option<i64>>(), any::<u64>(), duration, any::<IpAddr>())
@@ -300,6 +310,7 @@ mod tests {
             subject: at(4),
             user: at(5),
             client: at(6),
+            actor: at(9),
             caller_fields: "",
             rpc_method: at(7).map(str::as_bytes),
             tool: at(8).map(str::as_bytes),
@@ -335,7 +346,7 @@ mod tests {
                 let at = OffsetDateTime::parse(stamp, &Rfc3339).unwrap();
                 let whole = line(parts);
                 let render = if json { render::<true> } else { render::<false> };
-                let fields = whole.subject.zip(whole.client).and_then(|(subject, client)| render(subject, whole.user, client));
+                let fields = whole.subject.zip(whole.client).and_then(|(subject, client)| render(subject, whole.user, client, whole.actor));
                 for caller_fields in [Some(String::new()), fields].into_iter().flatten() {
                     let mut short = Vec::new();
                     let line = AccessLine { caller_fields: &caller_fields, ..line(parts) };

@@ -1,5 +1,5 @@
 //! `Principal`: what a cache hit returns. Interned: all tokens with the same tenant, client, subject, resource,
-//! scopes, exclusions, moment of consent and address ranges share it.
+//! scopes, exclusions, moment of consent, address ranges and actor share it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub struct Principal {
     exclusions: Exclusions,
     /// When the user consented to its grant; 0 if that is not known, or there is no token.
     consented_at: Timestamp,
+    /// Whether its client acts for a person who is absent.
+    acting: bool,
     /// From where the token may be used.
     addresses: AddressRanges,
     /// Whether there is no token.
@@ -75,6 +77,7 @@ impl Principal {
             scopes: token.map(|token| token.scopes.clone()).unwrap_or_default(),
             exclusions: token.map(|token| token.exclusions.clone()).unwrap_or_default(),
             consented_at: token.map(|token| token.consented_at).unwrap_or_default(),
+            acting: token.is_some_and(|token| token.acting),
             addresses: token.map(|token| token.addresses.clone()).unwrap_or_default(),
             is_anonymous: token.is_none(),
         }
@@ -96,6 +99,12 @@ impl Principal {
     #[must_use]
     pub fn client(&self) -> &ClientId {
         &self.client
+    }
+
+    /// Returns the client if it acts for a person who is absent (RFC 8693 4.1).
+    #[must_use]
+    pub fn actor(&self) -> Option<&ClientId> {
+        Some(&self.client).filter(|_| self.acting)
     }
 
     /// Returns how the client became known.

@@ -102,6 +102,7 @@ mod tests {
             scopes: ScopeSet::default(),
             exclusions: Exclusions::default(),
             consented_at,
+            acting: false,
             addresses: AddressRanges::default(),
             generation: 0,
             reports_use: false,

@@ -9,7 +9,7 @@ use crate::{Data, REDIRECT, golden, golden_file, run, text};
 
 #[test]
 fn help_is_as_agreed() {
-    let commands: [&[&str]; 42] = [
+    let commands: [&[&str]; 44] = [
         &[],
         &["up"],
         &["serve"],
@@ -44,7 +44,9 @@ fn help_is_as_agreed() {
         &["client", "rotate-secret"],
         &["client", "document", "import"],
         &["session"],
+        &["session", "ended"],
         &["session", "list"],
+        &["session", "resume"],
         &["session", "revoke"],
         &["audit"],
         &["audit", "tail"],

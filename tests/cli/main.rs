@@ -23,6 +23,7 @@ pub(crate) mod golden;
 pub(crate) mod password;
 
 mod accounts;
+mod acting;
 mod audit;
 mod check;
 mod client_edit;

@@ -12,6 +12,7 @@ const PATHS: &[(&str, &str)] = &[
     ("/account", "GET"),
     ("/account/keys", "POST"),
     ("/account/password", "POST"),
+    ("/account/resume", "POST"),
     ("/account/revoke", "POST"),
     ("/authorize", "GET, POST"),
     ("/consent", "GET, POST"),

@@ -12,6 +12,7 @@
 
 mod account;
 mod account_keys;
+mod acting;
 mod authorize;
 #[path = "../support/browser.rs"]
 mod browser;

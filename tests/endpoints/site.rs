@@ -232,6 +232,7 @@ impl Site {
             auth_method: AuthMethod::None,
             jwks: None,
             jwks_uri: None,
+            may_act_for: Vec::new(),
             upstream: None,
             scopes: Vec::new(),
         };

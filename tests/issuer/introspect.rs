@@ -31,7 +31,7 @@ pub(crate) async fn server(world: &World, of: &str) -> (Client, String) {
     (client, secret.reveal().to_owned())
 }
 
-async fn ask(world: &World, (client, secret): &(Client, String), token: &str) -> Value {
+pub(crate) async fn ask(world: &World, (client, secret): &(Client, String), token: &str) -> Value {
     let pairs = [("client_id", client.id.as_str()), ("client_secret", secret), ("token", token)];
     let told = world.request(&caller(3)).introspect(None, &form(&pairs)).await.unwrap();
     serde_json::from_slice(&told.to_json()).unwrap()

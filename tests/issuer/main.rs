@@ -12,6 +12,7 @@
     reason = "a test that panics has failed, which is what it is for; tables and worlds are read, not exported"
 )]
 
+mod acting;
 mod assertions;
 mod audit;
 mod authorize;

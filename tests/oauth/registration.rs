@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpgate::oauth::{
-    AuthMethod, ClientMetadata, ErrorCode, GrantType, MetadataDocumentUrl, OAuthError, ReadMetadata, RedirectPolicy,
-    RegistrationPolicy, Rule, ScopeSet,
+    AuthMethod, ClientMetadata, ErrorCode, GrantType, GroupSet, MetadataDocumentUrl, OAuthError, ReadMetadata,
+    RedirectPolicy, RegistrationPolicy, Rule, ScopeSet,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ fn policy() -> RegistrationPolicy {
         redirects,
         scopes: ScopeSet::parse("read write").unwrap(),
         client_credentials: false,
+        may_act_for: GroupSet::default(),
         internal_hosts: false,
     }
 }

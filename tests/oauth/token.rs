@@ -301,7 +301,9 @@ fn a_surplus_offline_access_narrows_nothing() {
             TokenRequest::RefreshToken(RefreshRequest { claims: found, scopes, .. }) => {
                 (found, scopes.map(|s| s.to_string()))
             }
-            TokenRequest::AuthorizationCode(_) | TokenRequest::ClientCredentials(_) => panic!("another grant"),
+            TokenRequest::AuthorizationCode(_) | TokenRequest::ClientCredentials(_) | TokenRequest::JwtBearer(_) => {
+                panic!("another grant")
+            }
         }
     };
     assert_eq!(scopes("offline_access"), (Some(claims), None));
@@ -312,7 +314,9 @@ fn a_surplus_offline_access_narrows_nothing() {
 fn a_client_asks_for_itself_with_or_without_scopes() {
     let scopes = |form: &str| match read(&format!("grant_type=client_credentials{form}")).unwrap() {
         TokenRequest::ClientCredentials(ClientTokenRequest { scopes }) => scopes.map(|s| s.to_string()),
-        TokenRequest::AuthorizationCode(_) | TokenRequest::RefreshToken(_) => panic!("another grant"),
+        TokenRequest::AuthorizationCode(_) | TokenRequest::RefreshToken(_) | TokenRequest::JwtBearer(_) => {
+            panic!("another grant")
+        }
     };
     assert_eq!(scopes(""), None);
     assert_eq!(scopes("&scope=offline_access"), None);

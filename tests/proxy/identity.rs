@@ -91,7 +91,26 @@ async fn hd_03_a_service_is_told_by_its_account_and_never_as_a_person() {
     }
 }
 
-const OURS: [&str; 6] = ["Subject", "User", "Client", "Scopes", "Tenant", "Request-Id"];
+#[tokio::test]
+async fn hd_03_the_actor_is_told_for_a_person_who_is_absent_and_for_nobody_else() {
+    let world = World::new().await;
+    for (resource, upstream) in [(MCP, &world.mcp), (API, &world.api)] {
+        for acting in [true, false] {
+            let mut made = world.make(resource, "use");
+            made.record.acting = acting;
+            world.cache.insert(&made.record);
+            let ask = if resource == MCP { RawRequest::post(PING) } else { RawRequest::new("GET", "/api/a") };
+            let reply = world.ask(&ask.bearer(&made.text).field("X-Mcpgate-Actor", "root")).await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+            let (seen, client) = (upstream.last(), made.record.client.as_str());
+            assert_eq!(seen.field("x-mcpgate-actor"), Some(client).filter(|_| acting));
+            assert_eq!((seen.field("x-mcpgate-user"), seen.field("x-mcpgate-client")), (Some("ada"), Some(client)));
+            assert_eq!(seen.field("x-mcpgate-subject"), Some(made.record.subject.as_str()));
+        }
+    }
+}
+
+const OURS: [&str; 7] = ["Subject", "User", "Client", "Actor", "Scopes", "Tenant", "Request-Id"];
 
 #[tokio::test]
 async fn hd_03_hd_04_identity_fields_of_a_client_never_arrive() {
@@ -176,7 +195,7 @@ fn hd_03_hd_04_no_spelling_of_an_identity_field_passes() {
         let folded = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
         for name in OURS {
             let wanted = folded(&format!("xmcpgate{name}"));
-            prop_assert_eq!(seen.fields.iter().filter(|(name, _)| folded(name) == wanted).count(), 1);
+            prop_assert_eq!(seen.fields.iter().filter(|(name, _)| folded(name) == wanted).count(), usize::from(name != "Actor"));
         }
     });
 }

@@ -100,6 +100,7 @@ proptest! {
             idle_until: START.plus(Lifetime::from_secs(180_000)),
             may_refresh,
             by_assertion: false,
+            acting: false,
             generation,
             rotated_at: START,
             first_use: used,

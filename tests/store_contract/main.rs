@@ -16,6 +16,7 @@ use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{EmbeddedStore, Store};
 
 mod accounts;
+mod acting;
 mod audit;
 mod catalogue;
 mod changes;

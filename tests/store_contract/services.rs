@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{AccessTokenRecord, AccountId, ClientOrigin, Grant, Lifetime, Subject, Timestamp};
 use mcpgate::store::{
-    Account, AuditEvent, AuditFilter, AuditRow, Change, Insertion, IssueToClient, Issued, LoginPlace, NewAccessToken,
-    Renaming, SetupLink, Store, StoreError, Update,
+    Account, AuditEvent, AuditFilter, AuditRow, Change, Insertion, IssueFor, IssueToClient, Issued, LoginPlace,
+    NewAccessToken, Renaming, SetupLink, Store, StoreError, Update,
 };
 
 use crate::grants::operators;
@@ -137,7 +137,7 @@ fn to_client(name: &str, granted: &str, now: Timestamp) -> IssueToClient {
             idle_until: end,
             ..grant
         },
-        service,
+        subject: IssueFor::Service(service),
         access: NewAccessToken { user: "app".into(), ..new_token(name) },
         now,
         record_success: false,
@@ -208,7 +208,7 @@ async fn a_client_that_is_disabled_or_gone_gets_no_token_and_its_account_goes_wi
         let request = to_client(name, "a", START);
         let service = service_of("robot");
         let grant = Grant { client: client_id("robot"), subject: service.subject.clone(), ..request.grant };
-        IssueToClient { service, grant, ..request }
+        IssueToClient { subject: IssueFor::Service(service), grant, ..request }
     };
     issued(&store, of_robot("one")).await;
     let off = audit(AuditEvent::ClientDisabled);
@@ -224,7 +224,7 @@ async fn a_client_that_is_disabled_or_gone_gets_no_token_and_its_account_goes_wi
     let of_person = |service: Account| {
         let request = of_robot("five");
         let grant = Grant { subject: service.subject.clone(), ..request.grant.clone() };
-        IssueToClient { service, grant, ..request }
+        IssueToClient { subject: IssueFor::Service(service), grant, ..request }
     };
     let id_taken = Account { name: login_name("other"), ..service("alice") };
     assert!(store.issue_to_client(of_person(id_taken)).await.unwrap().is_none());

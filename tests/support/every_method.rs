@@ -10,11 +10,11 @@ pub(crate) use mcpgate::policy::{CountKey, QuotaUse};
 pub(crate) use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CatalogueStore,
     ChangeLog, ChangePosition, Changes, ClientChange, ClientStore, ClockNote, ClockStore, Consent, ConsentKey,
-    Ephemeral, EphemeralHash, EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, GroupStore,
-    Insertion, IssueToClient, Issued, KeptListing, KeyAdded, KeyStore, LinkHash, Listing, LoginHistory, LoginPlace,
-    LoginSession, LoginStore, NewKey, NewPassword, PasswordChange, Pruned, Quota, QuotaStore, Recorded, RedeemCode,
-    Redemption, Renaming, RotateKey, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore, SetupLink,
-    SignIn, StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone, Update, Upkeep, UseReport,
+    EndedActing, Ephemeral, EphemeralHash, EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore,
+    GroupStore, Insertion, IssueToClient, Issued, KeptListing, KeyAdded, KeyStore, LinkHash, Listing, LoginHistory,
+    LoginPlace, LoginSession, LoginStore, NewKey, NewPassword, PasswordChange, Pruned, Quota, QuotaStore, Recorded,
+    RedeemCode, Redemption, Renaming, RotateKey, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore,
+    SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone, Update, Upkeep, UseReport,
 };
 
 /// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
@@ -55,6 +55,8 @@ macro_rules! every_method {
                 fn revoke_grant(id: GrantId, audit: AuditRow) -> Update;
                 fn revoke_access_token(hash: &TokenHash, audit: AuditRow) -> Update;
                 fn revoke_grants(of: &GrantFilter, audit: AuditRow) -> u64;
+                fn list_ended_acting(of: &GrantFilter) -> Vec<EndedActing>;
+                fn resume_acting(of: &GrantFilter, audit: AuditRow) -> u64;
             }
             KeyStore {
                 fn insert_key(key: NewKey) -> KeyAdded;

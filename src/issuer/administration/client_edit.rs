@@ -2,9 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::clients::{Unasked, group_set, with_acting};
 use super::{Administration, AdministrationError, scopes_among};
 use crate::config::UpstreamConfig;
-use crate::oauth::{Client, ClientMetadata, ClientOrigin, GrantType, RedirectPolicy, RegistrationPolicy, ScopeSet};
+use crate::oauth::{
+    Client, ClientMetadata, ClientOrigin, GrantType, GroupSet, RedirectPolicy, RegistrationPolicy, ScopeSet,
+};
 use crate::store::{AuditEvent, AuditRow, ClientChange, GrantFilter};
 
 /// What an operator changes of a client. What is `None` or empty stays as it is.
@@ -22,6 +25,8 @@ pub struct ClientEdit {
     pub scopes: Option<Vec<String>>,
     /// The grant types that it may use; empty for those that it has.
     pub grant_types: Vec<GrantType>,
+    /// The groups for whose members it may act while they are absent; an empty list for nobody.
+    pub may_act_for: Option<Vec<String>>,
 }
 
 /// Which upstreams a client may use.
@@ -49,6 +54,7 @@ impl ClientEdit {
             || !self.remove_redirect_uris.is_empty()
             || self.scopes.is_some()
             || !self.grant_types.is_empty()
+            || self.may_act_for.is_some()
     }
 
     /// Returns the redirect URIs of a client after the change.
@@ -71,7 +77,8 @@ impl Administration {
     ///
     /// # Errors
     /// `NoSuchClient`, `NotOperators`, `NoSuchRedirectUri`, `NoSuchUpstream`, `NoSuchScope`, `ServiceWithoutSecret`,
-    /// `ServiceWithoutScope`, `BadClient`, `LeftOut`, `Store`.
+    /// `ServiceWithoutScope`, `BadGroup`, `ActingForNobody`, `ActingWithoutKeys`, `ActingWithoutScope`, `NoGrantLeft`,
+    /// `BadClient`, `LeftOut`, `Store`.
     pub async fn plan_edit(&self, id: &str, edit: &ClientEdit) -> Result<PlannedEdit, AdministrationError> {
         let before = self.client(id).await?;
         let is_built_in = self.built_in_client_ids().iter().any(|own| own == id);
@@ -121,8 +128,11 @@ impl Administration {
         let old_limit = client.metadata.scope.clone().unwrap_or_default();
         let limit = edit.scopes.as_ref().map_or_else(|| Ok(old_limit), |asked| scopes_among(&scopes, asked))?;
         let grant_types = if edit.grant_types.is_empty() { &client.metadata.grant_types } else { &edit.grant_types };
+        let (grant_types, may_act_for) = acting_after(client, edit, grant_types)?;
         let grants: Vec<_> = grant_types.iter().map(|grant| grant.as_str()).collect();
-        self.check_service(grant_types, client.metadata.token_endpoint_auth_method, &limit, &scopes)?;
+        let auth_method = client.metadata.token_endpoint_auth_method;
+        let asked = Unasked { grant_types: &grant_types, may_act_for: &may_act_for, auth_method };
+        asked.check(&limit, &scopes)?;
         let mut members: Map<String, Value> = client.metadata.to_json();
         // They follow from the grant types.
         members.remove("response_types");
@@ -141,6 +151,7 @@ impl Administration {
             redirects: RedirectPolicy { hosts: None, ..self.config.redirect_policy() },
             scopes: scopes.union(&limit),
             client_credentials: true,
+            may_act_for,
             internal_hosts: !self.config.outbound.allow_addresses.is_empty(),
         };
         let body = Value::Object(members).to_string();
@@ -156,10 +167,29 @@ impl Administration {
     }
 }
 
+/// Returns the grant types of a client after the change, and the groups for which it may act. Whoever loses the grant
+/// for acting, or all groups, loses both.
+fn acting_after(
+    client: &Client,
+    edit: &ClientEdit,
+    grant_types: &[GrantType],
+) -> Result<(Vec<GrantType>, GroupSet), AdministrationError> {
+    let Some(groups) = &edit.may_act_for else {
+        let acts = grant_types.contains(&GrantType::JwtBearer);
+        let groups = if acts { client.metadata.may_act_for.clone() } else { GroupSet::default() };
+        return Ok((grant_types.to_vec(), groups));
+    };
+    let groups = group_set(groups)?;
+    let others: Vec<_> = grant_types.iter().copied().filter(|grant| *grant != GrantType::JwtBearer).collect();
+    let left = with_acting(&others, &groups);
+    // An empty list would register the usual grants.
+    if left.is_empty() { Err(AdministrationError::NoGrantLeft) } else { Ok((left, groups)) }
+}
+
 /// Names what a change changes, for the audit trail.
 fn changed_members(change: &ClientChange) -> String {
     let (before, after) = (change.before.metadata.to_json(), change.after.metadata.to_json());
-    let names = ["client_name", "redirect_uris", "grant_types", "scope"];
+    let names = ["client_name", "redirect_uris", "grant_types", "scope", "may_act_for"];
     let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
     let bound = (change.before.resource != change.after.resource).then_some("resource");
     changed.chain(bound).collect::<Vec<_>>().join(" ")

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use super::groups::group_name;
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::issuer::Registered;
 use crate::oauth::{
-    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType,
+    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType, GroupSet,
     ReadMetadata, RedirectPolicy, RegistrationPolicy, ResourceIndicator, ScopeSet, Timestamp,
 };
 use crate::store::{AuditEvent, AuditRow, Insertion, SecretRotation};
@@ -25,32 +26,93 @@ pub struct NewClient {
     pub jwks: Option<serde_json::Value>,
     /// Where they are published instead (`jwks_uri`).
     pub jwks_uri: Option<String>,
+    /// The groups for whose members it may act while they are absent; none for most clients. It gets the grant for it.
+    pub may_act_for: Vec<String>,
     /// The name of the one upstream that it may use; `None` for any.
     pub upstream: Option<String>,
     /// The scopes that it may be granted at most; all when empty.
     pub scopes: Vec<String>,
 }
 
+/// What a client may do without a person who is asked.
+pub(super) struct Unasked<'a> {
+    pub(super) grant_types: &'a [GrantType],
+    pub(super) may_act_for: &'a GroupSet,
+    pub(super) auth_method: AuthMethod,
+}
+
+impl Unasked<'_> {
+    /// Refuses a client that is to act for itself without a secret, for people without keys, or without a scope
+    /// although there are some.
+    pub(super) fn check(&self, limit: &ScopeSet, scopes: &ScopeSet) -> Result<(), AdministrationError> {
+        let is_service = self.grant_types.contains(&GrantType::ClientCredentials);
+        let acts = self.grant_types.contains(&GrantType::JwtBearer);
+        let is_ungranted = limit.is_empty() && !scopes.is_empty();
+        if is_service && self.auth_method == AuthMethod::None {
+            return Err(AdministrationError::ServiceWithoutSecret);
+        }
+        if acts && self.may_act_for.is_empty() {
+            return Err(AdministrationError::ActingForNobody);
+        }
+        if acts && self.auth_method != AuthMethod::PrivateKeyJwt {
+            return Err(AdministrationError::ActingWithoutKeys);
+        }
+        if is_service && is_ungranted {
+            return Err(AdministrationError::ServiceWithoutScope(scopes.clone()));
+        }
+        if acts && is_ungranted {
+            return Err(AdministrationError::ActingWithoutScope(scopes.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Reads the groups for which a client may act.
+pub(super) fn group_set(names: &[String]) -> Result<GroupSet, AdministrationError> {
+    names.iter().map(|name| group_name(name)).collect::<Result<Vec<_>, _>>().map(|groups| groups.into_iter().collect())
+}
+
+/// Returns the grant types of a client that may act for some groups.
+pub(super) fn with_acting(grant_types: &[GrantType], may_act_for: &GroupSet) -> Vec<GrantType> {
+    let acting = Some(GrantType::JwtBearer);
+    let acting = acting.filter(|acting| !may_act_for.is_empty() && !grant_types.contains(acting));
+    grant_types.iter().copied().chain(acting).collect()
+}
+
+/// Returns whether nobody is asked before a client gets a token by a grant of this type.
+const fn is_without_person(grant: GrantType) -> bool {
+    match grant {
+        GrantType::ClientCredentials | GrantType::JwtBearer => true,
+        GrantType::AuthorizationCode | GrantType::RefreshToken => false,
+    }
+}
+
 impl Administration {
     /// Adds a client. Its secret, if it has one, is only in the return value; the store keeps a hash. One that acts for
-    /// itself is bound to the only upstream, if there is one only, so that it gets nothing at one that is added later.
+    /// itself or for people is bound to the only upstream, if there is one only, so that it gets nothing at one that is
+    /// added later.
     ///
     /// # Errors
-    /// `BadClient`, `NoSuchUpstream`, `NoSuchScope`, `ServiceWithoutSecret`, `ServiceWithoutScope`, `TooManyClients`,
+    /// `BadClient`, `NoSuchUpstream`, `NoSuchScope`, `ServiceWithoutSecret`, `ServiceWithoutScope`, `BadGroup`,
+    /// `ActingForNobody`, `ActingWithoutKeys`, `ActingWithoutScope`, `TooManyClients`,
     /// `Store`.
     pub async fn add_client(&self, new: &NewClient) -> Result<Registered, AdministrationError> {
-        let is_service = new.grant_types.contains(&GrantType::ClientCredentials);
+        let may_act_for = group_set(&new.may_act_for)?;
+        let grant_types = with_acting(&new.grant_types, &may_act_for);
+        // Without a person who is asked, an upstream that is added later gives nothing.
+        let is_service = grant_types.iter().any(|grant| is_without_person(*grant));
         let bound = match (&new.upstream, is_service) {
             (Some(name), _) => Some(self.upstream(Some(name))?),
             (None, true) => self.upstream(None).ok(),
             (None, false) => None,
         };
         // The same rules as for clients that register themselves: operators make mistakes too.
-        let grants: Vec<_> = new.grant_types.iter().map(|g| g.as_str()).collect();
+        let grants: Vec<_> = grant_types.iter().map(|g| g.as_str()).collect();
         let upstreams = self.config.upstreams.iter().filter(|u| bound.is_none_or(|bound| bound.resource == u.resource));
         let scopes: ScopeSet = upstreams.flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
         let limit = scopes_among(&scopes, &new.scopes)?;
-        self.check_service(&new.grant_types, new.auth_method, &limit, &scopes)?;
+        let asked = Unasked { grant_types: &grant_types, may_act_for: &may_act_for, auth_method: new.auth_method };
+        asked.check(&limit, &scopes)?;
         let body = json!({
             "client_name": new.name,
             "redirect_uris": new.redirect_uris,
@@ -65,29 +127,12 @@ impl Administration {
             redirects: RedirectPolicy { hosts: None, ..self.config.redirect_policy() },
             scopes,
             client_credentials: true,
+            may_act_for,
             internal_hosts: !self.config.outbound.allow_addresses.is_empty(),
         };
         let read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
             .map_err(AdministrationError::BadClient)?;
         self.insert_client(read, bound.map(|upstream| upstream.resource.clone())).await
-    }
-
-    /// Refuses a client that is to act for itself without a secret, or without a scope although there are some.
-    pub(super) fn check_service(
-        &self,
-        grant_types: &[GrantType],
-        auth_method: AuthMethod,
-        limit: &ScopeSet,
-        scopes: &ScopeSet,
-    ) -> Result<(), AdministrationError> {
-        let is_service = grant_types.contains(&GrantType::ClientCredentials);
-        if is_service && auth_method == AuthMethod::None {
-            return Err(AdministrationError::ServiceWithoutSecret);
-        }
-        if is_service && limit.is_empty() && !scopes.is_empty() {
-            return Err(AdministrationError::ServiceWithoutScope(scopes.clone()));
-        }
-        Ok(())
     }
 
     /// Adds the resource server of an upstream, which asks about the tokens for it (RFC 7662) and gets none itself. The

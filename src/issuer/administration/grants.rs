@@ -8,7 +8,7 @@ use crate::oauth::{
     AccessToken, AccessTokenRecord, AddressRanges, ClientId, ClientOrigin, Exclusions, Grant, GrantId, GroupSet,
     Lifetime, ScopeSet, SingleGrant,
 };
-use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, GrantFilter};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, EndedActing, GrantFilter};
 
 /// Minimum and maximum lifetime of a token issued by an operator. It cannot be refreshed, and a script may need it for
 /// a whole night.
@@ -87,6 +87,7 @@ impl Administration {
             scopes,
             exclusions: Exclusions::default(),
             consented_at: now,
+            acting: false,
             addresses: AddressRanges::default(),
             generation: 0,
             reports_use: false,
@@ -146,6 +147,30 @@ impl Administration {
         let (subject, client) = (of.subject.clone(), of.client.clone());
         let row = AuditRow { subject, client, ..self.audit(AuditEvent::GrantRevoked) };
         Ok(self.services.store.revoke_grants(&of, row).await?)
+    }
+
+    /// Lists which clients may no longer act for whom, newest first: for a user, of a client, or all.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `NoSuchClient`, `Store`.
+    pub async fn ended_acting(
+        &self,
+        user: Option<&str>,
+        client: Option<&str>,
+    ) -> Result<Vec<EndedActing>, AdministrationError> {
+        let of = self.grants_of(user, client).await?;
+        Ok(self.services.store.list_ended_acting(&of).await?)
+    }
+
+    /// Lets a client act again for people for whom that was ended: for one, or for all; returns for how many.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `NoSuchClient`, `Store`.
+    pub async fn resume_acting(&self, client: &str, user: Option<&str>) -> Result<u64, AdministrationError> {
+        let of = self.grants_of(user, Some(client)).await?;
+        let (subject, client) = (of.subject.clone(), of.client.clone());
+        let row = AuditRow { subject, client, ..self.audit(AuditEvent::ActingResumed) };
+        Ok(self.services.store.resume_acting(&of, row).await?)
     }
 
     async fn grants_of(&self, user: Option<&str>, client: Option<&str>) -> Result<GrantFilter, AdministrationError> {

@@ -57,6 +57,6 @@ impl Administration {
 }
 
 /// Reads the name of a group.
-fn group_name(name: &str) -> Result<GroupName, AdministrationError> {
+pub(super) fn group_name(name: &str) -> Result<GroupName, AdministrationError> {
     GroupName::parse(name).ok_or_else(|| AdministrationError::BadGroup(name.to_owned()))
 }

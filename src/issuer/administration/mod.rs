@@ -129,6 +129,18 @@ pub enum AdministrationError {
     /// A client that is to act for itself was granted nothing.
     #[error("with the grant client_credentials nobody is asked, so name what the client may do with --scope: {0}")]
     ServiceWithoutScope(ScopeSet),
+    /// A client that is to act for people has no keys.
+    #[error("only an application with keys of its own may act for people who are absent: add --jwks or --jwks-uri")]
+    ActingWithoutKeys,
+    /// A client has the grant for acting, and no groups to act for.
+    #[error("the grant urn:ietf:params:oauth:grant-type:jwt-bearer needs the groups to act for: add --may-act-for")]
+    ActingForNobody,
+    /// A change leaves a client without a grant type.
+    #[error("the application would have no grant type left; name one with --grant, or disable the application")]
+    NoGrantLeft,
+    /// A client that is to act for people was granted nothing.
+    #[error("people who are absent are not asked, so name what the application may do for them with --scope: {0}")]
+    ActingWithoutScope(ScopeSet),
     /// The client of operators' tokens is disabled.
     #[error(
         "the client {0}, to which all tokens issued here belong, is disabled; enable it with mcpgate client enable"

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::oauth::jose::{JoseFault, JwkSet};
-use crate::oauth::{ClientAssertion, ClientId, Lifetime, Timestamp};
+use crate::oauth::jose::{JoseFault, JwkSet, Jws};
+use crate::oauth::{ClientId, Lifetime, Timestamp};
 use crate::outbound::{FetchError, Fetched};
 use crate::sync::lock;
 
@@ -83,11 +83,11 @@ impl KnownSet {
         }
     }
 
-    /// Returns the keys if they need not be fetched for this assertion.
-    pub(in crate::issuer) fn current(&self, assertion: &ClientAssertion, now: Timestamp) -> Option<Arc<JwkSet>> {
+    /// Returns the keys if they need not be fetched for this signed text. It need not name its key (RFC 7515 4.1.4).
+    pub(in crate::issuer) fn current(&self, signed: &Jws, now: Timestamp) -> Option<Arc<JwkSet>> {
         let keys = self.keys.as_ref()?;
         let may_ask = now >= self.fetched_at.plus(FOR_NEW_KEYS);
-        let is_enough = now < self.fresh_until && (!may_ask || assertion.is_signed_by(keys));
+        let is_enough = now < self.fresh_until && (!may_ask || signed.verify(keys).is_ok());
         is_enough.then(|| Arc::clone(keys))
     }
 

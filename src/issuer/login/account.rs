@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::{AccountView, AuthorizeRejection, ConnectedApp, FailedLogins, IssuerRequest, OwnKeyView};
+use crate::issuer::{AccountView, AuthorizeRejection, ConnectedApp, EndedApp, FailedLogins, IssuerRequest, OwnKeyView};
 use crate::oauth::{Client, ClientId, Grant, GrantId};
-use crate::store::{AuditEvent, AuditRow, GrantFilter, LoginSession, Update};
+use crate::store::{AuditEvent, AuditRow, EndedActing, GrantFilter, LoginSession, Update};
 
 impl IssuerRequest<'_> {
     /// Returns the content of the account page for a session; `None` when the session is not valid.
@@ -18,24 +18,31 @@ impl IssuerRequest<'_> {
         let Some(account) = found.or_unavailable(self).await? else { return Ok(None) };
         let theirs = GrantFilter::of_account(&self.tenant, &session.subject);
         let grants = self.services.store.list_grants(&theirs, self.now()).await;
+        let ended = self.services.store.list_ended_acting(&theirs).await.or_unavailable(self).await?;
         let mut names: HashMap<ClientId, String> = HashMap::new();
         let (keys, grants): (Vec<_>, Vec<_>) =
             grants.or_unavailable(self).await?.into_iter().partition(|grant| grant.key.is_some());
         let mut apps = Vec::new();
-        for grant in grants {
-            if !names.contains_key(&grant.client) {
-                let client =
-                    self.services.store.find_client(&self.tenant, &grant.client).await.or_unavailable(self).await?;
-                let name = client.map_or_else(|| grant.client.as_str().to_owned(), shown_name);
-                names.insert(grant.client.clone(), name);
+        for id in grants.iter().map(|grant| &grant.client).chain(ended.iter().map(|ended| &ended.client)) {
+            if !names.contains_key(id) {
+                let client = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
+                names.insert(id.clone(), client.map_or_else(|| id.as_str().to_owned(), shown_name));
             }
-            let name = names.get(&grant.client).cloned().unwrap_or_default();
+        }
+        let name_of = |id: &ClientId| names.get(id).cloned().unwrap_or_default();
+        for grant in grants {
+            let name = name_of(&grant.client);
             apps.push(self.connected_app(grant, name));
         }
+        let ended = ended.into_iter().map(|EndedActing { client, at, .. }| {
+            let client_name = name_of(&client);
+            EndedApp { client, client_name, since: at }
+        });
+        let ended = ended.collect();
         let keys = keys.into_iter().filter_map(|grant| self.own_key(grant)).collect();
         let key_offers = self.key_offers(&account).await?;
         let (name, failed_logins) = (account.name.to_string(), self.failed_logins(&session));
-        Ok(Some(AccountView { name, failed_logins, apps, keys, key_offers }))
+        Ok(Some(AccountView { name, failed_logins, apps, ended, keys, key_offers }))
     }
 
     /// Revokes one of the user's own grants (CN-20); `false` when it is not theirs or has already ended.
@@ -58,6 +65,19 @@ impl IssuerRequest<'_> {
         self.cache.forget_grant(&self.tenant, grant);
         self.count_revocation(done);
         Ok(done == Update::Done)
+    }
+
+    /// Lets a client act for the user again, after that was ended; `false` when there is nothing to lift.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn resume_own_acting(&self, session: &str, client: &ClientId) -> Result<bool, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session)).await? else { return Ok(false) };
+        let of =
+            GrantFilter { client: Some(client.clone()), ..GrantFilter::of_account(&self.tenant, &session.subject) };
+        let row = self.audit_by(&session.subject, AuditEvent::ActingResumed);
+        let row = AuditRow { client: Some(client.clone()), ..row };
+        Ok(self.services.store.resume_acting(&of, row).await.or_unavailable(self).await? > 0)
     }
 
     /// Ends all of the user's browser sessions, this one included, and all grants of applications (RT-14); `false` when
@@ -89,6 +109,7 @@ impl IssuerRequest<'_> {
         ConnectedApp {
             grant: grant.id,
             client_name,
+            acts: grant.acting,
             resource_name,
             scopes,
             since: grant.created_at,

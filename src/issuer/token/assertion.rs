@@ -10,10 +10,10 @@ use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::limits::throttle::source_of;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
-use crate::oauth::jose::JwkSet;
+use crate::oauth::jose::{JwkSet, Jws};
 use crate::oauth::{
     AuthenticatedClient, Client, ClientAssertion, ClientAuthentication, ClientKeys, ClientOrigin, CredentialError,
-    Digest, Lifetime, OAuthError, Rule, SignedAssertion,
+    Digest, Lifetime, OAuthError, Rule, SignedAssertion, Timestamp,
 };
 use crate::outbound::FetchError;
 use crate::store::{
@@ -85,7 +85,7 @@ impl IssuerRequest<'_> {
         let keys = match &*keys {
             ClientKeys::Set(keys) => keys,
             ClientKeys::At(url) => {
-                published = self.published_keys(known, url, assertion).await?;
+                published = self.published_keys(known, url, assertion.signed()).await?;
                 &*published
             }
         };
@@ -94,20 +94,37 @@ impl IssuerRequest<'_> {
         self.use_once(signed).await
     }
 
-    /// Returns the keys that a client publishes, fetched again if they are old, or if none of them signed the
-    /// assertion.
-    async fn published_keys(
+    /// Returns the keys of an authenticated client that signed a text.
+    pub(super) async fn keys_of(
         &self,
-        client: &Client,
-        url: &Url,
-        assertion: &ClientAssertion,
-    ) -> Result<Arc<JwkSet>, Unproved> {
+        client: &AuthenticatedClient,
+        signed: &Jws,
+    ) -> Result<Arc<JwkSet>, TokenRejection> {
+        let found = match client.metadata.keys.as_deref() {
+            Some(ClientKeys::Set(keys)) => return Ok(Arc::new(keys.clone())),
+            Some(ClientKeys::At(url)) => self.published_keys(client, url, signed).await,
+            None => Ok(Arc::default()),
+        };
+        match found {
+            Ok(keys) => Ok(keys),
+            Err(Unproved::Undecided(rejection)) => Err(rejection),
+            Err(Unproved::Wrong(CredentialError { error, basic })) => {
+                let row = AuditRow { client: Some(client.id.clone()), ..self.audit(AuditEvent::TokenRefused) };
+                self.refuse(row, Diagnosis::from(&error).of(client)).await;
+                Err(TokenRejection::Refused { error, basic })
+            }
+        }
+    }
+
+    /// Returns the keys that a client publishes, fetched again if they are old, or if none of them signed the
+    /// text.
+    async fn published_keys(&self, client: &Client, url: &Url, signed: &Jws) -> Result<Arc<JwkSet>, Unproved> {
         let throttled = |wait| Unproved::Undecided(TokenRejection::Throttled(wait));
         let shared = self.key_sets.of(&client.id).ok_or_else(|| throttled(FULL))?;
         let mut known = shared.lock().await;
         self.advance_now();
         known.turn_to(url.as_str());
-        if let Some(keys) = known.current(assertion, self.now()) {
+        if let Some(keys) = known.current(signed, self.now()) {
             return Ok(keys);
         }
         if let Some(fault) = known.holds_off(self.now()) {
@@ -187,13 +204,22 @@ impl IssuerRequest<'_> {
 
     /// Uses an assertion up. It stays used whatever becomes of the request: who sees it afterwards gains nothing.
     async fn use_once(&self, signed: SignedAssertion) -> Result<AuthenticatedClient, Unproved> {
-        let client = signed.client();
+        let kept = self.keep_used(signed.client(), (&signed.name(), signed.expires_at())).await;
+        Ok(signed.used(kept.map_err(Unproved::Undecided)?)?)
+    }
+
+    /// Keeps the name of a used assertion until it has expired; returns whether it was not used before.
+    pub(super) async fn keep_used(
+        &self,
+        client: &Client,
+        (name, expires_at): (&str, Timestamp),
+    ) -> Result<bool, TokenRejection> {
         let limits = if client.origin == ClientOrigin::Manual { OF_OPERATOR } else { OF_STRANGERS };
         let used = Ephemeral {
             key: EphemeralKey {
                 tenant: self.tenant.clone(),
                 kind: EphemeralKind::ClientAssertion,
-                hash: Digest::of(signed.name().as_bytes()),
+                hash: Digest::of(name.as_bytes()),
             },
             browser: None,
             client: Some(client.id.clone()),
@@ -202,13 +228,12 @@ impl IssuerRequest<'_> {
             session: None,
             source: source_of(self.caller),
             created_at: self.now(),
-            expires_at: signed.expires_at(),
+            expires_at,
         };
-        let kept = self.services.store.put_ephemeral(used, limits).await.or_unavailable(self).await;
-        match kept.map_err(|failed| Unproved::Undecided(failed.into()))? {
-            Insertion::Inserted => Ok(signed.used(true)?),
-            Insertion::Exists | Insertion::Same => Ok(signed.used(false)?),
-            Insertion::Full => Err(Unproved::Undecided(TokenRejection::Throttled(FULL))),
+        match self.services.store.put_ephemeral(used, limits).await.or_unavailable(self).await? {
+            Insertion::Inserted => Ok(true),
+            Insertion::Exists | Insertion::Same => Ok(false),
+            Insertion::Full => Err(TokenRejection::Throttled(FULL)),
         }
     }
 }

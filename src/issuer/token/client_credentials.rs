@@ -2,20 +2,21 @@
 
 use crate::config::UpstreamConfig;
 use crate::issuer::audit::OrUnavailable;
+use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, AuthenticatedClient, Client, ClientOrigin, ClientTokenRequest, Form, Grant, GrantId, LoginName,
-    OAuthError, Rule, ScopeSet, SingleGrant, Subject, TokenResponse,
+    AccessToken, AccountId, AuthenticatedClient, Client, ClientOrigin, ClientTokenRequest, Form, Grant, GrantId,
+    LoginName, OAuthError, Rule, ScopeSet, SingleGrant, Subject, TokenResponse,
 };
-use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, IssueToClient, NewAccessToken};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, IssueFor, IssueToClient, NewAccessToken};
 use crate::telemetry::ControlEvent;
 
-/// What a client may use for itself.
-struct GrantedScopes {
+/// What a client may use without a person who consents.
+pub(super) struct GrantedScopes {
     /// The scopes that it was granted by name.
-    own: ScopeSet,
+    pub(super) own: ScopeSet,
     /// These, and those that they include.
-    all: ScopeSet,
+    pub(super) all: ScopeSet,
 }
 
 impl IssuerRequest<'_> {
@@ -41,7 +42,7 @@ impl IssuerRequest<'_> {
         let Some(upstream) = self.policy.upstream(resource) else {
             return Err(self.refuse_token(refused, client, nothing()).await);
         };
-        let granted = self.granted_to(client, &subject, &name, upstream).await?;
+        let granted = self.granted_to(client, subject.id(), &name, upstream).await?;
         let asked = |granted: &GrantedScopes| match &request.scopes {
             // RFC 6749 3.3: less than was asked for may be granted, and the answer says what. SDKs ask for all scopes
             // of a challenge or of the metadata.
@@ -79,18 +80,25 @@ impl IssuerRequest<'_> {
         client.origin == ClientOrigin::Manual || self.policy.config.registration.client_credentials
     }
 
-    /// Returns the scopes that the client may use for itself at an upstream; `None` if it may have no token for it.
-    async fn granted_to(
+    /// Returns what an operator granted a client at an upstream, and what that includes.
+    pub(super) fn granted_by_operator(&self, client: &Client, upstream: &UpstreamConfig) -> Option<ScopeSet> {
+        let granted = self.policy.granted_to_service(client, upstream)?;
+        Some(granted.union(&self.policy.included(&upstream.resource, &granted)))
+    }
+
+    /// Returns the scopes that the client may use at an upstream for an account, its own or a person's; `None` if it
+    /// may have no token for it.
+    pub(super) async fn granted_to(
         &self,
         client: &Client,
-        subject: &Subject,
+        account: &AccountId,
         name: &LoginName,
         upstream: &UpstreamConfig,
-    ) -> Result<Option<GrantedScopes>, TokenRejection> {
+    ) -> Result<Option<GrantedScopes>, StoreFailed> {
         let Some(granted) = self.policy.granted_to_service(client, upstream) else { return Ok(None) };
         let included = |scopes: &ScopeSet| self.policy.included(&upstream.resource, scopes);
         let all = granted.union(&included(&granted));
-        let Some(held) = self.may_hold(subject.id(), name, upstream, &all).await? else { return Ok(None) };
+        let Some(held) = self.may_hold(account, name, upstream, &all).await? else { return Ok(None) };
         let own = granted.intersection(&held);
         if own.is_empty() && !granted.is_empty() {
             return Ok(None);
@@ -136,6 +144,6 @@ impl IssuerRequest<'_> {
         let event = AuditEvent::ClientTokenIssued;
         let audit = AuditRow { client: Some(grant.client.clone()), ..self.audit(event) };
         let record_success = self.admit_row_of(event, grant.subject.id());
-        IssueToClient { service, grant, access, now: self.now(), record_success, audit }
+        IssueToClient { subject: IssueFor::Service(service), grant, access, now: self.now(), record_success, audit }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Start with `request.rs`.
 
+pub(super) mod acting;
 pub(super) mod arrivals;
 pub(super) mod assertion;
 pub(super) mod authorization_code;

@@ -49,6 +49,7 @@ impl IssuerRequest<'_> {
             TokenRequest::AuthorizationCode(request) => self.redeem_authorization_code(&client, form, request).await,
             TokenRequest::ClientCredentials(request) => self.issue_to_client(&client, form, request).await,
             TokenRequest::RefreshToken(request) => self.refresh(&client, form, request).await,
+            TokenRequest::JwtBearer(request) => Box::pin(self.issue_for_person(&client, form, *request)).await,
         };
         if answer.is_ok() && is_known {
             self.throttle.record_token(self.caller);

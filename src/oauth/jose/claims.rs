@@ -40,6 +40,12 @@ impl Claims {
         Ok(Self { members, expires_at, not_before, issued_at })
     }
 
+    /// Returns whether there is such a claim.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
     /// Returns a claim that is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {

@@ -111,6 +111,7 @@ impl AccountStore for MemoryStore {
         state.codes.retain(|c| other(&c.tenant, &c.subject));
         state.grants.retain(|g| other(&g.tenant, g.subject.id()));
         state.left_out.retain(|(key, _)| other(&key.tenant, &key.subject));
+        state.ended_acting.retain(|ended| other(&ended.tenant, &ended.subject));
         state.members.retain(|(t, _, s)| other(t, s));
         state.places.retain(|(t, s, ..)| other(t, s));
         state.announce(audit.at, Change::AccountDisabled(audit.tenant.clone(), subject.clone()));

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use super::super::issuance::{TOKENS_WITH_GRACE, settled};
 use super::super::record::is_recent;
 use super::super::{
-    Advance, AuditRow, Change, CodeEffect, Consent, ConsentKey, Ending, EphemeralHash, EphemeralKey, EphemeralKind,
-    EphemeralStep, FoundCode, GrantFilter, GrantStore, IssueToClient, Issued, LoginSession, Recorded, RedeemCode,
-    Redemption, RefreshEffect, Result, RotateRefresh, Rotation, Update, UseReport, limits,
+    Advance, AuditRow, Change, CodeEffect, Consent, ConsentKey, EndedActing, Ending, EphemeralHash, EphemeralKey,
+    EphemeralKind, EphemeralStep, FoundCode, GrantFilter, GrantStore, IssueToClient, Issued, LoginSession, Recorded,
+    RedeemCode, Redemption, RefreshEffect, Result, RotateRefresh, Rotation, Update, UseReport, limits,
 };
 use super::{MemoryStore, State, prune};
 use crate::oauth::{
@@ -350,6 +350,7 @@ impl GrantStore for MemoryStore {
 
     async fn revoke_grant(&self, id: GrantId, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
+        state.end_acting(|grant| grant.tenant == audit.tenant && grant.id == id, audit.at);
         if state.end_grant(&audit.tenant, id, audit.at) { state.done(audit) } else { Ok(Update::NotFound) }
     }
 
@@ -369,5 +370,18 @@ impl GrantStore for MemoryStore {
         let ended = state.end_grants(of, audit.at);
         ended.row(audit).into_iter().for_each(|row| state.record(row));
         Ok(ended.grants)
+    }
+
+    async fn list_ended_acting(&self, of: &GrantFilter) -> Result<Vec<EndedActing>> {
+        Ok(self.read().list_ended_acting(of))
+    }
+
+    async fn resume_acting(&self, of: &GrantFilter, audit: AuditRow) -> Result<u64> {
+        let mut state = self.write();
+        let lifted = prune(&mut state.ended_acting, |ended| !of.wants(&ended.tenant, &ended.subject, &ended.client));
+        if lifted > 0 {
+            state.record(audit);
+        }
+        Ok(u64::try_from(lifted).unwrap_or(u64::MAX))
     }
 }

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::outcome::Ended;
 use super::{
-    Account, AccountStatus, AuditRow, Change, ClockNote, Consent, ConsentKey, Ephemeral, GrantFilter, LinkHash,
-    LoginPlace, LoginSession, Quota, Result, SetupLink, Store, StoreError, StoredCatalogue, Update, limits,
+    Account, AccountStatus, AuditRow, Change, ClockNote, Consent, ConsentKey, EndedActing, Ephemeral, GrantFilter,
+    LinkHash, LoginPlace, LoginSession, Quota, Result, SetupLink, Store, StoreError, StoredCatalogue, Update, limits,
 };
 use crate::oauth::{
     AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Exclusions, Grant, GrantId, GroupName, LoginName,
@@ -59,6 +59,8 @@ struct State {
     members: Vec<(TenantId, GroupName, AccountId)>,
     codes: Vec<CodeRecord>,
     grants: Vec<Grant>,
+    /// Which clients may no longer act for whom.
+    ended_acting: Vec<EndedActing>,
     /// Each with its number, from 1.
     tokens: Vec<(u64, AccessTokenRecord)>,
     last_token: u64,
@@ -201,6 +203,9 @@ impl State {
         }
         let meant = self.grants.iter().filter(|g| of.wants(&g.tenant, g.subject.id(), &g.client));
         let meant: Vec<_> = meant.map(|g| g.id).collect();
+        if of.subject.is_some() {
+            self.end_acting(|g| of.wants(&g.tenant, g.subject.id(), &g.client), at);
+        }
         let mut grants = 0;
         for id in meant {
             grants += u64::from(self.end_grant(&of.tenant, id, at));
@@ -225,6 +230,7 @@ impl State {
         self.grants.retain(|g| other(&g.tenant, &g.client));
         self.consents.retain(|c| other(&c.key.tenant, &c.key.client));
         self.left_out.retain(|(key, _)| other(&key.tenant, &key.client));
+        self.ended_acting.retain(|ended| other(&ended.tenant, &ended.client));
         self.ephemerals.retain(|e| e.client.as_ref().is_none_or(|c| other(&e.key.tenant, c)));
         let own = |a: &Account| !a.subject.is_person() && a.tenant == *tenant && a.subject.as_str() == id.as_str();
         self.accounts.retain(|account| !own(account));

@@ -15,10 +15,12 @@ use crate::config::{NOTES, SALES};
 use crate::driver::*;
 use crate::log::Log;
 
+mod acting;
 mod assertions;
 mod documents;
 mod walk;
 
+use acting::acting;
 use assertions::assertions;
 use documents::documents;
 use walk::{NOT_WALKED, OF_FACES, Walk};
@@ -37,6 +39,7 @@ async fn every_rule_has_a_line_that_says_what_came_and_what_was_expected() {
     passwords(&world, &mut walk).await;
     authentication(&world, &mut walk).await;
     assertions(&world, &mut walk).await;
+    acting(&mut walk).await;
     services(&world, &mut walk).await;
     codes(&world, &mut walk).await;
     refreshes(&world, &mut walk).await;

@@ -37,7 +37,7 @@ pub(super) const NOT_WALKED: [(Rule, &str); 7] = [
 ];
 
 /// Rules without an offending value: a parameter is missing, or a valid request cannot be served now.
-const NOTHING_CAME: [Rule; 28] = [
+const NOTHING_CAME: [Rule; 29] = [
     Rule::NotAResourceServer,
     Rule::TokenOfAnotherResource,
     Rule::AccountNotAdmitted,
@@ -48,6 +48,7 @@ const NOTHING_CAME: [Rule; 28] = [
     Rule::ClientNoLongerWelcome,
     Rule::CodeMissing,
     Rule::ConsentNeeded,
+    Rule::GrantAssertionMissing,
     Rule::GrantTypeMissing,
     Rule::LoginNeeded,
     Rule::LoginThrottled,

@@ -160,6 +160,8 @@ async fn fill_grants(store: &Arc<dyn Store>) {
     let details = KeyDetails { addresses, ..KeyDetails::clone(new.grant.key.as_ref().unwrap()) };
     let grant = Grant { key: Some(Box::new(details)), ..new.grant.clone() };
     assert!(matches!(store.insert_key(NewKey { grant, ..new }).await.unwrap(), KeyAdded::Added(_)));
+    let acted = store.issue_to_client(crate::acting::for_alice("acted", START)).await.unwrap().unwrap();
+    store.revoke_grant(acted.grant.id, audit(AuditEvent::GrantRevoked)).await.unwrap();
     let page = interaction("consented", START);
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     store

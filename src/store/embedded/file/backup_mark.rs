@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::oauth::Timestamp;
 use crate::store::embedded::rows::row::execute;
-use crate::store::embedded::rows::{audit, grants, row};
+use crate::store::embedded::rows::{acting, audit, grants, row};
 use crate::store::{AuditEvent, AuditRow, Result};
 
 /// `PRAGMA user_version` of a copy that was never served from; 0 in every other file.
@@ -37,6 +37,7 @@ pub(super) fn is_marked(db: &Connection) -> Result<bool> {
 
 /// Ends all access in the backup, and removes its mark, in the transaction that opens the store.
 pub(super) fn begin_anew(db: &Connection, now: Timestamp) -> Result<()> {
+    acting::end_every(db, now)?;
     // Kept as revoked, so that a token of a later generation proves that the store was restored (RT-16).
     let grants = grants::end_every(db, now)?;
     for ended in ENDED {

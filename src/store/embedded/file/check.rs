@@ -13,12 +13,13 @@ use super::operation::Work;
 use super::{backup_mark, connection, paths};
 use crate::files::private::take_owner;
 use crate::store::embedded::rows::{
-    accounts, catalogue, clients, codes, ephemeral, grants, groups, left_out, quotas, retention, row, sessions, tokens,
+    accounts, acting, catalogue, clients, codes, ephemeral, grants, groups, left_out, quotas, retention, row, sessions,
+    tokens,
 };
 use crate::store::{Result, StoreError};
 
 /// Queries that count violations of invariants, each with its message.
-const INVARIANTS: [(&str, &str); 10] = [
+const INVARIANTS: [(&str, &str); 11] = [
     (
         "SELECT count(*) FROM access_token t LEFT JOIN grants g ON g.no = t.grant_no WHERE g.no IS NULL",
         "access tokens have no grant",
@@ -45,6 +46,11 @@ const INVARIANTS: [(&str, &str); 10] = [
     (
         "SELECT count(*) FROM group_member m JOIN account a ON a.no = m.account_no WHERE m.tenant <> a.tenant",
         "members of groups belong to another tenant than their account",
+    ),
+    (
+        "SELECT count(*) FROM ended_acting e JOIN account a ON a.no = e.account_no JOIN client c ON c.no = e.client_no
+            WHERE e.tenant <> a.tenant OR e.tenant <> c.tenant",
+        "ends of acting for somebody belong to another tenant than their account or client",
     ),
     ("SELECT count(*) FROM grants WHERE idle_until > expires_at", "grants idle beyond their end"),
     ("SELECT count(*) FROM code WHERE used_at IS NOT NULL AND grant_no IS NULL", "used codes have no grant"),
@@ -75,6 +81,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     for table in [
         clients::check,
         accounts::check,
+        acting::check,
         groups::check,
         sessions::check,
         left_out::check,

@@ -138,6 +138,13 @@ pub(crate) fn insert(db: &Connection, account: &Account, row: &AuditRow) -> Resu
     Ok(Insertion::Inserted)
 }
 
+/// Returns the row number of a person's account; `None` if it is disabled, gone, or no person's.
+pub(super) fn enabled_person(db: &Connection, tenant: &TenantId, person: &Subject) -> Result<Option<i64>> {
+    let found = find(db, tenant, person.id())?;
+    let is_theirs = |account: &Account| account.subject == *person && account.subject.is_person();
+    Ok(found.filter(|(_, account)| is_theirs(account) && !is_disabled(account.status)).map(|(no, _)| no))
+}
+
 /// Returns the row number of a service account, which is added if need be; `None` if it is disabled.
 pub(super) fn enabled_service(db: &Connection, service: &Account) -> Result<Option<i64>> {
     if let Some((no, found)) = find(db, &service.tenant, service.subject.id())? {

@@ -1,11 +1,11 @@
-//! Tokens that clients get for themselves.
+//! Tokens that clients get for themselves, and for people who are absent.
 
 use rusqlite::{Connection, params};
 
 use super::row::{self, execute_once};
-use super::{accounts, audit, clients, grants, groups, tokens};
+use super::{accounts, acting, audit, clients, grants, groups, tokens};
 use crate::store::client_token::TOKENS_PER_CLIENT;
-use crate::store::{Change, IssueToClient, Issued, Result, limits};
+use crate::store::{Change, IssueFor, IssueToClient, Issued, Result, limits};
 
 /// Issues a token under the client's grant for the resource; adds its service account and the grant where needed.
 /// `None` if the client or its account is disabled or gone.
@@ -13,7 +13,14 @@ pub(crate) fn issue(db: &Connection, request: &IssueToClient) -> Result<Option<I
     let new = &request.grant;
     limits::resource(new.resource.as_str())?;
     let Some(client_no) = clients::enabled_number(db, &new.tenant, &new.client)? else { return Ok(None) };
-    let Some(account_no) = accounts::enabled_service(db, &request.service)? else { return Ok(None) };
+    let account_no = match &request.subject {
+        IssueFor::Service(service) => accounts::enabled_service(db, service)?,
+        IssueFor::Person => accounts::enabled_person(db, &new.tenant, &new.subject)?,
+    };
+    let Some(account_no) = account_no else { return Ok(None) };
+    if acting::is_ended(db, account_no, client_no)? {
+        return Ok(None);
+    }
     let standing = grants::readable(db, params![account_no, client_no, new.resource])?;
     let (grant_no, issued) = match standing.into_iter().find(|found| request.fits(&found.grant)) {
         None => {

@@ -2,16 +2,17 @@
 
 use rusqlite::{Connection, ToSql, params};
 
+use super::parties::of_parties;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{audit, clients, key_columns, sessions};
+use super::{acting, audit, clients, key_columns, sessions};
 use crate::oauth::{ClientId, Exclusions, FirstUse, Grant, GrantId, TenantId, Timestamp};
 use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.exclusions, g.authenticated_at, g.consented_at,
-        g.created_at, g.expires_at, g.idle_until, g.may_refresh, g.by_assertion, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
+        g.created_at, g.expires_at, g.idle_until, g.may_refresh, g.by_assertion, g.acting, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
         g.last_used_at, g.key_name, g.key_hint, g.key_addresses, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
@@ -41,6 +42,7 @@ fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
         idle_until: c.moment()?,
         may_refresh: c.flag()?,
         by_assertion: c.flag()?,
+        acting: c.flag()?,
         generation: c.small()?,
         rotated_at: c.moment()?,
         first_use: match c.optional_number()? {
@@ -124,8 +126,8 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
         db,
         "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, exclusions, authenticated_at, consented_at,
              created_at, expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at,
-             key_name, key_hint, key_addresses, seal, by_assertion)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
+             key_name, key_hint, key_addresses, seal, by_assertion, acting)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
         params![
             grant.tenant,
             grant.id,
@@ -149,7 +151,8 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
             grant.key.as_ref().map(|key| &key.hint),
             grant.key.as_ref().and_then(|key| key.addresses.to_stored()),
             grant.seal(),
-            grant.by_assertion
+            grant.by_assertion,
+            grant.acting
         ],
     )?;
     Ok(db.last_insert_rowid())
@@ -228,20 +231,6 @@ pub(crate) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp
     }
 }
 
-/// Returns the part of a WHERE clause that selects by ?1 (tenant), ?2 (subject) and ?3 (client), of which the last two
-/// may be NULL, in a form that an index serves whichever are given.
-const fn of_parties(of: &GrantFilter) -> &'static str {
-    match (&of.subject, &of.client) {
-        (Some(_), Some(_)) => {
-            "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
-             AND client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3)"
-        }
-        (Some(_), None) => "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2) AND ?3 IS NULL",
-        (None, Some(_)) => "client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3) AND ?2 IS NULL",
-        (None, None) => "account_no IN (SELECT no FROM account WHERE tenant = ?1) AND ?2 IS NULL AND ?3 IS NULL",
-    }
-}
-
 /// Revokes all grants of a filter, and removes the codes and consents that would become grants. If the filter names no
 /// client, browsers are signed out too, since they could approve the same again.
 pub(crate) fn end_all(db: &Connection, of: &GrantFilter, at: Timestamp) -> Result<Ended> {
@@ -253,6 +242,7 @@ pub(crate) fn end_all(db: &Connection, of: &GrantFilter, at: Timestamp) -> Resul
     if of.client.is_none() {
         others += sessions::end_all(db, &of.tenant, of.subject.as_ref())?;
     }
+    acting::end_of_account(db, of, at)?;
     let grants = end_those(db, of, at, |_| true)?;
     Ok(Ended { grants, anything: grants > 0 || others > 0 })
 }

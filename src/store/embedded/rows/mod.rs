@@ -4,6 +4,7 @@
 //! write (`stores`). Start with `row.rs`, then `codes.rs`.
 
 pub(super) mod accounts;
+pub(super) mod acting;
 pub(super) mod audit;
 pub(super) mod catalogue;
 pub(super) mod client_changes;
@@ -19,6 +20,7 @@ pub(super) mod keys;
 pub(super) mod left_out;
 pub(super) mod logins;
 pub(super) mod names;
+pub(super) mod parties;
 pub(super) mod quotas;
 pub(super) mod refresh;
 pub(super) mod registrations;

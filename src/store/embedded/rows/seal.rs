@@ -12,7 +12,8 @@ use crate::oauth::{
 use crate::policy::QuotaUse;
 use crate::store::catalogue_store::ToolRecord;
 use crate::store::{
-    Account, AccountStatus, Consent, ConsentKey, Ephemeral, LoginSession, Quota, Result, SetupLink, Source, StoreError,
+    Account, AccountStatus, Consent, ConsentKey, EndedActing, Ephemeral, LoginSession, Quota, Result, SetupLink,
+    Source, StoreError,
 };
 
 /// A record that carries a seal.
@@ -172,6 +173,7 @@ impl Sealed for Grant {
             .consented(self.consented_at)
             .key(self.key.as_deref())
             .by_assertion(self.by_assertion)
+            .acting(self.acting)
             .finish()
     }
 }
@@ -215,6 +217,7 @@ impl Sealed for AccessTokenRecord {
             .generation(self.generation)
             .exclusions(&self.exclusions)
             .consented(self.consented_at)
+            .acting(self.acting)
             .addresses(&self.addresses)
             .finish()
     }
@@ -313,5 +316,12 @@ impl Sealed for VoidToken {
             .bytes(&self.grant.0)
             .at(self.expires_at)
             .finish()
+    }
+}
+
+impl Sealed for EndedActing {
+    fn seal(&self) -> u32 {
+        let fields = Fields::of("ended_acting").text(self.tenant.as_str()).text(self.subject.as_str());
+        fields.text(self.client.as_str()).at(self.at).finish()
     }
 }

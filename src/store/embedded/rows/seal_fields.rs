@@ -93,6 +93,11 @@ impl Fields {
     pub(super) fn by_assertion(self, by_assertion: bool) -> Self {
         if by_assertion { self.text("assertion") } else { self }
     }
+    /// Adds that a client acts for an absent person; otherwise nothing, so that rows sealed before that was stored keep
+    /// their seal.
+    pub(super) fn acting(self, acting: bool) -> Self {
+        if acting { self.text("acting") } else { self }
+    }
     /// Adds address ranges. None add nothing, so that rows sealed before they were stored keep their seal.
     pub(super) fn addresses(self, addresses: &AddressRanges) -> Self {
         match addresses.to_stored() {

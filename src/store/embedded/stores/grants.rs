@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::oauth::{AccessTokenRecord, ClientId, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
 use crate::store::embedded::file::operation::EndedBy;
-use crate::store::embedded::rows::{audit, client_tokens, codes, grants, refresh, tokens, uses};
+use crate::store::embedded::rows::{acting, audit, client_tokens, codes, grants, refresh, tokens, uses};
 use crate::store::{
-    AuditRow, Change, Consent, EphemeralHash, GrantFilter, IssueToClient, Issued, Recorded, RedeemCode, Redemption,
-    Result, RotateRefresh, Rotation, Update, UseReport,
+    AuditRow, Change, Consent, EndedActing, EphemeralHash, GrantFilter, IssueToClient, Issued, Recorded, RedeemCode,
+    Redemption, Result, RotateRefresh, Rotation, Update, UseReport,
 };
 
 /// Access tokens, and the position of the next page.
@@ -32,6 +32,7 @@ implement! { GrantStore:
         = |db| uses::are_void(db, &wanted, now);
     read live_access_tokens(after: u64, limit: u32, now: Timestamp) -> Page = |db| tokens::live(db, after, limit, now);
     write_urgently(audit) revoke_grant(id: GrantId, audit: AuditRow) -> Update = |db| {
+        acting::end_of(db, &audit.tenant, id, audit.at)?;
         if grants::end(db, &audit.tenant, id, audit.at)? { audit::done(db, &audit) } else { Ok(Update::NotFound) }
     };
     write_urgently(audit) revoke_access_token(hash: &TokenHash, audit: AuditRow) -> Update = |db| {
@@ -48,6 +49,8 @@ implement! { GrantStore:
         ended.row(audit.clone()).map_or(Ok(()), |row| audit::append(db, &row))?;
         Ok(ended.grants)
     };
+    read list_ended_acting(of: &GrantFilter) -> Vec<EndedActing> = |db| acting::list(db, &of);
+    write resume_acting(of: &GrantFilter, audit: AuditRow) -> u64 = |db| acting::resume(db, &of, &audit);
     + async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption> {
         let ended = |grant| Redemption::Replayed(Some(grant));
         self.write_or_end(request, codes::redeem, codes::ending, ended).await
