@@ -5,6 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::Url;
 
+/// Splits a URL into its origin and its path, which is empty or begins with a slash.
+#[must_use]
+pub fn origin_and_path(url: &str) -> (&str, &str) {
+    let authority = url.find("://").map_or(0, |end| end + 3);
+    let path = url.get(authority..).and_then(|rest| rest.find('/'));
+    url.split_at(path.map_or(url.len(), |path| authority + path))
+}
+
 /// Returns the host of an address: an IPv4 address, or the /64 that every IPv6 host has at least (RFC 6177 2).
 #[must_use]
 pub fn host(address: IpAddr) -> IpAddr {

@@ -131,9 +131,10 @@ impl File {
 table! {
     /// Keys at the top of the file, before any table.
     Top at "" {
-        /// The issuer: the https origin at which clients reach the gateway. Every URL in metadata, tokens and links is
-        /// derived from it, never from the Host header. `serve` requires it; `up` uses `https://localhost` and the port
-        /// of its listener. A change needs a restart, and every client must connect again.
+        /// The issuer: the https origin at which clients reach the gateway, or a path of an origin that other
+        /// applications share (docs/proxies.md). Every URL in metadata, tokens and links is derived from it, never from
+        /// the Host header. `serve` requires it; `up` uses `https://localhost` and the port of its listener. A change
+        /// needs a restart, and every client must connect again.
         public_url: String = none;
         /// Further authorities (`host` or `host:port`) accepted in Host, for example for health checks. With a loopback
         /// `public_url`, `localhost`, `127.0.0.1` and `[::1]` at its port are always accepted.

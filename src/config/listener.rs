@@ -12,7 +12,7 @@ use super::file_words::{Hsts, TlsMode};
 use super::problem::Setting;
 use super::reserved_path::path_fault;
 use super::settings::{Listener, TlsConfig};
-use crate::network::is_loopback;
+use crate::network::{is_loopback, origin_and_path};
 use crate::oauth::is_scheme;
 
 impl Check<'_> {
@@ -142,14 +142,27 @@ impl Check<'_> {
                 return None;
             }
         };
-        let remedy = "write the https origin that clients reach, such as \"https://mcp.example.com\"";
-        self.public_origin(&setting.value).map_err(|fault| self.report.wrong(&setting, fault, remedy)).ok()
+        let remedy = "write the https URL that clients reach, such as \"https://mcp.example.com\"";
+        self.public_address(&setting.value).map_err(|fault| self.report.wrong(&setting, fault, remedy)).ok()
     }
 
-    /// Reads a public URL; an error says what is wrong with it.
+    /// Reads an origin; an error says what is wrong with it.
     pub(super) fn public_origin(&self, text: &str) -> Result<String, &'static str> {
+        let address = self.public_address(text)?;
+        let is_origin = origin_and_path(&address).1.is_empty();
+        Some(address).filter(|_| is_origin).ok_or("this is an origin: no path, query, fragment or user name")
+    }
+
+    /// Reads a public URL: an origin and perhaps a path. An error says what is wrong with it.
+    fn public_address(&self, text: &str) -> Result<String, &'static str> {
         let plain = |url: &Url| {
-            let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            let path = url.path().strip_suffix('/').unwrap_or(url.path());
+            let first = path.split('/').nth(1).unwrap_or_default().to_ascii_lowercase();
+            // Below a path that is the gateway's alone, no name is reserved.
+            let written = origin_and_path(text).1;
+            let is_as_written = written.strip_suffix('/').unwrap_or(written) == path;
+            let is_path = path.is_empty() || (path_fault(path, &[&first]).is_none() && is_as_written);
+            let bare = url.query().is_none() && url.fragment().is_none() && is_path;
             bare && url.username().is_empty() && url.password().is_none()
         };
         match Url::parse(text) {
@@ -158,8 +171,10 @@ impl Check<'_> {
             Ok(url) if url.scheme() != "https" && self.plain_http().is_none() => {
                 Err("the public URL must be https (http://localhost is for `mcpgate up --public-url` only)")
             }
-            Ok(url) if !plain(&url) => Err("the public URL is an origin: no path, query, fragment or user name"),
-            Ok(url) => Ok(url.origin().ascii_serialization()),
+            Ok(url) if !plain(&url) => Err(
+                "the public URL is an origin, perhaps with a path of plain segments: no query, fragment or user name",
+            ),
+            Ok(url) => Ok(url.origin().ascii_serialization() + url.path().strip_suffix('/').unwrap_or(url.path())),
         }
     }
 
@@ -172,6 +187,7 @@ impl Check<'_> {
                 None => self.report.wrong_entry(setting, index, "this is not a host", "write host or host:port"),
             }
         }
+        let (origin, _) = origin_and_path(origin);
         let url = Url::parse(origin).ok();
         if let Some(url) = url.filter(is_loopback) {
             for port in [url.port_or_known_default().unwrap_or(443), listen_port] {

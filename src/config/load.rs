@@ -22,6 +22,7 @@ use super::{
     written_patterns,
 };
 use crate::files::{self, ReadError};
+use crate::network::origin_and_path;
 use crate::oauth::{
     Brand, MetadataDocumentUrl, RedirectHosts, RedirectPolicy, RedirectUri, ResourceIndicator, is_scheme,
 };
@@ -151,6 +152,7 @@ impl Check<'_> {
             referenced_files: Vec::new(),
             data_dir: self.data_dir(&file),
             extra_hosts: self.extra_hosts(&file, &public_url, public.address.port()),
+            public_path: origin_and_path(&public_url).1.to_owned(),
             public_url,
             public,
             own_listeners,

@@ -9,14 +9,16 @@ use super::listener::overlap;
 use super::problem::Setting;
 use super::settings::{Config, OwnListener};
 use super::upstream_file::{Upstream, WrittenUpstream};
+use crate::network::origin_and_path;
 
 impl Config {
     /// Returns the origins of the gateway's own pages. Those of upstreams are not among them: their pages are others'.
     #[must_use]
     pub fn own_origins(&self) -> Vec<String> {
-        let scheme = self.public_url.split_once("://").map_or("https", |(scheme, _)| scheme);
+        let (origin, _) = origin_and_path(&self.public_url);
+        let scheme = origin.split_once("://").map_or("https", |(scheme, _)| scheme);
         let others = self.extra_hosts.iter().map(|host| format!("{scheme}://{host}"));
-        std::iter::once(self.public_url.clone()).chain(others).collect()
+        std::iter::once(origin.to_owned()).chain(others).collect()
     }
 
     /// Returns the origins that this gateway answers to, where no client can be.
@@ -91,7 +93,7 @@ fn one(
     let remedy = "write an https origin such as \"https://mcp.example.com:3001\"";
     let read = check.public_origin(&setting.value).map_err(|fault| check.report.wrong(setting, fault, remedy));
     let public_url = read.ok()?;
-    if public_url == main {
+    if public_url == origin_and_path(main).0 {
         check.report.wrong(setting, "this is the origin of the gateway itself", "remove it");
         return None;
     }

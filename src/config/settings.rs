@@ -23,8 +23,11 @@ pub struct Config {
     pub referenced_files: Vec<PathBuf>,
     /// The folder of the store, keys and development certificates.
     pub data_dir: PathBuf,
-    /// The issuer: `https://host[:port]`, without path or trailing slash; the same string is used everywhere.
+    /// The issuer: `https://host[:port]` and perhaps a path, without trailing slash; the same string is used
+    /// everywhere.
     pub public_url: String,
+    /// The path of `public_url`; empty if it has none.
+    pub public_path: String,
     /// Further authorities (`host[:port]`, lower case) accepted in Host besides that of `public_url`.
     pub extra_hosts: Vec<String>,
     /// The public listener.

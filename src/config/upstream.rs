@@ -20,7 +20,7 @@ use super::shared_resource;
 use super::taken_paths::TakenPaths;
 use super::upstream_file::{Upstream, WrittenUpstream};
 use super::upstream_headers;
-use crate::network::is_loopback;
+use crate::network::{is_loopback, origin_and_path};
 use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{ConfiguredGroups, Holders};
 
@@ -204,7 +204,8 @@ fn host(check: &Check<'_>, setting: &Setting<String>) -> Option<String> {
 
 fn is_ourselves(check: &Check<'_>, url: &Url, origin: &str) -> bool {
     let listen = check.overrides.listen.map(|address| address.port());
-    url.origin().ascii_serialization() == origin || (is_loopback(url) && listen.is_some() && listen == url.port())
+    url.origin().ascii_serialization() == origin_and_path(origin).0
+        || (is_loopback(url) && listen.is_some() && listen == url.port())
 }
 
 fn is_web_url(text: &str) -> bool {

@@ -29,6 +29,12 @@ impl Config {
                 "listen.tls is development: only clients that trust the CA in data_dir can connect",
             ),
             (
+                !self.public_path.is_empty(),
+                "public_url has a path: all applications of its host share its origin in browsers, and can set and \
+                 replace the gateway's cookies; use it only where you trust every one of them, or give the gateway a \
+                 host of its own",
+            ),
+            (
                 is_plain,
                 "--public-url is plain http: passwords and tokens travel in clear text; never forward this port to \
                  another machine",

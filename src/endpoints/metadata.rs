@@ -20,6 +20,7 @@ use crate::web::{Body, Response, cors, reply};
 pub(super) const WELL_KNOWN: &str = "/.well-known/";
 
 const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
 /// Cached for five minutes: metadata rarely changes, and hosted clients keep it about as long anyway.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=300");
@@ -34,7 +35,7 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
 pub(super) struct MetadataDocuments {
     config: Arc<Config>,
     by_path: HashMap<String, Document>,
-    /// Those at the origins of upstreams, as in the configuration.
+    /// Those beside the path of the public URL, then those at the origins of upstreams, as in the configuration.
     elsewhere: Vec<HashMap<String, Document>>,
 }
 
@@ -50,13 +51,17 @@ impl MetadataDocuments {
     pub(super) fn build(config: Arc<Config>) -> Self {
         let mut by_path = HashMap::new();
         let mut elsewhere: Vec<HashMap<String, Document>> = Vec::new();
-        elsewhere.resize_with(config.own_listeners.len(), HashMap::new);
+        elsewhere.resize_with(1 + config.own_listeners.len(), HashMap::new);
         // Our own documents come later, and would replace these.
         for answer in &config.well_known {
             let document = Document::of(answer.content.clone().into(), answer.content_type, Some(SANDBOX));
             by_path.extend(document.map(|d| (answer.path.clone(), d)));
         }
-        by_path.extend(Document::new(&authorization_server(&config)).map(|d| (AUTHORIZATION_SERVER.to_owned(), d)));
+        // RFC 8414 3.1: below a path, clients look for it with the suffix between host and path. Some append it.
+        let mut beside = HashMap::new();
+        let server = || Document::new(&authorization_server(&config));
+        by_path.extend(server().map(|d| (AUTHORIZATION_SERVER.to_owned(), d)));
+        beside.extend(server().map(|d| (format!("{AUTHORIZATION_SERVER}{}", config.public_path), d)));
         for upstream in &config.upstreams {
             // RFC 9728 3.1: the suffix goes between host and path, so each resource has a document of its own; there is
             // one at the bare suffix only if the origin is a resource, so that no client asks for tokens for the whole
@@ -65,16 +70,27 @@ impl MetadataDocuments {
             // the URL that they call, and want `resource` to be that (RFC 9728 3.3): the issuer takes it for the
             // shared one.
             let own = config.own_listeners.iter().position(|listener| listener.public_url == upstream.public_url);
-            let documents = own.and_then(|own| elsewhere.get_mut(own)).unwrap_or(&mut by_path);
             let called_at = ResourceIndicator::parse(&upstream.called_at()).ok();
             for resource in called_at.iter().chain([&upstream.resource]) {
-                let url = resource.metadata_url();
+                let below = resource.as_str().strip_prefix(&*upstream.public_url).unwrap_or_default();
                 for slash in ["", "/"] {
-                    let path = format!("{}{slash}", url.strip_prefix(&*upstream.public_url).unwrap_or_default());
-                    let document = protected_resource(&config, upstream, format!("{}{slash}", resource.as_str()));
-                    documents.extend(Document::new(&document).map(|d| (path, d)));
+                    let document = || {
+                        let resource = format!("{}{slash}", resource.as_str());
+                        Document::new(&protected_resource(&config, upstream, resource))
+                    };
+                    let path = format!("{}{slash}", resource.metadata_path());
+                    match own.and_then(|own| elsewhere.get_mut(own + 1)) {
+                        Some(documents) => documents.extend(document().map(|d| (path, d))),
+                        None => {
+                            beside.extend(document().map(|d| (path, d)));
+                            by_path.extend(document().map(|d| (format!("{PROTECTED_RESOURCE}{below}{slash}"), d)));
+                        }
+                    }
                 }
             }
+        }
+        if let Some(first) = elsewhere.first_mut().filter(|_| !config.public_path.is_empty()) {
+            *first = beside;
         }
         Self { config, by_path, elsewhere }
     }
@@ -90,9 +106,9 @@ impl MetadataDocuments {
         share(self.by_path.get(head.uri.path()), &head.headers)
     }
 
-    /// Answers a GET of a path at the origin of upstreams, by the place of its listener in the configuration.
-    pub(super) fn answer_at(&self, own: usize, path: &str, headers: &HeaderMap) -> Response {
-        share(self.elsewhere.get(own).and_then(|documents| documents.get(path)), headers)
+    /// Answers a GET of a path beside that of the public URL (0), or at the listener of upstreams (its place, from 1).
+    pub(super) fn answer_at(&self, listener: usize, path: &str, headers: &HeaderMap) -> Response {
+        share(self.elsewhere.get(listener).and_then(|documents| documents.get(path)), headers)
     }
 }
 

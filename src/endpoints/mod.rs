@@ -67,6 +67,7 @@ impl Endpoints {
         let visit = Visit::new(self.issuer.request(&caller, config), head);
         let mut response = Box::pin(self.answer(&visit, body)).await;
         visit.expire_old_transactions(response.headers_mut());
+        redirect::put_below(&visit.config().public_path, response.headers_mut());
         if is_head {
             reply::drop_content(&mut response);
         }
@@ -80,9 +81,9 @@ impl Endpoints {
         response
     }
 
-    /// Answers a request to the origin of upstreams that is for none of them: with their metadata, and nothing else.
-    /// `own` is the place of the listener in the configuration.
-    pub fn serve_documents(&self, request: &Request<RequestBody>, own: usize, config: &Arc<Config>) -> Response {
+    /// Answers a request for which only metadata is served: at the listener of upstreams (its place in the
+    /// configuration, from 1), or at the public one beside the path of the public URL (0).
+    pub fn serve_documents(&self, request: &Request<RequestBody>, listener: usize, config: &Arc<Config>) -> Response {
         let route = EndpointRoute::to(Endpoint::Document);
         let (method, path) = (request.method(), request.uri().path());
         let mut response = match EndpointRoute::of(path) {
@@ -90,7 +91,7 @@ impl Endpoints {
             None => reply::empty(StatusCode::NOT_FOUND),
             Some(_) if !route.allows(method) => reply::method_not_allowed(route.methods),
             Some(_) if method == Method::OPTIONS => cors::preflight(route.methods),
-            Some(_) => self.documents(config).answer_at(own, path, request.headers()),
+            Some(_) => self.documents(config).answer_at(listener, path, request.headers()),
         };
         if method == Method::HEAD {
             reply::drop_content(&mut response);

@@ -2,7 +2,7 @@
 //! file writes a `Location` of ours.
 
 use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::oauth::ClientLocation;
 use crate::web::{Response, reply};
@@ -34,6 +34,15 @@ pub(super) fn to_page(path: &LocalPath) -> Response {
     see_other(&path.0)
 }
 
+/// Puts a redirect to a page of ours below the path of the public URL.
+pub(super) fn put_below(public_path: &str, headers: &mut HeaderMap) {
+    let own = headers.get(LOCATION).and_then(|location| location.to_str().ok()).filter(|at| at.starts_with('/'));
+    let below = own.filter(|_| !public_path.is_empty()).map(|at| HeaderValue::try_from(format!("{public_path}{at}")));
+    if let Some(Ok(below)) = below {
+        headers.insert(LOCATION, below);
+    }
+}
+
 /// Redirects to a client.
 pub(super) fn to_client(location: &ClientLocation) -> Response {
     see_other(location.as_str())
@@ -56,7 +65,7 @@ fn see_other(location: &str) -> Response {
 mod tests {
     use http::StatusCode;
 
-    use super::{LocalPath, see_other, to_page};
+    use super::{LocalPath, put_below, see_other, to_page};
     use crate::endpoints::routes::Endpoint;
 
     #[test]
@@ -66,6 +75,22 @@ mod tests {
         assert_eq!(leads_to(&LocalPath::to(Endpoint::Login).with("t", "mcp_session_aZ9")), "/login?t=mcp_session_aZ9");
         let odd = LocalPath::to(Endpoint::Welcome).with("done", "//evil.example/\r\nSet-Cookie: x#").with("t", "&");
         assert_eq!(leads_to(&odd), "/?done=%2F%2Fevil.example%2F%0D%0ASet-Cookie%3A+x%23&t=%26");
+    }
+
+    #[test]
+    fn only_a_page_of_ours_is_put_below_the_path_of_the_public_url() {
+        for (location, expected) in [
+            ("/login?t=a", "/gw/login?t=a"),
+            ("/", "/gw/"),
+            ("https://c.example/cb", "https://c.example/cb"),
+            ("app:/cb", "app:/cb"),
+        ] {
+            let mut headers = see_other(location).headers().clone();
+            put_below("", &mut headers);
+            assert_eq!(headers["location"], location);
+            put_below("/gw", &mut headers);
+            assert_eq!(headers["location"], expected);
+        }
     }
 
     #[test]

@@ -142,7 +142,9 @@ mod tests {
                 let file = entry.unwrap().path();
                 let named = file.display().to_string();
                 let marks: &[(&str, Method)] = match file.extension().and_then(|e| e.to_str()) {
-                    Some("html") => &[("action=\"", Method::POST), ("href=\"", Method::GET)],
+                    Some("html") => {
+                        &[("action=\"{{ frame.path }}", Method::POST), ("href=\"{{ frame.path }}", Method::GET)]
+                    }
                     Some("rs") if !named.ends_with("routes.rs") => &[("\"", Method::GET)],
                     _ => continue,
                 };

@@ -58,10 +58,17 @@ impl ResourceIndicator {
     /// Returns the URL of its metadata, which lies at its origin.
     #[must_use]
     pub fn metadata_url(&self) -> String {
+        format!("{}{}", self.origin_and_path().0, self.metadata_path())
+    }
+    /// Returns the path of its metadata at its origin.
+    #[must_use]
+    pub fn metadata_path(&self) -> String {
         // RFC 9728 3.1: the suffix goes between host and path.
+        format!("/.well-known/oauth-protected-resource{}", self.origin_and_path().1)
+    }
+    fn origin_and_path(&self) -> (&str, &str) {
         let path_begins = self.0.find("://").and_then(|end| Some(end + 3 + self.0.get(end + 3..)?.find('/')?));
-        let (origin, path) = self.0.split_at(path_begins.unwrap_or(self.0.len()));
-        format!("{origin}/.well-known/oauth-protected-resource{path}")
+        self.0.split_at(path_begins.unwrap_or(self.0.len()))
     }
     /// Returns whether this is the bare origin of the resource `other`.
     #[must_use]

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::rejection::Rejection;
 use crate::config::Config;
+use crate::network::origin_and_path;
 use crate::web::{Response, reply};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
@@ -34,7 +35,7 @@ impl Origins {
         // Both are in the form that browsers send, so they are compared as bytes.
         let own = config.own_listeners.iter().map(|listener| &listener.public_url);
         let all = config.allowed_origins.iter().chain([&config.public_url]).chain(own);
-        Self { allowed: all.map(|origin| origin.clone().into_bytes()).collect() }
+        Self { allowed: all.map(|url| origin_and_path(url).0.as_bytes().to_vec()).collect() }
     }
 
     /// Returns the origin to be named in the answer; `None` when the request is not from a page.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
+use url::Url;
 
 use super::call_limits::RouteLimits;
 use super::challenges::Challenges;
@@ -16,6 +17,7 @@ use super::upstream::origin::UpstreamOrigin;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::{PinMode, UpstreamConfig, UpstreamKind};
+use crate::network::origin_and_path;
 use crate::oauth::{ResourceIndicator, ScopeSet, TenantId};
 use crate::policy::{Holders, RuleCaller, Rules, Ruling, Standing, is_plain_path};
 use crate::token_cache::Principal;
@@ -178,9 +180,9 @@ impl Route {
             "https" => (Scheme::HTTPS, Some(roots.client(upstream.ca_file.as_deref()).map_err(|e| fault(&e))?)),
             _ => (Scheme::HTTP, None),
         };
-        let (scheme_of_public, public_host) = upstream.public_url.split_once("://").unwrap_or(("https", ""));
+        let public = origin_and_path(&upstream.public_url).0.split_once("://");
+        let (public_scheme, public_host) = public.unwrap_or(("https", ""));
         let text = |text: &str| HeaderValue::from_str(text).map_err(|e| fault(&e.to_string()));
-        let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         Ok(Self {
             made_of: upstream.clone(),
             index,
@@ -197,7 +199,7 @@ impl Route {
             takes_title: upstream.takes_title,
             path: upstream.path.clone(),
             public_host: text(public_host)?,
-            public_scheme: text(scheme_of_public)?,
+            public_scheme: text(public_scheme)?,
             challenges: Challenges::build(upstream).map_err(|e| fault(&e))?,
             origin: UpstreamOrigin {
                 host,
@@ -209,7 +211,7 @@ impl Route {
                 tls,
                 connect_timeout: upstream.connect_timeout,
             },
-            target: target.parse().map_err(|_| fault("its path is not valid in a request"))?,
+            target: whole_target(url).parse().map_err(|_| fault("its path is not valid in a request"))?,
             base: url.path().trim_end_matches('/').to_owned(),
             has_query: url.query().is_some(),
             moved: Moved::default(),
@@ -257,4 +259,9 @@ impl Route {
             (UpstreamKind::Http, Some(query)) => format!("{}{rest}?{query}", self.base).parse().ok(),
         }
     }
+}
+
+/// Returns path and query of a URL.
+fn whole_target(url: &Url) -> String {
+    url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
 }

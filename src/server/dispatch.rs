@@ -115,7 +115,9 @@ async fn answer(connection: &Connection, snapshot: &Snapshot, request: Asked<'_>
         log(&asked, &response, Some(row.reason), row.key, Duration::ZERO);
         return response;
     }
-    match snapshot.table.find_at(connection.listener, head.uri.path()) {
+    let public_path = &snapshot.config.public_path;
+    let is_ours = public_path.is_empty() || connection.listener > 0 || alias::strip(&mut head.uri, public_path);
+    match snapshot.table.find_at(connection.listener, head.uri.path()).filter(|_| is_ours) {
         Some(route) => {
             let mut peer = Peer { address, forwarded_for, request_id: id, has_good_token: false };
             let to = Destination { table: &snapshot.table, route, config: &snapshot.config };
@@ -126,7 +128,10 @@ async fn answer(connection: &Connection, snapshot: &Snapshot, request: Asked<'_>
             response
         }
         // Boxed: the control path's state is large and its requests are few, so the data path should not carry it.
-        None => Box::pin(control(connection, snapshot, take(head, body), address, id)).await,
+        None => {
+            let face = if is_ours && connection.listener == 0 { ControlFace::Whole } else { ControlFace::Documents };
+            Box::pin(control((connection, face), snapshot, take(head, body), address, id)).await
+        }
     }
 }
 
@@ -155,9 +160,19 @@ fn take(head: &mut Parts, body: &mut RequestBody) -> Request<RequestBody> {
     Request::from_parts(std::mem::replace(head, empty), std::mem::take(body))
 }
 
+/// What of the control path a request may reach.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ControlFace {
+    /// Pages, endpoints and documents.
+    Whole,
+    /// Documents of metadata alone: at the origin of upstreams, and beside the path of the public URL. No page is served
+    /// there, and no cookie is read or set.
+    Documents,
+}
+
 /// Answers a request of the control path and logs it; the proxy logs its own requests when their answers have ended.
 async fn control(
-    connection: &Connection,
+    (connection, face): (&Connection, ControlFace),
     snapshot: &Snapshot,
     request: Request<RequestBody>,
     address: IpAddr,
@@ -165,8 +180,7 @@ async fn control(
 ) -> Reply {
     let begun = tokio::time::Instant::now();
     let (mut head, mut body) = request.into_parts();
-    let own = connection.listener.checked_sub(1);
-    if own.is_none() {
+    if face == ControlFace::Whole {
         alias::resolve(&mut head.uri, &snapshot.config.aliases);
     }
     let held_back = hold_back(head.version, &head.headers, &mut body);
@@ -175,10 +189,9 @@ async fn control(
     let caller = Caller::new(Some(address), Some(id.digits().as_str().to_owned()));
     let config = Arc::clone(&snapshot.config);
     let endpoints = &connection.worker.process.endpoints;
-    let mut response = match own {
-        None => endpoints.serve(request, caller, config).await,
-        // No page is served at the origin of an upstream, and no cookie is read or set.
-        Some(own) => endpoints.serve_documents(&request, own, &config),
+    let mut response = match face {
+        ControlFace::Whole => endpoints.serve(request, caller, config).await,
+        ControlFace::Documents => endpoints.serve_documents(&request, connection.listener, &config),
     };
     if held_back && is_error(&response) {
         close(&mut response);

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::Config;
+use crate::network::origin_and_path;
 
 /// The authorities that requests may name, in every spelling, in lower case.
 #[derive(Debug, Default)]
@@ -60,10 +61,10 @@ impl Hosts {
         hosts
     }
 
-    /// Takes the authority of an origin.
+    /// Takes the authority of a public URL.
     fn at(origin: &str) -> Self {
         let mut hosts = Self::default();
-        let (_, authority) = origin.split_once("://").unwrap_or(("", origin));
+        let (_, authority) = origin_and_path(origin).0.split_once("://").unwrap_or(("", origin));
         hosts.add(authority, default_port(origin));
         hosts
     }
@@ -110,9 +111,9 @@ fn is_address(name: &str) -> bool {
     name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
-/// Returns the host of an origin.
+/// Returns the host of a public URL.
 pub(super) fn of_origin(origin: &str) -> &str {
-    let (_, authority) = origin.split_once("://").unwrap_or(("", origin));
+    let (_, authority) = origin_and_path(origin).0.split_once("://").unwrap_or(("", origin));
     split(authority).map_or(authority, |(host, _)| host)
 }
 

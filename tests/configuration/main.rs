@@ -14,6 +14,7 @@ pub(crate) mod golden;
 pub(crate) mod never_forwarded;
 
 mod aliases;
+mod below_a_path;
 mod documents;
 mod groups;
 mod limits;

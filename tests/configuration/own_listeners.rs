@@ -54,7 +54,7 @@ fn an_origin_or_address_that_cannot_be_is_reported_with_its_line() {
     for (keys, expected) in [
         ("public_url = \"https://gw.example\"", "9: upstream[0].public_url: this is the origin of the gateway itself"),
         ("public_url = \"http://gw.example:3001\"", "9: upstream[0].public_url: the public URL must be https"),
-        ("public_url = \"https://gw.example:3001/a\"", "9: upstream[0].public_url: the public URL is an origin"),
+        ("public_url = \"https://gw.example:3001/a\"", "9: upstream[0].public_url: this is an origin: no path"),
         ("public_url = \"gw.example\"", "9: upstream[0].public_url: this is not a URL"),
         ("public_url = \"https://gw.example:8443\"", "9: upstream[0].public_url: another listener of the gateway uses"),
         ("public_url = \"https://a.example\"\nlisten = \"0.0.0.0:9090\"", "10: upstream[0].listen: another listener"),

@@ -28,7 +28,7 @@ fn cf_02_what_is_bad_in_meaning_is_refused() {
             "gateway.toml:1: public_url: the public URL must be https",
         ),
         (
-            GOOD.replace("https://mcp.example.com", "https://mcp.example.com/x"),
+            GOOD.replace("https://mcp.example.com", "https://mcp.example.com/?x"),
             "gateway.toml:1: public_url: the public URL is an origin",
         ),
         (

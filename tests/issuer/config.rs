@@ -22,6 +22,7 @@ pub(crate) fn config() -> Config {
         referenced_files: Vec::new(),
         data_dir: "unused".into(),
         public_url: ISSUER.to_owned(),
+        public_path: String::new(),
         extra_hosts: Vec::new(),
         own_listeners: Vec::new(),
         public: listener(),

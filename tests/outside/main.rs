@@ -14,6 +14,8 @@ mod bearer;
 #[cfg(test)]
 mod behind_proxies;
 #[cfg(test)]
+mod below_a_path;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod clock;

@@ -29,9 +29,55 @@ pub(crate) struct Client {
     address: SocketAddr,
     authority: String,
     tls: TlsConnector,
+    /// The path of the gateway's public URL, below which everything is that the client asks for.
+    below: &'static str,
     /// The local address to connect from; any, unless a test sets it.
     from: Option<Ipv4Addr>,
     connection: Option<Connection>,
+}
+
+/// Puts a request below a path: a page or endpoint at the end of it, and the path of a document of metadata between its
+/// suffix and what follows (RFC 8414 3.1, RFC 9728 3.1).
+fn put_below(path: &str, request: &mut Request<Full<Bytes>>) {
+    let target = request.uri().to_string();
+    let suffix = target.strip_prefix("/.well-known/").map(|rest| rest.find('/').unwrap_or(rest.len()));
+    let target = match suffix {
+        _ if target.contains(&format!("{path}/")) || target.ends_with(path) => target,
+        Some(length) => format!("{}{path}{}", &target[..13 + length], &target[13 + length..]),
+        None => format!("{path}{target}"),
+    };
+    *request.uri_mut() = target.parse().expect("a target");
+    if let Some(cookies) = request.headers_mut().get_mut("cookie") {
+        let named = cookies.to_str().expect("cookies").replace("__Host-mcp_", "__Secure-mcp_");
+        *cookies = named.parse().expect("cookies");
+    }
+}
+
+/// Checks that everything in a reply leads below a path, and takes the path away.
+fn take_from_below(path: &str, reply: &mut Reply) {
+    if let Some(location) = reply.headers.get_mut("location") {
+        let text = location.to_str().expect("a location");
+        let inner = text.strip_prefix(path).unwrap_or(text).to_owned();
+        assert!(!text.starts_with('/') || inner.len() < text.len(), "{text} leads out of {path}");
+        *location = inner.parse().expect("a location");
+    }
+    let set: Vec<String> =
+        reply.headers.get_all("set-cookie").iter().map(|set| set.to_str().unwrap().to_owned()).collect();
+    reply.headers.remove("set-cookie");
+    for cookie in set {
+        // CN-06: `__Host-` needs the path `/`.
+        assert!(cookie.starts_with("__Secure-mcp_") && cookie.contains(&format!("; Path={path}; Secure;")), "{cookie}");
+        let plain = cookie.replace("__Secure-", "__Host-").replace(&format!("Path={path};"), "Path=/;");
+        reply.headers.append("set-cookie", plain.parse().expect("a cookie"));
+    }
+    if reply.header("content-type").starts_with("text/html") {
+        let html = reply.text();
+        for mark in ["action=\"/", "href=\"/", "src=\"/"] {
+            let inside = format!("{}{path}/", &mark[..mark.len() - 1]);
+            assert_eq!(html.matches(mark).count(), html.matches(&inside).count(), "{mark} leads out of {path}: {html}");
+        }
+        reply.body = html.replace(&format!("=\"{path}/"), "=\"/").into();
+    }
 }
 
 /// The gateway's development CA.
@@ -59,9 +105,16 @@ impl Client {
             address: home.public,
             authority: format!("localhost:{}", home.public.port()),
             tls: trusting(authorities(home)),
+            below: home.path,
             from: None,
             connection: None,
         }
+    }
+
+    /// A client that asks for exactly what it is told, below the path of the public URL or beside it.
+    #[allow(dead_code, reason = "`tests/outside` uses it")]
+    pub(crate) fn beside(home: &Home) -> Self {
+        Self { below: "", ..Self::new(home) }
     }
 
     /// A client of another listener of the gateway.
@@ -105,6 +158,7 @@ impl Client {
             address: home.public,
             authority,
             tls: TlsConnector::from(Arc::new(config)),
+            below: home.path,
             from: None,
             connection: None,
         }
@@ -172,7 +226,13 @@ impl Client {
         if !request.headers().contains_key("host") {
             request.headers_mut().insert("host", self.authority.parse()?);
         }
-        let reply = exchange(&mut connection, request).await?;
+        if !self.below.is_empty() {
+            put_below(self.below, &mut request);
+        }
+        let mut reply = exchange(&mut connection, request).await?;
+        if !self.below.is_empty() {
+            take_from_below(self.below, &mut reply);
+        }
         self.connection = Some(connection);
         Ok(reply)
     }

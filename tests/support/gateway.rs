@@ -42,6 +42,8 @@ pub(crate) struct Home {
     pub(crate) operator: SocketAddr,
     /// The upstream at `/mcp`; without it, those of the configuration or the demo.
     upstream: Option<String>,
+    /// The path of its public URL; empty for none.
+    pub(crate) path: &'static str,
     /// How many threads serve.
     pub(crate) workers: usize,
 }
@@ -69,12 +71,12 @@ impl Home {
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join("password"), PASSWORD).expect("the password file");
         std::fs::write(folder.path().join("gateway.toml"), format!("{QUICK}\n{config}")).expect("the configuration");
-        Self { folder, public: free_address(), operator: free_address(), upstream, workers: 1 }
+        Self { folder, public: free_address(), operator: free_address(), upstream, path: "", workers: 1 }
     }
 
-    /// Returns the issuer, with its port.
+    /// Returns the issuer, with its port and path.
     pub(crate) fn origin(&self) -> String {
-        format!("https://localhost:{}", self.public.port())
+        format!("https://localhost:{}{}", self.public.port(), self.path)
     }
 
     /// The full name of one of its cookies.

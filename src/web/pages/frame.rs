@@ -7,8 +7,10 @@ use crate::config::{Config, PageLinks};
 pub struct Frame<'a> {
     /// The operator's name for this gateway.
     pub product: &'a str,
+    /// The path of the public URL, which all our own pages are below.
+    pub path: &'a str,
     /// The path of the style sheet.
-    pub style: &'static str,
+    pub style: String,
     /// The path of the logo.
     pub logo: String,
     /// The media type of the logo.
@@ -26,8 +28,9 @@ impl<'a> Frame<'a> {
         let (logo, logo_type) = assets::logo(config);
         Self {
             product: &config.login.product_name,
-            style: &assets::STYLE.path,
-            logo,
+            path: &config.public_path,
+            style: format!("{}{}", config.public_path, assets::STYLE.path),
+            logo: format!("{}{logo}", config.public_path),
             logo_type,
             logo_is_own: config.login.logo.is_some(),
             links: &config.login.links,

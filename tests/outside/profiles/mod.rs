@@ -27,7 +27,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    async fn new() -> Self {
+    async fn new(path: &'static str) -> Self {
         let documents: Arc<Mutex<BTreeMap<String, Value>>> = Arc::default();
         let published = Arc::clone(&documents);
         let (site, authority) = edge(move |path| {
@@ -69,7 +69,8 @@ allow = ["tools/call:write"]
             ca = ca.display(),
             url = upstream.url,
         );
-        let home = Home::new(&config, None);
+        let mut home = Home::new(&config, None);
+        home.path = path;
         // One host publishes what are many in life.
         let written = std::fs::read_to_string(home.config()).expect("the configuration");
         let raised = written.replace("[rates]\n", "[rates]\nfetches_per_host_per_minute = 1000\n");
@@ -95,7 +96,16 @@ allow = ["tools/call:write"]
 // The site answers while a command runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_profile_of_a_client_goes_all_the_way() {
-    let stage = Stage::new().await;
+    replay_all("").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_profile_goes_all_the_way_below_a_path_of_a_shared_host() {
+    replay_all("/apps/gw").await;
+}
+
+async fn replay_all(path: &'static str) {
+    let stage = Stage::new(path).await;
     for ((name, profile), site) in Profile::all().iter().zip(1..) {
         println!("{name}: {} ({})", profile.client, profile.flavour);
         Replay::begin(name, profile, &stage, site).await.run().await;
