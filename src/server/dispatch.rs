@@ -165,8 +165,8 @@ fn take(head: &mut Parts, body: &mut RequestBody) -> Request<RequestBody> {
 enum ControlFace {
     /// Pages, endpoints and documents.
     Whole,
-    /// Documents of metadata alone: at the origin of upstreams, and beside the path of the public URL. No page is served
-    /// there, and no cookie is read or set.
+    /// Documents of metadata alone: at the origin of upstreams, and beside the path of the public URL. No page is
+    /// served there, and no cookie is read or set.
     Documents,
 }
 
