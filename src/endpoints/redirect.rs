@@ -80,15 +80,15 @@ mod tests {
     #[test]
     fn only_a_page_of_ours_is_put_below_the_path_of_the_public_url() {
         for (location, expected) in [
-            ("/login?t=a", "/gw/login?t=a"),
-            ("/", "/gw/"),
+            ("/login?t=a", "/GW/login?t=a"),
+            ("/", "/GW/"),
             ("https://c.example/cb", "https://c.example/cb"),
             ("app:/cb", "app:/cb"),
         ] {
             let mut headers = see_other(location).headers().clone();
             put_below("", &mut headers);
             assert_eq!(headers["location"], location);
-            put_below("/gw", &mut headers);
+            put_below("/GW", &mut headers);
             assert_eq!(headers["location"], expected);
         }
     }
