@@ -13,16 +13,17 @@ mod services;
 use std::sync::Arc;
 
 use mcpgate::clock::{Clock as _, ManualClock};
-use mcpgate::config::{Config, Overrides};
+use mcpgate::config::{Config, Overrides, UpstreamConfig};
 use mcpgate::entropy::SeededEntropy;
 use mcpgate::issuer::{
     Administration, AdministrationError, AuditQuery, ClientQuery, FirstAccount, NewClient, PasswordRefused, Services,
 };
 use mcpgate::oauth::{
-    AccountId, AuthMethod, ClientSecretHash, Digest, GrantType, Lifetime, Subject, TenantId, Timestamp,
+    AccountId, AuthMethod, ClientSecretHash, Digest, GrantType, Lifetime, ResourceIndicator, Subject, TenantId,
+    Timestamp,
 };
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, LinkSecret, Store};
+use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, LinkSecret, Store, ToolChoice};
 use password::PASSWORD;
 
 struct World {
@@ -320,4 +321,22 @@ async fn each_deed_leaves_one_row_of_the_operator() {
         AuditEvent::ClientDeleted,
     ];
     assert_eq!(world.events().await, expected);
+}
+
+#[tokio::test]
+async fn upstreams_with_one_resource_need_not_be_told_apart_for_a_token() {
+    let world = World::new();
+    world.operator.add_account("ada", Some(PASSWORD)).await.unwrap();
+    let mut config = Config::clone(&world.services.config.load());
+    let first = config.upstreams.first().unwrap().clone();
+    let other = ResourceIndicator::parse("https://gw.example/rest").unwrap();
+    for (resource, is_issued) in [(first.resource.clone(), true), (other, false)] {
+        let second = UpstreamConfig { name: "rest".into(), path: "/rest".into(), resource, ..first.clone() };
+        config.upstreams = vec![first.clone(), second];
+        world.services.config.store(Arc::new(config.clone()));
+        let operator = Administration::new(world.services.clone(), TenantId::default());
+        assert_eq!(operator.issue_token("ada", None, &[], None).await.is_ok(), is_issued);
+        let forgotten = operator.forget_tools(None, ToolChoice::All).await;
+        assert!(matches!(forgotten, Err(AdministrationError::WhichUpstream(_))), "tools are of one of them");
+    }
 }

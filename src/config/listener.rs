@@ -156,11 +156,11 @@ impl Check<'_> {
     /// Reads a public URL: an origin and perhaps a path. An error says what is wrong with it.
     fn public_address(&self, text: &str) -> Result<String, &'static str> {
         let plain = |url: &Url| {
-            let path = url.path().strip_suffix('/').unwrap_or(url.path());
+            let path = without_slash(url.path());
             let first = path.split('/').nth(1).unwrap_or_default().to_ascii_lowercase();
             // Below a path that is the gateway's alone, no name is reserved.
             let written = origin_and_path(text).1;
-            let is_as_written = written.strip_suffix('/').unwrap_or(written) == path;
+            let is_as_written = without_slash(written) == path;
             let is_path = path.is_empty() || (path_fault(path, &[&first]).is_none() && is_as_written);
             let bare = url.query().is_none() && url.fragment().is_none() && is_path;
             bare && url.username().is_empty() && url.password().is_none()
@@ -174,7 +174,7 @@ impl Check<'_> {
             Ok(url) if !plain(&url) => Err(
                 "the public URL is an origin, perhaps with a path of plain segments: no query, fragment or user name",
             ),
-            Ok(url) => Ok(url.origin().ascii_serialization() + url.path().strip_suffix('/').unwrap_or(url.path())),
+            Ok(url) => Ok(url.origin().ascii_serialization() + without_slash(url.path())),
         }
     }
 
@@ -235,6 +235,10 @@ impl Check<'_> {
         }
         origins
     }
+}
+
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// Returns whether two listeners would conflict: an unspecified address includes all of its family, and the IPv6 one

@@ -135,4 +135,7 @@ async fn one_consent_covers_all_of_them_and_lists_the_tools_of_each() {
         ("resource", "https://gw.example/mcp"),
     ];
     assert_eq!(site.submit("/token", &refreshed, &[]).await.status, 200);
+    let page = browser.page("/account").await;
+    assert_eq!(page.html.matches("Make an API key for Shop").count(), 1, "one key is good for all: {page}");
+    assert!(page.html.contains("Make an API key for other"), "{page}");
 }

@@ -103,7 +103,7 @@ impl Administration {
         let is_service = grant_types.iter().any(|grant| is_without_person(*grant));
         let bound = match (&new.upstream, is_service) {
             (Some(name), _) => Some(self.upstream(Some(name))?),
-            (None, true) => self.upstream(None).ok(),
+            (None, true) => self.audience(None).ok(),
             (None, false) => None,
         };
         // The same rules as for clients that register themselves: operators make mistakes too.
@@ -145,7 +145,7 @@ impl Administration {
         name: &str,
         upstream: Option<&str>,
     ) -> Result<Registered, AdministrationError> {
-        let upstream = self.upstream(upstream)?;
+        let upstream = self.audience(upstream)?;
         let body = json!({ "client_name": name, "grant_types": [GrantType::ClientCredentials.as_str()] });
         let policy = RegistrationPolicy { client_credentials: true, ..RegistrationPolicy::default() };
         let mut read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)

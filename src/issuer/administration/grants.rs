@@ -61,7 +61,7 @@ impl Administration {
         if account.status == AccountStatus::Disabled {
             return Err(AdministrationError::AccountDisabled(account.name.to_string()));
         }
-        let upstream = self.upstream(upstream)?;
+        let upstream = self.audience(upstream)?;
         let catalogue: ScopeSet = upstream.scopes.iter().map(|scope| scope.name.clone()).collect();
         let scopes = match scopes {
             [] => upstream.default_scopes.clone(),

@@ -20,7 +20,7 @@ impl Administration {
         if account.status == AccountStatus::Disabled {
             return Err(AdministrationError::AccountDisabled(account.name.to_string()));
         }
-        let upstream = self.upstream(wanted.upstream)?;
+        let upstream = self.audience(wanted.upstream)?;
         let (name, addresses) = wanted.details()?;
         let audit = self.audit_of(AuditEvent::KeyCreated, account.subject.id());
         let expires_at = wanted.lifetime.end(&self.config.tokens, audit.at)?;

@@ -270,6 +270,15 @@ impl Administration {
         Ok(&self.upstream(Some(upstream))?.resource)
     }
 
+    /// Finds the upstream that a token is to be for, as `upstream` does. It need not be named if all have one resource.
+    fn audience(&self, name: Option<&str>) -> Result<&UpstreamConfig, AdministrationError> {
+        let mut all = self.config.upstreams.iter().filter(|upstream| upstream.tenant == self.tenant);
+        match (name, all.next()) {
+            (None, Some(first)) if all.all(|other| other.resource == first.resource) => Ok(first),
+            (name, _) => self.upstream(name),
+        }
+    }
+
     /// Finds an upstream of the tenant by its name or its resource URL. It need not be named if it is the only one.
     fn upstream(&self, name: Option<&str>) -> Result<&UpstreamConfig, AdministrationError> {
         let all: Vec<_> = self.config.upstreams.iter().filter(|upstream| upstream.tenant == self.tenant).collect();

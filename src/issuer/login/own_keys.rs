@@ -85,7 +85,11 @@ impl IssuerRequest<'_> {
             let (upstream, resource_name) = (upstream.name.clone(), upstream.display_name.clone());
             Some(KeyOffer { upstream, resource_name, scopes: scopes.collect() })
         };
-        Ok(self.policy.upstreams().filter_map(offer).collect())
+        // Of those that share a resource, one stands for all: a key is good for all of them.
+        let is_first = |upstream: &&UpstreamConfig| {
+            self.policy.upstream(&upstream.resource).is_some_and(|first| first.name == upstream.name)
+        };
+        Ok(self.policy.upstreams().filter(is_first).filter_map(offer).collect())
     }
 
     async fn groups_of(&self, account: &Account) -> Result<GroupSet, StoreFailed> {
