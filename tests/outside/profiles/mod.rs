@@ -27,7 +27,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    async fn new(path: &'static str) -> Self {
+    /// Starts with a public URL that has this path, and an upstream with these keys, perhaps beside others.
+    async fn new(path: &'static str, (keys, others): (&str, &str)) -> Self {
         let documents: Arc<Mutex<BTreeMap<String, Value>>> = Arc::default();
         let published = Arc::clone(&documents);
         let (site, authority) = edge(move |path| {
@@ -55,6 +56,7 @@ name = "tools"
 path = "/mcp"
 url = "{url}"
 default_scopes = ["read"]
+{keys}
 
 [[upstream.scope]]
 name = "read"
@@ -65,6 +67,7 @@ allow = ["tools/list", "tools/call:look"]
 name = "write"
 title = "Write"
 allow = ["tools/call:write"]
+{others}
 "#,
             ca = ca.display(),
             url = upstream.url,
@@ -96,16 +99,33 @@ allow = ["tools/call:write"]
 // The site answers while a command runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_profile_of_a_client_goes_all_the_way() {
-    replay_all("").await;
+    replay_all("", ("", "")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_profile_goes_all_the_way_where_upstreams_share_a_resource() {
+    let rest = r#"
+[[upstream]]
+name = "rest"
+path = "/api"
+resource = "/"
+kind = "http"
+url = "http://127.0.0.1:1/"
+
+[[upstream.scope]]
+name = "read"
+allow = ["GET"]
+"#;
+    replay_all("", ("resource = \"/\"", rest)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_profile_goes_all_the_way_below_a_path_of_a_shared_host() {
-    replay_all("/apps/gw").await;
+    replay_all("/apps/gw", ("", "")).await;
 }
 
-async fn replay_all(path: &'static str) {
-    let stage = Stage::new(path).await;
+async fn replay_all(path: &'static str, upstreams: (&str, &str)) {
+    let stage = Stage::new(path, upstreams).await;
     for ((name, profile), site) in Profile::all().iter().zip(1..) {
         println!("{name}: {} ({})", profile.client, profile.flavour);
         Replay::begin(name, profile, &stage, site).await.run().await;
