@@ -120,7 +120,12 @@ impl Client {
     /// A client of another listener of the gateway.
     #[allow(dead_code, reason = "`tests/outside` uses it")]
     pub(crate) fn at(home: &Home, address: SocketAddr) -> Self {
-        Self { address, authority: format!("localhost:{}", address.port()), ..Self::new(home) }
+        Self::new(home).moved_to(address)
+    }
+
+    /// The same client, of another listener of the gateway.
+    pub(crate) fn moved_to(self, address: SocketAddr) -> Self {
+        Self { address, authority: format!("localhost:{}", address.port()), connection: None, ..self }
     }
 
     /// A client that calls from this address of the loopback network.

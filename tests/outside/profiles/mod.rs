@@ -8,12 +8,14 @@ mod replay;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 use crate::edge::edge;
+use crate::support::free_address::free_address;
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
 use profile::{Profile, StepUp};
@@ -22,13 +24,16 @@ use replay::Replay;
 /// The gateway before which all profiles are replayed, and the web site that publishes their documents.
 pub(crate) struct Stage {
     gateway: Gateway,
+    /// Where the server is.
+    server: SocketAddr,
     site: u16,
     documents: Arc<Mutex<BTreeMap<String, Value>>>,
 }
 
 impl Stage {
-    /// Starts with a public URL that has this path, and an upstream with these keys, perhaps beside others.
-    async fn new(path: &'static str, (keys, others): (&str, &str)) -> Self {
+    /// Starts with a public URL that has this path, and an upstream with these keys, perhaps at an address of its own or
+    /// beside others.
+    async fn new(path: &'static str, own: Option<SocketAddr>, (keys, others): (&str, &str)) -> Self {
         let documents: Arc<Mutex<BTreeMap<String, Value>>> = Arc::default();
         let published = Arc::clone(&documents);
         let (site, authority) = edge(move |path| {
@@ -74,11 +79,12 @@ allow = ["tools/call:write"]
         );
         let mut home = Home::new(&config, None);
         home.path = path;
+        let server = own.unwrap_or(home.public);
         // One host publishes what are many in life.
         let written = std::fs::read_to_string(home.config()).expect("the configuration");
         let raised = written.replace("[rates]\n", "[rates]\nfetches_per_host_per_minute = 1000\n");
         std::fs::write(home.config(), raised).expect("the configuration");
-        Self { gateway: home.start().await, site, documents }
+        Self { gateway: home.start().await, server, site, documents }
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -99,7 +105,13 @@ allow = ["tools/call:write"]
 // The site answers while a command runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_profile_of_a_client_goes_all_the_way() {
-    replay_all("", ("", "")).await;
+    replay_all("", None, ("", "")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_profile_goes_all_the_way_where_the_server_has_a_port_of_its_own() {
+    let own = free_address();
+    replay_all("", Some(own), (&format!("public_url = \"https://localhost:{}\"", own.port()), "")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,16 +128,16 @@ url = "http://127.0.0.1:1/"
 name = "read"
 allow = ["GET"]
 "#;
-    replay_all("", ("resource = \"/\"", rest)).await;
+    replay_all("", None, ("resource = \"/\"", rest)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_profile_goes_all_the_way_below_a_path_of_a_shared_host() {
-    replay_all("/apps/gw", ("", "")).await;
+    replay_all("/apps/gw", None, ("", "")).await;
 }
 
-async fn replay_all(path: &'static str, upstreams: (&str, &str)) {
-    let stage = Stage::new(path, upstreams).await;
+async fn replay_all(path: &'static str, own: Option<SocketAddr>, upstreams: (&str, &str)) {
+    let stage = Stage::new(path, own, upstreams).await;
     for ((name, profile), site) in Profile::all().iter().zip(1..) {
         println!("{name}: {} ({})", profile.client, profile.flavour);
         Replay::begin(name, profile, &stage, site).await.run().await;

@@ -43,7 +43,10 @@ pub(crate) struct Replay<'a> {
     name: &'a str,
     profile: &'a Profile,
     stage: &'a Stage,
+    /// Its connection to the issuer.
     client: Client,
+    /// Its connection to the server.
+    server: Client,
     browser: Browser,
     found: Discovered,
     identity: Identity,
@@ -56,10 +59,11 @@ impl<'a> Replay<'a> {
         let address = Ipv4Addr::new(127, 0, site, 1);
         let mut client = Client::from(stage.home(), address);
         let browser = Browser::by(Client::from(stage.home(), address), stage.home().origin());
-        let challenge = probe(profile, &mut client).await;
-        let found = discover(profile, &mut client, &challenge).await;
+        let mut server = Client::from(stage.home(), address).moved_to(stage.server);
+        let challenge = probe(profile, &mut server).await;
+        let found = discover(profile, (&mut server, &mut client), &challenge).await;
         let identity = identify(name, profile, stage, &mut client, &found.server).await;
-        Self { name, profile, stage, client, browser, found, identity }
+        Self { name, profile, stage, client, server, browser, found, identity }
     }
 
     /// Does everything that the profile describes.
@@ -81,7 +85,7 @@ impl<'a> Replay<'a> {
 
     /// The value of `resource`, if the client sends it.
     fn resource(&self, sends: bool) -> Option<String> {
-        let typed = || format!("{}/mcp", self.stage.home().origin());
+        let typed = || format!("https://localhost:{}{}/mcp", self.stage.server.port(), self.stage.home().path);
         let published = self.found.resource.as_ref().and_then(|found| found["resource"].as_str().map(str::to_owned));
         sends.then(|| published.unwrap_or_else(typed))
     }
@@ -185,7 +189,7 @@ impl<'a> Replay<'a> {
         ];
         headers.extend((version == "2026-07-28").then_some(("mcp-method", method)));
         headers.extend((!session.user_agent.is_empty()).then_some(("user-agent", session.user_agent.as_str())));
-        self.client.send(request(Method::POST, "/mcp", &headers, message.to_string())).await
+        self.server.send(request(Method::POST, "/mcp", &headers, message.to_string())).await
     }
 
     async fn assert_status(&mut self, token: &str, tool: &str, status: u16) -> Reply {
@@ -307,12 +311,12 @@ async fn probe(profile: &Profile, client: &mut Client) -> String {
     last.expect("a client asks before it has a token")
 }
 
-async fn discover(profile: &Profile, client: &mut Client, challenge: &str) -> Discovered {
+async fn discover(profile: &Profile, (at_server, client): (&mut Client, &mut Client), challenge: &str) -> Discovered {
     let asks = &profile.discovery;
     let published = quoted(challenge, "resource_metadata").expect("an address");
     let path = &published[published.find("/.well-known").expect("a well-known path")..];
     let paths: Vec<&str> = asks.resource.iter().map(|at| if at == "challenge" { path } else { at.as_str() }).collect();
-    let resource = if paths.is_empty() { None } else { Some(first(profile, client, &paths).await) };
+    let resource = if paths.is_empty() { None } else { Some(first(profile, at_server, &paths).await) };
     let server = first(profile, client, &asks.server.iter().map(String::as_str).collect::<Vec<_>>()).await;
     if let Some(resource) = &resource {
         assert_eq!(resource["authorization_servers"][0], server["issuer"], "the issuer is the one that is named");
