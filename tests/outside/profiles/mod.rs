@@ -31,8 +31,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts with a public URL that has this path, and an upstream with these keys, perhaps at an address of its own or
-    /// beside others.
+    /// Starts with a public URL that has this path, and an upstream with these keys, perhaps at an address of its own,
+    /// or beside others.
     async fn new(path: &'static str, own: Option<SocketAddr>, (keys, others): (&str, &str)) -> Self {
         let documents: Arc<Mutex<BTreeMap<String, Value>>> = Arc::default();
         let published = Arc::clone(&documents);
