@@ -52,6 +52,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         by_annotation: false,
         up: true,
         data_only: false,
+        with_secrets: true,
     };
     // Not the machine's own file: a trial must not interfere with the server that is configured there.
     let file = ConfigFile::named(arguments.config.as_deref())?.map(|file| file.path);

@@ -62,6 +62,9 @@ impl Resolution<'_> {
             }
             DeValue::Table(table) => self.table(table, key),
             DeValue::String(text) => {
+                if text.starts_with("${") && text.ends_with('}') {
+                    report.note_reference(key);
+                }
                 match secret_source::expand(text, self.base, &mut self.files, secret_source::environment) {
                     Ok(None) => {}
                     Ok(Some(expanded)) => *text = expanded.into(),

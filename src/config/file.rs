@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
+use super::client_file::{WrittenAccount, WrittenClient};
 use super::file_words::{ContentKind, LogFormat};
 use super::limit_file::Limit;
 use super::listener_file::{Listen, Operator, Tls};
@@ -28,6 +29,8 @@ pub(super) struct File {
     pub(super) tls: Tls,
     pub(super) upstreams: Vec<WrittenUpstream>,
     pub(super) groups: Vec<AccountGroup>,
+    pub(super) clients: Vec<WrittenClient>,
+    pub(super) accounts: Vec<WrittenAccount>,
     pub(super) well_known: Vec<WellKnown>,
     pub(super) aliases: Vec<Alias>,
     pub(super) tokens: Tokens,
@@ -56,6 +59,8 @@ pub(super) const TABLES: &[TableDeclaration] = &[
     Argument::DECLARATION,
     Limit::DECLARATION,
     AccountGroup::DECLARATION,
+    WrittenClient::DECLARATION,
+    WrittenAccount::DECLARATION,
     WellKnown::DECLARATION,
     Alias::DECLARATION,
     Tokens::DECLARATION,
@@ -104,6 +109,8 @@ impl File {
             top: Top::read(&mut root)?,
             upstreams,
             groups: read_all!(AccountGroup),
+            clients: read_all!(WrittenClient),
+            accounts: read_all!(WrittenAccount),
             well_known: read_all!(WellKnown),
             aliases: read_all!(Alias),
             listen: read!(Listen),

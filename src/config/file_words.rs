@@ -50,6 +50,16 @@ words! {
 }
 
 words! {
+    /// How a client with a secret authenticates.
+    SecretMethod {
+        /// In the header.
+        Basic = "client_secret_basic",
+        /// In the body.
+        Post = "client_secret_post",
+    }
+}
+
+words! {
     /// The scopes that need not be written.
     ScopePreset {
         /// Five scopes for the operations of MCP.

@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::accounts;
 use super::check::Check;
+use super::client_file::WrittenAccount;
 use super::file::AccountGroup;
 use super::problem::Setting;
 use super::upstream_file::{Scope, Upstream};
 use crate::oauth::{GroupName, LoginName, ScopeSet, ScopeToken};
 use crate::policy::{AccountList, ConfiguredGroups, Holders};
 
-/// Checks the groups of the file.
-pub(super) fn all(check: &Check<'_>, written: &[AccountGroup]) -> Arc<ConfiguredGroups> {
+/// Checks the groups of the file, those of its accounts among them.
+pub(super) fn all(check: &Check<'_>, written: &[AccountGroup], accounts: &[WrittenAccount]) -> Arc<ConfiguredGroups> {
     let mut groups = Vec::new();
     let mut seen = BTreeSet::new();
     for group in written {
@@ -25,6 +27,9 @@ pub(super) fn all(check: &Check<'_>, written: &[AccountGroup]) -> Arc<Configured
             check.report.wrong(setting, "there is another [[group]] with this name", "put the members into one");
         }
         groups.push((name, members.into_iter().collect()));
+    }
+    for (member, of) in accounts::with_groups(accounts) {
+        groups.extend(group_names(check, of).into_iter().map(|group| (group, vec![member.clone()])));
     }
     Arc::new(ConfiguredGroups::new(&groups))
 }

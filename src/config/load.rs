@@ -6,20 +6,21 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::check::Check;
+use super::client_file::{WrittenAccount, WrittenClient};
 use super::file::File;
 use super::file_words::{LogFormat, RegistrationMode};
 use super::policy::{
     AuditPolicy, LogConfig, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig, Rates, RegistrationConfig,
     WhoRegisters,
 };
-use super::policy_file::{DocumentMode, Documents, Registration};
+use super::policy_file::{Audit, DocumentMode, Documents, Registration};
 use super::problem::{Report, Setting};
 use super::settings::{Config, UpstreamConfig};
 use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
 use super::{
-    alias, document, file_trust, groups, login, own_listener, secret_source, shared_resource, upstream, well_known,
-    written_patterns,
+    accounts, alias, clients, data_only, document, file_trust, groups, login, own_listener, secret_source,
+    shared_resource, upstream, well_known, written_patterns,
 };
 use crate::files::{self, ReadError};
 use crate::network::origin_and_path;
@@ -73,8 +74,7 @@ fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Proble
         })
         .map(|config| Config { referenced_files, ..config });
     let mut problems = report.finish();
-    // A revocation must not fail because of an upstream's secret, or a file that only the server's user may read.
-    problems.retain(|problem| !(overrides.data_only && is_for_the_server(&problem.key)));
+    problems.retain(|problem| data_only::concerns(&problem.key, overrides));
     config.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
@@ -101,16 +101,6 @@ fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
     }
 }
 
-/// Returns whether a key only matters to a server: certificates, CA files, upstreams' headers.
-fn is_for_the_server(key: &str) -> bool {
-    let of_upstream = key.strip_prefix("upstream[").and_then(|rest| Some(rest.split_once("].")?.1));
-    let of_listeners = ["listen.certificate", "listen.key", "listen.health_path", "operator.address"].contains(&key);
-    of_listeners
-        || key.starts_with("well_known[")
-        || matches!(key, "--operator-listen" | "outbound.extra_ca_file" | "login.logo")
-        || of_upstream.is_some_and(|key| key == "ca_file" || key == "headers" || key.starts_with("headers."))
-}
-
 /// Reads the file; the error says what is wrong with it and what to do.
 fn read(file: &Path) -> Result<String, (String, &'static str)> {
     let remedy = "name a readable file that only its owner may write";
@@ -127,6 +117,11 @@ fn base_folder(file: Option<&Path>) -> PathBuf {
     folder.and_then(|f| f.canonicalize().ok()).unwrap_or_default()
 }
 
+fn audit(audit: &Audit) -> AuditPolicy {
+    let max_bytes = u64::try_from(audit.max_bytes.value.0).unwrap_or(u64::MAX);
+    AuditPolicy { keep: audit.keep.value, max_bytes }
+}
+
 impl Check<'_> {
     /// Makes the configuration. The result is only valid if the report stayed empty.
     fn config(&self, path: Option<&Path>, file: File) -> Option<Config> {
@@ -136,7 +131,7 @@ impl Check<'_> {
         // The fault has been reported: a placeholder lets the following checks find other faults.
         let public_url = public_url.unwrap_or_else(|| "https://invalid.invalid".to_owned());
         public.hsts = self.hsts(&file, &public_url);
-        let groups = groups::all(self, &file.groups);
+        let groups = groups::all(self, &file.groups, &file.accounts);
         let taken = [public.address, operator];
         let own_listeners = own_listener::all(self, &public_url, taken, &file.upstreams);
         let (upstreams, demo) = upstream::all(self, &public_url, &file, &groups);
@@ -163,6 +158,8 @@ impl Check<'_> {
             default_resource: self.named(file.top.default_upstream.as_ref(), &upstreams),
             patterns: written_patterns::all(&file.upstreams),
             groups,
+            clients: Vec::new(),
+            accounts: Vec::new(),
             well_known: well_known::all(self, &file.well_known),
             aliases: alias::all(self, &file),
             demo,
@@ -176,15 +173,19 @@ impl Check<'_> {
             limits: file.limits.into(),
             rates: Rates { exempt_loopback: self.overrides.up, ..file.rates.into() },
             timeouts: file.timeouts.into(),
-            audit: AuditPolicy {
-                keep: file.audit.keep.value,
-                max_bytes: u64::try_from(file.audit.max_bytes.value.0).unwrap_or(u64::MAX),
-            },
+            audit: audit(&file.audit),
             log: self.log(&file.log),
             watch: file.reload.watch.value,
             max_stale: file.reload.max_stale.value,
         };
-        Some(config)
+        Some(self.with_tables(config, &file.clients, &file.accounts))
+    }
+
+    /// Adds the clients and accounts of the file, which depend on the rest of the configuration.
+    fn with_tables(&self, mut config: Config, clients: &[WrittenClient], accounts: &[WrittenAccount]) -> Config {
+        config.clients = clients::all(self, clients, &config);
+        config.accounts = accounts::all(self, accounts, &config);
+        config
     }
 
     fn store(&self, store: &Setting<String>) {

@@ -8,8 +8,14 @@
 //! `table.rs` and `value.rs` read a file, `load.rs` combines it with the command line, and the files named after a
 //! table contain its rules.
 
+mod accounts;
 mod alias;
 mod check;
+mod client_file;
+mod client_rules;
+mod clients;
+mod data_only;
+mod declared;
 mod default_file;
 mod document;
 mod field_name;
@@ -40,6 +46,7 @@ mod secret_source;
 mod settings;
 mod shared_resource;
 mod table;
+mod table_id;
 mod taken_paths;
 
 mod title;
@@ -52,6 +59,7 @@ mod warnings;
 mod well_known;
 mod written_patterns;
 
+pub use declared::{DeclaredAccount, DeclaredClient, FirstPassword, RecordTable, Wish};
 pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system, roots_of_environment};
 pub use overrides::Overrides;
 pub use policy::{

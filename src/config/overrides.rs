@@ -25,4 +25,6 @@ pub struct Overrides {
     pub up: bool,
     /// Whether the command only works on data: faults in what only the server opens are ignored.
     pub data_only: bool,
+    /// Whether such a command needs the secrets of the clients and accounts in the file.
+    pub with_secrets: bool,
 }

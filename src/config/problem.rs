@@ -60,6 +60,8 @@ pub(super) struct Report {
     problems: RefCell<Vec<Problem>>,
     /// The offsets of values that are already reported.
     set_aside: RefCell<BTreeSet<usize>>,
+    /// The keys whose values are references.
+    references: RefCell<BTreeSet<String>>,
 }
 
 impl Report {
@@ -71,6 +73,7 @@ impl Report {
             line_starts: line_starts.collect(),
             problems: RefCell::default(),
             set_aside: RefCell::default(),
+            references: RefCell::default(),
         }
     }
 
@@ -83,6 +86,16 @@ impl Report {
     pub(super) fn is_set_aside(&self, value: &Spanned<DeValue<'_>>) -> bool {
         // The entries of a table are checked one by one.
         !value.get_ref().is_table() && self.set_aside.borrow().range(value.span()).next().is_some()
+    }
+
+    /// Notes that the value of a key is one reference and nothing else.
+    pub(super) fn note_reference(&self, key: &str) {
+        self.references.borrow_mut().insert(key.to_owned());
+    }
+
+    /// Returns whether the value of a key is one reference, so that it is not written in the file itself.
+    pub(super) fn is_reference(&self, key: &str) -> bool {
+        self.references.borrow().contains(key)
     }
 
     /// Returns whether there is a problem with this key.

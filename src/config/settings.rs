@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::declared::{DeclaredAccount, DeclaredClient, RecordTable};
 use super::policy::{
     AuditPolicy, Limits, LogConfig, LoginPolicy, MetadataDocumentConfig, OutboundConfig, Rates, RegistrationConfig,
-    Timeouts, TokenPolicy, WhoRegisters,
+    Timeouts, TokenPolicy,
 };
-use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
+use crate::oauth::{Brand, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 use crate::policy::{CallLimits, ConfiguredGroups, Holders, Pattern, Rules};
 
 /// The whole configuration, checked.
@@ -50,6 +51,10 @@ pub struct Config {
     pub patterns: Vec<WrittenPattern>,
     /// The groups of the file.
     pub groups: Arc<ConfiguredGroups>,
+    /// The clients that tables of the file describe, in its order.
+    pub clients: Vec<RecordTable<DeclaredClient>>,
+    /// The accounts that tables of the file describe, in its order.
+    pub accounts: Vec<RecordTable<DeclaredAccount>>,
     /// Static answers under `/.well-known/`.
     pub well_known: Vec<StaticAnswer>,
     /// Further paths of the gateway's endpoints.
@@ -272,20 +277,4 @@ pub struct StaticAnswer {
     pub content_type: &'static str,
     /// The file that the content is from, if any.
     pub file: Option<PathBuf>,
-}
-
-impl Config {
-    /// Returns the rules for redirect URIs.
-    #[must_use]
-    pub fn redirect_policy(&self) -> RedirectPolicy {
-        RedirectPolicy {
-            refused_schemes: self.registration.refused_schemes.clone(),
-            allowed_uris: self.registration.extra_redirect_uris.clone(),
-            own_origins: self.all_origins(),
-            hosts: match &self.registration.who {
-                WhoRegisters::Listed(hosts) => Some(hosts.clone()),
-                WhoRegisters::Anybody | WhoRegisters::Nobody => None,
-            },
-        }
-    }
 }

@@ -115,6 +115,13 @@ impl ClientSecret {
         }
         Self(text)
     }
+    /// Takes a secret that an operator chose: 32 to 256 printable characters without blanks, which get lost on the way
+    /// (RFC 6749 A.2). A shorter one could be found by its hash.
+    #[must_use]
+    pub fn chosen(text: &str) -> Option<Self> {
+        let is_good = (32..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        is_good.then(|| Self(text.to_owned()))
+    }
     /// Returns the hash that it is stored by.
     #[must_use]
     pub fn hash(&self) -> Digest<ClientSecretHash> {

@@ -26,6 +26,7 @@ mod scopes;
 mod shared_resources;
 mod sources;
 mod static_answers;
+mod tables;
 mod upstreams;
 
 pub(crate) fn root() -> &'static Path {
@@ -64,7 +65,7 @@ pub(crate) fn only_problem(addition: &str) -> String {
     found.into_iter().next().unwrap_or_default()
 }
 
-/// A configuration beside the certificate files of the examples.
+/// A configuration beside the certificate files of the examples, and those that its references name.
 pub(crate) fn beside_certificates(text: &str) -> Config {
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let here = text.replace("/etc/mcpgate/tls/", "");
@@ -72,6 +73,11 @@ pub(crate) fn beside_certificates(text: &str) -> Config {
         let file = dir.path().join(file);
         std::fs::write(&file, &here).expect("a temporary file can be written");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("its mode can be set");
+    }
+    for name in here.split("${file:").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)) {
+        let file = dir.path().join(name);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a temporary folder can be made");
+        std::fs::write(&file, "0123456789abcdef0123456789abcdef").expect("a temporary file can be written");
     }
     let config = Config::load(Some(&dir.path().join("gateway.toml")), &Overrides::default());
     config.expect("the example is good")

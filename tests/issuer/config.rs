@@ -39,6 +39,8 @@ pub(crate) fn config() -> Config {
         patterns: Vec::new(),
         groups: Arc::default(),
         well_known: Vec::new(),
+        clients: Vec::new(),
+        accounts: Vec::new(),
         aliases: Vec::new(),
         demo: false,
         tokens: tokens(),

@@ -1,0 +1,281 @@
+//! The rules for clients that the file describes.
+
+use serde_json::Value;
+
+use super::check::Check;
+use super::client_file::WrittenClient;
+use super::declared::{DeclaredClient, RecordTable};
+use super::file_words::SecretMethod;
+use super::problem::Setting;
+use super::settings::{Config, UpstreamConfig};
+use super::table_id::{IdRules, SeenIds, declared, expect_new};
+use crate::oauth::{
+    AuthMethod, ClientMetadata, ClientSecret, ClientSecretHash, Digest, GrantType, LeftOut, LoginName, OAuthError,
+    OperatorClient, ReadMetadata, RedirectUri, ScopeSet, ScopeToken,
+};
+
+/// Checks all clients. `config` is the rest of the configuration.
+pub(super) fn all(check: &Check<'_>, written: &[WrittenClient], config: &Config) -> Vec<RecordTable<DeclaredClient>> {
+    let rules = IdRules { brand: &config.brand, kept: (&[], &[]) };
+    let mut seen = SeenIds::new();
+    let mut found = Vec::new();
+    for client in written {
+        let Some(id) = &client.id else { continue };
+        if !rules.judge(check, id, client.adopt.value) {
+            continue;
+        }
+        expect_new(check, id, &mut seen);
+        let reader = TableReader { check, client, id, config };
+        found.push(declared(id, (&client.adopt, &client.removed), || reader.client()));
+    }
+    found
+}
+
+/// Reads one table.
+struct TableReader<'a> {
+    check: &'a Check<'a>,
+    client: &'a WrittenClient,
+    id: &'a Setting<String>,
+    config: &'a Config,
+}
+
+impl TableReader<'_> {
+    /// Returns the client that the table describes; `None` if something is wrong with it, which is reported.
+    fn client(&self) -> Option<DeclaredClient> {
+        let client = self.client;
+        // What a file lacks that cannot be read is no fault of the table.
+        let report = self.check.report;
+        if ["secret", "jwks"].iter().any(|key| report.names(&self.key(key))) {
+            return None;
+        }
+        let secret = client.secret.as_ref().map(|secret| self.secret(secret));
+        let jwks = client.jwks.as_ref().map(|jwks| self.key_set(jwks));
+        let method = self.auth_method();
+        let grants = self.grants();
+        let bound = self.upstream(&grants);
+        let read = if client.resource_server.value {
+            self.expect_resource_server(bound);
+            OperatorClient::resource_server(self.name())
+        } else {
+            let resource = bound.map(|upstream| &upstream.resource);
+            let known = self.config.scopes_at(resource);
+            let limit = self.scopes(&known);
+            self.expect_service(&grants, method, &limit, &known);
+            if !self.redirect_uris_are_good() {
+                return None;
+            }
+            let described = OperatorClient {
+                name: self.name(),
+                redirect_uris: &client.redirect_uris.value,
+                grant_types: &grants,
+                auth_method: method,
+                jwks: jwks.as_ref().and_then(Option::as_ref),
+                jwks_uri: client.jwks_uri.as_ref().map(|uri| uri.value.as_str()),
+                limit: &limit,
+            };
+            if jwks.as_ref().is_some_and(Option::is_none) {
+                return None;
+            }
+            described.metadata(&self.config.operator_registration(known))
+        };
+        let metadata = self.accepted(read)?;
+        Some(DeclaredClient {
+            metadata,
+            resource: bound.map(|upstream| upstream.resource.clone()),
+            secret: match secret {
+                Some(secret) => Some(secret?),
+                None => None,
+            },
+            disabled: client.disabled.as_ref().map(|disabled| disabled.value),
+        })
+    }
+
+    fn key(&self, name: &str) -> String {
+        let table = self.id.key.strip_suffix(".id").unwrap_or(&self.id.key);
+        format!("{table}.{name}")
+    }
+
+    fn name(&self) -> &str {
+        self.client.name.as_ref().map_or(self.id.value.as_str(), |name| name.value.as_str())
+    }
+
+    fn wrong<T>(&self, setting: &Setting<T>, fault: impl Into<String>, remedy: &str) {
+        self.check.report.wrong(setting, fault, remedy);
+    }
+
+    /// Returns the hash of the secret, which is nowhere else from here on.
+    fn secret(&self, secret: &Setting<String>) -> Option<Digest<ClientSecretHash>> {
+        if !self.check.report.is_reference(&secret.key) {
+            self.wrong(
+                secret,
+                "a secret does not belong in this file",
+                "write it to a file of its own, as ${file:PATH}",
+            );
+            return None;
+        }
+        let chosen = ClientSecret::chosen(&secret.value);
+        if chosen.is_none() {
+            let remedy = "use 32 to 256 printable characters without blanks, such as those of openssl rand -hex 32";
+            self.wrong(secret, "this secret can be guessed, or cannot be sent", remedy);
+        }
+        chosen.map(|chosen| chosen.hash())
+    }
+
+    fn key_set(&self, jwks: &Setting<String>) -> Option<Value> {
+        let read = serde_json::from_str(&jwks.value).ok();
+        if read.is_none() {
+            self.wrong(jwks, "this is no JSON Web Key Set", "name a file with one, as ${file:PATH}");
+        }
+        read
+    }
+
+    fn auth_method(&self) -> AuthMethod {
+        let client = self.client;
+        let keys = [client.jwks.as_ref(), client.jwks_uri.as_ref()];
+        match (&client.secret, keys) {
+            (Some(secret), [Some(_), _] | [_, Some(_)]) => {
+                self.wrong(secret, "a client has a secret or keys, not both", "remove one of them");
+            }
+            (None, [Some(_), Some(uri)]) => {
+                self.wrong(uri, "jwks and jwks_uri are both there", "remove one of them");
+            }
+            (None, _) if client.auth_method.line.is_some() => {
+                self.wrong(&client.auth_method, "this has no effect without secret", "write secret, or remove it");
+            }
+            _ => {}
+        }
+        match (&client.secret, keys) {
+            (None, [None, None]) => AuthMethod::None,
+            (None, _) => AuthMethod::PrivateKeyJwt,
+            (Some(_), _) => match client.auth_method.value {
+                SecretMethod::Basic => AuthMethod::ClientSecretBasic,
+                SecretMethod::Post => AuthMethod::ClientSecretPost,
+            },
+        }
+    }
+
+    fn grants(&self) -> Vec<GrantType> {
+        let grants = &self.client.grants;
+        let read = |(index, name): (usize, &String)| {
+            let grant = GrantType::parse(name);
+            if grant.is_none() {
+                let names = GrantType::names().collect::<Vec<_>>().join(", ");
+                let remedy = format!("write one of: {names}");
+                self.check.report.wrong_entry(grants, index, "there is no such grant type", remedy);
+            }
+            grant
+        };
+        grants.value.iter().enumerate().filter_map(read).collect()
+    }
+
+    /// Finds the upstream that the client is bound to. One that acts for itself, or asks about tokens, is bound to the
+    /// only one, so that it gets nothing at one that is added later.
+    fn upstream(&self, grants: &[GrantType]) -> Option<&UpstreamConfig> {
+        let upstreams = &self.config.upstreams;
+        match (&self.client.upstream, upstreams.as_slice()) {
+            (Some(name), _) => {
+                let found = upstreams.iter().find(|upstream| upstream.name == name.value);
+                if found.is_none() {
+                    self.wrong(name, "there is no upstream of this name", "write the name of an [[upstream]]");
+                }
+                found
+            }
+            (None, [only]) => {
+                let is_bound = self.client.resource_server.value || grants.contains(&GrantType::ClientCredentials);
+                is_bound.then_some(only)
+            }
+            (None, _) => None,
+        }
+    }
+
+    fn scopes(&self, known: &ScopeSet) -> ScopeSet {
+        let scopes = &self.client.scopes;
+        let read = |(index, name): (usize, &String)| {
+            let scope = ScopeToken::parse(name).ok().filter(|scope| known.contains(scope.as_str()));
+            if scope.is_none() {
+                let remedy = format!("write some of: {known}");
+                self.check.report.wrong_entry(scopes, index, "there is no such scope here", remedy);
+            }
+            scope
+        };
+        scopes.value.iter().enumerate().filter_map(read).collect()
+    }
+
+    /// Checks what a client needs that acts for itself (RFC 6749 4.4).
+    fn expect_service(&self, grants: &[GrantType], method: AuthMethod, limit: &ScopeSet, known: &ScopeSet) {
+        if !grants.contains(&GrantType::ClientCredentials) {
+            return;
+        }
+        let written = &self.client.grants;
+        if method == AuthMethod::None {
+            let fault = "a client with client_credentials acts for itself, so it needs a secret or keys";
+            self.wrong(written, fault, "write secret, jwks or jwks_uri");
+        }
+        if limit.is_empty() && self.client.scopes.value.is_empty() && !known.is_empty() {
+            let fault = "with client_credentials nobody is asked, so the table says what the client may do";
+            self.wrong(written, fault, "write scopes");
+        }
+        if LoginName::parse(&self.id.value).is_none_or(|name| name.as_str() != self.id.value) {
+            let fault = "a client with client_credentials acts under its id, as a login name";
+            self.wrong(self.id, fault, "write it in lower case");
+        }
+    }
+
+    /// Checks what a resource server needs, and that nothing is written which it cannot have.
+    fn expect_resource_server(&self, bound: Option<&UpstreamConfig>) {
+        let client = self.client;
+        let server = &client.resource_server;
+        if client.secret.is_none() {
+            self.wrong(server, "a resource server authenticates by a secret", "write secret");
+        }
+        if bound.is_none() && client.upstream.is_none() {
+            self.wrong(server, "there are several upstreams", "write upstream");
+        }
+        for list in [&client.redirect_uris, &client.grants, &client.scopes].into_iter().filter(|l| l.line.is_some()) {
+            self.wrong(list, "a resource server gets no tokens, so this has no effect", "remove it");
+        }
+        if client.auth_method.line.is_some() {
+            let fault = "a resource server authenticates by client_secret_basic";
+            self.wrong(&client.auth_method, fault, "remove it");
+        }
+    }
+
+    fn redirect_uris_are_good(&self) -> bool {
+        let uris = &self.client.redirect_uris;
+        let policy = self.config.operator_registration(ScopeSet::default()).redirects;
+        let mut are_good = true;
+        for (index, uri) in uris.value.iter().enumerate() {
+            if let Err(why) = RedirectUri::parse(uri, &policy) {
+                self.check.report.wrong_entry(uris, index, why.to_string(), "write a redirect URI that is accepted");
+                are_good = false;
+            }
+        }
+        are_good
+    }
+
+    /// Returns the metadata if nothing is wrong with it.
+    fn accepted(&self, read: Result<ReadMetadata, OAuthError>) -> Option<ClientMetadata> {
+        let client = self.client;
+        let remedy = "write it as docs/configuration.md says";
+        let at = |member: &str, fault: &str| match member {
+            "redirect_uris" => self.wrong(&client.redirect_uris, fault, remedy),
+            "grant_types" => self.wrong(&client.grants, fault, remedy),
+            "jwks" if client.jwks.is_some() => client.jwks.iter().for_each(|jwks| self.wrong(jwks, fault, remedy)),
+            "jwks_uri" => client.jwks_uri.iter().for_each(|uri| self.wrong(uri, fault, remedy)),
+            "client_name" => client.name.iter().for_each(|name| self.wrong(name, fault, remedy)),
+            _ => self.wrong(self.id, fault, remedy),
+        };
+        match read {
+            Ok(ReadMetadata { metadata, left_out }) if left_out.is_empty() => Some(metadata),
+            Ok(ReadMetadata { left_out, .. }) => {
+                left_out.iter().for_each(|LeftOut { member, why, .. }| at(member, why));
+                None
+            }
+            Err(error) => {
+                let member = error.description().split([' ', ':']).next().unwrap_or_default();
+                at(member, error.description());
+                None
+            }
+        }
+    }
+}
