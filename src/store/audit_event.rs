@@ -121,8 +121,10 @@ macro_rules! other_reason {
 }
 
 events! {
-    /// An operator added an account.
+    /// An operator added an account, or a table of the configuration file did.
     AccountAdded = "account.added", Deed, [Actor Subject] [] [];
+    /// A table of the configuration file took over an account.
+    AccountAdopted = "account.adopted", Deed, [Actor Subject] [] [];
     /// An operator deleted an account: its sessions, links, codes and grants have ended. No other account can get its
     /// name.
     AccountDeleted = "account.deleted", Deed, [Actor Subject] [] [], "the former login name";
@@ -157,6 +159,8 @@ events! {
     /// A client was added by an operator, or on the first use of its metadata document (then without an actor).
     ClientAdded = "client.added", Deed, [Client] [Actor Resource Scopes] ["shipped_copy"],
         "which members of the document were left out";
+    /// A table of the configuration file took over a client.
+    ClientAdopted = "client.adopted", Deed, [Actor Client] [] [];
     /// A client was deleted with everything granted to it, by an operator or because it was unused.
     ClientDeleted = "client.deleted", Deed, [Client] [Actor] ["unused"];
     /// An operator disabled a client: its tokens are refused.

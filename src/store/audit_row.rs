@@ -12,7 +12,8 @@ pub struct AuditRow {
     pub tenant: TenantId,
     /// The event that happened.
     pub event: AuditEvent,
-    /// Who did it: the subject of a person who is signed in, or `operator` for the command line. `None` when a client
+    /// Who did it: the subject of a person who is signed in, `operator` for the command line, or the configuration
+    /// file (`file:`). `None` when a client
     /// or the gateway itself did it, or nobody knows who.
     pub actor: Option<String>,
     /// The account that it is about.
@@ -36,6 +37,8 @@ pub struct AuditRow {
 impl AuditRow {
     /// The actor of commands. No person's subject equals this word: those begin with `user_`.
     pub const OPERATOR: &str = "operator";
+    /// What the actor of tables of a configuration file begins with; its path follows.
+    pub const FILE: &str = "file:";
 
     /// Starts a row; the caller adds what it is about.
     #[must_use]

@@ -47,7 +47,9 @@ mod record;
 mod redemption;
 mod reuse;
 mod rotation;
+mod service_account;
 mod session_store;
+mod table_store;
 mod upkeep;
 
 pub use account_store::{AccountStore, LoginStore};
@@ -87,6 +89,7 @@ pub use redemption::{CodeEffect, FoundCode, RedeemCode, Redemption};
 pub use reuse::{Ending, Recorded, UseReport};
 pub use rotation::{RefreshEffect, RotateRefresh, Rotation};
 pub use session_store::SessionStore;
+pub use table_store::{MadeByTable, TableMark, TableStep, TableStore};
 pub use upkeep::Upkeep;
 
 use crate::data_dir::STORE;
@@ -108,6 +111,7 @@ pub trait Store:
     + ClockStore
     + CatalogueStore
     + QuotaStore
+    + TableStore
     + Send
     + Sync
     + 'static

@@ -104,7 +104,7 @@ and how long it is kept.
 | `tenant` | the tenant |
 | `event` | one of the names below |
 | `user` | the login name of the account in `subject`, or else in `actor`, as long as that account exists |
-| `actor` | who did it: the subject of a signed-in user, or `operator` for the command line; `null` for what a client or the gateway itself did, or if it is unknown |
+| `actor` | who did it: the subject of a signed-in user, `operator` for the command line, or `file:` and its path for tables of the configuration file; `null` for what a client or the gateway itself did, or if it is unknown |
 | `subject` | the affected account: the one that a token was issued for, or whose password was wrong |
 | `client_id` | the affected client |
 | `resource` | the resource to which access was granted or refused |

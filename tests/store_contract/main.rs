@@ -45,6 +45,7 @@ mod refresh;
 mod services;
 mod sessions;
 mod sweep;
+mod tables;
 mod two_handles;
 mod world;
 

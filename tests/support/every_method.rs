@@ -14,7 +14,8 @@ pub(crate) use mcpgate::store::{
     GroupStore, Insertion, IssueToClient, Issued, KeptListing, KeyAdded, KeyStore, LinkHash, Listing, LoginHistory,
     LoginPlace, LoginSession, LoginStore, NewKey, NewPassword, PasswordChange, Pruned, Quota, QuotaStore, Recorded,
     RedeemCode, Redemption, Renaming, RotateKey, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore,
-    SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue, ToolChoice, ToolsDone, Update, Upkeep, UseReport,
+    SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue, TableMark, TableStep, TableStore, ToolChoice,
+    ToolsDone, Update, Upkeep, UseReport,
 };
 
 /// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
@@ -112,6 +113,10 @@ macro_rules! every_method {
                 fn quota_uses(
                     quota: &Quota, day: Timestamp, after: Option<CountKey>, limit: u32
                 ) -> Vec<QuotaUse>;
+            }
+            TableStore {
+                fn table_marks(tenant: &TenantId) -> Vec<TableMark>;
+                fn apply_tables(steps: Vec<(TableStep, AuditRow)>) -> u64;
             }
             LoginStore {
                 fn find_login(attempt: SignIn, name: Option<LoginName>) -> LoginHistory;

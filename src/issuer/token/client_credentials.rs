@@ -8,7 +8,7 @@ use crate::oauth::{
     AccessToken, AccountId, AuthenticatedClient, Client, ClientOrigin, ClientTokenRequest, Form, Grant, GrantId,
     LoginName, OAuthError, Rule, ScopeSet, SingleGrant, Subject, TokenResponse,
 };
-use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, IssueFor, IssueToClient, NewAccessToken};
+use crate::store::{Account, AuditEvent, AuditRow, IssueFor, IssueToClient, NewAccessToken};
 use crate::telemetry::ControlEvent;
 
 /// What a client may use without a person who consents.
@@ -130,17 +130,7 @@ impl IssuerRequest<'_> {
     }
 
     fn issue_of(&self, grant: Grant, name: LoginName, access: NewAccessToken) -> IssueToClient {
-        let service = Account {
-            tenant: self.tenant.clone(),
-            subject: grant.subject.clone(),
-            name,
-            password: None,
-            status: AccountStatus::Enabled,
-            failed_logins: 0,
-            last_failed_at: None,
-            created_at: self.now(),
-            password_set_at: None,
-        };
+        let service = Account::of_service(self.tenant.clone(), grant.subject.clone(), name, self.now());
         let event = AuditEvent::ClientTokenIssued;
         let audit = AuditRow { client: Some(grant.client.clone()), ..self.audit(event) };
         let record_success = self.admit_row_of(event, grant.subject.id());

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::super::{
-    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, LinkHash, NewPassword, PasswordChange, Renaming,
-    Result, SetupLink, StoreError, Update, limits,
+    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, LinkHash, MadeByTable, NewPassword,
+    PasswordChange, Renaming, Result, SetupLink, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{AccountId, LoginName, TenantId, Timestamp};
@@ -15,7 +15,7 @@ impl State {
     }
 
     /// Sets the password and ends everything that the old one has opened.
-    fn put_password(&mut self, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Result<Update> {
+    pub(super) fn put_password(&mut self, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Result<Update> {
         let at = new.at;
         let is_person = self.account(&audit.tenant, subject).is_some_and(|a| a.subject.is_person());
         if !is_person || self.replace_password(&audit.tenant, subject, new)? == Update::NotFound {
@@ -43,23 +43,80 @@ impl State {
     }
 
     /// Reserves a name for its owner.
-    fn reserve_name(&mut self, account: &Account) {
+    pub(super) fn reserve_name(&mut self, account: &Account) {
         self.former_names.push((account.tenant.clone(), account.name.clone(), account.subject.id().clone()));
+    }
+
+    pub(super) fn insert_account(&mut self, account: Account, audit: AuditRow) -> Result<Insertion> {
+        limits::account(&account)?;
+        let is_known = self.account(&account.tenant, account.subject.id()).is_some();
+        if is_known || self.is_name_of_another(&account.tenant, &account.name, account.subject.id()) {
+            return Ok(Insertion::Exists);
+        }
+        self.accounts.push(account);
+        self.record(audit);
+        Ok(Insertion::Inserted)
+    }
+
+    pub(super) fn set_account_disabled(
+        &mut self,
+        subject: &AccountId,
+        disabled: bool,
+        audit: AuditRow,
+    ) -> Result<Update> {
+        let Some(account) = self.account_mut(&audit.tenant, subject) else { return Ok(Update::NotFound) };
+        account.status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
+        if disabled {
+            self.end_access(&audit.tenant, subject, audit.at);
+            self.announce(audit.at, Change::AccountDisabled(audit.tenant.clone(), subject.clone()));
+        }
+        self.done(audit)
+    }
+
+    pub(super) fn rename_account(
+        &mut self,
+        subject: &AccountId,
+        name: &LoginName,
+        audit: AuditRow,
+    ) -> Result<Renaming> {
+        let tenant = &audit.tenant.clone();
+        let Some(account) = self.account(tenant, subject).cloned() else { return Ok(Renaming::NotFound) };
+        if self.is_name_of_another(tenant, name, subject) {
+            return Ok(Renaming::Taken);
+        }
+        self.reserve_name(&account);
+        self.former_names.retain(|(t, n, _)| t != tenant || n != name);
+        if let Some(account) = self.account_mut(tenant, subject) {
+            account.name = name.clone();
+        }
+        self.announce(audit.at, Change::AccountRenamed(tenant.clone(), subject.clone()));
+        self.record(audit);
+        Ok(Renaming::Done)
+    }
+
+    pub(super) fn delete_account(&mut self, subject: &AccountId, audit: AuditRow) -> Result<Update> {
+        let tenant = &audit.tenant.clone();
+        let Some(account) = self.account(tenant, subject).cloned() else { return Ok(Update::NotFound) };
+        self.end_access(tenant, subject, audit.at);
+        self.reserve_name(&account);
+        let other = |t: &TenantId, s: &AccountId| t != tenant || s != subject;
+        self.accounts.retain(|a| other(&a.tenant, a.subject.id()));
+        self.codes.retain(|c| other(&c.tenant, &c.subject));
+        self.grants.retain(|g| other(&g.tenant, g.subject.id()));
+        self.left_out.retain(|(key, _)| other(&key.tenant, &key.subject));
+        self.ended_acting.retain(|ended| other(&ended.tenant, &ended.subject));
+        self.members.retain(|(t, _, s)| other(t, s));
+        self.unmark(tenant, &MadeByTable::Account(subject.clone()));
+        self.places.retain(|(t, s, ..)| other(t, s));
+        self.announce(audit.at, Change::AccountDisabled(audit.tenant.clone(), subject.clone()));
+        self.done(audit)
     }
 }
 
 #[async_trait]
 impl AccountStore for MemoryStore {
     async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion> {
-        limits::account(&account)?;
-        let mut state = self.write();
-        let is_known = state.account(&account.tenant, account.subject.id()).is_some();
-        if is_known || state.is_name_of_another(&account.tenant, &account.name, account.subject.id()) {
-            return Ok(Insertion::Exists);
-        }
-        state.accounts.push(account);
-        state.record(audit);
-        Ok(Insertion::Inserted)
+        self.write().insert_account(account, audit)
     }
 
     async fn find_account_by_name(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<Account>> {
@@ -75,47 +132,15 @@ impl AccountStore for MemoryStore {
     }
 
     async fn set_account_disabled(&self, subject: &AccountId, disabled: bool, audit: AuditRow) -> Result<Update> {
-        let mut state = self.write();
-        let Some(account) = state.account_mut(&audit.tenant, subject) else { return Ok(Update::NotFound) };
-        account.status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
-        if disabled {
-            state.end_access(&audit.tenant, subject, audit.at);
-            state.announce(audit.at, Change::AccountDisabled(audit.tenant.clone(), subject.clone()));
-        }
-        state.done(audit)
+        self.write().set_account_disabled(subject, disabled, audit)
     }
 
     async fn rename_account(&self, subject: &AccountId, name: &LoginName, audit: AuditRow) -> Result<Renaming> {
-        let (mut state, tenant) = (self.write(), &audit.tenant);
-        let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Renaming::NotFound) };
-        if state.is_name_of_another(tenant, name, subject) {
-            return Ok(Renaming::Taken);
-        }
-        state.reserve_name(&account);
-        state.former_names.retain(|(t, n, _)| t != tenant || n != name);
-        if let Some(account) = state.account_mut(tenant, subject) {
-            account.name = name.clone();
-        }
-        state.announce(audit.at, Change::AccountRenamed(tenant.clone(), subject.clone()));
-        state.record(audit);
-        Ok(Renaming::Done)
+        self.write().rename_account(subject, name, audit)
     }
 
     async fn delete_account(&self, subject: &AccountId, audit: AuditRow) -> Result<Update> {
-        let (mut state, tenant) = (self.write(), &audit.tenant);
-        let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Update::NotFound) };
-        state.end_access(tenant, subject, audit.at);
-        state.reserve_name(&account);
-        let other = |t: &TenantId, s: &AccountId| t != tenant || s != subject;
-        state.accounts.retain(|a| other(&a.tenant, a.subject.id()));
-        state.codes.retain(|c| other(&c.tenant, &c.subject));
-        state.grants.retain(|g| other(&g.tenant, g.subject.id()));
-        state.left_out.retain(|(key, _)| other(&key.tenant, &key.subject));
-        state.ended_acting.retain(|ended| other(&ended.tenant, &ended.subject));
-        state.members.retain(|(t, _, s)| other(t, s));
-        state.places.retain(|(t, s, ..)| other(t, s));
-        state.announce(audit.at, Change::AccountDisabled(audit.tenant.clone(), subject.clone()));
-        state.done(audit)
+        self.write().delete_account(subject, audit)
     }
 
     async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(LoginName, AccountId)>> {

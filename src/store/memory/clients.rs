@@ -14,28 +14,83 @@ impl State {
         let registered = self.clients.iter().filter(|c| c.tenant == *tenant && c.origin == ClientOrigin::Registered);
         registered.filter(|_| registration.is_some()).find(|c| c.metadata.registration_hash() == registration)
     }
+
+    pub(super) fn insert_client(&mut self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion> {
+        limits::client(&client)?;
+        if self.client(&client.tenant, &client.id).is_some() {
+            return Ok(Insertion::Exists);
+        }
+        let hash = client.metadata.registration_hash();
+        if client.origin == ClientOrigin::Registered && self.registered(&client.tenant, hash).is_some() {
+            return Ok(Insertion::Same);
+        }
+        if client.origin != ClientOrigin::Manual
+            && !self.make_room_for_client(&client.tenant, client.origin, cap, audit.at)
+        {
+            return Ok(Insertion::Full);
+        }
+        self.clients.push(client);
+        self.record(audit);
+        Ok(Insertion::Inserted)
+    }
+
+    /// Changes a client; returns how many grants ended by it.
+    pub(super) fn change_client(&mut self, change: &ClientChange, audit: &AuditRow) -> Result<Option<u64>> {
+        limits::client(&change.after)?;
+        let (tenant, id) = (audit.tenant.clone(), change.before.id.clone());
+        let Some(client) = self.client_mut(&tenant, &id).filter(|client| change.is_of(client)) else {
+            return Ok(None);
+        };
+        *client = change.applied_to(client.clone());
+        if change.voids_pending() {
+            self.consents.retain(|c| c.key.tenant != tenant || c.key.client != id);
+            self.codes.retain(|c| c.tenant != tenant || c.client != id || c.used_at.is_some());
+            self.ephemerals.retain(|e| e.key.tenant != tenant || e.client.as_ref() != Some(&id));
+        }
+        let ends = |g: &&Grant| g.tenant == tenant && g.client == id && g.revoked_at.is_none() && change.ends(g);
+        let ending: Vec<_> = self.grants.iter().filter(ends).map(|grant| grant.id).collect();
+        let ended = u64::try_from(ending.len()).unwrap_or(u64::MAX);
+        for grant in ending {
+            self.end_grant(&tenant, grant, audit.at);
+        }
+        self.record(ClientChange::row(audit, ended));
+        Ok(Some(ended))
+    }
+
+    pub(super) fn set_client_disabled(&mut self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update> {
+        let Some(client) = self.client_mut(&audit.tenant, id) else { return Ok(Update::NotFound) };
+        client.disabled = disabled;
+        if disabled {
+            self.announce(audit.at, Change::ClientDisabled(audit.tenant.clone(), id.clone()));
+        }
+        self.done(audit)
+    }
+
+    pub(super) fn delete_client(&mut self, id: &ClientId, audit: AuditRow) -> Result<Update> {
+        if self.client(&audit.tenant, id).is_none() {
+            return Ok(Update::NotFound);
+        }
+        self.remove_client(&audit.tenant, id, audit.at);
+        self.done(audit)
+    }
+
+    /// Replaces the secret of a client; without a new one, all secrets go.
+    pub(super) fn replace_secret(
+        &mut self,
+        id: &ClientId,
+        by: Option<SecretRotation>,
+        audit: AuditRow,
+    ) -> Result<Update> {
+        let Some(client) = self.client_mut(&audit.tenant, id) else { return Ok(Update::NotFound) };
+        client.secrets = by.map_or_else(Vec::new, |by| by.applied_to(&client.secrets, audit.at));
+        self.done(audit)
+    }
 }
 
 #[async_trait]
 impl ClientStore for MemoryStore {
     async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion> {
-        limits::client(&client)?;
-        let mut state = self.write();
-        if state.client(&client.tenant, &client.id).is_some() {
-            return Ok(Insertion::Exists);
-        }
-        let hash = client.metadata.registration_hash();
-        if client.origin == ClientOrigin::Registered && state.registered(&client.tenant, hash).is_some() {
-            return Ok(Insertion::Same);
-        }
-        if client.origin != ClientOrigin::Manual
-            && !state.make_room_for_client(&client.tenant, client.origin, cap, audit.at)
-        {
-            return Ok(Insertion::Full);
-        }
-        state.clients.push(client);
-        state.record(audit);
-        Ok(Insertion::Inserted)
+        self.write().insert_client(client, cap, audit)
     }
 
     async fn find_registered(
@@ -92,51 +147,18 @@ impl ClientStore for MemoryStore {
     }
 
     async fn change_client(&self, change: ClientChange, audit: AuditRow) -> Result<Option<u64>> {
-        limits::client(&change.after)?;
-        let mut state = self.write();
-        let (tenant, id) = (audit.tenant.clone(), change.before.id.clone());
-        let Some(client) = state.client_mut(&tenant, &id).filter(|client| change.is_of(client)) else {
-            return Ok(None);
-        };
-        *client = change.applied_to(client.clone());
-        if change.voids_pending() {
-            state.consents.retain(|c| c.key.tenant != tenant || c.key.client != id);
-            state.codes.retain(|c| c.tenant != tenant || c.client != id || c.used_at.is_some());
-            state.ephemerals.retain(|e| e.key.tenant != tenant || e.client.as_ref() != Some(&id));
-        }
-        let ends = |g: &&Grant| g.tenant == tenant && g.client == id && g.revoked_at.is_none() && change.ends(g);
-        let ending: Vec<_> = state.grants.iter().filter(ends).map(|grant| grant.id).collect();
-        let ended = u64::try_from(ending.len()).unwrap_or(u64::MAX);
-        for grant in ending {
-            state.end_grant(&tenant, grant, audit.at);
-        }
-        state.record(ClientChange::row(&audit, ended));
-        Ok(Some(ended))
+        self.write().change_client(&change, &audit)
     }
 
     async fn set_client_disabled(&self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update> {
-        let mut state = self.write();
-        let Some(client) = state.client_mut(&audit.tenant, id) else { return Ok(Update::NotFound) };
-        client.disabled = disabled;
-        if disabled {
-            state.announce(audit.at, Change::ClientDisabled(audit.tenant.clone(), id.clone()));
-        }
-        state.done(audit)
+        self.write().set_client_disabled(id, disabled, audit)
     }
 
     async fn delete_client(&self, id: &ClientId, audit: AuditRow) -> Result<Update> {
-        let mut state = self.write();
-        if state.client(&audit.tenant, id).is_none() {
-            return Ok(Update::NotFound);
-        }
-        state.remove_client(&audit.tenant, id, audit.at);
-        state.done(audit)
+        self.write().delete_client(id, audit)
     }
 
     async fn rotate_client_secret(&self, id: &ClientId, by: SecretRotation, audit: AuditRow) -> Result<Update> {
-        let mut state = self.write();
-        let Some(client) = state.client_mut(&audit.tenant, id) else { return Ok(Update::NotFound) };
-        client.secrets = by.applied_to(&client.secrets, audit.at);
-        state.done(audit)
+        self.write().replace_secret(id, Some(by), audit)
     }
 }

@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard};
 use super::outcome::Ended;
 use super::{
     Account, AccountStatus, AuditRow, Change, ClockNote, Consent, ConsentKey, EndedActing, Ephemeral, GrantFilter,
-    LinkHash, LoginPlace, LoginSession, Quota, Result, SetupLink, Store, StoreError, StoredCatalogue, Update, limits,
+    LinkHash, LoginPlace, LoginSession, MadeByTable, Quota, Result, SetupLink, Store, StoreError, StoredCatalogue,
+    TableMark, Update, limits,
 };
 use crate::oauth::{
     AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Exclusions, Grant, GrantId, GroupName, LoginName,
@@ -32,6 +33,7 @@ mod keys;
 mod logins;
 mod quotas;
 mod sessions;
+mod tables;
 mod upkeep;
 
 /// A store that forgets everything with the process.
@@ -47,7 +49,7 @@ impl std::fmt::Debug for MemoryStore {
 }
 
 /// All tables, each in the order of insertion.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     clients: Vec<Client>,
     /// When each client last registered again.
@@ -55,6 +57,8 @@ struct State {
     accounts: Vec<Account>,
     /// Former login names, each with the account that had it.
     former_names: Vec<(TenantId, LoginName, AccountId)>,
+    /// What tables of the configuration file have made.
+    marks: Vec<(TenantId, TableMark)>,
     /// Tenant, group and member of each membership.
     members: Vec<(TenantId, GroupName, AccountId)>,
     codes: Vec<CodeRecord>,
@@ -233,6 +237,11 @@ impl State {
         self.ended_acting.retain(|ended| other(&ended.tenant, &ended.client));
         self.ephemerals.retain(|e| e.client.as_ref().is_none_or(|c| other(&e.key.tenant, c)));
         let own = |a: &Account| !a.subject.is_person() && a.tenant == *tenant && a.subject.as_str() == id.as_str();
+        if self.unmark(tenant, &MadeByTable::Client(id.clone())) {
+            // The file may have given the id, so the name of the service account stays taken.
+            let service = self.accounts.iter().find(|account| own(account)).cloned();
+            service.iter().for_each(|service| self.reserve_name(service));
+        }
         self.accounts.retain(|account| !own(account));
         self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
     }

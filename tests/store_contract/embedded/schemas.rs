@@ -17,8 +17,8 @@ use mcpgate::oauth::{
 };
 use mcpgate::policy::Annotations;
 use mcpgate::store::{
-    AuditEvent, Consent, Ephemeral, KeyAdded, Listing, LoginPlace, LoginSession, NewKey, RedeemCode, Renaming,
-    Rotation, SecretRotation, SeenTool, SetupLink, Source, Store,
+    AuditEvent, Consent, Ephemeral, KeyAdded, Listing, LoginPlace, LoginSession, MadeByTable, NewKey, RedeemCode,
+    Renaming, Rotation, SecretRotation, SeenTool, SetupLink, Source, Store, TableMark, TableStep,
 };
 use rusqlite::Connection;
 
@@ -106,6 +106,7 @@ async fn fill(store: &Arc<dyn Store>) {
     fill_grants(store).await;
     fill_accounts(store).await;
     fill_catalogue(store).await;
+    fill_marks(store).await;
     store.add_quota_uses(&quotas::quota("a"), &[quotas::uses("alice", START, 7)]).await.unwrap();
     store.note_time(START).await.unwrap();
 }
@@ -124,6 +125,14 @@ async fn fill_catalogue(store: &Arc<dyn Store>) {
         };
         store.keep_listing("files", listing, audit(AuditEvent::ToolChanged)).await.unwrap();
     }
+}
+
+/// Marks of a client and an account.
+async fn fill_marks(store: &Arc<dyn Store>) {
+    let made = [MadeByTable::Client(client_id("manual")), MadeByTable::Account(subject("alice"))];
+    let adopt = |made| TableStep::Adopt(TableMark { id: "of-the-file".to_owned(), made });
+    let steps = made.map(|made| (adopt(made), audit(AuditEvent::ClientAdopted)));
+    store.apply_tables(steps.into()).await.unwrap();
 }
 
 async fn fill_clients(store: &Arc<dyn Store>) {

@@ -14,12 +14,12 @@ use super::{backup_mark, connection, paths};
 use crate::files::private::take_owner;
 use crate::store::embedded::rows::{
     accounts, acting, catalogue, clients, codes, ephemeral, grants, groups, left_out, quotas, retention, row, sessions,
-    tokens,
+    table_marks, tokens,
 };
 use crate::store::{Result, StoreError};
 
 /// Queries that count violations of invariants, each with its message.
-const INVARIANTS: [(&str, &str); 11] = [
+const INVARIANTS: [(&str, &str); 12] = [
     (
         "SELECT count(*) FROM access_token t LEFT JOIN grants g ON g.no = t.grant_no WHERE g.no IS NULL",
         "access tokens have no grant",
@@ -51,6 +51,11 @@ const INVARIANTS: [(&str, &str); 11] = [
         "SELECT count(*) FROM ended_acting e JOIN account a ON a.no = e.account_no JOIN client c ON c.no = e.client_no
             WHERE e.tenant <> a.tenant OR e.tenant <> c.tenant",
         "ends of acting for somebody belong to another tenant than their account or client",
+    ),
+    (
+        "SELECT count(*) FROM table_mark m LEFT JOIN client c ON c.no = m.client_no
+            LEFT JOIN account a ON a.no = m.account_no WHERE m.tenant <> coalesce(c.tenant, a.tenant)",
+        "marks of tables belong to another tenant than their client or account",
     ),
     ("SELECT count(*) FROM grants WHERE idle_until > expires_at", "grants idle beyond their end"),
     ("SELECT count(*) FROM code WHERE used_at IS NOT NULL AND grant_no IS NULL", "used codes have no grant"),
@@ -93,6 +98,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
         retention::check,
         catalogue::check,
         quotas::check,
+        table_marks::check,
     ] {
         problems.extend(table(db)?);
     }

@@ -8,6 +8,7 @@ use super::audit;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, StoredClient, opened};
 use super::words::{origin_word, parse_disabled, parse_origin, status_word};
+
 use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, Digest, DocumentAge, DocumentSource, TenantId,
     Timestamp,
@@ -257,10 +258,15 @@ pub(crate) fn set_disabled(db: &Connection, id: &ClientId, disabled: bool, row: 
     audit::done(db, row)
 }
 
-/// Adds a new secret, which becomes the current one.
-pub(crate) fn rotate_secret(db: &Connection, id: &ClientId, by: SecretRotation, row: &AuditRow) -> Result<Update> {
+/// Adds a new secret, which becomes the current one; without one, all secrets go.
+pub(crate) fn replace_secret(
+    db: &Connection,
+    id: &ClientId,
+    by: Option<SecretRotation>,
+    row: &AuditRow,
+) -> Result<Update> {
     let Some(found) = find(db, &row.tenant, id)? else { return Ok(Update::NotFound) };
-    update_secrets(db, found, |secrets| *secrets = by.applied_to(secrets, row.at))?;
+    update_secrets(db, found, |secrets| *secrets = by.map_or_else(Vec::new, |by| by.applied_to(secrets, row.at)))?;
     audit::done(db, row)
 }
 
@@ -318,15 +324,19 @@ pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Times
 }
 
 /// Removes a client with its service account; foreign keys remove its grants, codes, tokens, consents and ephemeral
-/// records.
+/// records. If a table of the configuration file gave the id, the name of the service account stays taken.
 pub(crate) fn remove(db: &Connection, id: &ClientId, row: &AuditRow) -> Result<Update> {
-    let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
-    if execute(db, sql, params![row.tenant, id])? == 0 {
-        return Ok(Update::NotFound);
-    }
+    let sql = "SELECT c.no, EXISTS (SELECT 1 FROM table_mark WHERE client_no = c.no) FROM client c
+        WHERE c.tenant = ?1 AND c.client_id = ?2";
+    let found = row::one(db, sql, params![row.tenant, id], |c| Ok((c.no()?, c.flag()?)))?;
+    let Some((no, is_of_table)) = found else { return Ok(Update::NotFound) };
+    execute_once(db, "DELETE FROM client WHERE no = ?1", [no])?;
     // Looked up first: deleting an account searches all codes, and only clients that were used have a service account.
     let service = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2 AND kind = 'service'";
     if let Some(no) = row::one(db, service, params![row.tenant, id], |c| c.no())? {
+        let reserve = "INSERT OR REPLACE INTO former_name (tenant, name, subject)
+            SELECT tenant, name, subject FROM account WHERE no = ?1 AND ?2";
+        execute(db, reserve, params![no, is_of_table])?;
         execute_once(db, "DELETE FROM account WHERE no = ?1", [no])?;
     }
     audit::announce(db, row.at, &Change::ClientDeleted(row.tenant.clone(), id.clone()))?;

@@ -12,8 +12,8 @@ use crate::oauth::{
 use crate::policy::QuotaUse;
 use crate::store::catalogue_store::ToolRecord;
 use crate::store::{
-    Account, AccountStatus, Consent, ConsentKey, EndedActing, Ephemeral, LoginSession, Quota, Result, SetupLink,
-    Source, StoreError,
+    Account, AccountStatus, Consent, ConsentKey, EndedActing, Ephemeral, LoginSession, MadeByTable, Quota, Result,
+    SetupLink, Source, StoreError, TableMark,
 };
 
 /// A record that carries a seal.
@@ -234,6 +234,23 @@ impl Sealed for GroupMember {
     fn seal(&self) -> u32 {
         let fields = Fields::of("group_member").text(self.tenant.as_str());
         fields.text(self.subject.as_str()).text(self.group.as_str()).finish()
+    }
+}
+
+/// The mark of what a table of the configuration file has made.
+pub(super) struct MarkRow {
+    pub(super) tenant: TenantId,
+    pub(super) mark: TableMark,
+}
+
+impl Sealed for MarkRow {
+    fn seal(&self) -> u32 {
+        let fields = Fields::of("table_mark").text(self.tenant.as_str()).text(&self.mark.id);
+        match &self.mark.made {
+            MadeByTable::Account(subject) => fields.text("account").text(subject.as_str()),
+            MadeByTable::Client(id) => fields.text("client").text(id.as_str()),
+        }
+        .finish()
     }
 }
 

@@ -18,7 +18,7 @@ implement! { ClientStore:
     write_urgently(audit) delete_client(id: &ClientId, audit: AuditRow) -> Update
         = |db| clients::remove(db, &id, &audit);
     write rotate_client_secret(id: &ClientId, by: SecretRotation, audit: AuditRow) -> Update
-        = |db| clients::rotate_secret(db, &id, by, &audit);
+        = |db| clients::replace_secret(db, &id, Some(by), &audit);
     + async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion> {
         let metadata = limits::client(&client)?;
         self.write(move |db| registrations::insert(db, &client, &metadata, cap, &audit)).await

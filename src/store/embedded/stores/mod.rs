@@ -39,6 +39,7 @@ mod logins;
 mod quotas;
 mod reuse;
 mod sessions;
+mod tables;
 mod upkeep;
 
 impl Store for EmbeddedStore {}
