@@ -9,6 +9,8 @@ mod password;
 mod records;
 #[path = "support/services.rs"]
 mod services;
+#[path = "administration/tables.rs"]
+mod tables;
 
 use std::sync::Arc;
 

@@ -36,7 +36,8 @@ pub use account_view::{
 };
 pub use administration::{
     AcceptedTime, Administration, AdministrationError, AuditQuery, Binding, ClientEdit, ClientOrder, ClientPage,
-    ClientQuery, FirstAccount, ListedClient, NewAccount, NewClient, OperatorToken, PlannedEdit, Withdrawal, Withdrawn,
+    ClientQuery, FirstAccount, ListedClient, ListedTable, NewAccount, NewClient, OperatorToken, PlannedEdit,
+    TableAction, TableChange, TableDifference, TableKind, TableOptions, TablePlan, Withdrawal, Withdrawn,
 };
 pub use api_keys::{KeyLifetime, KeyRefused, MadeKey, WantedKey};
 pub use caller::Caller;

@@ -37,6 +37,15 @@ impl GrantType {
         Self::ALL.iter().copied().find(|grant| grant.as_str() == text)
     }
 
+    /// Returns whether nobody is asked before a client gets a token by such a grant.
+    #[must_use]
+    pub const fn is_without_person(self) -> bool {
+        match self {
+            Self::ClientCredentials | Self::JwtBearer => true,
+            Self::AuthorizationCode | Self::RefreshToken => false,
+        }
+    }
+
     /// Returns the registered names of all grant types.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|grant| grant.as_str())

@@ -111,7 +111,7 @@ pub use login_name::{LoginName, LoginNameHash};
 pub use lookalike::{borrowed_brand, resembles};
 pub use metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 pub use metadata_document::MetadataDocumentUrl;
-pub use operator_client::OperatorClient;
+pub use operator_client::{OperatorClient, with_acting};
 pub use pkce::{CodeChallenge, CodeVerifier};
 pub use received_value::{ReceivedValue, show};
 pub use redirect::{ClientLocation, RegisteredRedirects, VerifiedRedirect};

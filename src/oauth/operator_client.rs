@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{AuthMethod, ClientMetadata, GrantType, OAuthError, ReadMetadata, RegistrationPolicy, ScopeSet};
+use super::{AuthMethod, ClientMetadata, GrantType, GroupSet, OAuthError, ReadMetadata, RegistrationPolicy, ScopeSet};
 
 /// A client as an operator describes it.
 #[derive(Debug, Clone, Copy)]
@@ -62,4 +62,12 @@ impl OperatorClient<'_> {
         read.metadata.grant_types.clear();
         Ok(read)
     }
+}
+
+/// Returns the grant types of a client that may act for some groups (RFC 7523 2.1).
+#[must_use]
+pub fn with_acting(grant_types: &[GrantType], may_act_for: &GroupSet) -> Vec<GrantType> {
+    let acting = Some(GrantType::JwtBearer);
+    let acting = acting.filter(|acting| !may_act_for.is_empty() && !grant_types.contains(acting));
+    grant_types.iter().copied().chain(acting).collect()
 }

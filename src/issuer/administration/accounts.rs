@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::tables::{CHANGE_THERE, ENABLE_THERE, REMOVE_THERE, TableKind};
 use super::{Administration, AdministrationError, done};
 use crate::issuer::login::password;
 use crate::oauth::{AccountId, LoginName, LoginNameHash, Subject};
@@ -121,13 +122,17 @@ impl Administration {
     /// Switches an account off, which ends its sessions and revokes its grants, or on again.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NotAPerson`, `Store`.
+    /// `NoSuchAccount`, `NotAPerson`, `InFile` if the file has it switched off, `Store`.
     pub async fn set_account_disabled(&self, name: &str, disabled: bool) -> Result<(), AdministrationError> {
         let account = self.person(name).await?;
         // Even if the account reads as enabled, a running server may have disabled it and not stored that yet, so the
         // store is asked to write.
         if disabled && account.status == AccountStatus::Disabled {
             return Ok(());
+        }
+        if let Some(table) = self.table_of_account(account.subject.id()).await?.filter(|t| !disabled && t.is_disabled())
+        {
+            return Err(self.in_file(TableKind::Account, table, ENABLE_THERE));
         }
         let event = if disabled { AuditEvent::AccountDisabled } else { AuditEvent::AccountEnabled };
         let row = self.audit_of(event, account.subject.id());
@@ -138,13 +143,14 @@ impl Administration {
     /// Renames an account; the old name is never given to anybody else. Sessions and grants are kept.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NotAPerson`, `BadName`, `NameTaken`, `NameOnceGiven`, `Store`.
+    /// `NoSuchAccount`, `NotAPerson`, `BadName`, `InFile`, `NameTaken`, `NameOnceGiven`, `Store`.
     pub async fn rename_account(&self, name: &str, new: &str) -> Result<Account, AdministrationError> {
         let account = self.person(name).await?;
         let new = login_name(new)?;
         if account.name == new {
             return Ok(account);
         }
+        self.expect_account_not_in_file(account.subject.id(), CHANGE_THERE).await?;
         let reason = Some(format!("{} to {new}", account.name));
         let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountRenamed, account.subject.id()) };
         match self.services.store.rename_account(account.subject.id(), &new, row).await? {
@@ -157,9 +163,10 @@ impl Administration {
     /// Deletes an account with its sessions and grants; its name is never given to anybody else.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NotAPerson`, `Store`.
+    /// `NoSuchAccount`, `NotAPerson`, `InFile`, `Store`.
     pub async fn delete_account(&self, name: &str) -> Result<Account, AdministrationError> {
         let account = self.person(name).await?;
+        self.expect_account_not_in_file(account.subject.id(), REMOVE_THERE).await?;
         let reason = Some(account.name.to_string());
         let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountDeleted, account.subject.id()) };
         let update = self.services.store.delete_account(account.subject.id(), row).await?;

@@ -1,12 +1,14 @@
 //! Changing clients: what the change would end is told first, then it is made.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
-use super::clients::{Unasked, group_set, with_acting};
+use super::clients::{Unasked, group_set};
+use super::tables::CHANGE_THERE;
 use super::{Administration, AdministrationError, scopes_among};
-use crate::config::UpstreamConfig;
 use crate::oauth::{
-    Client, ClientMetadata, ClientOrigin, GrantType, GroupSet, RedirectPolicy, RegistrationPolicy, ScopeSet,
+    Client, ClientId, ClientMetadata, ClientOrigin, Grant, GrantType, GroupSet, RegistrationPolicy, with_acting,
 };
 use crate::store::{AuditEvent, AuditRow, ClientChange, GrantFilter};
 
@@ -81,6 +83,7 @@ impl Administration {
     /// `BadClient`, `LeftOut`, `Store`.
     pub async fn plan_edit(&self, id: &str, edit: &ClientEdit) -> Result<PlannedEdit, AdministrationError> {
         let before = self.client(id).await?;
+        self.expect_not_in_file(id, CHANGE_THERE)?;
         let is_built_in = self.built_in_client_ids().iter().any(|own| own == id);
         if is_built_in || (before.origin != ClientOrigin::Manual && edit.is_of_metadata()) {
             return Err(AdministrationError::NotOperators(id.to_owned()));
@@ -96,9 +99,26 @@ impl Administration {
             after.metadata = self.edited(&after, edit)?;
         }
         let change = ClientChange { before, after };
-        let theirs = GrantFilter { tenant: self.tenant.clone(), subject: None, client: Some(change.before.id.clone()) };
-        let standing = self.services.store.list_grants(&theirs, self.services.clock.now()).await?;
+        let standing = self.standing_of(&change.before.id).await?;
         Ok(PlannedEdit { ending: standing.iter().filter(|grant| change.ends(grant)).count(), change })
+    }
+
+    /// Lists the active grants of a client.
+    pub(super) async fn standing_of(&self, client: &ClientId) -> Result<Vec<Grant>, AdministrationError> {
+        let theirs = GrantFilter { tenant: self.tenant.clone(), subject: None, client: Some(client.clone()) };
+        Ok(self.services.store.list_grants(&theirs, self.services.clock.now()).await?)
+    }
+
+    /// Starts the audit row of a change.
+    pub(super) fn row_of_change(&self, change: &ClientChange) -> AuditRow {
+        let after = &change.after;
+        let members: Vec<_> = changed_members(change).into_iter().map(|(name, ..)| name).collect();
+        AuditRow {
+            resource: after.resource.clone(),
+            scopes: after.scope_limit().cloned(),
+            reason: Some(members.join(" ")).filter(|members| !members.is_empty()),
+            ..self.audit_about(AuditEvent::ClientEdited, &after.id)
+        }
     }
 
     /// Makes a change; returns the client as it is now, and how many grants ended.
@@ -107,13 +127,7 @@ impl Administration {
     /// `ClientHasChanged`, `Store`.
     pub async fn edit_client(&self, planned: PlannedEdit) -> Result<(Client, u64), AdministrationError> {
         let PlannedEdit { change, .. } = planned;
-        let after = change.after.clone();
-        let row = AuditRow {
-            resource: after.resource.clone(),
-            scopes: after.scope_limit().cloned(),
-            reason: Some(changed_members(&change)).filter(|members| !members.is_empty()),
-            ..self.audit_about(AuditEvent::ClientEdited, &after.id)
-        };
+        let (after, row) = (change.after.clone(), self.row_of_change(&change));
         let ended = self.services.store.change_client(change, row).await?;
         let gone = || AdministrationError::ClientHasChanged(after.id.as_str().to_owned());
         Ok((after.clone(), ended.ok_or_else(gone)?))
@@ -121,10 +135,7 @@ impl Administration {
 
     /// Returns the metadata after the change, by the rules for new clients.
     fn edited(&self, client: &Client, edit: &ClientEdit) -> Result<ClientMetadata, AdministrationError> {
-        let bound =
-            |upstream: &&UpstreamConfig| client.resource.as_ref().is_none_or(|bound| *bound == upstream.resource);
-        let upstreams = self.config.upstreams.iter().filter(bound);
-        let scopes: ScopeSet = upstreams.flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
+        let scopes = self.config.scopes_at(client.resource.as_ref());
         let old_limit = client.metadata.scope.clone().unwrap_or_default();
         let limit = edit.scopes.as_ref().map_or_else(|| Ok(old_limit), |asked| scopes_among(&scopes, asked))?;
         let grant_types = if edit.grant_types.is_empty() { &client.metadata.grant_types } else { &edit.grant_types };
@@ -146,14 +157,8 @@ impl Administration {
         if is_resource_server {
             members.insert("grant_types".to_owned(), json!([GrantType::ClientCredentials.as_str()]));
         }
-        let policy = RegistrationPolicy {
-            // registration.hosts is for clients that the operator does not add.
-            redirects: RedirectPolicy { hosts: None, ..self.config.redirect_policy() },
-            scopes: scopes.union(&limit),
-            client_credentials: true,
-            may_act_for,
-            internal_hosts: !self.config.outbound.allow_addresses.is_empty(),
-        };
+        let policy =
+            RegistrationPolicy { may_act_for, ..self.config.operator_registration(scopes.union(&limit)) };
         let body = Value::Object(members).to_string();
         let mut read =
             ClientMetadata::from_registration(body.as_bytes(), &policy).map_err(AdministrationError::BadClient)?;
@@ -186,11 +191,21 @@ fn acting_after(
     if left.is_empty() { Err(AdministrationError::NoGrantLeft) } else { Ok((left, groups)) }
 }
 
-/// Names what a change changes, for the audit trail.
-fn changed_members(change: &ClientChange) -> String {
+/// Members of the metadata that follow from others.
+const FOLLOWING: [&str; 2] = ["response_types", "token_endpoint_auth_methods_supported"];
+
+/// Returns what a change changes: each member with its value before and after.
+pub(super) fn changed_members(change: &ClientChange) -> Vec<(String, Value, Value)> {
     let (before, after) = (change.before.metadata.to_json(), change.after.metadata.to_json());
-    let names = ["client_name", "redirect_uris", "grant_types", "scope", "may_act_for"];
-    let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
-    let bound = (change.before.resource != change.after.resource).then_some("resource");
-    changed.chain(bound).collect::<Vec<_>>().join(" ")
+    let names: BTreeSet<_> =
+        before.keys().chain(after.keys()).filter(|name| !FOLLOWING.contains(&name.as_str())).collect();
+    let value = |of: &Map<String, Value>, name: &String| of.get(name).cloned().unwrap_or_default();
+    let mut changed: Vec<_> =
+        names.into_iter().map(|name| (name.clone(), value(&before, name), value(&after, name))).collect();
+    changed.retain(|(_, before, after)| before != after);
+    let resource = |client: &Client| client.resource.as_ref().map_or(Value::Null, |resource| json!(resource.as_str()));
+    if change.before.resource != change.after.resource {
+        changed.push(("resource".to_owned(), resource(&change.before), resource(&change.after)));
+    }
+    changed
 }

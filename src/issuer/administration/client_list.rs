@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::tables::ListedTable;
 use super::{Administration, AdministrationError};
 use crate::oauth::{Client, ClientOrigin, ClientSecretHash, Lifetime, ResourceIndicator, Timestamp};
+use crate::store::MadeByTable;
 
 /// Which clients to list, in which order, and how many. By default all, oldest first.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +61,8 @@ pub struct ListedClient {
     pub previous_secret: Option<(ClientSecretHash, Timestamp)>,
     /// Whether its current secret is older than `tokens.secret_age_warning`.
     pub has_old_secret: bool,
+    /// The table of the configuration file that has made it.
+    pub table: Option<ListedTable>,
 }
 
 /// Some of the clients that a query selects.
@@ -82,10 +86,12 @@ impl Administration {
         let now = self.services.clock.now();
         let sessions = self.services.store.count_grants(&self.tenant, now).await?;
         let mut sessions: HashMap<_, _> = sessions.into_iter().collect();
+        let mut tables = self.listed_tables().await?;
         let clients = self.services.store.list_clients(&self.tenant).await?.into_iter();
         let listed = clients.map(|client| {
             let sessions = sessions.remove(&client.id).unwrap_or_default();
-            self.listed(client, sessions, now)
+            let table = tables.remove(&MadeByTable::Client(client.id.clone()));
+            self.listed(client, sessions, table, now)
         });
         let mut selected: Vec<_> = listed.filter(|listed| query.wants(listed, name.as_deref(), bound)).collect();
         match query.order {
@@ -109,10 +115,11 @@ impl Administration {
         let client = self.client(id).await?;
         let grants = self.grants(None, Some(id)).await?;
         let sessions = u64::try_from(grants.len()).unwrap_or(u64::MAX);
-        Ok(self.listed(client, sessions, self.services.clock.now()))
+        let table = self.listed_tables().await?.remove(&MadeByTable::Client(client.id.clone()));
+        Ok(self.listed(client, sessions, table, self.services.clock.now()))
     }
 
-    fn listed(&self, client: Client, sessions: u64, now: Timestamp) -> ListedClient {
+    fn listed(&self, client: Client, sessions: u64, table: Option<ListedTable>, now: Timestamp) -> ListedClient {
         let of = |resource: &ResourceIndicator| {
             let known = self.config.upstreams.iter().find(|upstream| upstream.resource == *resource);
             known.map(|upstream| upstream.name.clone())
@@ -120,6 +127,7 @@ impl Administration {
         let limit = self.config.tokens.secret_age_warning;
         ListedClient {
             sessions,
+            table,
             secret_age: client.current_secret().map(|secret| now.since(secret.created_at)),
             previous_secret: client
                 .secrets

@@ -1,13 +1,12 @@
 //! Clients: adding, listing, disabling, deleting, new secrets.
 
-use serde_json::json;
-
 use super::groups::group_name;
+use super::tables::{CHANGE_THERE, ENABLE_THERE, REMOVE_THERE, TableKind};
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::issuer::Registered;
 use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType, GroupSet,
-    ReadMetadata, RedirectPolicy, RegistrationPolicy, ResourceIndicator, ScopeSet, Timestamp,
+    OperatorClient, ReadMetadata, RegistrationPolicy, ResourceIndicator, ScopeSet, Timestamp, with_acting,
 };
 use crate::store::{AuditEvent, AuditRow, Insertion, SecretRotation};
 
@@ -72,21 +71,6 @@ pub(super) fn group_set(names: &[String]) -> Result<GroupSet, AdministrationErro
     names.iter().map(|name| group_name(name)).collect::<Result<Vec<_>, _>>().map(|groups| groups.into_iter().collect())
 }
 
-/// Returns the grant types of a client that may act for some groups.
-pub(super) fn with_acting(grant_types: &[GrantType], may_act_for: &GroupSet) -> Vec<GrantType> {
-    let acting = Some(GrantType::JwtBearer);
-    let acting = acting.filter(|acting| !may_act_for.is_empty() && !grant_types.contains(acting));
-    grant_types.iter().copied().chain(acting).collect()
-}
-
-/// Returns whether nobody is asked before a client gets a token by a grant of this type.
-const fn is_without_person(grant: GrantType) -> bool {
-    match grant {
-        GrantType::ClientCredentials | GrantType::JwtBearer => true,
-        GrantType::AuthorizationCode | GrantType::RefreshToken => false,
-    }
-}
-
 impl Administration {
     /// Adds a client. Its secret, if it has one, is only in the return value; the store keeps a hash. One that acts for
     /// itself or for people is bound to the only upstream, if there is one only, so that it gets nothing at one that is
@@ -100,39 +84,28 @@ impl Administration {
         let may_act_for = group_set(&new.may_act_for)?;
         let grant_types = with_acting(&new.grant_types, &may_act_for);
         // Without a person who is asked, an upstream that is added later gives nothing.
-        let is_service = grant_types.iter().any(|grant| is_without_person(*grant));
+        let is_service = grant_types.iter().any(|grant| grant.is_without_person());
         let bound = match (&new.upstream, is_service) {
             (Some(name), _) => Some(self.upstream(Some(name))?),
             (None, true) => self.audience(None).ok(),
             (None, false) => None,
         };
-        // The same rules as for clients that register themselves: operators make mistakes too.
-        let grants: Vec<_> = grant_types.iter().map(|g| g.as_str()).collect();
-        let upstreams = self.config.upstreams.iter().filter(|u| bound.is_none_or(|bound| bound.resource == u.resource));
-        let scopes: ScopeSet = upstreams.flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
+        let resource = bound.map(|upstream| upstream.resource.clone());
+        let scopes = self.config.scopes_at(resource.as_ref());
         let limit = scopes_among(&scopes, &new.scopes)?;
         let asked = Unasked { grant_types: &grant_types, may_act_for: &may_act_for, auth_method: new.auth_method };
         asked.check(&limit, &scopes)?;
-        let body = json!({
-            "client_name": new.name,
-            "redirect_uris": new.redirect_uris,
-            "grant_types": grants,
-            "token_endpoint_auth_method": new.auth_method.as_str(),
-            "jwks": new.jwks,
-            "jwks_uri": new.jwks_uri,
-            "scope": (!limit.is_empty()).then(|| limit.to_string()),
-        });
-        let policy = RegistrationPolicy {
-            // registration.hosts is for clients that the operator does not add.
-            redirects: RedirectPolicy { hosts: None, ..self.config.redirect_policy() },
-            scopes,
-            client_credentials: true,
-            may_act_for,
-            internal_hosts: !self.config.outbound.allow_addresses.is_empty(),
+        let described = OperatorClient {
+            name: &new.name,
+            redirect_uris: &new.redirect_uris,
+            grant_types: &grant_types,
+            auth_method: new.auth_method,
+            jwks: new.jwks.as_ref(),
+            jwks_uri: new.jwks_uri.as_deref(),
+            limit: &limit,
         };
-        let read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
-            .map_err(AdministrationError::BadClient)?;
-        self.insert_client(read, bound.map(|upstream| upstream.resource.clone())).await
+        let read = described.metadata(&RegistrationPolicy { may_act_for, ..self.config.operator_registration(scopes) });
+        self.insert_client(read.map_err(AdministrationError::BadClient)?, resource).await
     }
 
     /// Adds the resource server of an upstream, which asks about the tokens for it (RFC 7662) and gets none itself. The
@@ -146,11 +119,7 @@ impl Administration {
         upstream: Option<&str>,
     ) -> Result<Registered, AdministrationError> {
         let upstream = self.audience(upstream)?;
-        let body = json!({ "client_name": name, "grant_types": [GrantType::ClientCredentials.as_str()] });
-        let policy = RegistrationPolicy { client_credentials: true, ..RegistrationPolicy::default() };
-        let mut read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
-            .map_err(AdministrationError::BadClient)?;
-        read.metadata.grant_types.clear();
+        let read = OperatorClient::resource_server(name).map_err(AdministrationError::BadClient)?;
         self.insert_client(read, Some(upstream.resource.clone())).await
     }
 
@@ -165,28 +134,44 @@ impl Administration {
             .token_endpoint_auth_method
             .has_secret()
             .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
-        let now = self.services.clock.now();
-        let client = Client {
-            tenant: self.tenant.clone(),
-            id: ClientId::mint(self.services.entropy.random_32(), self.services.keys.load().brand()),
-            origin: ClientOrigin::Manual,
-            metadata: read.metadata,
-            secrets: secret.iter().map(|secret| ClientSecretHash::of(secret.hash(), now)).collect(),
-            resource,
-            disabled: false,
-            created_at: now,
-            last_token_at: None,
-            last_used_at: None,
-            document: None,
-        };
-        let row = AuditRow {
-            resource: client.resource.clone(),
-            scopes: client.metadata.scope.clone(),
-            ..self.audit_about(AuditEvent::ClientAdded, &client.id)
-        };
+        let id = ClientId::mint(self.services.entropy.random_32(), self.services.keys.load().brand());
+        let mut client = self.new_client(id, read.metadata, resource);
+        client.secrets = secret.iter().map(|secret| ClientSecretHash::of(secret.hash(), client.created_at)).collect();
+        let row = self.row_of_new(&client);
         match self.services.store.insert_client(client.clone(), u64::MAX, row).await? {
             Insertion::Inserted => Ok(Registered { client, secret, left_out: read.left_out }),
             Insertion::Exists | Insertion::Full | Insertion::Same => Err(AdministrationError::TooManyClients),
+        }
+    }
+
+    /// Makes a client of the operator's, without a secret.
+    pub(super) fn new_client(
+        &self,
+        id: ClientId,
+        metadata: ClientMetadata,
+        resource: Option<ResourceIndicator>,
+    ) -> Client {
+        Client {
+            tenant: self.tenant.clone(),
+            id,
+            origin: ClientOrigin::Manual,
+            metadata,
+            secrets: Vec::new(),
+            resource,
+            disabled: false,
+            created_at: self.services.clock.now(),
+            last_token_at: None,
+            last_used_at: None,
+            document: None,
+        }
+    }
+
+    /// Starts the audit row of a new client.
+    pub(super) fn row_of_new(&self, client: &Client) -> AuditRow {
+        AuditRow {
+            resource: client.resource.clone(),
+            scopes: client.metadata.scope.clone(),
+            ..self.audit_about(AuditEvent::ClientAdded, &client.id)
         }
     }
 
@@ -211,12 +196,15 @@ impl Administration {
     /// Switches a client off, so that its tokens are refused, or on again.
     ///
     /// # Errors
-    /// `NoSuchClient`, `Store`.
+    /// `NoSuchClient`, `InFile` if the file has it switched off, `Store`.
     pub async fn set_client_disabled(&self, id: &str, disabled: bool) -> Result<(), AdministrationError> {
         let client = self.client(id).await?;
         // As with accounts: a running server may have disabled it and not stored that yet.
         if disabled && client.disabled {
             return Ok(());
+        }
+        if let Some(table) = self.table_of_client(id).filter(|table| !disabled && table.is_disabled()) {
+            return Err(self.in_file(TableKind::Client, table, ENABLE_THERE));
         }
         let event = if disabled { AuditEvent::ClientDisabled } else { AuditEvent::ClientEnabled };
         let row = self.audit_about(event, &client.id);
@@ -224,12 +212,13 @@ impl Administration {
         done(update, || AdministrationError::NoSuchClient(id.to_owned()))
     }
 
-    /// Removes a client with all that was granted to it.
+    /// Removes a client with all that was granted to it. Of one that the file describes, that is for its table to say.
     ///
     /// # Errors
-    /// `NoSuchClient`, `Store`.
+    /// `NoSuchClient`, `InFile`, `Store`.
     pub async fn delete_client(&self, id: &str) -> Result<(), AdministrationError> {
         let client = self.client(id).await?;
+        self.expect_not_in_file(id, REMOVE_THERE)?;
         let row = self.audit_about(AuditEvent::ClientDeleted, &client.id);
         let update = self.services.store.delete_client(&client.id, row).await?;
         done(update, || AdministrationError::NoSuchClient(id.to_owned()))
@@ -238,9 +227,10 @@ impl Administration {
     /// Gives a confidential client a new secret; returns it, and until when the old one stays valid.
     ///
     /// # Errors
-    /// `NoSuchClient`, `NoSecret`, `Store`.
+    /// `NoSuchClient`, `InFile`, `NoSecret`, `Store`.
     pub async fn rotate_client_secret(&self, id: &str) -> Result<(ClientSecret, Timestamp), AdministrationError> {
         let client = self.client(id).await?;
+        self.expect_not_in_file(id, CHANGE_THERE)?;
         if !client.metadata.token_endpoint_auth_method.has_secret() {
             return Err(AdministrationError::NoSecret(id.to_owned()));
         }

@@ -125,7 +125,7 @@ pub(crate) fn dummy_phc(policy: &LoginPolicy) -> Result<String, HashError> {
 ///
 /// # Errors
 /// `PasswordRefused` says why.
-fn acceptable(password: &str, name: &str, policy: &LoginPolicy) -> Result<(), PasswordRefused> {
+pub(crate) fn acceptable(password: &str, name: &str, policy: &LoginPolicy) -> Result<(), PasswordRefused> {
     let password = normal(password);
     if password.chars().count() < policy.min_password {
         return Err(PasswordRefused::TooShort(policy.min_password));
