@@ -14,6 +14,7 @@ use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
 use super::output::{moment, printable};
 use super::runtime::block_on;
+use super::table_view::note_enabled;
 use crate::files;
 use crate::issuer::{NewClient, Withdrawal};
 use crate::oauth::{AuthMethod, GrantType};
@@ -140,6 +141,11 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Disable { client } => {
             client.data.withdraw(&Withdrawal::DisableClient { id: client.id.clone() })?;
+            note_enabled(&client.data, |config| {
+                let table = config.clients.iter().find(|table| table.id == client.id)?;
+                let is_enabled = table.present()?.disabled == Some(false);
+                is_enabled.then(|| table.place(config.file.as_deref()))
+            });
             say_status(&client, "disabled")
         }
         Command::Enable { client } => {

@@ -7,6 +7,7 @@ use super::client_view::describe;
 use super::data::DataArguments;
 use super::failure::Failure;
 use super::runtime::block_on;
+use super::table_view::place;
 use super::when;
 use crate::issuer::{ClientOrder, ClientQuery, ListedClient};
 use crate::oauth::{ClientOrigin, Timestamp};
@@ -78,7 +79,7 @@ pub(super) fn run(arguments: ListArguments) -> Result<(), Failure> {
     let values: Vec<_> = page.clients.iter().map(row).collect();
     let columns = [("ID", "client_id"), ("NAME", "client_name"), ("ORIGIN", "origin"), ("STATUS", "status")];
     let more = [("UPSTREAM", BOUND), ("SESSIONS", "active_sessions"), ("CREATED", "created_at")];
-    let last = [("LAST USED", "last_used_at"), ("SECRET", SECRET), ("REDIRECT URIS", "redirect_uris")];
+    let last = [("LAST USED", "last_used_at"), ("SECRET", SECRET), ("FILE", FILE), ("REDIRECT URIS", "redirect_uris")];
     let columns: Vec<_> = columns.into_iter().chain(more).chain(last).collect();
     data.output.list(&columns, &values)?;
     let (shown, next) = (page.clients.len(), query.skip.saturating_add(page.clients.len()));
@@ -92,6 +93,7 @@ pub(super) fn run(arguments: ListArguments) -> Result<(), Failure> {
 /// Members of a row that only the table has.
 const BOUND: &str = "bound to";
 const SECRET: &str = "secret";
+const FILE: &str = "described at";
 
 /// Adds to a described client what the table shows of its upstream and its secret.
 fn with_words(mut described: Value, listed: &ListedClient) -> Value {
@@ -103,6 +105,7 @@ fn with_words(mut described: Value, listed: &ListedClient) -> Value {
     if let Some(members) = described.as_object_mut() {
         members.insert(BOUND.to_owned(), json!(listed.upstream.as_deref().or(resource)));
         members.insert(SECRET.to_owned(), json!(secret));
+        members.insert(FILE.to_owned(), json!(place(listed.table.as_ref())));
     }
     described
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::output::moment;
+use super::table_view::table;
 use crate::issuer::ListedClient;
 use crate::oauth::{ClientOrigin, DocumentSource};
 
@@ -18,6 +19,7 @@ pub(super) fn describe(listed: &ListedClient, own: &[String]) -> Value {
     };
     add("origin", json!(origin));
     add("resource_server", json!(client.resource_server().is_some()));
+    add("file", table(listed.table.as_ref()));
     add("status", json!(if client.disabled { "disabled" } else { "enabled" }));
     add("upstream", json!(listed.upstream));
     add("resource", json!(client.resource.as_ref().map(|r| r.as_str())));

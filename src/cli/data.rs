@@ -49,6 +49,7 @@ pub(super) enum Missing {
 pub(super) struct Data {
     pub(super) config: Arc<Config>,
     pub(super) store: Arc<dyn Store>,
+    services: Services,
     pub(super) administration: Administration,
     pub(super) output: Output,
 }
@@ -56,11 +57,22 @@ pub(super) struct Data {
 impl DataArguments {
     /// Opens the data.
     pub(super) fn open(&self, missing: Missing) -> Result<Data, Failure> {
+        self.open_by(&self.load()?, missing)
+    }
+
+    /// Opens the data to apply what the configuration file says of clients and accounts.
+    pub(super) fn open_for_tables(&self, missing: Missing) -> Result<Data, Failure> {
+        self.expect_people()?;
+        let mut data = self.open_by(&self.load_with(true)?, missing)?;
+        data.administration = Administration::of_file(data.services.clone(), Arc::clone(&data.config));
+        Ok(data)
+    }
+
+    fn open_by(&self, config: &Config, missing: Missing) -> Result<Data, Failure> {
         let tenant = self.tenant()?;
-        let config = self.load()?;
-        self.expect_folder(&config, missing)?;
+        self.expect_folder(config, missing)?;
         let loaded = |entropy: &SystemEntropy| keys::load_or_make(&config.data_dir, &config.brand, entropy);
-        self.open_with(tenant, &config, |entropy| Ok(loaded(entropy)?.token))
+        self.open_with(tenant, config, |entropy| Ok(loaded(entropy)?.token))
     }
 
     /// Opens the data for a command that needs only the folder: ending access must work even while the configuration or
@@ -117,9 +129,9 @@ impl DataArguments {
         let keys = keys(&entropy).map_err(Failure::other)?;
         let store = store::open(&config.data_dir, None, SystemClock.now())?;
         let (clock, shared, keys) = (Arc::new(SystemClock), Arc::clone(&config), Arc::new(keys));
-        let administration =
-            Administration::new(Services::new(Arc::clone(&store), clock, entropy, keys, shared), tenant);
-        Ok(Data { config, store, administration, output: self.output() })
+        let services = Services::new(Arc::clone(&store), clock, entropy, keys, shared);
+        let administration = Administration::new(services.clone(), tenant);
+        Ok(Data { config, store, services, administration, output: self.output() })
     }
 
     /// Refuses a folder that cannot be used, or that has no store if none may be created.
@@ -160,6 +172,12 @@ impl DataArguments {
 
     /// Opens the data to add an account or client for signing in, which only one tenant supports.
     pub(super) fn open_to_sign_in(&self, missing: Missing) -> Result<Data, Failure> {
+        self.expect_people()?;
+        self.open(missing)
+    }
+
+    /// Refuses a tenant that people cannot sign in to.
+    fn expect_people(&self) -> Result<(), Failure> {
         if self.tenant != TenantId::DEFAULT {
             return Err(Failure::Usage(format!(
                 "--tenant {}: nobody can sign in to this tenant; people can sign in to {:?} only",
@@ -167,7 +185,7 @@ impl DataArguments {
                 TenantId::DEFAULT
             )));
         }
-        self.open(missing)
+        Ok(())
     }
 
     /// Reads the configuration for a command that needs only the data directory, whatever else is wrong with it.
@@ -206,9 +224,19 @@ impl DataArguments {
 
     /// Reads the configuration without opening the data.
     pub(super) fn load(&self) -> Result<Config, Failure> {
+        self.load_with(false)
+    }
+
+    /// Reads the configuration; with the secrets of its clients and accounts, or whatever is wrong with those.
+    fn load_with(&self, with_secrets: bool) -> Result<Config, Failure> {
         let file = self.file()?.filter(|file| self.data.is_none() && !remember::is_addition(file));
-        let overrides =
-            Overrides { data_dir: self.data.clone(), up: file.is_none(), data_only: true, ..Overrides::default() };
+        let overrides = Overrides {
+            data_dir: self.data.clone(),
+            up: file.is_none(),
+            data_only: true,
+            with_secrets,
+            ..Overrides::default()
+        };
         if let Some(file) = file {
             return Config::load(Some(&file.path), &overrides).map_err(Failure::Configuration);
         }

@@ -114,6 +114,9 @@ impl From<std::io::Error> for Failure {
 
 impl From<AdministrationError> for Failure {
     fn from(error: AdministrationError) -> Self {
+        if let AdministrationError::Tables(problems) = error {
+            return Self::Configuration(problems);
+        }
         if let AdministrationError::Store(error) = error { error.into() } else { Self::other(error) }
     }
 }

@@ -6,6 +6,7 @@
 //! file; `output.rs` prints, `failure.rs` has the exit codes.
 
 mod address;
+mod apply;
 mod audit;
 mod certs;
 mod client;
@@ -30,6 +31,7 @@ mod runtime;
 mod sender;
 mod serve;
 mod session;
+mod table_view;
 mod token;
 mod tool;
 mod trust_stores;
@@ -90,6 +92,8 @@ enum Command {
     /// Add applications, and manage all of them
     #[command(subcommand)]
     Client(client::Command),
+    /// Make clients and accounts as the configuration file says
+    Apply(apply::Arguments),
     /// List and revoke the access that people granted to applications
     #[command(subcommand)]
     Session(session::Command),
@@ -138,6 +142,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Token(command) => token::run(command),
         Command::Key(command) => key::run(command),
         Command::Client(command) => client::run(command),
+        Command::Apply(arguments) => apply::run(&arguments),
         Command::Session(command) => session::run(command),
         Command::Audit(command) => audit::run(command),
         Command::Clock(command) => clock::run(command),

@@ -10,8 +10,10 @@ use super::failure::Failure;
 use super::output::{Output, moment, printable};
 use super::password;
 use super::runtime::block_on;
+use super::table_view::{note_enabled, place, table};
+use crate::config::{Config, DeclaredAccount};
 use crate::issuer::{Withdrawal, Withdrawn};
-use crate::store::{Account, AccountStatus};
+use crate::store::{Account, AccountStatus, MadeByTable};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -97,14 +99,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             }
             data.output.one(&format!("added {}{link}", added.account.name), &value)
         }
-        Command::List { data } => {
-            let data = data.open_folder()?;
-            let mut accounts = block_on(async { Ok(data.administration.accounts().await?) })?;
-            accounts.retain(|account| account.subject.is_person());
-            let columns = [("NAME", "name"), ("SUBJECT", "subject"), ("STATUS", "status")];
-            let columns = [&columns[..], &[("PASSWORD", "password_set_at"), ("ADDED", "created_at")]].concat();
-            data.output.list(&columns, &accounts.iter().map(account).collect::<Vec<_>>())
-        }
+        Command::List { data } => list(&data.open_folder()?),
         Command::Show { name, data } => show(&name, &data.open_folder()?),
         Command::Rename { name, new, data } => {
             let data = data.open(Missing::Refuse)?;
@@ -122,6 +117,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Disable { name, data } => {
             data.withdraw(&Withdrawal::DisableUser { name: name.clone() })?;
+            note_enabled(&data, |config| enabled_by(config, &name));
             say_status(&name, data.output(), "disabled")
         }
         Command::Enable { name, data } => {
@@ -144,6 +140,30 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
+fn list(data: &Data) -> Result<(), Failure> {
+    let (mut accounts, tables) =
+        block_on(async { Ok((data.administration.accounts().await?, data.administration.listed_tables().await?)) })?;
+    accounts.retain(|account| account.subject.is_person());
+    let row = |found: &Account| {
+        let of = tables.get(&MadeByTable::Account(found.subject.id().clone()));
+        let file = if data.output.is_json() { table(of) } else { json!(place(of)) };
+        let mut row = account(found);
+        row.as_object_mut().map(|members| members.insert("file".to_owned(), file));
+        row
+    };
+    let columns = [("NAME", "name"), ("SUBJECT", "subject"), ("STATUS", "status"), ("PASSWORD", "password_set_at")];
+    let columns = [&columns[..], &[("ADDED", "created_at"), ("FILE", "file")]].concat();
+    data.output.list(&columns, &accounts.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Returns the place of the table that enables an account again, if there is one.
+fn enabled_by(config: &Config, name: &str) -> Option<String> {
+    let enables =
+        |wanted: &DeclaredAccount| wanted.name.as_str().eq_ignore_ascii_case(name) && wanted.disabled == Some(false);
+    let table = config.accounts.iter().find(|table| table.present().is_some_and(enables))?;
+    Some(table.place(config.file.as_deref()))
+}
+
 fn show(name: &str, data: &Data) -> Result<(), Failure> {
     let value = block_on(async {
         let found = data.administration.account(name).await?;
@@ -152,7 +172,9 @@ fn show(name: &str, data: &Data) -> Result<(), Failure> {
         let former: Vec<_> =
             former.iter().filter(|(_, s)| s == found.subject.id()).map(|(name, _)| name.as_str()).collect();
         let mut value = account(&found);
+        let tables = data.administration.listed_tables().await?;
         let more = json!({
+            "file": table(tables.get(&MadeByTable::Account(found.subject.id().clone()))),
             "last_failed_at": found.last_failed_at.map(moment),
             "sessions": grants.len(),
             "clients": grants.iter().map(|g| g.client.as_str()).collect::<BTreeSet<_>>(),

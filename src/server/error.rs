@@ -47,8 +47,8 @@ pub enum RunError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// The first account could not be made.
-    #[error("the account admin: {0}")]
+    /// The first account, or those that the file describes, could not be made.
+    #[error("the accounts: {0}")]
     FirstAccount(AdministrationError),
     /// An essential part failed while the gateway was serving.
     #[error("stopped serving: {0}")]
@@ -59,8 +59,12 @@ pub enum RunError {
 }
 
 impl From<AdministrationError> for RunError {
-    /// A failure of the store is not a problem of the account, and stays one of the store.
+    /// A failure of the store is not a problem of the account, and stays one of the store; what is wrong with the
+    /// clients and accounts of the file is one of the configuration.
     fn from(error: AdministrationError) -> Self {
+        if let AdministrationError::Tables(problems) = error {
+            return Self::Configuration(problems);
+        }
         if let AdministrationError::Store(error) = error { Self::Store(error) } else { Self::FirstAccount(error) }
     }
 }

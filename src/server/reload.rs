@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -89,6 +90,7 @@ impl Reloader {
         let serving = self.in_force.snapshot();
         let before = serving.as_ref().map(|snapshot| &*snapshot.table);
         let built = self.builder.snapshot(config, before).map_err(|error| vec![error.to_string()])?;
+        self.follow_tables(&built.snapshot.config)?;
         // Nothing can fail from here on.
         self.dialer.exchange(built.dialer);
         self.tools.exchange(&built.snapshot);
@@ -96,6 +98,12 @@ impl Reloader {
         self.operator.upstreams.watch(&built.snapshot.table);
         self.operator.certificate_ends.store(built.certificate_ends, Relaxed);
         Ok(())
+    }
+
+    /// Makes the store as the clients and accounts of a new configuration say, on a thread that may block.
+    fn follow_tables(&self, config: &Arc<Config>) -> Result<(), Vec<String>> {
+        let followed = Handle::current().block_on(self.issuer.follow_tables(Arc::clone(config)));
+        followed.map_err(|error| error.to_string().lines().map(str::to_owned).collect())
     }
 
     /// Returns the files whose change triggers a reload.

@@ -32,7 +32,7 @@ use super::worker::Process;
 use super::worker_threads;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
-use crate::issuer::{Administration, FirstAccount, Issuer, Services};
+use crate::issuer::{FirstAccount, Issuer, Services};
 use crate::proxy::Sessions;
 use crate::store::ServerLock;
 use crate::telemetry::Metrics;
@@ -129,7 +129,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
     let tools = Arc::new(ToolsInForce::new(&snapshot));
     let issuer = resources.issuer(&dialer, &tools, &metrics);
-    let first = first_account(&resources.administration(), &options).await?;
+    let first = accounts(&resources, &issuer, &snapshot.config, &options).await?;
     let supervisor = Supervisor { metrics: Arc::clone(&metrics), ended: ended.clone() };
     let process = process(&resources, &issuer, metrics);
     let (alarm, failures) = Alarm::new();
@@ -258,11 +258,19 @@ struct First {
     password_ignored: bool,
 }
 
-/// Makes the first account of `up` if there is none, with the given password or a link for setting one.
-async fn first_account(administration: &Administration, options: &RunOptions) -> Result<First, RunError> {
+/// Makes the clients and accounts that the configuration file describes, and the first account of `up` if there is
+/// none, with the given password or a link for setting one.
+async fn accounts(
+    resources: &Resources,
+    issuer: &Issuer,
+    config: &Arc<Config>,
+    options: &RunOptions,
+) -> Result<First, RunError> {
+    issuer.follow_tables(Arc::clone(config)).await?;
     if !options.up {
         return Ok(First::default());
     }
+    let administration = resources.administration();
     let password = options.admin_password.as_deref().map(String::as_str);
     Ok(match administration.first_account(password).await? {
         FirstAccount::Ready => First { password_ignored: password.is_some(), ..First::default() },

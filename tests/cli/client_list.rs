@@ -30,7 +30,7 @@ fn clients_are_listed_with_what_an_operator_needs_to_tidy_up() {
     assert_eq!((&second["secret_age_days"], &first["last_used_at"]), (&Value::Null, &Value::Null));
     let text = data.text(&["client", "list"]);
     let (head, row) = (text.lines().next().unwrap(), text.lines().nth(1).unwrap());
-    let columns = "ID NAME ORIGIN STATUS UPSTREAM SESSIONS CREATED LAST USED SECRET REDIRECT URIS";
+    let columns = "ID NAME ORIGIN STATUS UPSTREAM SESSIONS CREATED LAST USED SECRET FILE REDIRECT URIS";
     assert_eq!(head.split_whitespace().collect::<Vec<_>>().join(" "), columns);
     assert!(row.contains("  mcp  ") && row.contains("  0 d  ") && row.ends_with(REDIRECT), "{row}");
 }

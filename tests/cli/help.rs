@@ -9,7 +9,7 @@ use crate::{Data, REDIRECT, golden, golden_file, run, text};
 
 #[test]
 fn help_is_as_agreed() {
-    let commands: [&[&str]; 44] = [
+    let commands: [&[&str]; 45] = [
         &[],
         &["up"],
         &["serve"],
@@ -43,6 +43,7 @@ fn help_is_as_agreed() {
         &["client", "show"],
         &["client", "rotate-secret"],
         &["client", "document", "import"],
+        &["apply"],
         &["session"],
         &["session", "ended"],
         &["session", "list"],

@@ -24,6 +24,7 @@ pub(crate) mod password;
 
 mod accounts;
 mod acting;
+mod apply;
 mod audit;
 mod check;
 mod client_edit;

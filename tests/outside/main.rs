@@ -108,6 +108,8 @@ mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod tools;

@@ -7,4 +7,5 @@ mod mcpify;
 mod n8n_bridge;
 mod payu;
 mod razorpay;
+mod rebuild;
 mod recipe;

@@ -44,6 +44,11 @@ impl Recipe {
 
     /// The same with variables in the environment.
     pub(super) async fn start_in(&self, upstream: &Upstream, environment: &[(&str, &str)]) -> Gateway {
+        self.home(upstream).start_in(environment).await
+    }
+
+    /// Writes its configuration, for a gateway that is started later.
+    pub(super) fn home(&self, upstream: &Upstream) -> Home {
         let config = self.configuration();
         let (top, rest) = config.split_once("[listen]").unwrap_or((config, ""));
         let own = ["public_url = ", "address = ", "certificate = ", "key = "];
@@ -58,7 +63,7 @@ impl Recipe {
         };
         let home = Home::new("", None);
         write_config(&home, &kept.map(place).collect::<Vec<_>>().join("\n"), "");
-        home.start_in(environment).await
+        home
     }
 
     /// Runs the command of its page that begins with `beginning`; returns what it answers.
