@@ -27,7 +27,10 @@ table! {
         jwks_uri: String = none;
         /// The grant types that it may use.
         grants: Vec<String> = ["authorization_code", "refresh_token"];
-        /// The scopes that it may be granted at most; all by default, and for `client_credentials` none.
+        /// The groups for whose members it may get tokens while they are absent (RFC 7523 2.1); it needs keys of its own.
+        may_act_for: Vec<String> = [];
+        /// The scopes that it may be granted at most; all by default. A client that gets tokens
+        /// without asking a person needs some.
         scopes: Vec<String> = [];
         /// The name of the one upstream that it may use. Another one ends its sessions at the former.
         upstream: String = none;

@@ -2,7 +2,7 @@
 
 use super::policy::WhoRegisters;
 use super::settings::Config;
-use crate::oauth::{RedirectPolicy, RegistrationPolicy, ResourceIndicator, ScopeSet};
+use crate::oauth::{GroupSet, RedirectPolicy, RegistrationPolicy, ResourceIndicator, ScopeSet};
 
 impl Config {
     /// Returns the rules for a client that the operator describes, which may ask for these scopes.
@@ -13,6 +13,7 @@ impl Config {
             redirects: RedirectPolicy { hosts: None, ..self.redirect_policy() },
             scopes,
             client_credentials: true,
+            may_act_for: GroupSet::default(),
             internal_hosts: !self.outbound.allow_addresses.is_empty(),
         }
     }

@@ -6,12 +6,13 @@ use super::check::Check;
 use super::client_file::WrittenClient;
 use super::declared::{DeclaredClient, RecordTable};
 use super::file_words::SecretMethod;
+use super::groups::group_names;
 use super::problem::Setting;
 use super::settings::{Config, UpstreamConfig};
 use super::table_id::{IdRules, SeenIds, declared, expect_new};
 use crate::oauth::{
-    AuthMethod, ClientMetadata, ClientSecret, ClientSecretHash, Digest, GrantType, LeftOut, LoginName, OAuthError,
-    OperatorClient, ReadMetadata, RedirectUri, ScopeSet, ScopeToken,
+    AuthMethod, ClientMetadata, ClientSecret, ClientSecretHash, Digest, GrantType, GroupSet, LeftOut, LoginName,
+    OAuthError, OperatorClient, ReadMetadata, RedirectUri, RegistrationPolicy, ScopeSet, ScopeToken, with_acting,
 };
 
 /// Checks all clients. `config` is the rest of the configuration.
@@ -51,7 +52,8 @@ impl TableReader<'_> {
         let secret = client.secret.as_ref().map(|secret| self.secret(secret));
         let jwks = client.jwks.as_ref().map(|jwks| self.key_set(jwks));
         let method = self.auth_method();
-        let grants = self.grants();
+        let may_act_for: GroupSet = group_names(self.check, &client.may_act_for).into_iter().collect();
+        let grants = with_acting(&self.grants(), &may_act_for);
         let bound = self.upstream(&grants);
         let read = if client.resource_server.value {
             self.expect_resource_server(bound);
@@ -60,7 +62,7 @@ impl TableReader<'_> {
             let resource = bound.map(|upstream| &upstream.resource);
             let known = self.config.scopes_at(resource);
             let limit = self.scopes(&known);
-            self.expect_service(&grants, method, &limit, &known);
+            self.expect_unasked((&grants, &may_act_for), method, &limit, &known);
             if !self.redirect_uris_are_good() {
                 return None;
             }
@@ -76,7 +78,8 @@ impl TableReader<'_> {
             if jwks.as_ref().is_some_and(Option::is_none) {
                 return None;
             }
-            described.metadata(&self.config.operator_registration(known))
+            let policy = self.config.operator_registration(known);
+            described.metadata(&RegistrationPolicy { may_act_for, ..policy })
         };
         let metadata = self.accepted(read)?;
         Some(DeclaredClient {
@@ -168,8 +171,8 @@ impl TableReader<'_> {
         grants.value.iter().enumerate().filter_map(read).collect()
     }
 
-    /// Finds the upstream that the client is bound to. One that acts for itself, or asks about tokens, is bound to the
-    /// only one, so that it gets nothing at one that is added later.
+    /// Finds the upstream that the client is bound to. One that gets tokens without asking a person, or asks about
+    /// tokens, is bound to the only one, so that it gets nothing at one that is added later.
     fn upstream(&self, grants: &[GrantType]) -> Option<&UpstreamConfig> {
         let upstreams = &self.config.upstreams;
         match (&self.client.upstream, upstreams.as_slice()) {
@@ -181,7 +184,8 @@ impl TableReader<'_> {
                 found
             }
             (None, [only]) => {
-                let is_bound = self.client.resource_server.value || grants.contains(&GrantType::ClientCredentials);
+                let is_bound =
+                    self.client.resource_server.value || grants.iter().any(|grant| grant.is_without_person());
                 is_bound.then_some(only)
             }
             (None, _) => None,
@@ -201,21 +205,33 @@ impl TableReader<'_> {
         scopes.value.iter().enumerate().filter_map(read).collect()
     }
 
-    /// Checks what a client needs that acts for itself (RFC 6749 4.4).
-    fn expect_service(&self, grants: &[GrantType], method: AuthMethod, limit: &ScopeSet, known: &ScopeSet) {
-        if !grants.contains(&GrantType::ClientCredentials) {
-            return;
-        }
-        let written = &self.client.grants;
-        if method == AuthMethod::None {
+    /// Checks what a client needs that gets tokens without asking a person: for itself (RFC 6749 4.4), or for people who
+    /// are absent (RFC 7523 2.1).
+    fn expect_unasked(
+        &self,
+        (grants, may_act_for): (&[GrantType], &GroupSet),
+        method: AuthMethod,
+        limit: &ScopeSet,
+        known: &ScopeSet,
+    ) {
+        let (written, acts) = (&self.client.grants, grants.contains(&GrantType::JwtBearer));
+        let is_service = grants.contains(&GrantType::ClientCredentials);
+        if is_service && method == AuthMethod::None {
             let fault = "a client with client_credentials acts for itself, so it needs a secret or keys";
             self.wrong(written, fault, "write secret, jwks or jwks_uri");
         }
-        if limit.is_empty() && self.client.scopes.value.is_empty() && !known.is_empty() {
-            let fault = "with client_credentials nobody is asked, so the table says what the client may do";
-            self.wrong(written, fault, "write scopes");
+        if acts && may_act_for.is_empty() && self.client.may_act_for.value.is_empty() {
+            self.wrong(written, "this grant needs groups for whose members the client may act", "write may_act_for");
+        } else if acts && method != AuthMethod::PrivateKeyJwt {
+            let fault = "only a client with keys of its own may act for people who are absent";
+            self.wrong(&self.client.may_act_for, fault, "write jwks or jwks_uri");
         }
-        if LoginName::parse(&self.id.value).is_none_or(|name| name.as_str() != self.id.value) {
+        let is_ungranted = limit.is_empty() && self.client.scopes.value.is_empty() && !known.is_empty();
+        if is_ungranted && (is_service || acts) {
+            let told = if is_service { written } else { &self.client.may_act_for };
+            self.wrong(told, "nobody is asked, so the table says what the client may do", "write scopes");
+        }
+        if is_service && LoginName::parse(&self.id.value).is_none_or(|name| name.as_str() != self.id.value) {
             let fault = "a client with client_credentials acts under its id, as a login name";
             self.wrong(self.id, fault, "write it in lower case");
         }
@@ -231,7 +247,8 @@ impl TableReader<'_> {
         if bound.is_none() && client.upstream.is_none() {
             self.wrong(server, "there are several upstreams", "write upstream");
         }
-        for list in [&client.redirect_uris, &client.grants, &client.scopes].into_iter().filter(|l| l.line.is_some()) {
+        let lists = [&client.redirect_uris, &client.grants, &client.may_act_for, &client.scopes];
+        for list in lists.into_iter().filter(|l| l.line.is_some()) {
             self.wrong(list, "a resource server gets no tokens, so this has no effect", "remove it");
         }
         if client.auth_method.line.is_some() {

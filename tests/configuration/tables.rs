@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mcpgate::config::{Config, DeclaredAccount, DeclaredClient, FirstPassword, Overrides, Problem, RecordTable, Wish};
-use mcpgate::oauth::{AuthMethod, ClientSecretHash, Digest, GroupSet};
+use mcpgate::oauth::{AuthMethod, ClientSecretHash, Digest, GrantType, GroupSet};
 
 use crate::{GOOD, lines, load, problems_of};
 
@@ -51,6 +51,7 @@ fn what_a_command_can_add_a_table_can_describe() {
          [[client]]\nid = \"n8n\"\nname = \"n8n bridge\"\nredirect_uris = [\"https://n8n.example.com/cb\"]\n\
          secret = \"${file:secret}\"\nauth_method = \"client_secret_post\"\nscopes = [\"read\"]\nupstream = \"a\"\n\
          [[client]]\nid = \"ci\"\njwks = \"${file:keys.json}\"\ngrants = [\"client_credentials\"]\nscopes = [\"read\"]\n\
+         [[client]]\nid = \"chat\"\njwks = \"${file:keys.json}\"\ngrants = []\nmay_act_for = [\"staff\"]\nscopes = [\"read\"]\n\
          [[client]]\nid = \"at\"\njwks_uri = \"https://at.example.com/keys\"\nredirect_uris = [\"https://at.example.com/\"]\n\
          [[client]]\nid = \"rs\"\nsecret = \"${file:secret}\"\nresource_server = true\ndisabled = false\n\
          [[client]]\nid = \"old\"\nremoved = true\n[[client]]\nid = \"mcp_client_x\"\nadopt = true\n\
@@ -69,13 +70,18 @@ fn what_a_command_can_add_a_table_can_describe() {
     let ci = client(&config, "ci");
     assert_eq!(ci.metadata.token_endpoint_auth_method, AuthMethod::PrivateKeyJwt);
     assert!(ci.metadata.keys.is_some() && ci.resource.is_some(), "bound to the only upstream");
+    let chat = client(&config, "chat");
+    assert_eq!(
+        (&chat.metadata.grant_types, chat.metadata.may_act_for.iter().count()),
+        (&vec![GrantType::JwtBearer], 1)
+    );
     assert!(client(&config, "at").metadata.keys.is_some());
     let rs = client(&config, "rs");
     assert!(rs.metadata.grant_types.is_empty() && rs.resource.is_some() && rs.disabled == Some(false));
     let places: Vec<_> = config.clients.iter().map(|t: &RecordTable<_>| t.place(Some(Path::new("g.toml")))).collect();
     assert_eq!(places.first().map(String::as_str), Some("g.toml:11"));
     let wishes: Vec<_> = config.clients.iter().map(|t| (t.is_removal(), t.adopt)).collect();
-    assert_eq!(wishes.get(5..), Some(&[(true, false), (false, true)][..]));
+    assert_eq!(wishes.get(6..), Some(&[(true, false), (false, true)][..]));
     let shown = format!("{config:?}");
     assert!(!shown.contains(SECRET) && !shown.contains("seven-boats"), "no secret is printed");
 }
@@ -112,6 +118,7 @@ fn an_account_has_a_name_a_password_and_groups() {
 fn every_problem_of_a_table_is_told_with_its_line() {
     let uri = "redirect_uris = [\"https://c.example.com/cb\"]\n";
     let secret = "secret = \"${file:secret}\"\n";
+    let keys = "jwks = \"${file:keys.json}\"\n";
     let mut wrong = Vec::new();
     for (table, expected) in [
         (format!("[[client]]\n{uri}"), "10: client[0].id: this key is missing"),
@@ -172,11 +179,30 @@ fn every_problem_of_a_table_is_told_with_its_line() {
         (format!("[[client]]\nid = \"c\"\n{uri}upstream = \"b\"\n"), "13: client[0].upstream: there is no upstream"),
         (
             format!("[[client]]\nid = \"c\"\n{secret}grants = [\"client_credentials\"]\n"),
-            "13: client[0].grants: with client_credentials nobody is asked",
+            "13: client[0].grants: nobody is asked",
         ),
         (
             format!("[[client]]\nid = \"C\"\n{secret}grants = [\"client_credentials\"]\nscopes = [\"read\"]\n"),
             "11: client[0].id: a client with client_credentials acts under its id",
+        ),
+        (
+            format!("[[client]]\nid = \"c\"\n{uri}may_act_for = [\"staff\"]\nscopes = [\"read\"]\n"),
+            "13: client[0].may_act_for: only a client with keys of its own",
+        ),
+        (
+            format!("[[client]]\nid = \"c\"\n{uri}{keys}may_act_for = [\"staff\"]\n"),
+            "14: client[0].may_act_for: nobody is asked",
+        ),
+        (
+            format!(
+                "[[client]]\nid = \"c\"\n{keys}grants = [\"{}\"]\nscopes = [\"read\"]\n",
+                GrantType::JwtBearer.as_str()
+            ),
+            "13: client[0].grants: this grant needs groups",
+        ),
+        (
+            format!("[[client]]\nid = \"c\"\n{uri}{keys}may_act_for = [\"a b\"]\nscopes = [\"read\"]\n"),
+            "14: client[0].may_act_for[0]: this cannot be a group",
         ),
         (
             "[[client]]\nid = \"c\"\nresource_server = true\n".into(),

@@ -157,8 +157,7 @@ impl Administration {
         if is_resource_server {
             members.insert("grant_types".to_owned(), json!([GrantType::ClientCredentials.as_str()]));
         }
-        let policy =
-            RegistrationPolicy { may_act_for, ..self.config.operator_registration(scopes.union(&limit)) };
+        let policy = RegistrationPolicy { may_act_for, ..self.config.operator_registration(scopes.union(&limit)) };
         let body = Value::Object(members).to_string();
         let mut read =
             ClientMetadata::from_registration(body.as_bytes(), &policy).map_err(AdministrationError::BadClient)?;
