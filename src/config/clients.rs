@@ -49,53 +49,57 @@ impl TableReader<'_> {
         if ["secret", "jwks"].iter().any(|key| report.names(&self.key(key))) {
             return None;
         }
-        let secret = client.secret.as_ref().map(|secret| self.secret(secret));
-        let jwks = client.jwks.as_ref().map(|jwks| self.key_set(jwks));
+        let secret = client.secret.as_ref().and_then(|secret| self.secret(secret));
+        let jwks = client.jwks.as_ref().and_then(|jwks| self.key_set(jwks));
         let method = self.auth_method();
         let may_act_for: GroupSet = group_names(self.check, &client.may_act_for).into_iter().collect();
         let grants = with_acting(&self.grants(), &may_act_for);
         let bound = self.upstream(&grants);
-        let read = if client.resource_server.value {
+        let resource = bound.map(|upstream| upstream.resource.clone());
+        let known = self.config.scopes_at(resource.as_ref());
+        let limit = if client.resource_server.value {
             self.expect_resource_server(bound);
-            OperatorClient::resource_server(self.name())
+            ScopeSet::default()
         } else {
-            let resource = bound.map(|upstream| &upstream.resource);
-            let known = self.config.scopes_at(resource);
+            self.expect_redirect_uris();
             let limit = self.scopes(&known);
             self.expect_unasked((&grants, &may_act_for), method, &limit, &known);
-            if !self.redirect_uris_are_good() {
-                return None;
-            }
+            limit
+        };
+        // The rules for all clients would only say the same again.
+        if report.names_part_of(self.table()) {
+            return None;
+        }
+        let read = if client.resource_server.value {
+            OperatorClient::resource_server(self.name())
+        } else {
             let described = OperatorClient {
                 name: self.name(),
                 redirect_uris: &client.redirect_uris.value,
                 grant_types: &grants,
                 auth_method: method,
-                jwks: jwks.as_ref().and_then(Option::as_ref),
+                jwks: jwks.as_ref(),
                 jwks_uri: client.jwks_uri.as_ref().map(|uri| uri.value.as_str()),
                 limit: &limit,
             };
-            if jwks.as_ref().is_some_and(Option::is_none) {
-                return None;
-            }
             let policy = self.config.operator_registration(known);
             described.metadata(&RegistrationPolicy { may_act_for, ..policy })
         };
         let metadata = self.accepted(read)?;
         Some(DeclaredClient {
             metadata,
-            resource: bound.map(|upstream| upstream.resource.clone()),
-            secret: match secret {
-                Some(secret) => Some(secret?),
-                None => None,
-            },
+            resource,
+            secret,
             disabled: client.disabled.as_ref().map(|disabled| disabled.value),
         })
     }
 
+    fn table(&self) -> &str {
+        self.id.key.strip_suffix(".id").unwrap_or(&self.id.key)
+    }
+
     fn key(&self, name: &str) -> String {
-        let table = self.id.key.strip_suffix(".id").unwrap_or(&self.id.key);
-        format!("{table}.{name}")
+        format!("{}.{name}", self.table())
     }
 
     fn name(&self) -> &str {
@@ -175,21 +179,16 @@ impl TableReader<'_> {
     /// tokens, is bound to the only one, so that it gets nothing at one that is added later.
     fn upstream(&self, grants: &[GrantType]) -> Option<&UpstreamConfig> {
         let upstreams = &self.config.upstreams;
-        match (&self.client.upstream, upstreams.as_slice()) {
-            (Some(name), _) => {
-                let found = upstreams.iter().find(|upstream| upstream.name == name.value);
-                if found.is_none() {
-                    self.wrong(name, "there is no upstream of this name", "write the name of an [[upstream]]");
-                }
-                found
-            }
-            (None, [only]) => {
-                let is_bound =
-                    self.client.resource_server.value || grants.iter().any(|grant| grant.is_without_person());
-                is_bound.then_some(only)
-            }
-            (None, _) => None,
+        let Some(name) = &self.client.upstream else {
+            let is_bound = self.client.resource_server.value || grants.iter().any(|grant| grant.is_without_person());
+            let is_only = |first: &&UpstreamConfig| upstreams.iter().all(|other| other.resource == first.resource);
+            return upstreams.first().filter(|_| is_bound).filter(is_only);
+        };
+        let found = upstreams.iter().find(|upstream| upstream.name == name.value);
+        if found.is_none() {
+            self.wrong(name, "there is no upstream of this name", "write the name of an [[upstream]]");
         }
+        found
     }
 
     fn scopes(&self, known: &ScopeSet) -> ScopeSet {
@@ -215,6 +214,9 @@ impl TableReader<'_> {
         known: &ScopeSet,
     ) {
         let (written, acts) = (&self.client.grants, grants.contains(&GrantType::JwtBearer));
+        if grants.is_empty() && written.value.is_empty() {
+            self.wrong(written, "a client without a grant type gets no tokens", "write one, or remove the key");
+        }
         let is_service = grants.contains(&GrantType::ClientCredentials);
         if is_service && method == AuthMethod::None {
             let fault = "a client with client_credentials acts for itself, so it needs a secret or keys";
@@ -257,17 +259,14 @@ impl TableReader<'_> {
         }
     }
 
-    fn redirect_uris_are_good(&self) -> bool {
+    fn expect_redirect_uris(&self) {
         let uris = &self.client.redirect_uris;
         let policy = self.config.operator_registration(ScopeSet::default()).redirects;
-        let mut are_good = true;
         for (index, uri) in uris.value.iter().enumerate() {
             if let Err(why) = RedirectUri::parse(uri, &policy) {
                 self.check.report.wrong_entry(uris, index, why.to_string(), "write a redirect URI that is accepted");
-                are_good = false;
             }
         }
-        are_good
     }
 
     /// Returns the metadata if nothing is wrong with it.

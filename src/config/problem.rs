@@ -103,6 +103,12 @@ impl Report {
         self.problems.borrow().iter().any(|problem| problem.key == key)
     }
 
+    /// Returns whether there is a problem with a key of this table.
+    pub(super) fn names_part_of(&self, table: &str) -> bool {
+        let part = |key: &str| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+        self.problems.borrow().iter().any(|problem| part(&problem.key))
+    }
+
     /// Returns the line number of a byte offset, from 1.
     pub(super) fn line_of(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= offset)

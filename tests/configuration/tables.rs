@@ -114,143 +114,126 @@ fn an_account_has_a_name_a_password_and_groups() {
     assert_eq!(format!("{:?}", ada.password), "Some(Text(..))");
 }
 
+/// A table, in which words in capitals stand for lines that many have, and the problem with it.
+type Problems = &'static [(&'static str, &'static str)];
+
+const OF_CLIENTS: Problems = &[
+    ("[[client]]\nREDIRECT", "10: client[0].id: this key is missing"),
+    ("[[client]]\nid = \"a b\"\nREDIRECT", "11: client[0].id: this cannot be an id"),
+    (
+        "[[client]]\nid = \"https://c.example.com/\"\nREDIRECT",
+        "11: client[0].id: this is the id of a metadata document",
+    ),
+    ("[[client]]\nid = \"MCP_client_1\"\nREDIRECT", "11: client[0].id: the gateway gives the ids that begin with mcp_"),
+    ("CLIENT", "11: client[0].id: "),
+    ("CLIENTREDIRECT[[client]]\nid = \"C\"\nREDIRECT", "14: client[1].id: line 11 has this id too"),
+    (
+        "CLIENTredirect_uris = [\n  \"https://c.example.com/cb\",\n  \"http://evil.example/\"]\n",
+        "14: client[0].redirect_uris[1]: ",
+    ),
+    ("CLIENTREDIRECTsecret = \"LITERAL\"\n", "13: client[0].secret: a secret does not belong in this file"),
+    ("CLIENTREDIRECTsecret = \"${file:short}\"\n", "13: client[0].secret: this secret can be guessed"),
+    (
+        "CLIENTREDIRECTsecret = \"${file:blank}\"\n",
+        "13: client[0].secret: this secret can be guessed, or cannot be sent",
+    ),
+    ("CLIENTREDIRECTsecret = \"${file:missing}\"\n", "13: client[0].secret: the file"),
+    ("CLIENTREDIRECTSECRETKEYS", "13: client[0].secret: a client has a secret or keys, not both"),
+    (
+        "CLIENTREDIRECTauth_method = \"client_secret_post\"\n",
+        "13: client[0].auth_method: this has no effect without secret",
+    ),
+    ("CLIENTREDIRECTjwks = \"${file:no-keys.json}\"\n", "13: client[0].jwks: jwks"),
+    ("CLIENTREDIRECTjwks = \"${file:secret}\"\n", "13: client[0].jwks: this is no JSON"),
+    (
+        "CLIENTREDIRECTKEYSjwks_uri = \"https://c.example.com/k\"\n",
+        "14: client[0].jwks_uri: jwks and jwks_uri are both",
+    ),
+    ("CLIENTREDIRECTjwks_uri = \"http://c.example.com/keys\"\n", "13: client[0].jwks_uri: "),
+    (
+        "CLIENTREDIRECTgrants = [\"implicit\", \"authorization_code\"]\n",
+        "13: client[0].grants[0]: there is no such grant type",
+    ),
+    (
+        "CLIENTREDIRECTscopes = [\"read\", \"write\"]\n",
+        "13: client[0].scopes[1]: there is no such scope here; write some of: read",
+    ),
+    ("CLIENTREDIRECTupstream = \"b\"\n", "13: client[0].upstream: there is no upstream"),
+    (
+        "CLIENTREDIRECTSERVICESCOPES",
+        "13: client[0].grants: a client with client_credentials acts for itself, so it needs",
+    ),
+    ("CLIENTREDIRECTgrants = []\n", "13: client[0].grants: a client without a grant type gets no tokens"),
+    ("CLIENTSECRETSERVICE", "13: client[0].grants: nobody is asked"),
+    (
+        "[[client]]\nid = \"C\"\nSECRETSERVICESCOPES",
+        "11: client[0].id: a client with client_credentials acts under its id",
+    ),
+    ("CLIENTREDIRECTACTINGSCOPES", "13: client[0].may_act_for: only a client with keys of its own"),
+    ("CLIENTREDIRECTKEYSACTING", "14: client[0].may_act_for: nobody is asked"),
+    (
+        "CLIENTKEYSgrants = [\"urn:ietf:params:oauth:grant-type:jwt-bearer\"]\nSCOPES",
+        "13: client[0].grants: this grant needs groups",
+    ),
+    ("CLIENTREDIRECTKEYSmay_act_for = [\"a b\"]\nSCOPES", "14: client[0].may_act_for[0]: this cannot be a group"),
+    ("CLIENTresource_server = true\n", "12: client[0].resource_server: a resource server authenticates by a secret"),
+    ("CLIENTresource_server = true\nSECRETSCOPES", "14: client[0].scopes: a resource server gets no tokens"),
+    (
+        "CLIENTresource_server = true\nSECRETauth_method = \"client_secret_basic\"\n",
+        "14: client[0].auth_method: a resource server authenticates by client_secret_basic",
+    ),
+];
+
+const OF_ACCOUNTS: Problems = &[
+    ("[[account]]\nname = \"a\"\n", "10: account[0].id: this key is missing"),
+    ("[[account]]\nid = \"user_1\"\n", "11: account[0].id: the gateway uses this id itself"),
+    ("[[account]]\nid = \"operator\"\n", "11: account[0].id: the gateway uses this id itself"),
+    ("[[account]]\nid = \"mcp_1\"\nadopt = true\n", "11: account[0].id: the gateway gives the ids"),
+    ("ACCOUNTname = \"a b\"\n", "12: account[0].name: this cannot be a login name"),
+    (
+        "ACCOUNT[[account]]\nid = \"b\"\nname = \"A\"\n",
+        "14: account[1].name: the account of line 11 has this login name",
+    ),
+    (
+        "[[account]]\nid = \"c\"\n[[client]]\nid = \"C\"\nREDIRECT",
+        "11: account[0].id: the client of line 13 has this id",
+    ),
+    (
+        "[[account]]\nid = \"x\"\nname = \"c\"\nCLIENTSECRETSERVICESCOPES",
+        "12: account[0].name: the client of line 14 acts under this name",
+    ),
+    ("ACCOUNTpassword = \"seven-boats\"\n", "12: account[0].password: a password does not belong in this file"),
+    ("ACCOUNTpassword = \"CHEAP\"\n", "12: account[0].password: this hash cannot be used"),
+    ("ACCOUNTpassword = \"OTHER\"\n", "12: account[0].password: this hash cannot be used"),
+    ("ACCOUNTpassword = \"$2y$12$abcdefghijklmnopqrstuv\"\n", "12: account[0].password: this looks like a hash"),
+    ("ACCOUNTgroups = [\"a b\"]\n", "12: account[0].groups[0]: this cannot be a group"),
+    ("ACCOUNTsecret = \"x\"\n", "12: account[0].secret: this key is unknown"),
+];
+
+fn written(table: &str) -> String {
+    let (cheap, other) = (HASH.replace("m=19456", "m=64"), HASH.replace("argon2id", "argon2i"));
+    [
+        ("ACCOUNT", "[[account]]\nid = \"a\"\n"),
+        ("CLIENT", "[[client]]\nid = \"c\"\n"),
+        ("REDIRECT", "redirect_uris = [\"https://c.example.com/cb\"]\n"),
+        ("SECRET", "secret = \"${file:secret}\"\n"),
+        ("KEYS", "jwks = \"${file:keys.json}\"\n"),
+        ("SERVICE", "grants = [\"client_credentials\"]\n"),
+        ("SCOPES", "scopes = [\"read\"]\n"),
+        ("ACTING", "may_act_for = [\"staff\"]\n"),
+        ("LITERAL", SECRET),
+        ("CHEAP", &cheap),
+        ("OTHER", &other),
+    ]
+    .into_iter()
+    .fold(table.to_owned(), |text, (word, lines)| text.replace(word, lines))
+}
+
 #[test]
 fn every_problem_of_a_table_is_told_with_its_line() {
-    let uri = "redirect_uris = [\"https://c.example.com/cb\"]\n";
-    let secret = "secret = \"${file:secret}\"\n";
-    let keys = "jwks = \"${file:keys.json}\"\n";
     let mut wrong = Vec::new();
-    for (table, expected) in [
-        (format!("[[client]]\n{uri}"), "10: client[0].id: this key is missing"),
-        (format!("[[client]]\nid = \"a b\"\n{uri}"), "11: client[0].id: this cannot be an id"),
-        (
-            format!("[[client]]\nid = \"https://c.example.com/\"\n{uri}"),
-            "11: client[0].id: this is the id of a metadata document",
-        ),
-        (
-            format!("[[client]]\nid = \"MCP_client_1\"\n{uri}"),
-            "11: client[0].id: the gateway gives the ids that begin with mcp_",
-        ),
-        (format!("[[client]]\nid = \"c\"\n"), "11: client[0].id: "),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}[[client]]\nid = \"C\"\n{uri}"),
-            "14: client[1].id: line 11 has this id too",
-        ),
-        (
-            "[[client]]\nid = \"c\"\nredirect_uris = [\n  \"https://c.example.com/cb\",\n  \"http://evil.example/\"]\n"
-                .into(),
-            "14: client[0].redirect_uris[1]: ",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}secret = \"{SECRET}\"\n"),
-            "13: client[0].secret: a secret does not belong in this file",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}secret = \"${{file:short}}\"\n"),
-            "13: client[0].secret: this secret can be guessed",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}secret = \"${{file:blank}}\"\n"),
-            "13: client[0].secret: this secret can be guessed, or cannot be sent",
-        ),
-        (format!("[[client]]\nid = \"c\"\n{uri}secret = \"${{file:missing}}\"\n"), "13: client[0].secret: the file"),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}{secret}jwks = \"${{file:keys.json}}\"\n"),
-            "13: client[0].secret: a client has a secret or keys, not both",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}auth_method = \"client_secret_post\"\n"),
-            "13: client[0].auth_method: this has no effect without secret",
-        ),
-        (format!("[[client]]\nid = \"c\"\n{uri}jwks = \"${{file:no-keys.json}}\"\n"), "13: client[0].jwks: jwks"),
-        (format!("[[client]]\nid = \"c\"\n{uri}jwks = \"${{file:secret}}\"\n"), "13: client[0].jwks: this is no JSON"),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}jwks_uri = \"http://c.example.com/keys\"\n"),
-            "13: client[0].jwks_uri: ",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}grants = [\"implicit\", \"authorization_code\"]\n"),
-            "13: client[0].grants[0]: there is no such grant type",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}scopes = [\"read\", \"write\"]\n"),
-            "13: client[0].scopes[1]: there is no such scope here; write some of: read",
-        ),
-        (format!("[[client]]\nid = \"c\"\n{uri}upstream = \"b\"\n"), "13: client[0].upstream: there is no upstream"),
-        (
-            format!("[[client]]\nid = \"c\"\n{secret}grants = [\"client_credentials\"]\n"),
-            "13: client[0].grants: nobody is asked",
-        ),
-        (
-            format!("[[client]]\nid = \"C\"\n{secret}grants = [\"client_credentials\"]\nscopes = [\"read\"]\n"),
-            "11: client[0].id: a client with client_credentials acts under its id",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}may_act_for = [\"staff\"]\nscopes = [\"read\"]\n"),
-            "13: client[0].may_act_for: only a client with keys of its own",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}{keys}may_act_for = [\"staff\"]\n"),
-            "14: client[0].may_act_for: nobody is asked",
-        ),
-        (
-            format!(
-                "[[client]]\nid = \"c\"\n{keys}grants = [\"{}\"]\nscopes = [\"read\"]\n",
-                GrantType::JwtBearer.as_str()
-            ),
-            "13: client[0].grants: this grant needs groups",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\n{uri}{keys}may_act_for = [\"a b\"]\nscopes = [\"read\"]\n"),
-            "14: client[0].may_act_for[0]: this cannot be a group",
-        ),
-        (
-            "[[client]]\nid = \"c\"\nresource_server = true\n".into(),
-            "12: client[0].resource_server: a resource server authenticates by a secret",
-        ),
-        (
-            format!("[[client]]\nid = \"c\"\nresource_server = true\n{secret}scopes = [\"read\"]\n"),
-            "14: client[0].scopes: a resource server gets no tokens",
-        ),
-        ("[[account]]\nname = \"a\"\n".into(), "10: account[0].id: this key is missing"),
-        ("[[account]]\nid = \"user_1\"\n".into(), "11: account[0].id: the gateway uses this id itself"),
-        ("[[account]]\nid = \"operator\"\n".into(), "11: account[0].id: the gateway uses this id itself"),
-        ("[[account]]\nid = \"mcp_1\"\nadopt = true\n".into(), "11: account[0].id: the gateway gives the ids"),
-        ("[[account]]\nid = \"a\"\nname = \"a b\"\n".into(), "12: account[0].name: this cannot be a login name"),
-        (
-            "[[account]]\nid = \"a\"\n[[account]]\nid = \"b\"\nname = \"A\"\n".into(),
-            "14: account[1].name: the account of line 11 has this login name",
-        ),
-        (
-            format!("[[account]]\nid = \"c\"\n[[client]]\nid = \"C\"\n{uri}"),
-            "11: account[0].id: the client of line 13 has this id",
-        ),
-        (
-            format!(
-                "[[account]]\nid = \"x\"\nname = \"c\"\n\
-                 [[client]]\nid = \"c\"\n{secret}grants = [\"client_credentials\"]\nscopes = [\"read\"]\n"
-            ),
-            "12: account[0].name: the client of line 14 acts under this name",
-        ),
-        (
-            "[[account]]\nid = \"a\"\npassword = \"seven-boats\"\n".into(),
-            "12: account[0].password: a password does not belong in this file",
-        ),
-        (
-            format!("[[account]]\nid = \"a\"\npassword = \"{}\"\n", HASH.replace("m=19456", "m=64")),
-            "12: account[0].password: this hash cannot be used",
-        ),
-        (
-            format!("[[account]]\nid = \"a\"\npassword = \"{}\"\n", HASH.replace("argon2id", "argon2i")),
-            "12: account[0].password: this hash cannot be used",
-        ),
-        (
-            "[[account]]\nid = \"a\"\npassword = \"$2y$12$abcdefghijklmnopqrstuv\"\n".into(),
-            "12: account[0].password: this looks like a hash",
-        ),
-        ("[[account]]\nid = \"a\"\ngroups = [\"a b\"]\n".into(), "12: account[0].groups[0]: this cannot be a group"),
-        ("[[account]]\nid = \"a\"\nsecret = \"x\"\n".into(), "12: account[0].secret: this key is unknown"),
-    ] {
+    for (table, expected) in OF_CLIENTS.iter().chain(OF_ACCOUNTS) {
+        let table = written(table);
         let found = beside_files(&with(&table), &Overrides::default()).err().unwrap_or_default();
         let found = lines(&found);
         let is_told = matches!(found.as_slice(), [only] if only.starts_with(&format!("gateway.toml:{expected}")));

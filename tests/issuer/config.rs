@@ -59,24 +59,28 @@ pub(crate) fn config() -> Config {
         outbound: OutboundConfig::default(),
         allowed_origins: Vec::new(),
         limits: limits(),
-        rates: Rates {
-            authorize_per_second: 10,
-            token_per_second: 20,
-            client_failures_per_minute: 20,
-            registrations_per_hour: 10,
-            exempt_loopback: false,
-            fetches_per_host_per_minute: 10,
-            mcp_per_second: 50,
-            mcp_burst: 200,
-            store_reads_per_second: 100_000,
-            login_free_failures: 5,
-            login_pause_failures: 100,
-        },
+        rates: rates(),
         timeouts: timeouts(),
         log: LogConfig { json: false, filter: "off".to_owned() },
         watch: false,
         audit: AuditPolicy { keep: Lifetime::from_secs(365 * 86_400), max_bytes: 1 << 30 },
         max_stale: Lifetime::from_secs(3600),
+    }
+}
+
+fn rates() -> Rates {
+    Rates {
+        authorize_per_second: 10,
+        token_per_second: 20,
+        client_failures_per_minute: 20,
+        registrations_per_hour: 10,
+        exempt_loopback: false,
+        fetches_per_host_per_minute: 10,
+        mcp_per_second: 50,
+        mcp_burst: 200,
+        store_reads_per_second: 100_000,
+        login_free_failures: 5,
+        login_pause_failures: 100,
     }
 }
 
