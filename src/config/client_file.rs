@@ -27,7 +27,8 @@ table! {
         jwks_uri: String = none;
         /// The grant types that it may use.
         grants: Vec<String> = ["authorization_code", "refresh_token"];
-        /// The groups for whose members it may get tokens while they are absent (RFC 7523 2.1); it needs keys of its own.
+        /// The groups for whose members it may get tokens while they are absent (RFC 7523 2.1). It needs keys of its
+        /// own.
         may_act_for: Vec<String> = [];
         /// The scopes that it may be granted at most; all by default. A client that gets tokens
         /// without asking a person needs some.

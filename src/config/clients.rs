@@ -204,8 +204,8 @@ impl TableReader<'_> {
         scopes.value.iter().enumerate().filter_map(read).collect()
     }
 
-    /// Checks what a client needs that gets tokens without asking a person: for itself (RFC 6749 4.4), or for people who
-    /// are absent (RFC 7523 2.1).
+    /// Checks what a client needs that gets tokens without asking a person: for itself (RFC 6749 4.4), or for people
+    /// who are absent (RFC 7523 2.1).
     fn expect_unasked(
         &self,
         (grants, may_act_for): (&[GrantType], &GroupSet),
