@@ -104,15 +104,35 @@ impl Lifetime {
     }
 }
 
+/// Writes the span as gateway.toml has it, in the largest unit of which it is a whole number: `4h`, `90m`, `30d`.
+impl std::fmt::Display for Lifetime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+        let whole = units.into_iter().find(|(_, unit)| self.0.is_multiple_of(*unit) && self.0 > 0);
+        let (name, unit) = whole.unwrap_or(if self.0 == 0 { ("s", 1) } else { ("ms", 1) });
+        write!(f, "{}{name}", self.0 / unit)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Timestamp;
+    use super::{Lifetime, Timestamp};
 
     #[test]
     fn a_day_begins_at_midnight_in_utc() {
         let (first, last) = (Timestamp::from_secs(1_795_219_200), Timestamp::from_millis(1_795_305_599_999));
         assert_eq!((first.midnight(), last.midnight()), (first, first));
         assert_eq!(Timestamp::from_millis(1_795_305_600_000).midnight().day(), "22 November 2026");
+    }
+
+    #[test]
+    fn a_span_has_the_largest_unit_that_fits() {
+        for (millis, text) in [(0, "0s"), (1, "1ms"), (1500, "1500ms"), (90_000, "90s"), (5_400_000, "90m")] {
+            assert_eq!(Lifetime::from_millis(millis).to_string(), text);
+        }
+        for (seconds, text) in [(4 * 3600, "4h"), (36 * 3600, "36h"), (86_400, "1d"), (90 * 86_400, "90d")] {
+            assert_eq!(Lifetime::from_secs(seconds).to_string(), text);
+        }
     }
 
     #[test]

@@ -18,11 +18,12 @@ use mcpgate::clock::{Clock as _, ManualClock};
 use mcpgate::config::{Config, Overrides, UpstreamConfig};
 use mcpgate::entropy::SeededEntropy;
 use mcpgate::issuer::{
-    Administration, AdministrationError, AuditQuery, ClientQuery, FirstAccount, NewClient, PasswordRefused, Services,
+    Administration, AdministrationError, AuditQuery, ClientEdit, ClientQuery, FirstAccount, LifetimeEdit, NewClient,
+    PasswordRefused, Services, SessionQuery,
 };
 use mcpgate::oauth::{
-    AccountId, AuthMethod, ClientSecretHash, Digest, GrantType, Lifetime, ResourceIndicator, Subject, TenantId,
-    Timestamp,
+    AccountId, AuthMethod, Client, ClientId, ClientLifetimes, ClientOrigin, ClientSecretHash, Digest, GrantType,
+    Lifetime, ResourceIndicator, Subject, TenantId, Timestamp,
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, LinkSecret, Store, ToolChoice};
@@ -85,6 +86,7 @@ fn wiki(auth_method: AuthMethod) -> NewClient {
         may_act_for: Vec::new(),
         upstream: None,
         scopes: Vec::new(),
+        lifetimes: ClientLifetimes::default(),
     }
 }
 
@@ -262,10 +264,40 @@ async fn a_token_lives_and_dies_with_its_grant() {
         world.store.find_access_token(&TenantId::default(), &issued.record.hash, world.clock.now()).await.unwrap()
     };
     assert_eq!(found().await.as_ref(), Some(&issued.record));
-    let grants = world.operator.grants(Some("ada"), None).await.unwrap();
+    let grants = world.operator.grants(&SessionQuery::of_user("ada")).await.unwrap();
     assert!(grants.iter().all(|grant| !grant.may_refresh && grant.expires_at == issued.record.expires_at));
     world.operator.revoke_grant(&issued.record.grant.to_string()).await.unwrap();
     assert_eq!(found().await, None);
+}
+
+#[tokio::test]
+async fn a_client_gets_no_lifetime_beyond_the_bound_whoever_added_it() {
+    let world = World::new();
+    let hours = |number: u64| Some(Lifetime::from_secs(number * 3600));
+    let lifetimes = ClientLifetimes { access: hours(1), refresh_idle: hours(24), refresh_absolute: None };
+    let added = world.operator.add_client(&NewClient { lifetimes, ..wiki(AuthMethod::None) }).await.unwrap().client;
+    assert_eq!(world.operator.client(added.id.as_str()).await.unwrap().lifetimes, lifetimes);
+    let too_long = ClientLifetimes { access: hours(2), ..lifetimes };
+    let refused = world.operator.add_client(&NewClient { lifetimes: too_long, ..wiki(AuthMethod::None) }).await;
+    assert!(refused.unwrap_err().to_string().contains("from 1m to 1h"), "the bound is named");
+    let id = ClientId::parse("mcp_client_theirs").unwrap();
+    let registered = Client { id, origin: ClientOrigin::Registered, lifetimes: ClientLifetimes::default(), ..added };
+    let row = AuditRow::new(world.clock.now(), TenantId::default(), AuditEvent::ClientRegistered);
+    world.store.insert_client(registered.clone(), 9, row).await.unwrap();
+    let change = |access| ClientEdit {
+        lifetimes: LifetimeEdit { access: Some(access), ..LifetimeEdit::default() },
+        ..ClientEdit::default()
+    };
+    let id = registered.id.as_str();
+    let plan = world.operator.plan_edit(id, &change(hours(2))).await;
+    assert!(matches!(plan, Err(AdministrationError::Lifetimes(_))), "{plan:?}");
+    for (access, of_all) in [(Some(Lifetime::from_secs(600)), false), (None, true)] {
+        let plan = world.operator.plan_edit(id, &change(access)).await.unwrap();
+        let (client, _) = world.operator.edit_client(plan).await.unwrap();
+        assert_eq!((client.lifetimes.access, client.lifetimes == ClientLifetimes::default()), (access, of_all));
+    }
+    let rows = trail(&world.operator, 1).await;
+    assert_eq!((rows[0].event, rows[0].reason.as_deref()), (AuditEvent::ClientEdited, Some("lifetimes")));
 }
 
 #[tokio::test]
@@ -280,7 +312,7 @@ async fn ad_04_tenants_do_not_meet() {
     let issued = world.operator.issue_token("ada", Some("mcp"), &[], None).await.unwrap();
     let grant = issued.record.grant.to_string();
     assert!(matches!(other.revoke_grant(&grant).await, Err(AdministrationError::NoSuchGrant(_))));
-    assert_eq!(other.revoke_grants(Some("ada"), None).await.unwrap(), 0);
+    assert_eq!(other.revoke_grants(&SessionQuery::of_user("ada")).await.unwrap(), 0);
     assert!(matches!(
         other.issue_token("ada", Some("mcp"), &[], None).await,
         Err(AdministrationError::NoSuchUpstream { .. })

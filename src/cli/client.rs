@@ -7,6 +7,7 @@ use clap::builder::{ArgPredicate, PossibleValuesParser};
 use serde_json::{Value, json};
 
 use super::client_edit::{self, EditArguments};
+use super::client_lifetimes::LifetimeArguments;
 use super::client_list::{self, ListArguments};
 use super::client_view::describe;
 use super::confirm::{confirm, sessions};
@@ -16,8 +17,8 @@ use super::output::{moment, printable};
 use super::runtime::block_on;
 use super::table_view::note_enabled;
 use crate::files;
-use crate::issuer::{NewClient, Withdrawal};
-use crate::oauth::{AuthMethod, GrantType};
+use crate::issuer::{NewClient, SessionQuery, Withdrawal};
+use crate::oauth::{AuthMethod, ClientLifetimes, GrantType};
 use crate::outbound::{Dialer, Fetch as _, FetchError};
 
 #[derive(Debug, clap::Subcommand)]
@@ -65,6 +66,7 @@ pub(super) enum Command {
 const JWT_BEARER: &str = GrantType::JwtBearer.as_str();
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("change").multiple(true))]
 pub(super) struct AddArguments {
     /// Display name
     #[arg(long)]
@@ -76,7 +78,7 @@ pub(super) struct AddArguments {
     #[arg(long)]
     upstream: Option<String>,
     /// It is the server behind an upstream, and asks the gateway about tokens (RFC 7662); it gets a secret
-    #[arg(long, conflicts_with_all = ["redirect_uri", "confidential", "public", "grant", "scope"])]
+    #[arg(long, conflicts_with_all = ["redirect_uri", "confidential", "public", "grant", "scope", "change"])]
     resource_server: bool,
     /// The application can keep a secret, and gets one
     #[arg(long, conflicts_with = "public")]
@@ -107,6 +109,8 @@ pub(super) struct AddArguments {
     /// A scope that it may be granted; may be repeated [default: all; for client_credentials and --may-act-for none]
     #[arg(long)]
     scope: Vec<String>,
+    #[command(flatten)]
+    lifetimes: LifetimeArguments,
     #[command(flatten)]
     data: DataArguments,
 }
@@ -192,6 +196,7 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
         may_act_for: arguments.may_act_for,
         upstream: arguments.upstream,
         scopes: arguments.scope,
+        lifetimes: arguments.lifetimes.edit().applied_to(ClientLifetimes::default()),
     };
     let data = arguments.data.open_to_sign_in(Missing::Make)?;
     let added = block_on(async {
@@ -239,7 +244,7 @@ fn confirm_deletion(client: &ClientArguments, yes: bool) -> Result<(), Failure> 
         return Ok(());
     }
     let data = client.data.open_folder()?;
-    let grants = block_on(async { Ok(data.administration.grants(None, Some(&client.id)).await?) })?;
+    let grants = block_on(async { Ok(data.administration.grants(&SessionQuery::of_client(&client.id)).await?) })?;
     if grants.is_empty() {
         return Ok(());
     }

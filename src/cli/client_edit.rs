@@ -3,6 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
+use super::client_lifetimes::LifetimeArguments;
 use super::client_view::describe;
 use super::confirm::{confirm, sessions};
 use super::data::{DataArguments, Missing};
@@ -47,6 +48,8 @@ pub(super) struct EditArguments {
     /// Let it act for nobody
     #[arg(long, group = "change", conflicts_with = "may_act_for")]
     may_act_for_nobody: bool,
+    #[command(flatten)]
+    lifetimes: LifetimeArguments,
     /// Do not ask, even if sessions end
     #[arg(long)]
     yes: bool,
@@ -65,6 +68,7 @@ pub(super) fn run(arguments: EditArguments) -> Result<(), Failure> {
         may_act_for: (arguments.may_act_for_nobody || !arguments.may_act_for.is_empty())
             .then_some(arguments.may_act_for),
         grant_types: arguments.grant.iter().filter_map(|grant| GrantType::parse(grant)).collect(),
+        lifetimes: arguments.lifetimes.edit(),
     };
     let data = arguments.data.open(Missing::Refuse)?;
     let id = &arguments.id;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::output::moment;
 use super::table_view::table;
 use crate::issuer::ListedClient;
-use crate::oauth::{ClientOrigin, DocumentSource};
+use crate::oauth::{ClientOrigin, DocumentSource, Lifetime};
 
 /// Describes a client. `own` are the ids of those of `mcpgate token issue` and of API keys, as which nobody connects.
 pub(super) fn describe(listed: &ListedClient, own: &[String]) -> Value {
@@ -42,6 +42,10 @@ pub(super) fn describe(listed: &ListedClient, own: &[String]) -> Value {
         add("previous_secret_created_at", json!(moment(previous.created_at)));
         add("previous_secret_until", json!(moment(until)));
     }
+    let own = |lifetime: Option<Lifetime>| json!(lifetime.map(|lifetime| lifetime.to_string()));
+    add("access_lifetime", own(client.lifetimes.access));
+    add("refresh_idle", own(client.lifetimes.refresh_idle));
+    add("refresh_absolute", own(client.lifetimes.refresh_absolute));
     add("active_sessions", json!(listed.sessions));
     add("last_token_at", json!(client.last_token_at.map(moment)));
     add("last_used_at", json!(client.last_used_at.map(moment)));

@@ -8,6 +8,7 @@ use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
 use super::output::moment;
 use super::runtime::block_on;
+use super::when::duration;
 use crate::issuer::{KeyLifetime, MadeKey, WantedKey, Withdrawal};
 use crate::oauth::{Grant, Lifetime, ScopeToken};
 
@@ -166,8 +167,4 @@ fn described(data: &Data, keys: &[Grant]) -> Result<Vec<Value>, Failure> {
 
 fn lifetime(text: &str) -> Result<KeyLifetime, String> {
     if text == "none" { Ok(KeyLifetime::Unlimited) } else { duration(text).map(KeyLifetime::For) }
-}
-
-fn duration(text: &str) -> Result<Lifetime, String> {
-    crate::config::duration(text).ok_or_else(|| "a duration needs a unit: 90s, 10m, 1h, 1d".to_owned())
 }

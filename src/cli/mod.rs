@@ -11,6 +11,7 @@ mod audit;
 mod certs;
 mod client;
 mod client_edit;
+mod client_lifetimes;
 mod client_list;
 mod client_view;
 mod clock;

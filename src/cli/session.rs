@@ -8,7 +8,7 @@ use super::data::DataArguments;
 use super::failure::Failure;
 use super::output::moment;
 use super::runtime::block_on;
-use crate::issuer::{Withdrawal, Withdrawn};
+use crate::issuer::{SessionQuery, Withdrawal, Withdrawn};
 use crate::oauth::{Grant, ScopeToken};
 use crate::store::EndedActing;
 
@@ -58,16 +58,19 @@ pub(super) enum Command {
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
 pub(super) struct RevokeArguments {
     /// One session, by its id in the list
-    #[arg(long, group = "which", conflicts_with_all = ["user", "client", "all"])]
+    #[arg(long, group = "which", conflicts_with_all = ["user", "client", "upstream", "all"])]
     id: Option<String>,
-    /// All sessions of this user, and the browsers in which they are signed in
+    /// All sessions of this user, and the browsers in which they are signed in, but for --client and --upstream
     #[arg(long, group = "which")]
     user: Option<String>,
-    /// All sessions of this application (with --user: of both)
+    /// All sessions of this application (with others: of all that are named)
     #[arg(long, value_name = "ID", group = "which")]
     client: Option<String>,
+    /// All sessions at this upstream (with others: of all that are named)
+    #[arg(long, group = "which")]
+    upstream: Option<String>,
     /// All sessions of the tenant, including browsers
-    #[arg(long, group = "which", conflicts_with_all = ["user", "client"])]
+    #[arg(long, group = "which", conflicts_with_all = ["user", "client", "upstream"])]
     all: bool,
     #[command(flatten)]
     data: DataArguments,
@@ -78,11 +81,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::List { user, client, upstream, data } => {
             let data = data.open_folder()?;
             let values = block_on(async {
-                let mut grants = data.administration.grants(user.as_deref(), client.as_deref()).await?;
-                if let Some(upstream) = &upstream {
-                    let resource = data.administration.resource_of(upstream)?;
-                    grants.retain(|grant| grant.resource == *resource);
-                }
+                let grants = data.administration.grants(&SessionQuery { user, client, upstream }).await?;
                 let accounts = data.administration.accounts().await?;
                 let clients = data.administration.clients().await?;
                 let users: HashMap<_, _> = accounts.iter().map(|a| (a.subject.as_str(), a.name.as_str())).collect();
@@ -101,6 +100,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                 .into_iter()
                 .chain([("SCOPES", "scopes"), ("LAST USED", "last_used_at"), ("LAST ACTIVITY", "last_activity_at")])
                 .chain([("UNTIL IF IDLE", "idle_until"), ("UNTIL", "expires_at")])
+                .chain([("SIGNED IN FROM", "signed_in_from"), ("WITH", "signed_in_with")])
                 .collect();
             data.output.list(&columns, &values)
         }
@@ -111,8 +111,9 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.one(&format!("resumed {resumed}"), &json!({ "resumed": resumed }))
         }
         Command::Revoke(arguments) => {
-            let RevokeArguments { id, user, client, data, .. } = arguments;
-            let operation = id.map_or(Withdrawal::Sessions { user, client }, |id| Withdrawal::Session { id });
+            let RevokeArguments { id, user, client, upstream, data, .. } = arguments;
+            let which = SessionQuery { user, client, upstream };
+            let operation = id.map_or(Withdrawal::Sessions(which), |id| Withdrawal::Session { id });
             let revoked = match data.withdraw(&operation)? {
                 Withdrawn::Sessions(revoked) => revoked,
                 Withdrawn::User { .. } | Withdrawn::Done => 0,
@@ -167,5 +168,7 @@ fn describe(grant: &Grant, user: Option<&str>, client_name: Option<&str>) -> Val
         "idle_until": grant.may_refresh.then(|| moment(grant.idle_until)),
         "expires_at": grant.end().map(moment),
         "may_refresh": grant.may_refresh,
+        "signed_in_from": grant.signed_in_from.as_ref().map(|origin| origin.address.to_string()),
+        "signed_in_with": grant.signed_in_from.as_ref().and_then(|origin| origin.user_agent()),
     })
 }

@@ -6,6 +6,7 @@ use super::data::{DataArguments, Missing};
 use super::failure::Failure;
 use super::output::moment;
 use super::runtime::block_on;
+use super::when::duration;
 use crate::oauth::{Lifetime, ScopeToken};
 
 #[derive(Debug, clap::Subcommand)]
@@ -22,7 +23,7 @@ pub(super) enum Command {
         #[arg(long)]
         scope: Vec<String>,
         /// Its lifetime, from 1m to 24h [default: that of the upstream's other tokens]
-        #[arg(long, value_parser = lifetime)]
+        #[arg(long, value_parser = duration)]
         lifetime: Option<Lifetime>,
         #[command(flatten)]
         data: DataArguments,
@@ -49,8 +50,4 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     let with = if record.scopes.is_empty() { "without scopes".to_owned() } else { format!("with: {}", record.scopes) };
     data.output.note(&format!("Good for {resource} until {until}, {with}"));
     data.output.one(issued.token.reveal(), &value)
-}
-
-fn lifetime(text: &str) -> Result<Lifetime, String> {
-    crate::config::duration(text).ok_or_else(|| "a duration needs a unit: 90s, 10m, 1h, 1d".to_owned())
 }

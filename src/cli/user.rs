@@ -12,7 +12,7 @@ use super::password;
 use super::runtime::block_on;
 use super::table_view::{note_enabled, place, table};
 use crate::config::{Config, DeclaredAccount};
-use crate::issuer::{Withdrawal, Withdrawn};
+use crate::issuer::{SessionQuery, Withdrawal, Withdrawn};
 use crate::store::{Account, AccountStatus, MadeByTable};
 
 #[derive(Debug, clap::Subcommand)]
@@ -167,7 +167,7 @@ fn enabled_by(config: &Config, name: &str) -> Option<String> {
 fn show(name: &str, data: &Data) -> Result<(), Failure> {
     let value = block_on(async {
         let found = data.administration.account(name).await?;
-        let grants = data.administration.grants(Some(name), None).await?;
+        let grants = data.administration.grants(&SessionQuery::of_user(name)).await?;
         let former = data.administration.former_names().await?;
         let former: Vec<_> =
             former.iter().filter(|(_, s)| s == found.subject.id()).map(|(name, _)| name.as_str()).collect();

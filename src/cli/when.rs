@@ -1,11 +1,11 @@
-//! Parses times as written on the command line.
+//! Parses times and durations as written on the command line.
 
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::config;
-use crate::oauth::Timestamp;
+use crate::oauth::{Lifetime, Timestamp};
 
 /// The accepted forms, for messages.
 const EXPECTED: &str =
@@ -18,6 +18,11 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
         return Ok(Timestamp::from_millis(now.as_millis().saturating_sub(age.as_millis())));
     }
     parse_moment(text).ok_or_else(|| EXPECTED.to_owned())
+}
+
+/// Parses a duration.
+pub(super) fn duration(text: &str) -> Result<Lifetime, String> {
+    config::duration(text).ok_or_else(|| "a duration needs a unit: 90s, 10m, 1h, 1d".to_owned())
 }
 
 fn parse_moment(text: &str) -> Option<Timestamp> {

@@ -20,7 +20,7 @@ use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
 use super::{
     accounts, alias, clients, data_only, document, file_trust, groups, login, own_listener, secret_source,
-    shared_resource, upstream, well_known, written_patterns,
+    shared_resource, tokens, upstream, well_known, written_patterns,
 };
 use crate::files::{self, ReadError};
 use crate::network::origin_and_path;
@@ -163,7 +163,7 @@ impl Check<'_> {
             well_known: well_known::all(self, &file.well_known),
             aliases: alias::all(self, &file),
             demo,
-            tokens: (&file.tokens).into(),
+            tokens: tokens::policy(self, &file.tokens),
             login: login::policy(self, &file),
             registration: self.registration(&file, &upstreams),
             upstreams,
@@ -221,10 +221,6 @@ impl Check<'_> {
     }
 
     fn consistent_lifetimes(&self, file: &File) {
-        let tokens = &file.tokens;
-        if tokens.refresh_idle.value > tokens.refresh_absolute.value {
-            self.report.wrong(&tokens.refresh_idle, "this is longer than refresh_absolute", "make it shorter");
-        }
         if file.login.session_idle.value > file.login.session_absolute.value {
             self.report.wrong(&file.login.session_idle, "this is longer than session_absolute", "make it shorter");
         }

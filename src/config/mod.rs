@@ -48,8 +48,8 @@ mod shared_resource;
 mod table;
 mod table_id;
 mod taken_paths;
-
 mod title;
+mod tokens;
 mod unknown_server;
 mod upstream;
 mod upstream_file;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::oauth::{Lifetime, RedirectHosts, ResourceIndicator};
+use crate::oauth::{Lifetime, LifetimePolicy, RedirectHosts, ResourceIndicator};
 
 /// Lifetimes of codes, tokens and secrets.
 #[derive(Debug, Clone)]
@@ -28,8 +28,26 @@ pub struct TokenPolicy {
     pub secret_overlap: Lifetime,
     /// From which age on a client secret counts as old; default 90 d, 0 to 3650 d; 0 for never.
     pub secret_age_warning: Lifetime,
+    /// Longest life of an access token that a single client may be given; default: that of all.
+    pub access_longest: Lifetime,
+    /// Longest life of a refresh token family that a single client may be given; default: that of all.
+    pub refresh_longest: Lifetime,
     /// Longest life of an API key; `None` for no limit.
     pub key_longest: Option<Lifetime>,
+}
+
+impl TokenPolicy {
+    /// Returns how long tokens for an upstream live, given its `access_lifetime`.
+    #[must_use]
+    pub fn lifetimes(&self, of_upstream: Option<Lifetime>) -> LifetimePolicy {
+        LifetimePolicy {
+            access: of_upstream.unwrap_or(self.access),
+            access_longest: of_upstream.unwrap_or(self.access_longest),
+            refresh_idle: self.refresh_idle,
+            refresh_absolute: self.refresh_absolute,
+            refresh_longest: self.refresh_longest,
+        }
+    }
 }
 
 /// Settings for login, sessions and the pages.

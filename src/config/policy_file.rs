@@ -35,6 +35,12 @@ table! {
         /// `mcpgate client list` and `show` mark client secrets that are older than this, and the log warns once a day
         /// of those that an operator can replace. `0s` does neither.
         secret_age_warning: Lifetime = "90d", "0s" to "3650d";
+        /// The longest life that `mcpgate client add` and `edit` may give the access tokens of one client; without it,
+        /// that of all. At an upstream with an `access_lifetime`, that one is the bound. Lowered, it holds for clients
+        /// that were given a longer life, from their next token on.
+        access_longest: Lifetime = none, "1m" to "24h";
+        /// The same for refresh tokens; without it, `refresh_absolute`. Sessions that exist keep their end.
+        refresh_longest: Lifetime = none, "1h" to "365d";
         /// The longest life of API keys. Without it, a key may last until it is revoked; unless something else is asked
         /// for, it lives 90 days. A change leaves existing keys as they are.
         key_longest: Lifetime = none, "1h" to "3650d";
@@ -259,22 +265,6 @@ words! {
         Allowlist = "allowlist",
         /// None at all.
         Off = "off",
-    }
-}
-
-impl From<&Tokens> for super::policy::TokenPolicy {
-    fn from(written: &Tokens) -> Self {
-        Self {
-            access: written.access.value,
-            code: written.code.value,
-            refresh_idle: written.refresh_idle.value,
-            refresh_absolute: written.refresh_absolute.value,
-            refresh_grace: written.refresh_grace.value,
-            refresh_lost_answer: written.refresh_lost_answer.value,
-            secret_overlap: written.secret_overlap.value,
-            secret_age_warning: written.secret_age_warning.value,
-            key_longest: written.key_longest.as_ref().map(|longest| longest.value),
-        }
     }
 }
 

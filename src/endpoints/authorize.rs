@@ -11,18 +11,18 @@ use super::visit::Visit;
 
 /// Handles an authorization request in the query.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
-    begin(visit, visit.query()?, visit.referer()).await
+    Box::pin(begin(visit, visit.query()?, visit.referer())).await
 }
 
 /// Handles an authorization request sent as a form. It comes from the client's site, so `Origin` is not checked; it
 /// does no more than a link could, and the browser sends no Lax cookies with it.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     visit.admit_form().await?;
-    begin(visit, visit.form(body).await?, None).await
+    Box::pin(begin(visit, visit.form(body).await?, None)).await
 }
 
 async fn begin(visit: &Visit<'_>, request: Form, referer: Option<&str>) -> Result<Response, PageRejection> {
-    let started = visit.begin_authorization(request, visit.session()?, referer).await?;
+    let started = Box::pin(visit.begin_authorization(request, visit.session()?, referer)).await?;
     Ok(enter(visit, &started))
 }
 

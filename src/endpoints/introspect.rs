@@ -14,6 +14,6 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     visit.admit_request(Face::Introspection).await?;
     let form = visit.form(body).await.map_err(unreadable)?;
     let authorization = visit.authorization().map_err(unreadable)?;
-    let told = visit.introspect(authorization, &form).await?;
+    let told = Box::pin(visit.introspect(authorization, &form)).await?;
     Ok(reply::json(StatusCode::OK, told.to_json()))
 }

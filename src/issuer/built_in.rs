@@ -3,7 +3,8 @@
 
 use super::Services;
 use crate::oauth::{
-    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, GroupSet, RegisteredRedirects, TenantId, TokenKeys,
+    AuthMethod, Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, GroupSet, RegisteredRedirects,
+    TenantId, TokenKeys,
 };
 use crate::store::{AuditRow, StoreError};
 
@@ -78,6 +79,7 @@ impl BuiltIn {
             },
             secrets: Vec::new(),
             resource: None,
+            lifetimes: ClientLifetimes::default(),
             disabled: false,
             created_at: services.clock.now(),
             last_token_at: None,

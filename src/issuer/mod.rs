@@ -36,8 +36,9 @@ pub use account_view::{
 };
 pub use administration::{
     AcceptedTime, Administration, AdministrationError, AuditQuery, Binding, ClientEdit, ClientOrder, ClientPage,
-    ClientQuery, FirstAccount, ListedClient, ListedTable, NewAccount, NewClient, OperatorToken, PlannedEdit,
-    TableAction, TableChange, TableDifference, TableKind, TableOptions, TablePlan, Withdrawal, Withdrawn,
+    ClientQuery, FirstAccount, LifetimeEdit, ListedClient, ListedTable, NewAccount, NewClient, OperatorToken,
+    PlannedEdit, SessionQuery, TableAction, TableChange, TableDifference, TableKind, TableOptions, TablePlan,
+    Withdrawal, Withdrawn,
 };
 pub use api_keys::{KeyLifetime, KeyRefused, MadeKey, WantedKey};
 pub use caller::Caller;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{
-    Client, ClientOrigin, Grant, GroupSet, Lifetime, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet,
-    ScopeToken, TenantId,
+    Client, ClientOrigin, Grant, GroupSet, LifetimePolicy, RegistrationPolicy, RequestPolicy, ResourceIndicator,
+    ScopeSet, ScopeToken, TenantId,
 };
 
 /// The scope by which clients ask for a refresh token; it grants nothing here.
@@ -29,10 +29,9 @@ impl Policy {
         self.upstreams().find(|u| u.resource == *resource)
     }
 
-    /// Returns how long an access token for this resource lives at most.
-    pub(super) fn access_lifetime(&self, resource: &ResourceIndicator) -> Lifetime {
-        let own = self.upstream(resource).and_then(|upstream| upstream.access_lifetime);
-        own.unwrap_or(self.config.tokens.access)
+    /// Returns how long tokens for this resource live, and the most that a single client may be given.
+    pub(super) fn lifetimes(&self, resource: &ResourceIndicator) -> LifetimePolicy {
+        self.config.tokens.lifetimes(self.upstream(resource).and_then(|upstream| upstream.access_lifetime))
     }
 
     /// Returns the resource that a token request names. The bare origin stands for the grant's own resource, as it did

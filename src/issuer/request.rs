@@ -7,7 +7,7 @@ use super::Issuer;
 use super::caller::Caller;
 use super::policy::Policy;
 use crate::config::Config;
-use crate::oauth::{TenantId, Timestamp};
+use crate::oauth::{SignInOrigin, TenantId, Timestamp};
 use crate::sync::lock;
 
 /// One request to the authorization server. Made once, where the request begins, and passed to every step, so that all
@@ -41,6 +41,12 @@ impl IssuerRequest<'_> {
     #[must_use]
     pub fn caller(&self) -> &Caller {
         self.caller
+    }
+
+    /// Returns where whoever signs in by this request does so from.
+    pub(super) fn sign_in_origin(&self) -> Option<SignInOrigin> {
+        let Caller { address, user_agent, .. } = self.caller;
+        address.map(|address| SignInOrigin::new(address, user_agent.as_deref()))
     }
 
     /// Returns the time of the request. It is read at the first call, which is after the body has arrived.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AccountId, ClientMetadata, Digest, Lifetime, LoginName, RedirectPolicy, RedirectUri, ResourceIndicator, ScopeSet,
-    Subject, TenantId, Timestamp, base62,
+    AccountId, ClientLifetimes, ClientMetadata, Digest, Lifetime, LoginName, RedirectPolicy, RedirectUri,
+    ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, base62,
 };
 
 /// A client identifier: one that we issued (`mcp_client_…`), or the https URL of a metadata document.
@@ -134,6 +134,8 @@ pub struct Client {
     pub secrets: Vec<ClientSecretHash>,
     /// The only resource that it may use, if an operator set one.
     pub resource: Option<ResourceIndicator>,
+    /// How long its tokens live, where an operator gave it other lifetimes than all have.
+    pub lifetimes: ClientLifetimes,
     /// Whether an operator has disabled it.
     pub disabled: bool,
     /// When the client was added.

@@ -3,7 +3,7 @@
 
 use super::{
     AccountId, ClientId, CodeChallenge, CodeHash, CodeVerifier, Exclusions, GrantId, RedirectUri, ResourceIndicator,
-    ScopeSet, TenantId, Timestamp,
+    ScopeSet, SignInOrigin, TenantId, Timestamp,
 };
 
 /// An authorization code as stored.
@@ -35,6 +35,8 @@ pub struct CodeRecord {
     pub authenticated_at: Timestamp,
     /// When the user was shown what they consented to, now or before; 0 if it is not known.
     pub consented_at: Timestamp,
+    /// Where the user consented from, if that is known.
+    pub signed_in_from: Option<Box<SignInOrigin>>,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it expires.

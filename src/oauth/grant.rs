@@ -1,7 +1,9 @@
 //! `Grant`: what one client may do at one resource, for a user who consented or for itself, with its refresh token
 //! family.
 
-use super::{AddressRanges, ClientId, Exclusions, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
+use super::{
+    AddressRanges, ClientId, Exclusions, ResourceIndicator, ScopeSet, SignInOrigin, Subject, TenantId, Timestamp,
+};
 
 /// 128 random bits naming a grant, which is also the family of its refresh tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,6 +104,8 @@ pub struct Grant {
     pub revoked_at: Option<Timestamp>,
     /// When a request with one of its tokens was last permitted, if that is known. No decision depends on it.
     pub last_used_at: Option<Timestamp>,
+    /// Where the user consented from, if that is known. No decision depends on it.
+    pub signed_in_from: Option<Box<SignInOrigin>>,
     /// Its API key; `None` for what an application was granted.
     pub key: Option<Box<KeyDetails>>,
 }
@@ -155,6 +159,7 @@ impl SingleGrant {
             retried_at: None,
             revoked_at: None,
             last_used_at: None,
+            signed_in_from: None,
             key: None,
         }
     }

@@ -37,6 +37,7 @@ mod client;
 mod client_assertion;
 mod client_auth;
 mod client_keys;
+mod client_lifetimes;
 mod client_metadata;
 mod client_reader;
 mod code;
@@ -72,6 +73,7 @@ mod resource;
 mod rule;
 mod scope;
 mod secret;
+mod sign_in_origin;
 mod subject;
 mod token;
 mod token_keys;
@@ -93,6 +95,7 @@ pub use client::{Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, 
 pub use client_assertion::ClientAssertion;
 pub use client_auth::{AuthenticatedClient, ClientAuthentication, CredentialError, SignedAssertion};
 pub use client_keys::ClientKeys;
+pub use client_lifetimes::{ClientLifetimes, LifetimePolicy, LifetimeRefused};
 pub use client_metadata::ClientMetadata;
 pub use client_reader::LeftOut;
 pub use code::{CodeRecord, CodeRefusal, CodeVerdict, PresentedCode};
@@ -128,6 +131,7 @@ pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use secret::{
     AccessToken, AuthorizationCode, BrowserSecret, ClientSecret, CodeHash, RefreshClaims, RefreshToken, TokenHash,
 };
+pub use sign_in_origin::SignInOrigin;
 pub use subject::{AccountId, Subject};
 pub use token::{
     AccessTokenRecord, AssertionRequest, ClientTokenRequest, CodeRequest, RefreshRequest, TokenRequest, TokenResponse,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, EXPECT, HOST};
+use http::header::{CONNECTION, EXPECT, HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
@@ -186,7 +186,8 @@ async fn control(
     let held_back = hold_back(head.version, &head.headers, &mut body);
     let request = Request::from_parts(head, body);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let caller = Caller::new(Some(address), Some(id.digits().as_str().to_owned()));
+    let caller = Caller::new(Some(address), Some(id.digits().as_str().to_owned()))
+        .with_user_agent(request.headers().get(USER_AGENT).map(HeaderValue::as_bytes));
     let config = Arc::clone(&snapshot.config);
     let endpoints = &connection.worker.process.endpoints;
     let mut response = match face {

@@ -3,24 +3,26 @@
 use super::AuditRow;
 use crate::oauth::{Client, Grant, GroupSet};
 
-/// A change of a client's metadata and of the resource that it is bound to.
+/// A change of a client's metadata, of the resource that it is bound to, and of its lifetimes.
 #[derive(Debug, Clone)]
 pub struct ClientChange {
     /// The client as the operator saw it.
     pub before: Client,
-    /// The client as it is to be; of it, only metadata and resource count.
+    /// The client as it is to be; of it, only metadata, resource and lifetimes count.
     pub after: Client,
 }
 
 impl ClientChange {
     /// Returns whether the stored client is still the one that the operator saw.
     pub(super) fn is_of(&self, stored: &Client) -> bool {
-        (&stored.metadata, &stored.resource) == (&self.before.metadata, &self.before.resource)
+        let of = |client: &Client| (client.metadata.clone(), client.resource.clone(), client.lifetimes);
+        of(stored) == of(&self.before)
     }
 
     /// Returns the changed client, for the stored one.
     pub(super) fn applied_to(&self, stored: Client) -> Client {
-        Client { metadata: self.after.metadata.clone(), resource: self.after.resource.clone(), ..stored }
+        let Client { metadata, resource, lifetimes, .. } = self.after.clone();
+        Client { metadata, resource, lifetimes, ..stored }
     }
 
     /// Returns whether what is pending ends: remembered consent, codes, and sign-ins that have begun. They were for

@@ -7,10 +7,11 @@ use super::{
     RotateRefresh, Rotation, Update, UseReport,
 };
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, Grant, GrantId, ResourceIndicator, TenantId,
+    Timestamp, TokenHash,
 };
 
-/// Selects grants: those of a tenant, or of one account or client of it.
+/// Selects grants: those of a tenant, or of one account, client or resource of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantFilter {
     /// Grants of this tenant.
@@ -19,17 +20,48 @@ pub struct GrantFilter {
     pub subject: Option<AccountId>,
     /// Grants to this client; `None` for any.
     pub client: Option<ClientId>,
+    /// Grants for this resource; `None` for any.
+    pub resource: Option<ResourceIndicator>,
 }
 
 impl GrantFilter {
+    /// Selects everything that was granted in a tenant.
+    #[must_use]
+    pub fn of_tenant(tenant: &TenantId) -> Self {
+        Self { tenant: tenant.clone(), subject: None, client: None, resource: None }
+    }
+
+    /// Selects everything that a client was granted.
+    #[must_use]
+    pub fn of_client(tenant: &TenantId, client: &ClientId) -> Self {
+        Self { client: Some(client.clone()), ..Self::of_tenant(tenant) }
+    }
+
     /// Selects everything that an account has granted.
     #[must_use]
     pub fn of_account(tenant: &TenantId, subject: &AccountId) -> Self {
-        Self { tenant: tenant.clone(), subject: Some(subject.clone()), client: None }
+        Self { subject: Some(subject.clone()), ..Self::of_tenant(tenant) }
     }
 
-    /// Returns whether the grants of an account to a client are selected.
-    pub(super) fn wants(&self, tenant: &TenantId, subject: &AccountId, client: &ClientId) -> bool {
+    /// Returns whether browsers are signed out when everything that is selected is revoked: they could approve the same
+    /// again. Not if that is about one client or one resource.
+    pub(super) fn ends_browser_sessions(&self) -> bool {
+        self.client.is_none() && self.resource.is_none()
+    }
+
+    /// Returns whether the grants of an account to a client for a resource are selected.
+    pub(super) fn wants(
+        &self,
+        tenant: &TenantId,
+        subject: &AccountId,
+        client: &ClientId,
+        resource: &ResourceIndicator,
+    ) -> bool {
+        self.wants_parties(tenant, subject, client) && self.resource.as_ref().is_none_or(|wanted| wanted == resource)
+    }
+
+    /// Returns whether an account and a client are selected, whatever the resource.
+    pub(super) fn wants_parties(&self, tenant: &TenantId, subject: &AccountId, client: &ClientId) -> bool {
         self.tenant == *tenant
             && self.subject.as_ref().is_none_or(|wanted| wanted == subject)
             && self.client.as_ref().is_none_or(|wanted| wanted == client)
@@ -120,9 +152,9 @@ pub trait GrantStore {
     /// Revokes one access token; emits `Change::AccessTokenRevoked`.
     async fn revoke_access_token(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update>;
     /// Revokes all selected grants, with their remembered consents; returns how many. Emits a change for each. Codes
-    /// not yet redeemed are removed too, and if the filter names no client, browser sessions end. If it names an
-    /// account, clients that acted for its person may no longer (`EndedActing`), as with everything else that ends the
-    /// access of one account.
+    /// not yet redeemed are removed too, and if the filter names neither client nor resource, browser sessions end. If
+    /// it names an account, clients that acted for its person may no longer (`EndedActing`), as with everything else
+    /// that ends the access of one account.
     async fn revoke_grants(&self, of: &GrantFilter, audit: AuditRow) -> Result<u64>;
     /// Lists which clients may no longer act for whom, among the selected accounts and clients, the newest first.
     async fn list_ended_acting(&self, of: &GrantFilter) -> Result<Vec<EndedActing>>;

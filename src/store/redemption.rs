@@ -119,6 +119,7 @@ impl RedeemCode {
             retried_at: None,
             revoked_at: None,
             last_used_at: None,
+            signed_in_from: code.signed_in_from.clone(),
             key: None,
         });
         let used = CodeRecord { used_at: Some(self.now), ..code.clone() };

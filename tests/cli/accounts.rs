@@ -176,6 +176,9 @@ fn sessions_are_listed_and_revoked() {
     issue();
     assert_eq!(data.json(&["session", "revoke", "--client", "mcp_client_operator"])["revoked"], 2);
     issue();
+    assert_eq!(data.json(&["session", "revoke", "--upstream", "mcp", "--user", "ada"])["revoked"], 1);
+    assert!(data.refused(&["session", "revoke", "--upstream", "nowhere"]).1.contains("no upstream"));
+    issue();
     assert_eq!(data.json(&["session", "revoke", "--user", "ada"])["revoked"], 1);
     issue();
     assert_eq!(data.json(&["session", "revoke", "--all"])["revoked"], 1);

@@ -53,6 +53,31 @@ fn what_cannot_be_changed_is_refused_and_nothing_is() {
 }
 
 #[test]
+fn lifetimes_of_a_client_are_shown_and_go_back_to_those_of_all() {
+    let data = Data::new();
+    let added = data.add_client(&["--access-lifetime", "30m", "--refresh-absolute", "48h", "--refresh-idle", "36h"]);
+    let id = added["client_id"].as_str().unwrap();
+    let all = |value: &serde_json::Value| {
+        ["access_lifetime", "refresh_idle", "refresh_absolute"].map(|name| value[name].as_str().map(str::to_owned))
+    };
+    let own = ["30m", "36h", "2d"].map(|text| Some(text.to_owned()));
+    assert_eq!((all(&added), all(&data.json(&["client", "list"])[0])), (own.clone(), own));
+    let edit = |more: &[&str]| data.json(&[&["client", "edit", id], more].concat());
+    assert_eq!(all(&edit(&["--access-lifetime", "default"])), [None, Some("36h".to_owned()), Some("2d".to_owned())]);
+    for (change, said) in [
+        (["--access-lifetime", "61m"], "from 1m to 1h: see tokens.access_longest"),
+        (["--refresh-absolute", "91d"], "from 1h to 90d: see tokens.refresh_longest"),
+        (["--refresh-idle", "3d"], "from 1h to 2d"),
+        (["--access-lifetime", "5"], "a duration needs a unit"),
+    ] {
+        let (_, told) = data.refused(&[&["client", "edit", id], &change[..]].concat());
+        assert!(told.contains(said), "{change:?}: {told}");
+    }
+    let none = edit(&["--refresh-idle", "default", "--refresh-absolute", "default"]);
+    assert_eq!(all(&none), [None, None, None]);
+}
+
+#[test]
 fn a_deletion_that_ends_sessions_says_so_and_wants_a_yes() {
     let data = Data::new();
     data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);

@@ -125,7 +125,7 @@ async fn one_consent_covers_all_of_them_and_lists_the_tools_of_each() {
     assert_eq!(redeem("https://gw.example/other").await.member("error"), "invalid_target");
     let tokens = redeem("https://gw.example/v1/api").await;
     assert_eq!((tokens.status, tokens.member("scope")), (200, "read_only".to_owned()));
-    let all = GrantFilter { tenant: TenantId::default(), subject: None, client: None };
+    let all = GrantFilter::of_tenant(&TenantId::default());
     let grants = site.store.list_grants(&all, site.clock.now()).await.unwrap();
     assert_eq!(grants[0].resource.as_str(), "https://gw.example");
     let refreshed = [

@@ -14,7 +14,7 @@ use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::endpoints::Endpoints;
 use mcpgate::issuer::{Administration, Caller, Issuer, NewClient, OfferedTools, Services};
-use mcpgate::oauth::{AccountId, AuthMethod, GrantType, Subject, TenantId, Timestamp};
+use mcpgate::oauth::{AccountId, AuthMethod, ClientLifetimes, GrantType, Subject, TenantId, Timestamp};
 use mcpgate::outbound::FetchError;
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, LinkSecret, SetupLink};
@@ -235,6 +235,7 @@ impl Site {
             may_act_for: Vec::new(),
             upstream: None,
             scopes: Vec::new(),
+            lifetimes: ClientLifetimes::default(),
         };
         administration.add_client(&new).await.unwrap().client.id.as_str().to_owned()
     }
@@ -298,6 +299,8 @@ async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>, config: Arc<Ar
         let service = service_fn(move |request: Request<Incoming>| {
             let (endpoints, caller, config) = (Arc::clone(&endpoints), caller.clone(), config.load_full());
             async move {
+                let user_agent = request.headers().get("user-agent").map(http::HeaderValue::as_bytes);
+                let caller = caller.with_user_agent(user_agent);
                 Ok::<Response<_>, std::convert::Infallible>(
                     endpoints.serve(mcpgate::web::RequestBody::of(request), caller, config).await,
                 )

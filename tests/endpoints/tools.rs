@@ -97,7 +97,7 @@ async fn newest_exclusions(site: &Site) -> Exclusions {
 }
 
 async fn newest_grant(site: &Site) -> Grant {
-    let all = GrantFilter { tenant: TenantId::default(), subject: None, client: None };
+    let all = GrantFilter::of_tenant(&TenantId::default());
     let grants = site.store.list_grants(&all, site.clock.now()).await.unwrap();
     grants.into_iter().next().unwrap()
 }
@@ -276,7 +276,7 @@ fn ticked(page: &Page, kind: &str) -> BTreeSet<String> {
 }
 
 async fn grants(site: &Site) -> Vec<Grant> {
-    let all = GrantFilter { tenant: TenantId::default(), subject: None, client: None };
+    let all = GrantFilter::of_tenant(&TenantId::default());
     site.store.list_grants(&all, mcpgate::clock::Clock::now(&*site.clock)).await.unwrap()
 }
 

@@ -113,7 +113,7 @@ impl Acting {
     }
 
     async fn grants(&self) -> Vec<Grant> {
-        let all = GrantFilter { tenant: TenantId::default(), subject: None, client: None };
+        let all = GrantFilter::of_tenant(&TenantId::default());
         self.world.inner().list_grants(&all, self.world.now()).await.unwrap()
     }
 

@@ -42,7 +42,7 @@ async fn ask(
 }
 
 async fn sessions(world: &World) -> Vec<mcpgate::oauth::Grant> {
-    let all = GrantFilter { tenant: TenantId::default(), subject: None, client: None };
+    let all = GrantFilter::of_tenant(&TenantId::default());
     world.inner().list_grants(&all, world.now()).await.unwrap()
 }
 

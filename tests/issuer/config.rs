@@ -192,6 +192,8 @@ fn tokens() -> TokenPolicy {
         refresh_lost_answer: Lifetime::from_secs(86_400),
         secret_overlap: Lifetime::from_secs(86_400),
         secret_age_warning: Lifetime::from_secs(90 * 86_400),
+        access_longest: Lifetime::from_secs(8 * 3600),
+        refresh_longest: Lifetime::from_secs(120 * 86_400),
         key_longest: None,
     }
 }

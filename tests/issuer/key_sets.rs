@@ -319,7 +319,7 @@ async fn ci_14_a_document_with_other_keys_ends_what_was_granted() {
         world.fetch.serve(DOCUMENT, &document(&[], &set), Some(3600), false);
         world.pass(3600);
         world.browser(&id, &[]).await;
-        let of = GrantFilter { tenant: TenantId::default(), subject: None, client: Some(id.clone()) };
+        let of = GrantFilter::of_client(&TenantId::default(), &id);
         let grants = world.inner().list_grants(&of, world.now()).await.unwrap();
         assert_eq!(grants.len(), usize::from(is_live), "{set}");
     }

@@ -18,6 +18,7 @@ mod audit;
 mod authorize;
 mod client_auth;
 mod client_credentials;
+mod client_lifetimes;
 mod clock;
 mod codes;
 mod config;

@@ -21,7 +21,8 @@ use crate::support::client::Client;
 use crate::support::gateway::Home;
 use crate::support::upstream::Upstream;
 
-const QUESTION: &str = r#"{"version":1,"tenant":"default","withdraw":{"sessions":{"user":null,"client":null}}}"#;
+const QUESTION: &str =
+    r#"{"version":1,"tenant":"default","withdraw":{"sessions":{"user":null,"client":null,"upstream":null}}}"#;
 
 fn socket(home: &Home) -> PathBuf {
     home.data().join("server.socket")

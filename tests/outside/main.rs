@@ -97,6 +97,8 @@ mod rmcp;
 #[cfg(test)]
 mod scopes;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod slow;

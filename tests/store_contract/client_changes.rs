@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    Client, ClientMetadata, ClientOrigin, CodeRecord, RegisteredRedirects, ResourceIndicator, TenantId,
+    Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, CodeRecord, DocumentAge, DocumentSource, Lifetime,
+    RegisteredRedirects, ResourceIndicator, TenantId,
 };
 use mcpgate::store::{AuditEvent, AuditRow, Change, ClientChange, Store};
 
@@ -13,6 +14,7 @@ crate::on_every_store! {
     a_client_that_is_changed_keeps_its_sessions_and_what_is_pending_ends,
     a_change_ends_the_grants_that_it_no_longer_allows_and_no_others,
     a_change_of_a_client_that_is_not_as_it_was_seen_does_nothing,
+    the_lifetimes_of_a_client_are_kept,
 }
 
 fn edited() -> AuditRow {
@@ -108,4 +110,28 @@ async fn a_change_of_a_client_that_is_not_as_it_was_seen_does_nothing(store: Arc
     assert_eq!(store.change_client(again, other).await.unwrap(), None, "another tenant's");
     assert_eq!(found(&store).await, first);
     assert!(events(&store, audit).await.is_empty());
+}
+
+async fn the_lifetimes_of_a_client_are_kept(store: Arc<dyn Store>) {
+    let before = settle_with_operators(&store).await;
+    let (hours, days) = (Some(Lifetime::from_secs(4 * 3600)), Some(Lifetime::from_secs(7 * 86_400)));
+    let lifetimes = ClientLifetimes { access: hours, refresh_idle: days, refresh_absolute: None };
+    let after = Client { lifetimes, ..before.clone() };
+    let ended =
+        store.change_client(ClientChange { before: before.clone(), after: after.clone() }, edited()).await.unwrap();
+    assert_eq!((ended, found(&store).await), (Some(0), after.clone()));
+    let again = ClientChange { before, after: after.clone() };
+    assert_eq!(store.change_client(again, edited()).await.unwrap(), None, "they are part of what was seen");
+    store.set_client_disabled(&after.id, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
+    assert_eq!(found(&store).await.lifetimes, lifetimes);
+    let id = ClientId::parse("https://app.example/client.json").unwrap();
+    let document = Some(DocumentAge { fetched_at: START, fresh_until: START, source: DocumentSource::Fetched });
+    let described =
+        Client { id: id.clone(), document, lifetimes, ..client("described", ClientOrigin::MetadataDocument) };
+    store.put_document_client(described.clone(), false, None).await.unwrap();
+    let anew = Client { lifetimes: ClientLifetimes::default(), ..described };
+    store.put_document_client(anew, false, None).await.unwrap();
+    let kept = store.find_client(&tenant(), &id).await.unwrap().unwrap();
+    assert_eq!(kept.lifetimes, lifetimes, "a new document does not change what an operator decided");
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    ClientOrigin, CodeRecord, CodeRefusal, CodeVerifier, RefreshRefusal, ResourceIndicator, TenantId, Timestamp,
+    ClientOrigin, CodeRecord, CodeRefusal, CodeVerifier, RefreshRefusal, ResourceIndicator, SignInOrigin, TenantId,
+    Timestamp,
 };
 use mcpgate::store::{AuditEvent, Change, Consent, Redemption, Rotation, Store, Update};
 
@@ -13,6 +14,7 @@ crate::on_every_store! {
     a_code_makes_a_grant_with_its_token,
     a_grant_that_cannot_refresh_ends_with_its_token,
     what_an_assertion_opened_is_refreshed_with_one,
+    a_grant_keeps_where_its_user_signed_in_from,
     scopes_of_a_token_never_exceed_the_grant,
     pk_06_the_third_wrong_verifier_kills_the_code,
     a_code_without_challenge_is_never_honoured,
@@ -81,6 +83,20 @@ async fn what_an_assertion_opened_is_refreshed_with_one(store: Arc<dyn Store>) {
     signed.presented.by_assertion = true;
     let (grant, _) = rotated(store.rotate_refresh_token(signed).await.unwrap());
     assert!(grant.by_assertion && grant.generation == 1);
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}
+
+async fn a_grant_keeps_where_its_user_signed_in_from(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let without_agent = Some(Box::new(SignInOrigin::new("2001:db8::7".parse().unwrap(), None)));
+    for (name, from) in [("a", code("a", START).signed_in_from), ("b", without_agent), ("c", None)] {
+        issue(&store, CodeRecord { signed_in_from: from.clone(), ..code(name, START) }).await;
+        assert_eq!(store.find_code(&tenant(), &hash(name)).await.unwrap().unwrap().signed_in_from, from, "{name}");
+        store.redeem_code(redeem(name, &format!("{name} token"), START)).await.unwrap();
+        rotated(store.rotate_refresh_token(rotate(name, 0, &format!("{name} next"), START.plus(HOUR))).await.unwrap());
+        let grant = store.find_grant(&tenant(), grant_id(name)).await.unwrap().unwrap();
+        assert_eq!((grant.generation, grant.signed_in_from), (1, from), "{name}");
+    }
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 }
 

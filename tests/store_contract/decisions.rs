@@ -107,6 +107,7 @@ proptest! {
             retried_at: retried.then(|| START.plus(MINUTE)),
             revoked_at: revoked.then_some(START),
             last_used_at: retried.then_some(START),
+            signed_in_from: None,
             key: None,
         };
         let mut request = RotateRefresh { record_success, ..rotate("g", presented, "t", now) };

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    AccessTokenRecord, Client, ClientMetadata, ClientOrigin, Grant, Lifetime, Subject, TenantId, Timestamp,
+    AccessTokenRecord, Client, ClientMetadata, ClientOrigin, CodeRecord, Grant, Lifetime, ResourceIndicator, Subject,
+    TenantId, Timestamp,
 };
 use mcpgate::store::{ACTIVITY_AT_ONCE, AuditEvent, Change, GrantFilter, Redemption, Store, StoreError, Update};
 
@@ -13,6 +14,7 @@ crate::on_every_store! {
     a_revoked_grant_takes_its_tokens_along,
     a_revoked_token_leaves_its_grant,
     revoking_by_user_and_client_reaches_just_those,
+    revoking_by_resource_reaches_just_that_one_and_no_browser,
     tokens_are_found_only_while_everybody_is_enabled,
     live_tokens_come_in_pages_in_order,
     grants_are_listed_newest_first_while_they_stand,
@@ -66,11 +68,7 @@ async fn four_grants(store: &Arc<dyn Store>) {
     store.insert_client(second, 100, row(AuditEvent::ClientRegistered, START)).await.unwrap();
     for (user, app) in [("alice", "app"), ("alice", "two"), ("bob", "app"), ("bob", "two")] {
         let name = format!("{user} {app}");
-        issue(
-            store,
-            mcpgate::oauth::CodeRecord { client: client_id(app), subject: subject(user), ..code(&name, START) },
-        )
-        .await;
+        issue(store, CodeRecord { client: client_id(app), subject: subject(user), ..code(&name, START) }).await;
         let mut request = redeem(&name, &format!("{name} token"), START);
         request.presented.client = client_id(app);
         store.redeem_code(request).await.unwrap();
@@ -119,6 +117,35 @@ async fn revoking_by_user_and_client_reaches_just_those(store: Arc<dyn Store>) {
     assert_eq!(signed_in(&store).await, ["s3"], "RT-14: the user's browser sessions end as well");
     assert_eq!(store.revoke_grants(&grants_of(None, None), revoked()).await.unwrap(), 1);
     assert!(living(&store).await.is_empty() && signed_in(&store).await.is_empty());
+}
+
+async fn revoking_by_resource_reaches_just_that_one_and_no_browser(store: Arc<dyn Store>) {
+    settle(&store).await;
+    store
+        .insert_session(session("s1", "alice", START), None, Some(START), audit(AuditEvent::LoginSucceeded))
+        .await
+        .unwrap();
+    let other = ResourceIndicator::parse("https://gw.example/other").unwrap();
+    for (name, resource, of) in [("a", &resource(), "alice"), ("b", &other, "alice"), ("c", &other, "bob")] {
+        let subject = subject(of);
+        issue(&store, CodeRecord { resource: resource.clone(), subject, ..code(name, START) }).await;
+        let mut request = redeem(name, &format!("{name} token"), START);
+        request.presented.resource = None;
+        store.redeem_code(request).await.unwrap();
+    }
+    issue(&store, CodeRecord { resource: other.clone(), ..code("unused", START) }).await;
+    issue(&store, code("kept", START)).await;
+    let at = |resource: &ResourceIndicator| GrantFilter { resource: Some(resource.clone()), ..grants_of(None, None) };
+    let of_bob = GrantFilter { subject: Some(subject("bob")), ..at(&other) };
+    let ids = |grants: Vec<Grant>| grants.into_iter().map(|grant| grant.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.list_grants(&at(&other), START).await.unwrap()), [grant_id("c"), grant_id("b")]);
+    assert_eq!(ids(store.list_grants(&of_bob, START).await.unwrap()), [grant_id("c")]);
+    assert_eq!(store.revoke_grants(&of_bob, audit(AuditEvent::GrantRevoked)).await.unwrap(), 1);
+    assert_eq!(store.revoke_grants(&at(&other), audit(AuditEvent::GrantRevoked)).await.unwrap(), 1);
+    assert!(is_live(&store, "a token", START).await && !is_live(&store, "b token", START).await);
+    assert_eq!(store.find_code(&tenant(), &hash("unused")).await.unwrap(), None);
+    assert!(store.find_code(&tenant(), &hash("kept")).await.unwrap().is_some());
+    assert_eq!(signed_in(&store).await, ["s1"]);
 }
 
 async fn tokens_are_found_only_while_everybody_is_enabled(store: Arc<dyn Store>) {

@@ -3,10 +3,15 @@
 #![allow(dead_code, reason = "each of the test programs that share it uses a part of it")]
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http_body_util::Full;
 use hyper::{Method, Request};
 
 use super::http::{Jar, Reply, encoded, request};
+
+/// What browsers say of themselves, with a character that turns text round, and what is kept of it.
+pub(crate) const USER_AGENT: &str = "Test\u{202e} caf\u{e9}/1.0";
+pub(crate) const SHOWN_AGENT: &str = "Test caf\u{e9}/1.0";
 
 /// The transport of a browser's requests.
 pub(crate) trait Transport {
@@ -28,6 +33,8 @@ impl<T: Transport> Browser<T> {
     /// Sends a request with the cookies and stores those that are set; follows no redirect.
     pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Reply {
         self.cookies.add_to(&mut request);
+        let agent = HeaderValue::from_bytes(USER_AGENT.as_bytes()).unwrap();
+        request.headers_mut().entry("user-agent").or_insert(agent);
         let reply = self.client.carry(request).await;
         self.cookies.keep(&reply);
         reply

@@ -4,11 +4,11 @@
 
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessTokenRecord, AccountId, AddressRanges, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin,
-    CodeChallenge, CodeRecord, CodeVerifier, Digest, Exclusions, FirstUse, Grant, GrantId, GrantType, GroupName,
-    GroupSet, KeyDetails, Lifetime, LoginName, LoginNameHash, PresentedCode, PresentedRefresh, RedirectUri,
-    RegisteredRedirects, ResourceIndicator, ScopeSet, ScopeToken, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
-    ToolKind,
+    AccessTokenRecord, AccountId, AddressRanges, AuthMethod, Brand, Client, ClientId, ClientLifetimes, ClientMetadata,
+    ClientOrigin, CodeChallenge, CodeRecord, CodeVerifier, Digest, Exclusions, FirstUse, Grant, GrantId, GrantType,
+    GroupName, GroupSet, KeyDetails, Lifetime, LoginName, LoginNameHash, PresentedCode, PresentedRefresh, RedirectUri,
+    RegisteredRedirects, ResourceIndicator, ScopeSet, ScopeToken, SignInOrigin, Subject, TenantId, Timestamp,
+    TokenHash, TokenKeys, ToolKind,
 };
 use mcpgate::store::{
     Account, AccountStatus, AuditEvent, AuditRow, Consent, ConsentKey, Ephemeral, EphemeralKey, EphemeralKind,
@@ -83,6 +83,7 @@ pub(crate) fn client(name: &str, origin: ClientOrigin) -> Client {
         metadata: ClientMetadata { client_name: Some(name.to_owned()), ..metadata() },
         secrets: Vec::new(),
         resource: None,
+        lifetimes: ClientLifetimes::default(),
         disabled: false,
         created_at: START,
         last_token_at: None,
@@ -210,6 +211,11 @@ pub(crate) fn exclusions() -> Exclusions {
     Exclusions::new([group].into(), ["delete_note".into()].into()).unwrap()
 }
 
+/// Where alice signs in from.
+pub(crate) fn signed_in_from() -> SignInOrigin {
+    SignInOrigin::new([203, 0, 113, 7].into(), Some("Browser/1.0"))
+}
+
 pub(crate) fn code(name: &str, at: Timestamp) -> CodeRecord {
     let challenge = CodeChallenge::parse(Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), Some("S256")).unwrap();
     CodeRecord {
@@ -226,6 +232,7 @@ pub(crate) fn code(name: &str, at: Timestamp) -> CodeRecord {
         exclusions: Exclusions::default(),
         authenticated_at: at,
         consented_at: at,
+        signed_in_from: Some(Box::new(signed_in_from())),
         issued_at: at,
         expires_at: at.plus(MINUTE),
         used_at: None,
@@ -306,7 +313,7 @@ pub(crate) fn new_token(name: &str) -> NewAccessToken {
 
 /// All grants of an account, of a client, or of both.
 pub(crate) fn grants_of(subject: Option<&AccountId>, client: Option<&ClientId>) -> GrantFilter {
-    GrantFilter { tenant: tenant(), subject: subject.cloned(), client: client.cloned() }
+    GrantFilter { subject: subject.cloned(), client: client.cloned(), ..GrantFilter::of_tenant(&tenant()) }
 }
 
 /// A grant that an operator gave, for an hour.
@@ -333,6 +340,7 @@ pub(crate) fn grant_of(name: &str, at: Timestamp) -> Grant {
         retried_at: None,
         revoked_at: None,
         last_used_at: None,
+        signed_in_from: None,
         key: None,
     }
 }

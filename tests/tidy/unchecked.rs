@@ -16,6 +16,7 @@ const MAY: &[(&str, &str, &str)] = &[
     ("src/store/embedded/rows/", "RedirectUri::from_stored", "reads rows"),
     ("src/store/embedded/rows/", "ResourceIndicator::from_stored", "reads rows"),
     ("src/store/embedded/rows/", "ScopeSet::from_stored", "reads rows"),
+    ("src/store/embedded/rows/", "SignInOrigin::from_stored", "reads rows"),
     ("src/store/embedded/rows/", "ToolDefinition::from_stored", "reads rows"),
     ("src/store/change.rs", "TokenHash::from_stored", "reads the key of a row of the change log"),
     ("src/oauth/client_metadata.rs", "RegisteredRedirects::from_stored", "reads what `to_stored` wrote"),

@@ -38,7 +38,7 @@ impl Visit<'_> {
     }
 
     pub(in crate::endpoints) async fn offered(&self, handles: &Handles) -> PageResult<Vec<AskedScope>> {
-        self.issuer.offered(handles).await
+        Box::pin(self.issuer.offered(handles)).await
     }
 
     pub(in crate::endpoints) async fn account(&self, session: &str) -> PageResult<Option<AccountView>> {

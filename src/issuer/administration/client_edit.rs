@@ -8,7 +8,8 @@ use super::clients::{Unasked, group_set};
 use super::tables::CHANGE_THERE;
 use super::{Administration, AdministrationError, scopes_among};
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, Grant, GrantType, GroupSet, RegistrationPolicy, with_acting,
+    Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, Grant, GrantType, GroupSet, Lifetime,
+    RegistrationPolicy, with_acting,
 };
 use crate::store::{AuditEvent, AuditRow, ClientChange, GrantFilter};
 
@@ -29,6 +30,31 @@ pub struct ClientEdit {
     pub grant_types: Vec<GrantType>,
     /// The groups for whose members it may act while they are absent; an empty list for nobody.
     pub may_act_for: Option<Vec<String>>,
+    /// The lifetimes that change, with the new ones; `Some(None)` for those of all.
+    pub lifetimes: LifetimeEdit,
+}
+
+/// What an operator changes of a client's lifetimes: `Some(None)` for those of all clients.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LifetimeEdit {
+    /// Of access tokens.
+    pub access: Option<Option<Lifetime>>,
+    /// Of refresh tokens that are not used.
+    pub refresh_idle: Option<Option<Lifetime>>,
+    /// Of refresh tokens in any case.
+    pub refresh_absolute: Option<Option<Lifetime>>,
+}
+
+impl LifetimeEdit {
+    /// Returns the lifetimes after the change.
+    #[must_use]
+    pub fn applied_to(&self, before: ClientLifetimes) -> ClientLifetimes {
+        ClientLifetimes {
+            access: self.access.unwrap_or(before.access),
+            refresh_idle: self.refresh_idle.unwrap_or(before.refresh_idle),
+            refresh_absolute: self.refresh_absolute.unwrap_or(before.refresh_absolute),
+        }
+    }
 }
 
 /// Which upstreams a client may use.
@@ -74,13 +100,13 @@ impl ClientEdit {
 }
 
 impl Administration {
-    /// Checks a change of a client, and counts what it would end. Of clients that no operator added only the binding
-    /// can be changed, because the rest is what they say of themselves.
+    /// Checks a change of a client, and counts what it would end. Of clients that no operator added only binding and
+    /// lifetimes can be changed, because the rest is what they say of themselves.
     ///
     /// # Errors
     /// `NoSuchClient`, `NotOperators`, `NoSuchRedirectUri`, `NoSuchUpstream`, `NoSuchScope`, `ServiceWithoutSecret`,
     /// `ServiceWithoutScope`, `BadGroup`, `ActingForNobody`, `ActingWithoutKeys`, `ActingWithoutScope`, `NoGrantLeft`,
-    /// `BadClient`, `LeftOut`, `Store`.
+    /// `BadClient`, `LeftOut`, `Lifetimes`, `Store`.
     pub async fn plan_edit(&self, id: &str, edit: &ClientEdit) -> Result<PlannedEdit, AdministrationError> {
         let before = self.client(id).await?;
         self.expect_not_in_file(id, CHANGE_THERE)?;
@@ -94,7 +120,11 @@ impl Administration {
             Some(Binding::Any) => None,
             Some(Binding::Upstream(name)) => Some(self.upstream(Some(name))?.resource.clone()),
         };
-        let mut after = Client { resource, ..before.clone() };
+        let lifetimes = edit.lifetimes.applied_to(before.lifetimes);
+        if lifetimes != before.lifetimes {
+            self.check_lifetimes(&lifetimes, resource.as_ref())?;
+        }
+        let mut after = Client { resource, lifetimes, ..before.clone() };
         if edit.is_of_metadata() {
             after.metadata = self.edited(&after, edit)?;
         }
@@ -105,7 +135,7 @@ impl Administration {
 
     /// Lists the active grants of a client.
     pub(super) async fn standing_of(&self, client: &ClientId) -> Result<Vec<Grant>, AdministrationError> {
-        let theirs = GrantFilter { tenant: self.tenant.clone(), subject: None, client: Some(client.clone()) };
+        let theirs = GrantFilter::of_client(&self.tenant, client);
         Ok(self.services.store.list_grants(&theirs, self.services.clock.now()).await?)
     }
 
@@ -205,6 +235,14 @@ pub(super) fn changed_members(change: &ClientChange) -> Vec<(String, Value, Valu
     let resource = |client: &Client| client.resource.as_ref().map_or(Value::Null, |resource| json!(resource.as_str()));
     if change.before.resource != change.after.resource {
         changed.push(("resource".to_owned(), resource(&change.before), resource(&change.after)));
+    }
+    let lifetimes = |client: &Client| {
+        let ClientLifetimes { access, refresh_idle, refresh_absolute } = client.lifetimes;
+        let own = [access, refresh_idle, refresh_absolute].map(|own| own.map(|own| own.to_string()));
+        json!(own)
+    };
+    if change.before.lifetimes != change.after.lifetimes {
+        changed.push(("lifetimes".to_owned(), lifetimes(&change.before), lifetimes(&change.after)));
     }
     changed
 }

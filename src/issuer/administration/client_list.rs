@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::tables::ListedTable;
-use super::{Administration, AdministrationError};
+use super::{Administration, AdministrationError, SessionQuery};
 use crate::oauth::{Client, ClientOrigin, ClientSecretHash, Lifetime, ResourceIndicator, Timestamp};
 use crate::store::MadeByTable;
 
@@ -113,7 +113,7 @@ impl Administration {
     /// `NoSuchClient`, `Store`.
     pub async fn listed_client(&self, id: &str) -> Result<ListedClient, AdministrationError> {
         let client = self.client(id).await?;
-        let grants = self.grants(None, Some(id)).await?;
+        let grants = self.grants(&SessionQuery::of_client(id)).await?;
         let sessions = u64::try_from(grants.len()).unwrap_or(u64::MAX);
         let table = self.listed_tables().await?.remove(&MadeByTable::Client(client.id.clone()));
         Ok(self.listed(client, sessions, table, self.services.clock.now()))

@@ -5,8 +5,9 @@ use super::tables::{CHANGE_THERE, ENABLE_THERE, REMOVE_THERE, TableKind};
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::issuer::Registered;
 use crate::oauth::{
-    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType, GroupSet,
-    OperatorClient, ReadMetadata, RegistrationPolicy, ResourceIndicator, ScopeSet, Timestamp, with_acting,
+    AuthMethod, Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash,
+    GrantType, GroupSet, OperatorClient, ReadMetadata, RegistrationPolicy, ResourceIndicator, ScopeSet, Timestamp,
+    with_acting,
 };
 use crate::store::{AuditEvent, AuditRow, Insertion, SecretRotation};
 
@@ -31,6 +32,8 @@ pub struct NewClient {
     pub upstream: Option<String>,
     /// The scopes that it may be granted at most; all when empty.
     pub scopes: Vec<String>,
+    /// How long its tokens live, where that differs from all.
+    pub lifetimes: ClientLifetimes,
 }
 
 /// What a client may do without a person who is asked.
@@ -78,8 +81,7 @@ impl Administration {
     ///
     /// # Errors
     /// `BadClient`, `NoSuchUpstream`, `NoSuchScope`, `ServiceWithoutSecret`, `ServiceWithoutScope`, `BadGroup`,
-    /// `ActingForNobody`, `ActingWithoutKeys`, `ActingWithoutScope`, `TooManyClients`,
-    /// `Store`.
+    /// `ActingForNobody`, `ActingWithoutKeys`, `ActingWithoutScope`, `Lifetimes`, `TooManyClients`, `Store`.
     pub async fn add_client(&self, new: &NewClient) -> Result<Registered, AdministrationError> {
         let may_act_for = group_set(&new.may_act_for)?;
         let grant_types = with_acting(&new.grant_types, &may_act_for);
@@ -105,7 +107,22 @@ impl Administration {
             limit: &limit,
         };
         let read = described.metadata(&RegistrationPolicy { may_act_for, ..self.config.operator_registration(scopes) });
-        self.insert_client(read.map_err(AdministrationError::BadClient)?, resource).await
+        self.check_lifetimes(&new.lifetimes, resource.as_ref())?;
+        self.insert_client(read.map_err(AdministrationError::BadClient)?, resource, new.lifetimes).await
+    }
+
+    /// Refuses lifetimes beyond what the configuration allows a client bound to this resource, or to none: then the
+    /// bounds of the upstream with the longest hold, since at the others theirs still do.
+    pub(super) fn check_lifetimes(
+        &self,
+        lifetimes: &ClientLifetimes,
+        bound: Option<&ResourceIndicator>,
+    ) -> Result<(), AdministrationError> {
+        let its = self.config.upstreams.iter().filter(|u| bound.is_none_or(|bound| *bound == u.resource));
+        let policies = its.map(|upstream| self.config.tokens.lifetimes(upstream.access_lifetime));
+        let longest = policies.max_by_key(|policy| policy.access_longest);
+        let policy = longest.unwrap_or_else(|| self.config.tokens.lifetimes(None));
+        Ok(lifetimes.check(&policy)?)
     }
 
     /// Adds the resource server of an upstream, which asks about the tokens for it (RFC 7662) and gets none itself. The
@@ -120,7 +137,7 @@ impl Administration {
     ) -> Result<Registered, AdministrationError> {
         let upstream = self.audience(upstream)?;
         let read = OperatorClient::resource_server(name).map_err(AdministrationError::BadClient)?;
-        self.insert_client(read, Some(upstream.resource.clone())).await
+        self.insert_client(read, Some(upstream.resource.clone()), ClientLifetimes::default()).await
     }
 
     /// Stores a new client of the operator's, with a secret unless it is public or has keys.
@@ -128,6 +145,7 @@ impl Administration {
         &self,
         read: ReadMetadata,
         resource: Option<ResourceIndicator>,
+        lifetimes: ClientLifetimes,
     ) -> Result<Registered, AdministrationError> {
         let secret = read
             .metadata
@@ -135,7 +153,7 @@ impl Administration {
             .has_secret()
             .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
         let id = ClientId::mint(self.services.entropy.random_32(), self.services.keys.load().brand());
-        let mut client = self.new_client(id, read.metadata, resource);
+        let mut client = Client { lifetimes, ..self.new_client(id, read.metadata, resource) };
         client.secrets = secret.iter().map(|secret| ClientSecretHash::of(secret.hash(), client.created_at)).collect();
         let row = self.row_of_new(&client);
         match self.services.store.insert_client(client.clone(), u64::MAX, row).await? {
@@ -158,6 +176,7 @@ impl Administration {
             metadata,
             secrets: Vec::new(),
             resource,
+            lifetimes: ClientLifetimes::default(),
             disabled: false,
             created_at: self.services.clock.now(),
             last_token_at: None,

@@ -8,7 +8,8 @@ use crate::issuer::client::metadata_document::{document_url, joined};
 use crate::issuer::client::register::left_out_reason;
 use crate::issuer::policy::Policy;
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, MetadataDocumentUrl, ReadMetadata,
+    Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, MetadataDocumentUrl,
+    ReadMetadata,
 };
 use crate::store::{AuditEvent, AuditRow};
 
@@ -53,6 +54,7 @@ impl Administration {
                 metadata,
                 secrets: Vec::new(),
                 resource: None,
+                lifetimes: ClientLifetimes::default(),
                 disabled: false,
                 created_at: now,
                 last_token_at: None,

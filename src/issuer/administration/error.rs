@@ -3,7 +3,7 @@
 use crate::config::Problem;
 use crate::issuer::login::password::HashError;
 use crate::issuer::{KeyRefused, PasswordRefused};
-use crate::oauth::{OAuthError, ScopeSet};
+use crate::oauth::{LifetimeRefused, OAuthError, ScopeSet};
 use crate::store::{KEYS_PER_ACCOUNT, StoreError};
 
 /// Why an action failed.
@@ -124,13 +124,16 @@ pub enum AdministrationError {
     /// The lifetime is out of range.
     #[error("an operator's token lives from 1 minute to 24 hours")]
     BadLifetime,
+    /// The client would get lifetimes beyond a bound.
+    #[error(transparent)]
+    Lifetimes(#[from] LifetimeRefused),
     /// The client's metadata breaks a rule of RFC 7591 or of redirect URIs.
     #[error("{}", .0.description())]
     BadClient(OAuthError),
     /// The client, or what is to be changed of it, is not the operator's.
     #[error(
         "{0} says itself what it is, or belongs to mcpgate token issue or to API keys: of a client that no operator \
-         added, only the upstream can be changed"
+         added, only upstream and lifetimes can be changed"
     )]
     NotOperators(String),
     /// The client has no such redirect URI.

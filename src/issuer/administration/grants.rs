@@ -1,6 +1,8 @@
 //! Grants, called sessions on the command line: listing, revoking, and tokens that an operator issues for scripts and
 //! probes.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::config::UpstreamConfig;
 use crate::issuer::built_in::BuiltIn;
@@ -13,6 +15,36 @@ use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, EndedActing, Gr
 /// Minimum and maximum lifetime of a token issued by an operator. It cannot be refreshed, and a script may need it for
 /// a whole night.
 const OPERATOR_TOKEN: (Lifetime, Lifetime) = (Lifetime::from_secs(60), Lifetime::from_secs(86_400));
+
+/// Which grants to list or to revoke: those that meet every condition that is given, or all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionQuery {
+    /// The login name or subject of their account; null for any. Every member must be present: a forgotten one must not
+    /// mean everybody's.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub user: Option<String>,
+    /// The id of their client; null for any.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub client: Option<String>,
+    /// The upstream's name or resource URL; null for any.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub upstream: Option<String>,
+}
+
+impl SessionQuery {
+    /// Selects the grants of a user.
+    #[must_use]
+    pub fn of_user(name: &str) -> Self {
+        Self { user: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// Selects the grants of a client.
+    #[must_use]
+    pub fn of_client(id: &str) -> Self {
+        Self { client: Some(id.to_owned()), ..Self::default() }
+    }
+}
 
 /// A token that an operator issued.
 #[derive(Debug)]
@@ -105,12 +137,12 @@ impl Administration {
         Ok(OperatorToken { token, record })
     }
 
-    /// Lists active grants, newest first: those of a user, of a client, or all.
+    /// Lists active grants, newest first.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NoSuchClient`, `Store`.
-    pub async fn grants(&self, user: Option<&str>, client: Option<&str>) -> Result<Vec<Grant>, AdministrationError> {
-        let of = self.grants_of(user, client).await?;
+    /// `NoSuchAccount`, `NoSuchClient`, `NoSuchUpstream`, `Store`.
+    pub async fn grants(&self, which: &SessionQuery) -> Result<Vec<Grant>, AdministrationError> {
+        let of = self.grants_of(which).await?;
         Ok(self.services.store.list_grants(&of, self.services.clock.now()).await?)
     }
 
@@ -138,14 +170,14 @@ impl Administration {
         }
     }
 
-    /// Revokes all grants of a user, a client, or of both together; returns how many.
+    /// Revokes the selected grants; returns how many.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NoSuchClient`, `Store`.
-    pub async fn revoke_grants(&self, user: Option<&str>, client: Option<&str>) -> Result<u64, AdministrationError> {
-        let of = self.grants_of(user, client).await?;
-        let (subject, client) = (of.subject.clone(), of.client.clone());
-        let row = AuditRow { subject, client, ..self.audit(AuditEvent::GrantRevoked) };
+    /// `NoSuchAccount`, `NoSuchClient`, `NoSuchUpstream`, `Store`.
+    pub async fn revoke_grants(&self, which: &SessionQuery) -> Result<u64, AdministrationError> {
+        let of = self.grants_of(which).await?;
+        let (subject, client, resource) = (of.subject.clone(), of.client.clone(), of.resource.clone());
+        let row = AuditRow { subject, client, resource, ..self.audit(AuditEvent::GrantRevoked) };
         Ok(self.services.store.revoke_grants(&of, row).await?)
     }
 
@@ -158,7 +190,9 @@ impl Administration {
         user: Option<&str>,
         client: Option<&str>,
     ) -> Result<Vec<EndedActing>, AdministrationError> {
-        let of = self.grants_of(user, client).await?;
+        let [user, client] = [user, client].map(|name| name.map(str::to_owned));
+        let which = SessionQuery { user, client, upstream: None };
+        let of = self.grants_of(&which).await?;
         Ok(self.services.store.list_ended_acting(&of).await?)
     }
 
@@ -167,22 +201,25 @@ impl Administration {
     /// # Errors
     /// `NoSuchAccount`, `NoSuchClient`, `Store`.
     pub async fn resume_acting(&self, client: &str, user: Option<&str>) -> Result<u64, AdministrationError> {
-        let of = self.grants_of(user, Some(client)).await?;
+        let which = SessionQuery { user: user.map(str::to_owned), ..SessionQuery::of_client(client) };
+        let of = self.grants_of(&which).await?;
         let (subject, client) = (of.subject.clone(), of.client.clone());
         let row = AuditRow { subject, client, ..self.audit(AuditEvent::ActingResumed) };
         Ok(self.services.store.resume_acting(&of, row).await?)
     }
 
-    async fn grants_of(&self, user: Option<&str>, client: Option<&str>) -> Result<GrantFilter, AdministrationError> {
-        let subject = match user {
+    async fn grants_of(&self, which: &SessionQuery) -> Result<GrantFilter, AdministrationError> {
+        let subject = match which.user.as_deref() {
             Some(name) => Some(self.account(name).await?.subject.id().clone()),
             None => None,
         };
-        let client = match client {
+        let client = match which.client.as_deref() {
             Some(id) => Some(self.client(id).await?.id),
             None => None,
         };
-        Ok(GrantFilter { tenant: self.tenant.clone(), subject, client })
+        let upstream = which.upstream.as_deref().map(|name| self.upstream(Some(name))).transpose()?;
+        let resource = upstream.map(|upstream| upstream.resource.clone());
+        Ok(GrantFilter { tenant: self.tenant.clone(), subject, client, resource })
     }
 
     /// Returns the ids of the clients that belong to the program: of operators' tokens, and of API keys.

@@ -52,7 +52,7 @@ impl Administration {
             None => None,
         };
         let client = Some(BuiltIn::Keys.id(&self.services.keys.load()));
-        let of = GrantFilter { tenant: self.tenant.clone(), subject, client };
+        let of = GrantFilter { subject, client, ..GrantFilter::of_tenant(&self.tenant) };
         Ok(self.services.store.list_grants(&of, self.services.clock.now()).await?)
     }
 

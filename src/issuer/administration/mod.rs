@@ -23,11 +23,11 @@ mod withdrawal;
 pub use accepted_time::AcceptedTime;
 pub use accounts::{FirstAccount, NewAccount};
 pub use audit_trail::AuditQuery;
-pub use client_edit::{Binding, ClientEdit, PlannedEdit};
+pub use client_edit::{Binding, ClientEdit, LifetimeEdit, PlannedEdit};
 pub use client_list::{ClientOrder, ClientPage, ClientQuery, ListedClient};
 pub use clients::NewClient;
 pub use error::AdministrationError;
-pub use grants::OperatorToken;
+pub use grants::{OperatorToken, SessionQuery};
 pub use tables::{ListedTable, TableAction, TableChange, TableDifference, TableKind, TableOptions, TablePlan};
 pub use withdrawal::{Withdrawal, Withdrawn};
 
@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use super::Services;
 use crate::config::{Config, UpstreamConfig};
-use crate::oauth::{AccountId, ClientId, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
+use crate::oauth::{AccountId, ClientId, ScopeSet, ScopeToken, TenantId};
 use crate::store::{AuditEvent, AuditRow, Update};
 
 /// An operator's actions in one tenant.
@@ -79,14 +79,6 @@ impl Administration {
     /// Starts the audit row of an action on a client.
     fn audit_about(&self, event: AuditEvent, client: &ClientId) -> AuditRow {
         AuditRow { client: Some(client.clone()), ..self.audit(event) }
-    }
-
-    /// Returns the resource of the upstream with this name.
-    ///
-    /// # Errors
-    /// `NoSuchUpstream`.
-    pub fn resource_of(&self, upstream: &str) -> Result<&ResourceIndicator, AdministrationError> {
-        Ok(&self.upstream(Some(upstream))?.resource)
     }
 
     /// Finds the upstream that a token is to be for, as `upstream` does. It need not be named if all have one resource.

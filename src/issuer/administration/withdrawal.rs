@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Administration, AdministrationError};
+use super::{Administration, AdministrationError, SessionQuery};
 
 /// An action that ends access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,16 +14,8 @@ pub enum Withdrawal {
         /// The id of the grant.
         id: String,
     },
-    /// Revokes the grants of a user, of a client, of both together, or all. Both members must be present: a forgotten
-    /// one must not mean everybody's.
-    Sessions {
-        /// The login name or subject; null for any.
-        #[serde(deserialize_with = "Option::deserialize")]
-        user: Option<String>,
-        /// The client id; null for any.
-        #[serde(deserialize_with = "Option::deserialize")]
-        client: Option<String>,
-    },
+    /// Revokes the selected grants.
+    Sessions(SessionQuery),
     /// Revokes one API key.
     Key {
         /// The id of its grant.
@@ -83,9 +75,7 @@ impl Administration {
     pub async fn withdraw(&self, operation: &Withdrawal) -> Result<Withdrawn, AdministrationError> {
         let withdrawn = match operation {
             Withdrawal::Session { id } => self.revoke_grant(id).await.map(|()| Withdrawn::Sessions(1)),
-            Withdrawal::Sessions { user, client } => {
-                self.revoke_grants(user.as_deref(), client.as_deref()).await.map(Withdrawn::Sessions)
-            }
+            Withdrawal::Sessions(which) => self.revoke_grants(which).await.map(Withdrawn::Sessions),
             Withdrawal::Key { id } => self.revoke_key(id).await.map(|()| Withdrawn::Done),
             Withdrawal::DisableUser { name } => self.set_account_disabled(name, true).await.map(|()| Withdrawn::Done),
             Withdrawal::DeleteUser { name } => {

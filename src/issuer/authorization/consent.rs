@@ -206,6 +206,7 @@ impl IssuerRequest<'_> {
             exclusions: approval.exclusions,
             authenticated_at: session.authenticated_at,
             consented_at: approval.shown_at,
+            signed_in_from: self.sign_in_origin().map(Box::new),
             issued_at: now,
             expires_at: now.plus(self.policy.config.tokens.code),
             used_at: None,
@@ -259,7 +260,7 @@ impl IssuerRequest<'_> {
                 account: account.name.to_string(),
             }));
         };
-        let tokens = &policy.config.tokens;
+        let lifetimes = policy.lifetimes(&upstream.resource);
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
         let identity = policy.identity(client, request.redirect());
         let mut scopes = self.asked_scopes(asked, &offer);
@@ -286,11 +287,11 @@ impl IssuerRequest<'_> {
             account: account.name.to_string(),
             failed_logins: self.failed_logins(session),
             lifetime: if may_refresh {
-                tokens.refresh_absolute
+                client.lifetimes.of_refresh(&lifetimes).1
             } else {
-                upstream.access_lifetime.unwrap_or(tokens.access)
+                client.lifetimes.of_access(&lifetimes)
             },
-            remembered: (policy.memory(asked) != Memory::Never).then_some(tokens.refresh_absolute),
+            remembered: (policy.memory(asked) != Memory::Never).then_some(policy.config.tokens.refresh_absolute),
         })))
     }
 }

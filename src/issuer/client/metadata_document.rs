@@ -10,8 +10,8 @@ use crate::issuer::IssuerRequest;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::policy::Policy;
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, Lifetime, MetadataDocumentUrl,
-    ReadMetadata, Rule, Timestamp,
+    Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, Lifetime,
+    MetadataDocumentUrl, ReadMetadata, Rule, Timestamp,
 };
 use crate::outbound::{FetchError, Fetched};
 use crate::store::{AuditEvent, AuditRow, Insertion};
@@ -181,6 +181,7 @@ impl IssuerRequest<'_> {
                 metadata,
                 secrets: Vec::new(),
                 resource: None,
+                lifetimes: ClientLifetimes::default(),
                 disabled: false,
                 created_at: self.now(),
                 last_token_at: None,

@@ -5,8 +5,8 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::{IssuerRequest, Registered, TokenRejection};
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime, ReadMetadata,
-    Rule,
+    Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime,
+    ReadMetadata, Rule,
 };
 use crate::store::{AuditEvent, AuditRow, Insertion};
 use crate::telemetry::ControlEvent;
@@ -49,6 +49,7 @@ impl IssuerRequest<'_> {
             metadata,
             secrets: secret.iter().map(|secret| ClientSecretHash::of(secret.hash(), self.now())).collect(),
             resource: None,
+            lifetimes: ClientLifetimes::default(),
             disabled: false,
             created_at: self.now(),
             last_token_at: None,

@@ -144,7 +144,7 @@ impl IssuerRequest<'_> {
         };
         let left_out = self.services.store.find_left_out(&key).await.or_unavailable(self).await?;
         let now = self.now();
-        let lifetime = self.policy.access_lifetime(&upstream.resource);
+        let lifetime = client.lifetimes.of_access(&self.policy.lifetimes(&upstream.resource));
         let single = SingleGrant {
             id: GrantId(self.services.entropy.random_16()),
             tenant: self.tenant.clone(),

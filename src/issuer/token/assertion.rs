@@ -190,7 +190,7 @@ impl IssuerRequest<'_> {
     /// hangs up does not stop it halfway.
     pub(in crate::issuer) async fn end_grants_of_old_keys(&self, client: &Client) -> Result<(), StoreFailed> {
         let (store, cache) = (Arc::clone(&self.services.store), Arc::clone(&self.cache));
-        let of = GrantFilter { tenant: self.tenant.clone(), subject: None, client: Some(client.id.clone()) };
+        let of = GrantFilter::of_client(&self.tenant, &client.id);
         let row = AuditRow { client: Some(client.id.clone()), ..self.audit(AuditEvent::ClientKeysReplaced) };
         let work = tokio::spawn(async move {
             let theirs = store.list_grants(&of, row.at).await?;

@@ -45,7 +45,7 @@ impl IssuerRequest<'_> {
         let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let new = NewAccessToken {
             hash: access.hash(),
-            lifetime: self.policy.access_lifetime(&record.resource),
+            lifetime: client.lifetimes.of_access(&self.policy.lifetimes(&record.resource)),
             user: allowed.as_ref().map_or_else(|| "".into(), |(_, user)| Arc::clone(user)),
             scopes: allowed.map(|(scopes, _)| scopes).filter(|a| *a != record.scopes),
             included: ScopeSet::default(),
@@ -91,7 +91,7 @@ impl IssuerRequest<'_> {
         request: CodeRequest,
         access: NewAccessToken,
     ) -> RedeemCode {
-        let tokens = &self.policy.config.tokens;
+        let (idle, grant_lifetime) = client.lifetimes.of_refresh(&self.policy.lifetimes(&record.resource));
         RedeemCode {
             tenant: self.tenant.clone(),
             code: record.hash,
@@ -104,8 +104,8 @@ impl IssuerRequest<'_> {
             access,
             may_refresh: client.metadata.grant_types.contains(&GrantType::RefreshToken),
             by_assertion: client.by_assertion(),
-            grant_lifetime: tokens.refresh_absolute,
-            idle: tokens.refresh_idle,
+            grant_lifetime,
+            idle,
             now: self.now(),
             audit: AuditRow {
                 subject: Some(record.subject.clone()),

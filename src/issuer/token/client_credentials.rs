@@ -58,7 +58,7 @@ impl IssuerRequest<'_> {
         let grant = self.grant_of_service(client, subject, upstream, granted.own);
         let new = NewAccessToken {
             hash: access.hash(),
-            lifetime: self.policy.access_lifetime(resource),
+            lifetime: client.lifetimes.of_access(&self.policy.lifetimes(resource)),
             scopes: Some(scopes),
             included: granted.all,
             user: name.as_str().into(),
@@ -115,7 +115,8 @@ impl IssuerRequest<'_> {
     ) -> Grant {
         let now = self.now();
         // A grant that nobody uses ends as that of an application that is no longer refreshed.
-        let end = now.plus(self.policy.config.tokens.refresh_idle.max(self.policy.access_lifetime(&upstream.resource)));
+        let lifetimes = self.policy.lifetimes(&upstream.resource);
+        let end = now.plus(client.lifetimes.of_refresh(&lifetimes).0.max(client.lifetimes.of_access(&lifetimes)));
         let single = SingleGrant {
             id: GrantId(self.services.entropy.random_16()),
             tenant: self.tenant.clone(),

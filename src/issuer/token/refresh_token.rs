@@ -59,7 +59,7 @@ impl IssuerRequest<'_> {
             Err(error) => return Err(self.refuse_with(row, client, error).await),
         };
         let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
-        let lifetime = self.policy.access_lifetime(&grant.resource);
+        let lifetime = client.lifetimes.of_access(&self.policy.lifetimes(&grant.resource));
         let client_limit = client.scope_limit().cloned();
         let hash = access.hash();
         let new = NewAccessToken { hash, lifetime, scopes, included, user, client_origin: client.origin, client_limit };
@@ -114,7 +114,7 @@ impl IssuerRequest<'_> {
                 clock_in_doubt: self.services.clock.is_in_doubt(),
             },
             access,
-            idle: tokens.refresh_idle,
+            idle: client.lifetimes.of_refresh(&self.policy.lifetimes(&grant.resource)).0,
             now: self.now(),
             record_success: self.admit_row_of(AuditEvent::TokenRefreshed, grant.subject.id()),
             audit: AuditRow {

@@ -64,7 +64,8 @@ impl State {
 
     /// Lists which clients may no longer act for whom, the newest first.
     pub(super) fn list_ended_acting(&self, of: &GrantFilter) -> Vec<EndedActing> {
-        let meant = self.ended_acting.iter().filter(|ended| of.wants(&ended.tenant, &ended.subject, &ended.client));
+        let meant =
+            self.ended_acting.iter().filter(|ended| of.wants_parties(&ended.tenant, &ended.subject, &ended.client));
         let mut found: Vec<_> = meant.cloned().collect();
         found.sort_by(|a, b| (b.at, &a.subject, &a.client).cmp(&(a.at, &b.subject, &b.client)));
         found

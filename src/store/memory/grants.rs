@@ -226,13 +226,13 @@ impl GrantStore for MemoryStore {
     }
 
     async fn list_grants(&self, of: &GrantFilter, now: Timestamp) -> Result<Vec<Grant>> {
-        let is_meant = |g: &Grant| of.wants(&g.tenant, g.subject.id(), &g.client);
+        let is_meant = |g: &Grant| of.wants(&g.tenant, g.subject.id(), &g.client, &g.resource);
         let wanted = |g: &&Grant| is_meant(g) && g.is_active(now) && now < g.idle_until;
         Ok(self.read().grants.iter().rev().filter(wanted).cloned().collect())
     }
 
     async fn count_grants(&self, tenant: &TenantId, now: Timestamp) -> Result<Vec<(ClientId, u64)>> {
-        let all = GrantFilter { tenant: tenant.clone(), subject: None, client: None };
+        let all = GrantFilter::of_tenant(tenant);
         let mut counts = HashMap::<_, u64>::new();
         for grant in self.list_grants(&all, now).await? {
             *counts.entry(grant.client).or_default() += 1;
@@ -378,7 +378,8 @@ impl GrantStore for MemoryStore {
 
     async fn resume_acting(&self, of: &GrantFilter, audit: AuditRow) -> Result<u64> {
         let mut state = self.write();
-        let lifted = prune(&mut state.ended_acting, |ended| !of.wants(&ended.tenant, &ended.subject, &ended.client));
+        let lifted =
+            prune(&mut state.ended_acting, |ended| !of.wants_parties(&ended.tenant, &ended.subject, &ended.client));
         if lifted > 0 {
             state.record(audit);
         }

@@ -196,19 +196,21 @@ impl State {
         true
     }
 
-    /// Ends all grants that match a filter, and removes the codes and consents that would become grants. If the filter
-    /// names no client, browsers are signed out too.
+    /// Ends all grants that match a filter, and removes the codes and consents that would become grants; signs browsers
+    /// out if the filter says so.
     fn end_grants(&mut self, of: &GrantFilter, at: Timestamp) -> Ended {
-        let mut others = prune(&mut self.codes, |c| c.used_at.is_some() || !of.wants(&c.tenant, &c.subject, &c.client));
-        others += prune(&mut self.consents, |c| !of.wants(&c.key.tenant, &c.key.subject, &c.key.client));
-        if of.client.is_none() {
+        let is_code = |c: &CodeRecord| of.wants(&c.tenant, &c.subject, &c.client, &c.resource);
+        let mut others = prune(&mut self.codes, |c| c.used_at.is_some() || !is_code(c));
+        let is_consent = |key: &ConsentKey| of.wants(&key.tenant, &key.subject, &key.client, &key.resource);
+        others += prune(&mut self.consents, |c| !is_consent(&c.key));
+        if of.ends_browser_sessions() {
             let is_theirs = |s: &LoginSession| of.subject.as_ref().is_none_or(|subject| *subject == s.subject);
             others += prune(&mut self.sessions, |s| s.tenant != of.tenant || !is_theirs(s));
         }
-        let meant = self.grants.iter().filter(|g| of.wants(&g.tenant, g.subject.id(), &g.client));
+        let meant = self.grants.iter().filter(|g| of.wants(&g.tenant, g.subject.id(), &g.client, &g.resource));
         let meant: Vec<_> = meant.map(|g| g.id).collect();
         if of.subject.is_some() {
-            self.end_acting(|g| of.wants(&g.tenant, g.subject.id(), &g.client), at);
+            self.end_acting(|g| of.wants(&g.tenant, g.subject.id(), &g.client, &g.resource), at);
         }
         let mut grants = 0;
         for id in meant {

@@ -12,8 +12,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    AccessTokenRecord, AddressRanges, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash,
-    CodeRecord, DocumentAge, DocumentSource, Grant, KeyDetails, Subject,
+    AccessTokenRecord, AddressRanges, AuthMethod, Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin,
+    ClientSecretHash, CodeRecord, DocumentAge, DocumentSource, Grant, KeyDetails, Subject,
 };
 use mcpgate::policy::Annotations;
 use mcpgate::store::{
@@ -138,7 +138,8 @@ async fn fill_marks(store: &Arc<dyn Store>) {
 async fn fill_clients(store: &Arc<dyn Store>) {
     let secret = |name: &str| ClientSecretHash { hash: hash(name), created_at: START, until: None };
     let metadata = ClientMetadata { token_endpoint_auth_method: AuthMethod::ClientSecretBasic, ..metadata() };
-    let manual = Client { metadata, secrets: vec![secret("old")], ..client("manual", ClientOrigin::Manual) };
+    let lifetimes = ClientLifetimes { access: Some(HOUR), refresh_idle: Some(DAY), refresh_absolute: None };
+    let manual = Client { metadata, lifetimes, secrets: vec![secret("old")], ..client("manual", ClientOrigin::Manual) };
     store.insert_client(manual.clone(), 100, audit(AuditEvent::ClientAdded)).await.unwrap();
     let replacing = SecretRotation { new: secret("new"), previous_until: START.plus(DAY) };
     let kept = audit(AuditEvent::ClientSecretRotated);

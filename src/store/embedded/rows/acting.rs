@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::audit;
-use super::parties::of_parties;
+use super::parties::{of_parties, selected};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use crate::oauth::{GrantId, TenantId, Timestamp};
@@ -58,8 +58,8 @@ pub(super) fn end_of_account(db: &Connection, of: &GrantFilter, at: Timestamp) -
     if of.subject.is_none() {
         return Ok(());
     }
-    let which = format!("tenant = ?1 AND {}", of_parties(of));
-    let found = standing(db, &which, params![of.tenant, of.subject, of.client])?;
+    let which = format!("tenant = ?1 AND {}", selected(of, "grants"));
+    let found = standing(db, &which, params![of.tenant, of.subject, of.client, of.resource])?;
     end(db, found, at)
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn change(db: &Connection, change: &ClientChange, metadata: &str, row
         execute(db, "DELETE FROM code WHERE client_no = ?1 AND used_at IS NULL", [found.no])?;
         execute(db, "DELETE FROM ephemeral WHERE client_no = ?1", [found.no])?;
     }
-    let theirs = GrantFilter { tenant: row.tenant.clone(), subject: None, client: Some(id.clone()) };
+    let theirs = GrantFilter::of_client(&row.tenant, id);
     let ended = grants::end_those(db, &theirs, row.at, |grant| change.ends(grant))?;
     audit::append(db, &ClientChange::row(row, ended))?;
     Ok(Some(ended))

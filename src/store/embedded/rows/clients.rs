@@ -10,8 +10,8 @@ use super::seal::{Sealed, StoredClient, opened};
 use super::words::{origin_word, parse_disabled, parse_origin, status_word};
 
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, Digest, DocumentAge, DocumentSource, TenantId,
-    Timestamp,
+    Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, ClientSecretHash, Digest, DocumentAge,
+    DocumentSource, Lifetime, TenantId, Timestamp,
 };
 use crate::store::clock::AHEAD;
 use crate::store::record::is_recent;
@@ -19,7 +19,8 @@ use crate::store::{AuditRow, Change, Result, SecretRotation, StoreError, Update}
 
 pub(super) const COLUMNS: &str =
     "no, tenant, client_id, origin, metadata, resource, status, created_at, last_token_at, last_used_at,
-        document_fetched_at, document_fresh_until, document_source, seal FROM client";
+        document_fetched_at, document_fresh_until, document_source, access_lifetime, refresh_idle, refresh_absolute,
+        seal FROM client";
 
 /// The secrets of clients by the numbers of their rows.
 type Secrets = HashMap<i64, Vec<ClientSecretHash>>;
@@ -83,6 +84,11 @@ fn read_with(c: &mut Columns<'_>, secrets: impl FnOnce(i64) -> Result<Vec<Client
             (Some(fetched_at), Some(fresh_until), source) => Some(DocumentAge { fetched_at, fresh_until, source }),
             (None, None, DocumentSource::Fetched) => None,
             _ => return Err(StoreError::Corrupt("half of a document's age is missing".to_owned())),
+        },
+        lifetimes: ClientLifetimes {
+            access: c.optional_number()?.map(Lifetime::from_millis),
+            refresh_idle: c.optional_number()?.map(Lifetime::from_millis),
+            refresh_absolute: c.optional_number()?.map(Lifetime::from_millis),
         },
     };
     opened(StoredClient(&client, &metadata), c.number()?, "a client")?;
@@ -171,8 +177,8 @@ pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result
         db,
         "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_token_at,
              last_used_at, document_fetched_at, document_fresh_until, document_source, seal, registration,
-             registered_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?7)",
+             registered_at, access_lifetime, refresh_idle, refresh_absolute)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?7, ?15, ?16, ?17)",
         params![
             client.tenant,
             client.id,
@@ -187,7 +193,10 @@ pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result
             client.document.map(|d| d.fresh_until),
             source_word(client.document),
             StoredClient(client, metadata).seal(),
-            registration
+            registration,
+            client.lifetimes.access,
+            client.lifetimes.refresh_idle,
+            client.lifetimes.refresh_absolute
         ],
     )?;
     put_secrets(db, db.last_insert_rowid(), client)
@@ -211,7 +220,8 @@ pub(super) fn update(db: &Connection, no: i64, client: &Client, metadata: &str) 
     execute_once(
         db,
         "UPDATE client SET metadata = ?2, status = ?3, document_fetched_at = ?4, document_fresh_until = ?5,
-             document_source = ?6, resource = ?7, seal = ?8
+             document_source = ?6, resource = ?7, seal = ?8, access_lifetime = ?9, refresh_idle = ?10,
+             refresh_absolute = ?11
          WHERE no = ?1",
         params![
             no,
@@ -221,7 +231,10 @@ pub(super) fn update(db: &Connection, no: i64, client: &Client, metadata: &str) 
             client.document.map(|d| d.fresh_until),
             source_word(client.document),
             client.resource,
-            StoredClient(client, metadata).seal()
+            StoredClient(client, metadata).seal(),
+            client.lifetimes.access,
+            client.lifetimes.refresh_idle,
+            client.lifetimes.refresh_absolute
         ],
     )
 }

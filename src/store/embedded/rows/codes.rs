@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
-use super::{accounts, audit, clients, ephemeral, grants, groups, left_out, sessions, tokens};
+use super::{accounts, audit, clients, ephemeral, grants, groups, left_out, sessions, sign_in_columns, tokens};
 use crate::oauth::{CodeChallenge, CodeHash, CodeRecord, RedirectUri, Subject, TenantId};
 use crate::store::{
     Advance, AuditRow, CodeEffect, Consent, Ending, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralStep,
@@ -16,7 +16,7 @@ const METHOD: &str = "S256";
 
 const SELECT: &str = "SELECT k.no, k.client_no, k.account_no, c.status = 'enabled' AND a.status = 'enabled',
         g.no IS NOT NULL AND g.revoked_at IS NULL, k.challenge_method, k.hash, k.tenant, k.grant_id, c.client_id, a.subject, k.redirect_uri, k.redirect_was_sent,
-        k.challenge, k.resource, k.scopes, k.exclusions, k.authenticated_at, k.consented_at, k.issued_at, k.expires_at, k.used_at, k.failures, k.seal
+        k.challenge, k.resource, k.scopes, k.exclusions, k.authenticated_at, k.consented_at, k.signed_in_address, k.signed_in_agent, k.issued_at, k.expires_at, k.used_at, k.failures, k.seal
     FROM code k JOIN client c ON c.no = k.client_no JOIN account a ON a.no = k.account_no
         LEFT JOIN grants g ON g.no = k.grant_no";
 
@@ -46,6 +46,7 @@ fn read(c: &mut Columns<'_>) -> Result<CodeRow> {
         exclusions: c.exclusions()?,
         authenticated_at: c.moment()?,
         consented_at: c.moment()?,
+        signed_in_from: sign_in_columns::read(c)?,
         issued_at: c.moment()?,
         expires_at: c.moment()?,
         used_at: c.optional_moment()?,
@@ -114,8 +115,9 @@ pub(crate) fn insert(
         db,
         "INSERT INTO code (tenant, hash, grant_id, client_no, account_no, redirect_uri, redirect_was_sent, challenge,
              challenge_method, resource, scopes, exclusions, authenticated_at, consented_at, issued_at, expires_at,
-             used_at, failures, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+             used_at, failures, seal, signed_in_address, signed_in_agent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+             ?21)",
         params![
             code.tenant,
             code.hash,
@@ -135,7 +137,9 @@ pub(crate) fn insert(
             code.expires_at,
             code.used_at,
             code.failures,
-            code.seal()
+            code.seal(),
+            sign_in_columns::address(code.signed_in_from.as_deref()),
+            sign_in_columns::user_agent(code.signed_in_from.as_deref())
         ],
     )?;
     audit::done(db, row)

@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, ToSql, params};
 
-use super::parties::of_parties;
+use super::parties::selected;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{acting, audit, clients, key_columns, sessions};
+use super::{acting, audit, clients, key_columns, sessions, sign_in_columns};
 use crate::oauth::{ClientId, Exclusions, FirstUse, Grant, GrantId, TenantId, Timestamp};
 use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
@@ -13,7 +13,7 @@ use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.exclusions, g.authenticated_at, g.consented_at,
         g.created_at, g.expires_at, g.idle_until, g.may_refresh, g.by_assertion, g.acting, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
-        g.last_used_at, g.key_name, g.key_hint, g.key_addresses, g.seal
+        g.last_used_at, g.signed_in_address, g.signed_in_agent, g.key_name, g.key_hint, g.key_addresses, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
 /// A grant and its row number.
@@ -53,6 +53,7 @@ fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
         retried_at: c.optional_moment()?,
         revoked_at: c.optional_moment()?,
         last_used_at: c.optional_moment()?,
+        signed_in_from: sign_in_columns::read(c)?,
         key: key_columns::details(c)?,
     };
     Ok(GrantRow { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
@@ -73,12 +74,12 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Op
 
 /// Lists the active grants that match a filter, newest first.
 pub(crate) fn list(db: &Connection, of: &GrantFilter, now: Timestamp) -> Result<Vec<Grant>> {
-    let parties = of_parties(of);
+    let which = selected(of, "g");
     let sql = format!(
-        "{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?4 AND g.idle_until > ?4
-         AND g.{parties} ORDER BY g.no DESC"
+        "{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?5 AND g.idle_until > ?5
+         AND {which} ORDER BY g.no DESC"
     );
-    row::all(db, &sql, params![of.tenant, of.subject, of.client, now], |c| Ok(read(c)?.grant))
+    row::all(db, &sql, params![of.tenant, of.subject, of.client, of.resource, now], |c| Ok(read(c)?.grant))
 }
 
 /// Counts the active grants of a tenant by client.
@@ -126,8 +127,9 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
         db,
         "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, exclusions, authenticated_at, consented_at,
              created_at, expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at,
-             key_name, key_hint, key_addresses, seal, by_assertion, acting)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+             key_name, key_hint, key_addresses, seal, by_assertion, acting, signed_in_address, signed_in_agent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+             ?24, ?25, ?26)",
         params![
             grant.tenant,
             grant.id,
@@ -152,7 +154,9 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
             grant.key.as_ref().and_then(|key| key.addresses.to_stored()),
             grant.seal(),
             grant.by_assertion,
-            grant.acting
+            grant.acting,
+            sign_in_columns::address(grant.signed_in_from.as_deref()),
+            sign_in_columns::user_agent(grant.signed_in_from.as_deref())
         ],
     )?;
     Ok(db.last_insert_rowid())
@@ -231,15 +235,16 @@ pub(crate) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp
     }
 }
 
-/// Revokes all grants of a filter, and removes the codes and consents that would become grants. If the filter names no
-/// client, browsers are signed out too, since they could approve the same again.
+/// Revokes all grants of a filter, and removes the codes and consents that would become grants; signs browsers out if
+/// the filter says so.
 pub(crate) fn end_all(db: &Connection, of: &GrantFilter, at: Timestamp) -> Result<Ended> {
-    let parties = of_parties(of);
-    let params = params![of.tenant, of.subject, of.client];
+    let params = params![of.tenant, of.subject, of.client, of.resource];
+    let codes = selected(of, "code");
     let mut others =
-        execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {parties}"), params)?;
-    others += execute(db, &format!("DELETE FROM consent WHERE tenant = ?1 AND {parties}"), params)?;
-    if of.client.is_none() {
+        execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {codes}"), params)?;
+    let consents = selected(of, "consent");
+    others += execute(db, &format!("DELETE FROM consent WHERE tenant = ?1 AND {consents}"), params)?;
+    if of.ends_browser_sessions() {
         others += sessions::end_all(db, &of.tenant, of.subject.as_ref())?;
     }
     acting::end_of_account(db, of, at)?;
@@ -254,9 +259,8 @@ pub(super) fn end_those(
     at: Timestamp,
     ends: impl Fn(&Grant) -> bool,
 ) -> Result<u64> {
-    let parties = of_parties(of);
-    let sql = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.{parties}");
-    let mut standing = row::all(db, &sql, params![of.tenant, of.subject, of.client], read)?;
+    let sql = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND {}", selected(of, "g"));
+    let mut standing = row::all(db, &sql, params![of.tenant, of.subject, of.client, of.resource], read)?;
     standing.retain(|found| ends(&found.grant));
     let count = u64::try_from(standing.len()).unwrap_or(u64::MAX);
     standing.into_iter().try_for_each(|found| end_found(db, found, at))?;

@@ -29,6 +29,7 @@ pub(super) mod row;
 pub(super) mod seal;
 pub(super) mod seal_fields;
 pub(super) mod sessions;
+pub(super) mod sign_in_columns;
 pub(super) mod table_marks;
 pub(super) mod tokens;
 pub(super) mod uses;

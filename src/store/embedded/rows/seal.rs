@@ -50,6 +50,7 @@ impl Sealed for StoredClient<'_> {
             Some(age) => fields.at(age.fetched_at).at(age.fresh_until).source(age.source),
             None => fields,
         };
+        let fields = fields.lifetimes(&client.lifetimes);
         client.secrets.iter().fold(fields, |f, s| f.bytes(s.hash.as_bytes()).optional_at(s.until)).finish()
     }
 }
@@ -174,6 +175,7 @@ impl Sealed for Grant {
             .key(self.key.as_deref())
             .by_assertion(self.by_assertion)
             .acting(self.acting)
+            .signed_in_from(self.signed_in_from.as_deref())
             .finish()
     }
 }
@@ -198,6 +200,7 @@ impl Sealed for CodeRecord {
             .number(self.failures.into())
             .exclusions(&self.exclusions)
             .consented(self.consented_at)
+            .signed_in_from(self.signed_in_from.as_deref())
             .finish()
     }
 }

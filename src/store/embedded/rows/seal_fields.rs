@@ -1,7 +1,9 @@
 //! `Fields`: what a seal is computed over.
 
 use super::row::storable;
-use crate::oauth::{AddressRanges, DocumentSource, Exclusions, FirstUse, KeyDetails, Subject, Timestamp};
+use crate::oauth::{
+    AddressRanges, ClientLifetimes, DocumentSource, Exclusions, FirstUse, KeyDetails, SignInOrigin, Subject, Timestamp,
+};
 
 /// A hasher fed field by field, each with its length, so that moving a boundary between two fields changes the seal.
 pub(super) struct Fields(crc32fast::Hasher);
@@ -104,6 +106,22 @@ impl Fields {
             Some(text) => self.text("addresses").text(&text),
             None => self,
         }
+    }
+    /// Adds the lifetimes of a client. None add nothing, so that rows sealed before they were stored keep their seal.
+    pub(super) fn lifetimes(self, of: &ClientLifetimes) -> Self {
+        if *of == ClientLifetimes::default() {
+            return self;
+        }
+        let ClientLifetimes { access, refresh_idle, refresh_absolute } = *of;
+        let all = [access, refresh_idle, refresh_absolute].map(|own| own.map(|own| Timestamp::default().plus(own)));
+        all.into_iter().fold(self.text("lifetimes"), Self::optional_at)
+    }
+    /// Adds where somebody signed in from. What is not known adds nothing, so that rows sealed before it was stored
+    /// keep their seal.
+    pub(super) fn signed_in_from(self, origin: Option<&SignInOrigin>) -> Self {
+        let Some(origin) = origin else { return self };
+        let fields = self.text("signed in from").text(&origin.address.to_string());
+        fields.text(origin.user_agent().unwrap_or_default())
     }
     pub(super) fn finish(self) -> u32 {
         self.0.finalize()
