@@ -12,6 +12,9 @@ use crate::support::gateway::Home;
 use crate::support::page::Browser;
 use crate::support::upstream::Upstream;
 
+/// The grant of clients that act for people.
+const JWT_BEARER: &str = mcpgate::oauth::GrantType::JwtBearer.as_str();
+
 const DISCOVER: &str = "curl -X GET https://mcp.razorpay.com/.well-known/oauth-authorization-server";
 const REGISTER: &str = r#"curl -H 'Content-Type: application/json' \
 -X POST https://mcp.razorpay.com/register \
@@ -52,7 +55,7 @@ async fn discover_and_register(home: &Home) {
         ("token_endpoint", json!(format!("{issuer}/token"))),
         ("registration_endpoint", json!(format!("{issuer}/register"))),
         ("response_types_supported", json!(["code"])),
-        ("grant_types_supported", json!(["authorization_code", "client_credentials", "refresh_token"])),
+        ("grant_types_supported", json!(["authorization_code", "client_credentials", "refresh_token", JWT_BEARER])),
         ("code_challenge_methods_supported", json!(["S256"])),
         // Not as in the guide.
         ("scopes_supported", json!(["read_only", "offline_access"])),
