@@ -3,8 +3,8 @@
 
 use http::StatusCode;
 
-use crate::issuer::{AccountView, Face, KeyLifetime, OwnPassword, PasswordChanged};
-use crate::oauth::{ClientId, GrantId, Rule};
+use crate::issuer::{AccountView, Face, KeyLifetime, OwnGrants, OwnPassword, PasswordChanged};
+use crate::oauth::{ClientId, Rule};
 use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{FormKey, RequestBody, Response, reply};
 
@@ -28,6 +28,8 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
             Some("key-revoked") => Some("Revoked. The API key is no longer accepted."),
             Some("resumed") => Some("The application may act for you again."),
             Some("disconnected") => Some("Disconnected. The application no longer has access."),
+            Some("all-disconnected") => Some("All applications are disconnected. None of them has access any more."),
+            Some("session-ended") => Some("The session of the application has ended."),
             Some("password-set") => Some("Your password is set, and you are signed in."),
             Some("password-changed") => {
                 Some("Your password is changed. Other browsers that were signed in to your account are signed out.")
@@ -133,18 +135,22 @@ pub(super) async fn show_again(
     }
 }
 
-/// Disconnects one application, or revokes an API key (OAuth 2.1 wants users to see and end what they granted).
+/// Disconnects one application or all, ends one session of one, or revokes an API key (OAuth 2.1 wants users to see and
+/// end what they granted).
 pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let Some(session) = visit.session()? else { return Ok(redirect::to_page(&LocalPath::to(Endpoint::Account))) };
     let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
-    let revoked = match GrantId::parse(form.text("grant")) {
-        Some(grant) => form.issuer(visit).revoke_own_grant(session, grant).await?,
-        None => false,
+    let (which, done) = if form.has("all") {
+        (OwnGrants::Applications, "all-disconnected")
+    } else if form.has("client") {
+        (OwnGrants::Application { client: form.text("client"), resource: form.text("resource") }, "disconnected")
+    } else {
+        (OwnGrants::One(form.text("grant")), if form.has("key") { "key-revoked" } else { "session-ended" })
     };
+    let revoked = form.issuer(visit).revoke_own(session, which).await?;
     let page = LocalPath::to(Endpoint::Account);
-    let done = if form.has("key") { "key-revoked" } else { "disconnected" };
-    Ok(redirect::to_page(&if revoked { page.with("done", done) } else { page }))
+    Ok(redirect::to_page(&if revoked > 0 { page.with("done", done) } else { page }))
 }
 
 /// Lets an application act for the person again, after that was ended.

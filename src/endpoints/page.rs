@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::tool_boxes::{self, GroupBox};
-use crate::issuer::{AccountView, AskedScope, ConsentView, Identity, NoAccessView, Ticked, ToolsKnown};
+use crate::issuer::{AccountView, AskedScope, ConsentView, Identity, NoAccessView, Ticked, ToolsKnown, UsableTools};
 use crate::web::pages::Frame;
 
 /// The login form.

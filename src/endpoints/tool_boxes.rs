@@ -1,6 +1,6 @@
-//! The boxes of tools below a scope of the consent page.
+//! The boxes of tools below a scope of the consent page, and tools in words on the account page.
 
-use crate::issuer::{AskedScope, ConsentView, GroupView, Ticked};
+use crate::issuer::{AskedScope, ConsentView, GroupView, Ticked, ToolsOfKind};
 use crate::oauth::{ScopeToken, ToolKind};
 
 /// How many tools of a group are shown unfolded.
@@ -72,11 +72,7 @@ fn group_box<'a>(
     GroupBox {
         index,
         is_ticked: ticked.and_then(|ticked| ticked.group(scope, group.kind)).unwrap_or(group.is_ticked),
-        words: match group.kind {
-            ToolKind::Reading => "Tools that only read",
-            ToolKind::Writing => "Tools that add or change",
-            ToolKind::Destructive => "Tools that may delete or overwrite",
-        },
+        words: kind_in_words(group.kind),
         is_destructive: group.kind == ToolKind::Destructive,
         count,
         unlisted: group.unlisted.len(),
@@ -84,6 +80,38 @@ fn group_box<'a>(
         is_folded: group.tools.len() > SHOWN,
         titles: titles.join(", ") + if count > titles.len() { ", …" } else { "" },
     }
+}
+
+/// Returns what tools of a kind do, as a heading.
+pub(super) const fn kind_in_words(kind: ToolKind) -> &'static str {
+    match kind {
+        ToolKind::Reading => "Tools that only read",
+        ToolKind::Writing => "Tools that add or change",
+        ToolKind::Destructive => "Tools that may delete or overwrite",
+    }
+}
+
+/// Returns how many tools an application can use, as a sentence.
+pub(super) fn usable_in_words(kinds: &[ToolsOfKind]) -> String {
+    match kinds.iter().map(|of_kind| of_kind.count).sum::<usize>() {
+        1 => "It can use 1 tool".to_owned(),
+        count => format!("It can use {count} tools"),
+    }
+}
+
+/// Returns how many of them do what.
+pub(super) fn kinds_in_words(kinds: &[ToolsOfKind]) -> String {
+    let words = |of_kind: &ToolsOfKind| {
+        let does = kind_in_words(of_kind.kind).strip_prefix("Tools ").unwrap_or_default();
+        // In the singular: "1 that only reads".
+        let does = match (of_kind.count, of_kind.kind) {
+            (1, ToolKind::Reading) => "that only reads",
+            (1, ToolKind::Writing) => "that adds or changes",
+            (_, ToolKind::Reading | ToolKind::Writing | ToolKind::Destructive) => does,
+        };
+        format!("{} {does}", of_kind.count)
+    };
+    kinds.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
 impl GroupBox<'_> {

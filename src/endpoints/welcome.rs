@@ -17,6 +17,11 @@ pub(super) fn get(visit: &Visit<'_>) -> Response {
             "Applications that you have connected stay connected until you disconnect them.",
             "Sign in again",
         ),
+        Some("signed-out-with-applications") => (
+            "You are signed out",
+            "The applications that you had connected are disconnected. API keys, if you have any, stay valid.",
+            "Sign in again",
+        ),
         Some("signed-out-everywhere") => (
             "You are signed out everywhere",
             "All browsers are signed out of your account, and no application is connected to it anymore.",

@@ -3,22 +3,39 @@
 use std::fmt;
 
 use super::api_keys::{KeyLifetime, KeyRefused, MadeKey};
-use crate::oauth::{ClientId, GrantId, Lifetime, ScopeSet, ScopeToken, Timestamp};
+use crate::oauth::{ClientId, GrantId, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, Timestamp, ToolKind};
 use crate::store::SessionSecret;
 
-/// One connected application on the account page.
+/// A connected application on the account page: everything that one client may do at one upstream.
 #[derive(Debug, Clone)]
 pub struct ConnectedApp {
-    /// The id of its grant.
-    pub grant: GrantId,
-    /// The client's name or id.
+    /// The client's id.
+    pub client: ClientId,
+    /// The upstream.
+    pub resource: ResourceIndicator,
+    /// The client's name, or general words if it has none.
     pub client_name: String,
     /// Whether it acts for the person without their sign-in.
     pub acts: bool,
     /// The upstream's display name.
     pub resource_name: String,
-    /// The titles of its scopes.
+    /// Whether an operator has disabled the client, so that it may do nothing for now.
+    pub is_disabled: bool,
+    /// The titles of the scopes of all its sessions.
     pub scopes: Vec<String>,
+    /// What it may call.
+    pub tools: UsableTools,
+    /// When it was last used, if that is known.
+    pub last_used: Option<Timestamp>,
+    /// Its sessions, newest first; never empty.
+    pub sessions: Vec<AppSession>,
+}
+
+/// One session of a connected application, which is one grant.
+#[derive(Debug, Clone)]
+pub struct AppSession {
+    /// The id of its grant.
+    pub grant: GrantId,
     /// When it was connected.
     pub since: Timestamp,
     /// When it was last used, if that is known.
@@ -36,6 +53,32 @@ pub struct EndedApp {
     pub client_name: String,
     /// When it was ended.
     pub since: Timestamp,
+}
+
+/// What a connected application may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsableTools {
+    /// Everything that the upstream offers.
+    Everything,
+    /// Nothing: its account may hold no such token now, or it lacks a scope that every request needs.
+    Nothing,
+    /// What its scopes say: the upstream is no MCP server, and has no tools.
+    None,
+    /// The upstream did not say which tools it has, or nobody here can tell.
+    Unknown,
+    /// These tools, by what they do; kinds without any are left out.
+    Listed(Vec<ToolsOfKind>),
+}
+
+/// The tools of one kind that a connected application may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolsOfKind {
+    /// What they do.
+    pub kind: ToolKind,
+    /// How many there are.
+    pub count: usize,
+    /// What the page calls the first of them.
+    pub titles: Vec<String>,
 }
 
 /// An API key on the account page.
@@ -141,7 +184,7 @@ pub struct AccountView {
     pub name: String,
     /// Failed logins that the owner should know of.
     pub failed_logins: Option<FailedLogins>,
-    /// Connected applications, newest first.
+    /// Connected applications, that with the newest session first.
     pub apps: Vec<ConnectedApp>,
     /// Applications that may no longer act for the person, newest first.
     pub ended: Vec<EndedApp>,
@@ -188,6 +231,22 @@ impl fmt::Debug for OwnPassword<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnPassword").field("end_grants", &self.end_grants).finish_non_exhaustive()
     }
+}
+
+/// Which of their own grants a person ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnGrants<'a> {
+    /// One session of an application, or one API key, by the id of its grant as a form sends it.
+    One(&'a str),
+    /// All sessions of one application: of this client at this upstream, as a form sends them.
+    Application {
+        /// The client's id.
+        client: &'a str,
+        /// The upstream's resource.
+        resource: &'a str,
+    },
+    /// All sessions of all applications; API keys stay.
+    Applications,
 }
 
 /// The outcome of changing one's own password.

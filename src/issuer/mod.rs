@@ -31,8 +31,8 @@ mod tools;
 mod view;
 
 pub use account_view::{
-    AccountView, ConnectedApp, EndedApp, FailedLogins, KeyMade, KeyOffer, OfferedScope, OwnKey, OwnKeyView,
-    OwnPassword, PasswordChanged, PasswordRefused, SetupOutcome,
+    AccountView, AppSession, ConnectedApp, EndedApp, FailedLogins, KeyMade, KeyOffer, OfferedScope, OwnGrants, OwnKey,
+    OwnKeyView, OwnPassword, PasswordChanged, PasswordRefused, SetupOutcome, ToolsOfKind, UsableTools,
 };
 pub use administration::{
     AcceptedTime, Administration, AdministrationError, AuditQuery, Binding, ClientEdit, ClientOrder, ClientPage,

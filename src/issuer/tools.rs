@@ -1,12 +1,15 @@
 //! The tools of an upstream on the consent page: what is offered, what was shown, and what was left unticked.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::oauth::{AccountId, Exclusions, ScopeSet, ScopeToken, Timestamp, ToolGroup, ToolKind, ToolNameHash};
+use crate::oauth::{
+    AccountId, Exclusions, ScopeSet, ScopeToken, Timestamp, ToolGroup, ToolKind, ToolNameHash, clean_name,
+};
 use crate::policy::Annotations;
 
 /// A tool, as its upstream describes it. None of it is verified.
@@ -19,6 +22,18 @@ pub struct OfferedTool {
     /// What it says of itself, as calls are judged by it after this consent.
     pub annotations: Annotations,
 }
+
+impl OfferedTool {
+    /// MC-15: returns what pages call it: one line without hidden characters, at most 100 characters.
+    pub(super) fn shown_title(&self) -> String {
+        let shown = |text: &str| clean_name(text).filter(|text| !text.is_empty());
+        let own = self.title.as_deref().and_then(shown).or_else(|| shown(&self.name));
+        own.unwrap_or_else(|| "A tool whose name cannot be shown".to_owned())
+    }
+}
+
+/// How long a page waits for an upstream's tools.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Knows which tools upstreams offer.
 #[async_trait]

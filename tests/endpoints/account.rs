@@ -1,8 +1,8 @@
 //! The account page: its list of applications, how one is disconnected, and how a session ends (CN-19, CN-20).
 
 use mcpgate::clock::Clock as _;
-use mcpgate::oauth::{GrantId, Lifetime, TenantId};
-use mcpgate::store::{AuditEvent, GrantStore as _};
+use mcpgate::oauth::{AccountId, GrantId, Lifetime, TenantId};
+use mcpgate::store::{AuditEvent, GrantFilter, GrantStore as _};
 
 use super::authorize::{REDIRECT, VERIFIER, request};
 use super::page::{Browser, Page, cookie};
@@ -38,6 +38,11 @@ async fn connect(site: &Site, browser: &mut Browser<'_>) -> (String, String) {
     (client, tokens.json()["refresh_token"].as_str().unwrap().to_owned())
 }
 
+async fn newest_grant(site: &Site) -> GrantId {
+    let all = GrantFilter::of_account(&TenantId::default(), &AccountId::parse("user-ada").unwrap());
+    site.store.list_grants(&all, site.clock.now()).await.unwrap()[0].id
+}
+
 #[tokio::test]
 async fn the_page_lists_what_is_connected() {
     let site = Site::start().await;
@@ -57,7 +62,7 @@ async fn the_page_says_when_an_application_was_last_used() {
     connect(&site, &mut browser).await;
     let page = browser.page("/account").await;
     assert!(page.html.contains("<dt>Last used</dt><dd>No use recorded</dd>"), "{page}");
-    let grant = GrantId::parse(page.hidden("grant")).unwrap();
+    let grant = newest_grant(&site).await;
     let at = site.clock.now().plus(Lifetime::from_secs(2 * 86_400));
     site.store.note_activity(&[(TenantId::default(), grant, at)]).await.unwrap();
     let page = browser.page("/account").await;
@@ -70,14 +75,15 @@ async fn a_disconnected_application_is_out_at_once() {
     let (mut browser, _) = at_account(&site).await;
     let (client, refresh) = connect(&site, &mut browser).await;
     let page = browser.page("/account").await;
-    let (token, grant) = (page.hidden("form_token"), page.hidden("grant"));
+    let token = page.hidden("form_token");
+    let app = [("client", page.hidden("client")), ("resource", page.hidden("resource"))];
 
-    assert_eq!(browser.post("/account/revoke", &[("grant", grant)]).await.status, 403);
+    assert_eq!(browser.post("/account/revoke", &app).await.status, 403);
     assert_eq!(site.count(AuditEvent::GrantRevoked).await, 0);
     let foreign = browser.post("/account/revoke", &[("form_token", token), ("grant", &"0".repeat(32))]).await;
     assert_eq!((foreign.status, foreign.header("location")), (303, "/account"));
 
-    let answer = browser.post("/account/revoke", &[("form_token", token), ("grant", grant)]).await;
+    let answer = browser.post("/account/revoke", &[&app[..], &[("form_token", token)]].concat()).await;
     assert_eq!((answer.status, answer.header("location")), (303, "/account?done=disconnected"));
     let page = browser.page(answer.header("location")).await;
     assert!(page.html.contains("role=\"status\"") && page.html.contains("No application is connected"));
@@ -91,7 +97,9 @@ async fn one_users_grant_is_not_anothers_to_end() {
     site.add_account("grace").await;
     let (mut ada, _) = at_account(&site).await;
     connect(&site, &mut ada).await;
-    let grant = ada.page("/account").await.hidden("grant").to_owned();
+    let grant = newest_grant(&site).await.to_string();
+    let hers = ada.page("/account").await;
+    let app = [("client", hers.hidden("client")), ("resource", hers.hidden("resource"))];
 
     let mut grace = Browser::new(&site);
     let answer = grace.get("/account").await;
@@ -100,8 +108,10 @@ async fn one_users_grant_is_not_anothers_to_end() {
     assert_eq!(grace.post("/login", &form).await.header("location"), "/account");
     let page = grace.page("/account").await;
     assert!(page.html.contains("No application is connected"), "{page}");
-    let form = [("form_token", page.hidden("form_token")), ("grant", grant.as_str())];
-    assert_eq!(grace.post("/account/revoke", &form).await.header("location"), "/account");
+    let token = ("form_token", page.hidden("form_token"));
+    for form in [vec![token, ("grant", grant.as_str())], [&app[..], &[token]].concat(), vec![token, ("all", "yes")]] {
+        assert_eq!(grace.post("/account/revoke", &form).await.header("location"), "/account");
+    }
     assert_eq!(site.count(AuditEvent::GrantRevoked).await, 0);
 }
 
@@ -121,6 +131,34 @@ async fn cn_19_only_the_form_signs_out() {
     let mut thief = Browser::new(&site);
     thief.cookies.insert(cookie("s"), old);
     assert_eq!(thief.get("/account").await.status, 303, "the session is dead, not only its cookie");
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_applications_of_this_account_only_if_that_is_ticked() {
+    let site = Site::start().await;
+    let (mut other, page) = at_account(&site).await;
+    assert!(!page.html.contains("name=\"applications\""), "nothing is connected: {page}");
+    let key = super::account_keys::make(&mut other, &page, &[]).await;
+    assert_eq!(key.status, 200);
+    for ticked in [false, true] {
+        let (mut browser, _) = at_account(&site).await;
+        let (client, refresh) = connect(&site, &mut browser).await;
+        let page = browser.page("/account").await;
+        assert!(page.html.contains("name=\"applications\" value=\"yes\">"), "unticked: {page}");
+        let form = [("form_token", page.hidden("form_token")), ("applications", "yes")];
+        let answer = browser.post("/logout", if ticked { &form[..] } else { &form[..1] }).await;
+        let (done, said) = if ticked {
+            ("/?done=signed-out-with-applications", "are disconnected")
+        } else {
+            ("/?done=signed-out", "stay connected")
+        };
+        assert_eq!((answer.status, answer.header("location")), (303, done));
+        assert!(browser.page(done).await.html.contains(said) && browser.session().is_none());
+        let form = [("grant_type", "refresh_token"), ("client_id", &*client), ("refresh_token", &*refresh)];
+        assert_eq!(site.submit("/token", &form, &[]).await.status, if ticked { 400 } else { 200 });
+    }
+    let page = other.page("/account").await;
+    assert!(page.html.contains("nightly &#60;b&#62;"), "other browsers and API keys stay: {page}");
 }
 
 #[tokio::test]

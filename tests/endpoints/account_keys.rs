@@ -11,7 +11,7 @@ use super::password::PASSWORD;
 use super::site::{RESOURCE, Site};
 
 /// Sends the form of the page that makes a key, with some fields in place of the usual ones.
-async fn make(browser: &mut Browser<'_>, page: &Page, other: &[(&str, &str)]) -> Reply {
+pub(crate) async fn make(browser: &mut Browser<'_>, page: &Page, other: &[(&str, &str)]) -> Reply {
     let usual = [
         ("form_token", page.hidden("form_token")),
         ("upstream", "sales"),

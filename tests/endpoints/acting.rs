@@ -52,7 +52,7 @@ async fn an_application_that_acts_is_named_and_what_was_ended_is_allowed_again_b
     let page = browser.page("/account").await;
     assert!(page.html.contains("Wiki") && page.html.contains("It acts for you without asking you"), "{page}");
     assert!(!page.html.contains("Applications that may not act for you"), "{page}");
-    let form = [("form_token", page.hidden("form_token")), ("grant", page.hidden("grant"))];
+    let form = ["form_token", "client", "resource"].map(|name| (name, page.hidden(name)));
     let answer = browser.post("/account/revoke", &form).await;
     assert_eq!(answer.header("location"), "/account?done=disconnected");
     assert!(!acts(&site, &client, 2).await, "it stays ended");

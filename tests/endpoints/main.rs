@@ -13,6 +13,7 @@
 mod account;
 mod account_keys;
 mod acting;
+mod applications;
 mod authorize;
 #[path = "../support/browser.rs"]
 mod browser;

@@ -15,7 +15,7 @@ use super::page::{Browser, Page};
 use super::site::{RESOURCE, Site, only};
 
 /// What an upstream offers; `None` if it takes longer than anybody waits.
-struct Scripted(Option<Vec<OfferedTool>>);
+pub(crate) struct Scripted(pub(crate) Option<Vec<OfferedTool>>);
 
 #[async_trait]
 impl OfferedTools for Scripted {
@@ -37,7 +37,7 @@ fn tool(name: &str, kind: ToolKind) -> OfferedTool {
 }
 
 /// A site whose upstream has this map: `files:read` opens what begins with `get_`, `files:all` everything.
-async fn site(tools: Option<Vec<OfferedTool>>) -> Site {
+pub(crate) async fn site(tools: Option<Vec<OfferedTool>>) -> Site {
     let upstream = r#"
 [[upstream]]
 name = "files"
@@ -53,9 +53,9 @@ scope = [
     Site::offering(upstream, Arc::new(Scripted(tools))).await
 }
 
-const FILES: &str = "https://gw.example/mcp/files";
+pub(crate) const FILES: &str = "https://gw.example/mcp/files";
 
-fn four() -> Option<Vec<OfferedTool>> {
+pub(crate) fn four() -> Option<Vec<OfferedTool>> {
     let title = "\u{202e}Drop <b>all</b>".to_owned();
     Some(vec![
         tool("get_one", ToolKind::Reading),
@@ -65,7 +65,7 @@ fn four() -> Option<Vec<OfferedTool>> {
     ])
 }
 
-async fn consent<'a>(site: &'a Site, client: &str) -> (Browser<'a>, Page) {
+pub(crate) async fn consent<'a>(site: &'a Site, client: &str) -> (Browser<'a>, Page) {
     let mut browser = Browser::new(site);
     let login = browser.begin(&request(client, &[("resource", FILES), ("scope", "")])).await;
     let consent = browser.log_in(&login).await;
@@ -73,7 +73,12 @@ async fn consent<'a>(site: &'a Site, client: &str) -> (Browser<'a>, Page) {
 }
 
 /// Sends the form with only these groups and tools ticked, redeems the code, and returns what the grant leaves out.
-async fn approve(site: &Site, (browser, page): (&mut Browser<'_>, &Page), client: &str, ticks: [&[&str]; 2]) -> String {
+pub(crate) async fn approve(
+    site: &Site,
+    (browser, page): (&mut Browser<'_>, &Page),
+    client: &str,
+    ticks: [&[&str]; 2],
+) -> String {
     let [groups, tools] = ticks;
     let mut form = page.form(&[("listed", page.hidden("listed")), ("decision", "approve")]);
     form.extend([("scope", "files:read"), ("scope", "files:all")]);
@@ -107,7 +112,7 @@ fn text(exclusions: &Exclusions) -> String {
     groups.chain(exclusions.tools().map(str::to_owned)).collect::<Vec<_>>().join(", ")
 }
 
-fn words(page: &Page) -> String {
+pub(crate) fn words(page: &Page) -> String {
     page.html.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -1,7 +1,6 @@
 //! Which tools stand below which scope of a consent page.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -9,13 +8,12 @@ use super::interaction::AccessRequest;
 use crate::config::UpstreamKind;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::rejection::StoreFailed;
+use crate::issuer::tools::PATIENCE;
 use crate::issuer::{AskedScope, GroupView, IssuerRequest, OfferedTool, ToolView, ToolsKnown};
-use crate::oauth::{Exclusions, ScopeSet, Timestamp, ToolKind, ToolNameHash, clean_name};
+use crate::oauth::{Exclusions, ScopeSet, Timestamp, ToolKind, ToolNameHash};
 use crate::policy::{Item, RuleCaller, Rules};
 use crate::store::Account;
 
-/// How long the page waits for an upstream's tools.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// The most tools that a page lists; it has a field for each, and a form has room for 1024 fields.
 const MOST_LISTED: usize = 400;
 /// The most bytes of names that a page lists: the form carries them, within the limit of its body.
@@ -124,7 +122,7 @@ fn put_below(scopes: &mut [AskedScope], opened: &[Vec<bool>], tools: &[OfferedTo
         let is_ticked = !before.groups().any(|(name, of)| *name == scope.name && of == kind);
         let view = |tool: &&&OfferedTool| ToolView {
             name: tool.name.clone(),
-            title: title(tool),
+            title: tool.shown_title(),
             is_ticked: !before.names(&tool.name),
         };
         let tools = listed.iter().map(view).collect();
@@ -146,13 +144,6 @@ fn opened_by(
     let standing = rules.standing_without(&RuleCaller { scopes: &alone, ..*caller }, barred);
     let opens = |tool: &OfferedTool| rules.shows_annotated(&standing, Item::Tool(&tool.name), tool.annotations);
     tools.iter().map(opens).collect()
-}
-
-/// MC-15: returns what the page calls a tool: one line without hidden characters, at most 100 characters.
-fn title(tool: &OfferedTool) -> String {
-    let shown = |text: &str| clean_name(text).filter(|text| !text.is_empty());
-    let own = tool.title.as_deref().and_then(shown).or_else(|| shown(&tool.name));
-    own.unwrap_or_else(|| "A tool whose name cannot be shown".to_owned())
 }
 
 /// What a page still has room for.

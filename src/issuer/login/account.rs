@@ -1,10 +1,9 @@
-//! The account page: the applications that a user has connected, and how the user ends their access.
-
-use std::collections::HashMap;
+//! The account page, and signing out everywhere.
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::{AccountView, AuthorizeRejection, ConnectedApp, EndedApp, FailedLogins, IssuerRequest, OwnKeyView};
-use crate::oauth::{Client, ClientId, Grant, GrantId};
+use crate::issuer::rejection::StoreFailed;
+use crate::issuer::{AccountView, AuthorizeRejection, EndedApp, FailedLogins, IssuerRequest, OwnGrants, OwnKeyView};
+use crate::oauth::{ClientId, Grant};
 use crate::store::{AuditEvent, AuditRow, EndedActing, GrantFilter, LoginSession, Update};
 
 impl IssuerRequest<'_> {
@@ -18,53 +17,35 @@ impl IssuerRequest<'_> {
         let Some(account) = found.or_unavailable(self).await? else { return Ok(None) };
         let theirs = GrantFilter::of_account(&self.tenant, &session.subject);
         let grants = self.services.store.list_grants(&theirs, self.now()).await;
-        let ended = self.services.store.list_ended_acting(&theirs).await.or_unavailable(self).await?;
-        let mut names: HashMap<ClientId, String> = HashMap::new();
         let (keys, grants): (Vec<_>, Vec<_>) =
             grants.or_unavailable(self).await?.into_iter().partition(|grant| grant.key.is_some());
-        let mut apps = Vec::new();
-        for id in grants.iter().map(|grant| &grant.client).chain(ended.iter().map(|ended| &ended.client)) {
-            if !names.contains_key(id) {
-                let client = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
-                names.insert(id.clone(), client.map_or_else(|| id.as_str().to_owned(), shown_name));
-            }
+        let apps = self.applications(&account, grants).await?;
+        let mut ended = Vec::new();
+        for EndedActing { client, at, .. } in
+            self.services.store.list_ended_acting(&theirs).await.or_unavailable(self).await?
+        {
+            let client_name = self.client_name(&client).await?;
+            ended.push(EndedApp { client, client_name, since: at });
         }
-        let name_of = |id: &ClientId| names.get(id).cloned().unwrap_or_default();
-        for grant in grants {
-            let name = name_of(&grant.client);
-            apps.push(self.connected_app(grant, name));
-        }
-        let ended = ended.into_iter().map(|EndedActing { client, at, .. }| {
-            let client_name = name_of(&client);
-            EndedApp { client, client_name, since: at }
-        });
-        let ended = ended.collect();
         let keys = keys.into_iter().filter_map(|grant| self.own_key(grant)).collect();
         let key_offers = self.key_offers(&account).await?;
         let (name, failed_logins) = (account.name.to_string(), self.failed_logins(&session));
         Ok(Some(AccountView { name, failed_logins, apps, ended, keys, key_offers }))
     }
 
-    /// Revokes one of the user's own grants (CN-20); `false` when it is not theirs or has already ended.
+    /// Ends a session and those of all applications of its user. If the applications can be disconnected but not stored,
+    /// the session ends too; if they cannot be disconnected at all, it does not.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn revoke_own_grant(&self, session: &str, grant: GrantId) -> Result<bool, AuthorizeRejection> {
-        let Some(session) = self.live_session(Some(session)).await? else { return Ok(false) };
-        let found = self.services.store.find_grant(&self.tenant, grant).await.or_unavailable(self).await?;
-        let Some(found) = found.filter(|g| *g.subject.id() == session.subject) else { return Ok(false) };
-        let event = if found.key.is_some() { AuditEvent::KeyRevoked } else { AuditEvent::GrantRevoked };
-        let row = AuditRow {
-            client: Some(found.client),
-            resource: Some(found.resource),
-            target: Some(grant.to_string()),
-            reason: found.key.map(|key| key.name),
-            ..self.audit_by(&session.subject, event)
-        };
-        let done = self.services.store.revoke_grant(grant, row).await.or_unavailable(self).await?;
-        self.cache.forget_grant(&self.tenant, grant);
-        self.count_revocation(done);
-        Ok(done == Update::Done)
+    pub async fn log_out_with_applications(&self, session: &str) -> Result<(), AuthorizeRejection> {
+        let Some(live) = self.live_session(Some(session)).await? else { return Ok(()) };
+        let ended = self.revoke_applications(&live.subject, OwnGrants::Applications).await;
+        match ended {
+            Ok(_) | Err(StoreFailed::NotStored) => self.log_out(session).await?,
+            Err(StoreFailed::Unavailable) => {}
+        }
+        Ok(ended.map(drop)?)
     }
 
     /// Lets a client act for the user again, after that was ended; `false` when there is nothing to lift.
@@ -104,22 +85,8 @@ impl IssuerRequest<'_> {
         failed.filter(|failed| failed.count >= enough)
     }
 
-    fn connected_app(&self, grant: Grant, client_name: String) -> ConnectedApp {
-        let (resource_name, scopes) = self.named(&grant);
-        ConnectedApp {
-            grant: grant.id,
-            client_name,
-            acts: grant.acting,
-            resource_name,
-            scopes,
-            since: grant.created_at,
-            last_used: grant.last_used_at,
-            until: grant.expires_at,
-        }
-    }
-
     fn own_key(&self, grant: Grant) -> Option<OwnKeyView> {
-        let (resource_name, scopes) = self.named(&grant);
+        let (resource_name, scopes) = self.named(&grant.resource, &grant.scopes);
         let until = grant.end();
         let key = grant.key?;
         Some(OwnKeyView {
@@ -134,20 +101,4 @@ impl IssuerRequest<'_> {
             until,
         })
     }
-
-    /// Returns the display name of a grant's upstream, and the titles of its scopes.
-    fn named(&self, grant: &Grant) -> (String, Vec<String>) {
-        let upstream = self.policy.upstream(&grant.resource);
-        let title = |name: &str| {
-            let known = upstream.and_then(|u| u.scopes.iter().find(|s| s.name.as_str() == name));
-            known.map_or_else(|| name.to_owned(), |s| s.title.clone())
-        };
-        let name = upstream.map_or_else(|| grant.resource.as_str().to_owned(), |u| u.display_name.clone());
-        (name, grant.scopes.iter().map(|s| title(s.as_str())).collect())
-    }
-}
-
-/// Returns a client's name as the list shows it.
-fn shown_name(client: Client) -> String {
-    client.metadata.client_name.unwrap_or_else(|| "An application without a name".to_owned())
 }
