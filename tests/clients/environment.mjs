@@ -131,6 +131,13 @@ display_name = "Toolbox"
 scopes = "execute"
 
 [[upstream]]
+name = "archive"
+path = "/mcp/archive"
+url = "${upstreams[0].url}"
+display_name = "Archive"
+allow_users = ["archivist"]
+
+[[upstream]]
 name = "office"
 path = "/mcp/office"
 url = "${upstreams[0].url}"

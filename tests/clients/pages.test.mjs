@@ -1,112 +1,26 @@
 // The pages in a real browser: what a user sees, and what must not happen meanwhile. Screenshots go to tests/artefacts.
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
-import { createServer } from 'node:http';
+import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import { newPerson, openApplication, visit } from './application.mjs';
 import { authorize, consent, logIn, picture, shot } from './browser.mjs';
-import { browser, documentUrl, gateway, OFFICE, resource } from './environment.mjs';
+import { documentUrl, gateway, OFFICE, resource } from './environment.mjs';
 import { ACCOUNT } from './gateway.mjs';
 
-let callback;
+let arrived;
+let authorization;
 let client;
-const arrived = [];
+let close;
+let reaches;
+let redeem;
+let registered;
 
 before(async () => {
-  callback = createServer((request, response) => {
-    const url = new URL(request.url, 'http://127.0.0.1');
-    if (url.pathname === '/callback') arrived.push(Object.assign(url.searchParams, { referer: request.headers.referer }));
-    response.end('<!doctype html><title>Back at the application</title>');
-  });
-  await new Promise((resolve) => callback.listen(0, '127.0.0.1', resolve));
-  client = await registered('Notes <b>&</b> more');
+  const application = await openApplication('Notes <b>&</b> more');
+  ({ arrived, authorization, client, close, reaches, redeem, registered } = application);
 });
 
-/** Registers an application. One with the same metadata is the same application. */
-async function registered(name) {
-  const uri = `http://127.0.0.1:${callback.address().port}/callback`;
-  const answer = await fetch(`${gateway.origin}/register`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ client_name: name, redirect_uris: [uri], token_endpoint_auth_method: 'none' }),
-  });
-  return answer.json();
-}
-
-after(() => {
-  callback.closeAllConnections();
-  callback.close();
-});
-
-function authorization(changes = {}) {
-  const verifier = randomBytes(32).toString('base64url');
-  const url = new URL('/authorize', gateway.origin);
-  const parameters = {
-    response_type: 'code',
-    client_id: client.client_id,
-    redirect_uri: client.redirect_uris[0],
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-    code_challenge_method: 'S256',
-    state: randomBytes(8).toString('hex'),
-    resource: resource('demo'),
-    ...changes,
-  };
-  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
-  return { href: url.href, state: parameters.state, verifier };
-}
-
-/**
- * A page of a user with a fresh browser context. At the end it must have violated no content security policy, thrown no
- * error, and contacted only the gateway and the application.
- */
-async function visit(options, deed) {
-  const context = await browser.chrome.newContext(options);
-  const page = await context.newPage();
-  const faults = [];
-  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
-  page.on('pageerror', (error) => faults.push(String(error)));
-  page.on('request', (request) => {
-    const { origin, hostname } = new URL(request.url());
-    if (origin !== gateway.origin && hostname !== '127.0.0.1') faults.push(`asks ${origin}`);
-  });
-  if (options?.javaScriptEnabled !== false) {
-    await page.exposeFunction('reportViolation', (text) => faults.push(text));
-    await page.addInitScript(() => {
-      addEventListener('securitypolicyviolation', (event) => {
-        globalThis.reportViolation(`${event.violatedDirective} ${event.blockedURI}`);
-      });
-    });
-  }
-  const expected = (pattern) => {
-    // Chromium reports a 4xx document as a console error; a test that causes one declares it with `expected`.
-    const at = faults.findIndex((fault) => pattern.test(fault));
-    if (at >= 0) faults.splice(at, 1);
-  };
-  try {
-    await deed(page, { context, expected });
-    assert.deepEqual(faults, []);
-  } catch (error) {
-    await picture(page, `failed-page-${Date.now()}`);
-    throw error;
-  } finally {
-    await context.close();
-  }
-}
-
-/** Redeems the code that arrived last. */
-async function redeem({ verifier }, name) {
-  const answer = await fetch(`${gateway.origin}/token`, {
-    method: 'POST',
-    body: new URLSearchParams({
-      grant_type: 'authorization_code',
-      client_id: client.client_id,
-      code: arrived.at(-1).get('code'),
-      redirect_uri: client.redirect_uris[0],
-      code_verifier: verifier,
-      resource: resource(name),
-    }),
-  });
-  return answer.json();
-}
+after(() => close());
 
 /** Sends a request of 2026-07-28, which needs no session, with a token. */
 async function ask({ access_token: token }, name, method, params = {}) {
@@ -129,8 +43,6 @@ async function ask({ access_token: token }, name, method, params = {}) {
   });
   return answer.json();
 }
-
-const reaches = (page) => page.waitForURL((url) => url.href.startsWith(client.redirect_uris[0]));
 
 describe('pages in Chromium', () => {
   test('login, a wrong password, consent (AZ-31)', () => visit({}, async (page, { expected }) => {
@@ -202,7 +114,7 @@ describe('pages in Chromium', () => {
     const left = reaches(page);
     await press();
     await left;
-    assert.equal((await redeem(asked, 'office')).scope, all[1]);
+    assert.equal((await redeem(asked)).scope, all[1]);
   }));
 
   for (const colorScheme of ['light', 'dark']) {
@@ -223,7 +135,7 @@ describe('pages in Chromium', () => {
       const left = reaches(page);
       await consent(page);
       await left;
-      const tokens = await redeem(asked, 'notes');
+      const tokens = await redeem(asked);
       const { result } = await ask(tokens, 'notes', 'tools/list');
       assert.deepEqual(result.tools.map(({ name }) => name), ['list_notes', 'delete_note']);
       for (const name of ['echo', 'add_note']) {
@@ -241,7 +153,7 @@ describe('pages in Chromium', () => {
       const back = reaches(page);
       await consent(page);
       await back;
-      assert.ok((await ask(await redeem(again, 'notes'), 'notes', 'tools/call', { name: 'echo', arguments: { text: 'x' } })).result);
+      assert.ok((await ask(await redeem(again), 'notes', 'tools/call', { name: 'echo', arguments: { text: 'x' } })).result);
     }));
 
     test(`many tools are folded, ${colorScheme}`, () => visit(phone, async (page) => {
@@ -320,11 +232,8 @@ describe('pages in Chromium', () => {
   }));
 
   test('a person changes their password on the account page', () => visit({}, async (page, { expected }) => {
-    const [name, first, second] = [`ada-${randomBytes(4).toString('hex')}`, 'nine-otters-under-a-bridge', 'five-kettles-in-a-row'];
-    const { link } = await gateway.command('user', 'add', name);
-    await page.goto(link);
-    for (const label of ['New password', 'Confirm password']) await page.getByLabel(label).fill(first);
-    await page.getByRole('button', { name: 'Set password' }).click();
+    const [first, second] = ['nine-otters-under-a-bridge', 'five-kettles-in-a-row'];
+    const { name } = await newPerson(page, first);
     assert.match(await page.getByRole('status').innerText(), /you are signed in/);
     const change = async (present) => {
       if (!(await page.getByLabel('Current password').isVisible())) await page.getByText('Change your password').click();
@@ -351,11 +260,7 @@ describe('pages in Chromium', () => {
       const widths = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
       assert.ok(widths[0] <= widths[1], `horizontal scrolling: ${widths}`);
     };
-    const [name, password] = [`ada-${randomBytes(4).toString('hex')}`, 'nine-otters-under-a-bridge'];
-    const { link } = await gateway.command('user', 'add', name);
-    await page.goto(link);
-    for (const label of ['New password', 'Confirm password']) await page.getByLabel(label).fill(password);
-    await page.getByRole('button', { name: 'Set password' }).click();
+    const { password } = await newPerson(page);
     await page.getByText(/^Make an API key for/).first().click();
     await page.getByLabel('Name', { exact: true }).first().fill('nightly');
     await picture(page, 'account-key-form');
