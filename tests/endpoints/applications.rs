@@ -1,5 +1,5 @@
 //! The applications on the account page: one entry for each client and upstream, what it can do, and what ends with
-//! which button (CN-20).
+//! which button.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ async fn an_application_is_one_entry_for_each_upstream_with_its_sessions_inside(
 }
 
 #[tokio::test]
-async fn cn_20_a_person_ends_one_session_one_application_or_all() {
+async fn a_person_ends_one_session_one_application_or_all() {
     let site = Site::start().await;
     let (mut browser, page, [tea, wiki]) = connected(&site).await;
     let token = page.hidden("form_token").to_owned();
