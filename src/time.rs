@@ -49,8 +49,20 @@ impl Timestamp {
     pub fn day(self) -> String {
         const DAY: &[time::format_description::FormatItem<'_>] =
             time::macros::format_description!("[day padding:none] [month repr:long] [year]");
+        self.written(DAY)
+    }
+
+    /// Returns the minute in UTC, in words: `21 November 2026, 09:05 UTC`; empty for a moment beyond the year 9999.
+    #[must_use]
+    pub fn minute(self) -> String {
+        const MINUTE: &[time::format_description::FormatItem<'_>] =
+            time::macros::format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+        self.written(MINUTE)
+    }
+
+    fn written(self, format: &[time::format_description::FormatItem<'_>]) -> String {
         let moment = i64::try_from(self.as_secs()).ok().and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
-        moment.and_then(|moment| moment.format(DAY).ok()).unwrap_or_default()
+        moment.and_then(|moment| moment.format(format).ok()).unwrap_or_default()
     }
 
     /// Returns how long after `earlier` this moment is; zero when it is not after it.
@@ -139,5 +151,6 @@ mod tests {
     fn days_are_written_out() {
         assert_eq!(Timestamp::from_secs(1_795_219_200).day(), "21 November 2026");
         assert_eq!(Timestamp::from_millis(u64::MAX).day(), "");
+        assert_eq!(Timestamp::from_secs(1_795_219_200 + 9 * 3600 + 345).minute(), "21 November 2026, 09:05 UTC");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::account_activity::Activity;
 use super::api_keys::{KeyLifetime, KeyRefused, MadeKey};
 use crate::oauth::{ClientId, GrantId, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, Timestamp, ToolKind};
 use crate::store::SessionSecret;
@@ -192,6 +193,8 @@ pub struct AccountView {
     pub keys: Vec<OwnKeyView>,
     /// For what the person may make keys.
     pub key_offers: Vec<KeyOffer>,
+    /// What happened to the account recently, newest first.
+    pub activity: Vec<Activity>,
 }
 
 /// Why a new password was refused.

@@ -7,6 +7,7 @@
 //! `login/sign_in.rs` and `authorization/consent.rs`; for the token endpoint with `token/request.rs`, beside which each
 //! grant type has a file.
 
+mod account_activity;
 mod account_view;
 mod administration;
 mod api_keys;
@@ -30,6 +31,7 @@ mod token;
 mod tools;
 mod view;
 
+pub use account_activity::Activity;
 pub use account_view::{
     AccountView, AppSession, ConnectedApp, EndedApp, FailedLogins, KeyMade, KeyOffer, OfferedScope, OwnGrants, OwnKey,
     OwnKeyView, OwnPassword, PasswordChanged, PasswordRefused, SetupOutcome, ToolsOfKind, UsableTools,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mcpgate::clock::Clock as _;
 use mcpgate::oauth::{AccountId, ClientId, Lifetime, TenantId};
-use mcpgate::store::{AuditEvent, AuditRow, ClientStore as _, GrantFilter, GrantStore as _};
+use mcpgate::store::{AuditEvent, AuditRow, AuditStore as _, ClientStore as _, GrantFilter, GrantStore as _};
 
 use super::account::at_account;
 use super::authorize::{REDIRECT, VERIFIER, request};
@@ -187,4 +187,47 @@ async fn an_upstream_that_does_not_answer_does_not_hold_up_the_page() {
     let plain = Site::start().await;
     let (_, page, _) = connected(&plain).await;
     assert_eq!(words(&page).matches("It can use everything that").count(), 3, "nothing there has a map: {page}");
+}
+
+#[tokio::test]
+async fn the_page_tells_recent_activity_in_words() {
+    let site = Site::start().await;
+    let (mut browser, page, [tea, _]) = connected(&site).await;
+    let wrong = [("present", "wrong-saucer-41")];
+    for _ in 0..2 {
+        assert_eq!(super::account_keys::make(&mut browser, &page, &wrong).await.status, 400);
+    }
+    super::account_keys::make(&mut browser, &page, &[]).await;
+    let form = [("form_token", page.hidden("form_token")), ("client", &*tea), ("resource", RESOURCE)];
+    browser.post("/account/revoke", &form).await;
+    let page = browser.page("/account").await;
+    let said = words(&page);
+    let lines = [
+        "You disconnected Tea &#60;img src=x onerror=alert(1)&#62; {{7*7}} from Acme sales",
+        "You made the API key nightly &#60;b&#62; for Acme sales",
+        "A sign-in with a wrong password failed (2 times)",
+        "You approved that Wiki uses Acme sales",
+        "You approved that Tea &#60;img src=x onerror=alert(1)&#62; {{7*7}} uses notes",
+        "You signed in",
+        "You set a new password",
+    ];
+    let places: Vec<_> =
+        lines.iter().map(|line| said.find(line).unwrap_or_else(|| panic!("{line} in {page}"))).collect();
+    assert!(places.is_sorted(), "{places:?} in {page}");
+    assert!(said.contains("21 November 2026, 00:00 UTC, from 127.0.0.1"), "{page}");
+    site.add_account("grace").await;
+    let mut grace = Browser::new(&site);
+    let answer = grace.get("/account").await;
+    let login = grace.page(answer.header("location")).await;
+    grace.post("/login", &login.form(&[("username", "grace"), ("password", super::password::PASSWORD)])).await;
+    let page = grace.page("/account").await;
+    assert!(!words(&page).contains("Acme sales from"), "another person's: {page}");
+    for n in 0..50 {
+        let subject = Some(AccountId::parse("user-grace").unwrap());
+        let event = [AuditEvent::SetupLinkMade, AuditEvent::GroupMemberAdded][n % 2];
+        let row = AuditRow { subject, ..AuditRow::new(site.clock.now(), TenantId::default(), event) };
+        site.store.append_audit(row).await.unwrap();
+    }
+    let page = grace.page("/account").await;
+    assert_eq!(page.html.matches("An operator").count(), 20, "{page}");
 }

@@ -29,8 +29,9 @@ impl IssuerRequest<'_> {
         }
         let keys = keys.into_iter().filter_map(|grant| self.own_key(grant)).collect();
         let key_offers = self.key_offers(&account).await?;
+        let activity = self.activity(&session.subject).await?;
         let (name, failed_logins) = (account.name.to_string(), self.failed_logins(&session));
-        Ok(Some(AccountView { name, failed_logins, apps, ended, keys, key_offers }))
+        Ok(Some(AccountView { name, failed_logins, apps, ended, keys, key_offers, activity }))
     }
 
     /// Ends a session and those of all applications of its user. If the applications can be disconnected but not stored,

@@ -139,7 +139,7 @@ impl IssuerRequest<'_> {
     }
 
     /// Returns a client's name as the page shows it, or its id if it is being deleted.
-    pub(super) async fn client_name(&self, id: &ClientId) -> Result<String, StoreFailed> {
+    pub(in crate::issuer) async fn client_name(&self, id: &ClientId) -> Result<String, StoreFailed> {
         let client = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
         Ok(client.map_or_else(|| id.as_str().to_owned(), shown_name))
     }
