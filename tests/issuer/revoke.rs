@@ -106,9 +106,9 @@ async fn cn_20_a_user_ends_a_grant_on_the_account_page() {
     assert_eq!(app.scopes, ["Title of sales:write"]);
     assert_eq!(world.request(&caller(1)).account(&bob).await.unwrap().unwrap().apps.len(), 0);
 
-    assert!(!world.request(&caller(1)).revoke_own_grant(&bob, app.grant).await.unwrap(), "not Bob's");
+    assert!(!world.request(&caller(1)).revoke_own_grant(&bob, app.sessions[0].grant).await.unwrap(), "not Bob's");
     assert!(world.is_live(&tokens.access).await);
-    assert!(world.request(&caller(1)).revoke_own_grant(&ada, app.grant).await.unwrap());
+    assert!(world.request(&caller(1)).revoke_own_grant(&ada, app.sessions[0].grant).await.unwrap());
     assert!(!world.is_live(&tokens.access).await);
     assert_eq!(refused(world.refresh(&client.id, &tokens.refresh).await), "invalid_grant");
     let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap().unwrap();
