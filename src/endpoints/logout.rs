@@ -1,5 +1,5 @@
-//! POST /logout: ends the browser's session, if wished the applications' sessions too, or all of the user's sessions and
-//! grants.
+//! POST /logout: ends the browser's session, if wished the applications' sessions too, or all of the user's sessions
+//! and grants.
 
 use crate::issuer::AuthorizeRejection;
 use crate::web::{FormKey, RequestBody, Response};
@@ -10,8 +10,8 @@ use super::rejection::PageRejection;
 use super::routes::Endpoint;
 use super::visit::Visit;
 
-/// Ends the session; with `applications` also those of the user's applications, with `everywhere` all other sessions and
-/// all grants. Needs a form of ours, so that an image on another page cannot log the user out.
+/// Ends the session; with `applications` also those of the user's applications, with `everywhere` all other sessions
+/// and all grants. Needs a form of ours, so that an image on another page cannot log the user out.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     // Nobody is signed in: there is nothing to end.

@@ -9,15 +9,15 @@ use super::rejection::StoreFailed;
 use crate::oauth::{AccountId, ClientId, Timestamp};
 use crate::store::{AuditEvent, AuditFilter, AuditRow};
 
-/// How many rows are read, at most, of the newest of the whole trail that a store looks at in one call; of equal ones in
-/// a row only one is shown.
+/// How many rows are read, at most, of the newest of the whole trail that a store looks at in one call; of equal ones
+/// in a row only one is shown.
 const READ: u32 = 200;
 /// How many lines are shown.
 const SHOWN: usize = 20;
 
 /// Something that happened to an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Activity {
+pub struct AccountActivity {
     /// When, or when last.
     pub at: Timestamp,
     /// What, as a sentence without full stop.
@@ -30,7 +30,7 @@ pub struct Activity {
 
 impl IssuerRequest<'_> {
     /// Returns the recent activity of an account, newest first.
-    pub(super) async fn activity(&self, subject: &AccountId) -> Result<Vec<Activity>, StoreFailed> {
+    pub(super) async fn activity(&self, subject: &AccountId) -> Result<Vec<AccountActivity>, StoreFailed> {
         let filter = AuditFilter {
             tenant: Some(self.tenant.clone()),
             subject: Some(subject.clone()),
@@ -38,7 +38,7 @@ impl IssuerRequest<'_> {
             ..AuditFilter::default()
         };
         let page = self.services.store.audit_before(&filter, None, READ).await.or_unavailable(self).await?;
-        let mut shown: Vec<Activity> = Vec::new();
+        let mut shown: Vec<AccountActivity> = Vec::new();
         let mut names: HashMap<ClientId, String> = HashMap::new();
         for (_, row) in page.rows {
             let client = match &row.client {
@@ -56,13 +56,13 @@ impl IssuerRequest<'_> {
                 (Some(resource), None) => resource.as_str(),
                 (None, None) => "",
             };
-            let named = Named { client: &client, resource: place };
+            let named = RowNames { client: &client, resource: place };
             let Some(what) = in_words(&row, subject, &named) else { continue };
             let is_full = shown.len() == SHOWN;
             match shown.last_mut().filter(|last| last.what == what && last.address == row.address) {
                 Some(last) => last.times += 1,
                 None if is_full => break,
-                None => shown.push(Activity { at: row.at, what, address: row.address, times: 1 }),
+                None => shown.push(AccountActivity { at: row.at, what, address: row.address, times: 1 }),
             }
         }
         Ok(shown)
@@ -70,7 +70,7 @@ impl IssuerRequest<'_> {
 }
 
 /// What a row is about, as pages call it.
-struct Named<'a> {
+struct RowNames<'a> {
     client: &'a str,
     resource: &'a str,
 }
@@ -105,7 +105,7 @@ const WORDS: &[(AuditEvent, &str)] = &[
 ];
 
 /// Returns what a row says to the account's owner; `None` if it says nothing new to them.
-fn in_words(row: &AuditRow, owner: &AccountId, named: &Named<'_>) -> Option<String> {
+fn in_words(row: &AuditRow, owner: &AccountId, named: &RowNames<'_>) -> Option<String> {
     let reason = row.reason.as_deref().unwrap_or_default();
     let usual = WORDS.iter().find(|(event, _)| *event == row.event).map(|(_, words)| *words)?;
     let words = match (row.event == AuditEvent::GrantRevoked, named.client, named.resource) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::account_activity::Activity;
+use super::account_activity::AccountActivity;
 use super::api_keys::{KeyLifetime, KeyRefused, MadeKey};
 use crate::oauth::{ClientId, GrantId, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, Timestamp, ToolKind};
 use crate::store::SessionSecret;
@@ -12,7 +12,7 @@ use crate::store::SessionSecret;
 pub struct ConnectedApp {
     /// The client's id.
     pub client: ClientId,
-    /// The upstream.
+    /// The resource of the upstream that it uses.
     pub resource: ResourceIndicator,
     /// The client's name, or general words if it has none.
     pub client_name: String,
@@ -194,7 +194,7 @@ pub struct AccountView {
     /// For what the person may make keys.
     pub key_offers: Vec<KeyOffer>,
     /// What happened to the account recently, newest first.
-    pub activity: Vec<Activity>,
+    pub activity: Vec<AccountActivity>,
 }
 
 /// Why a new password was refused.

@@ -31,7 +31,7 @@ mod token;
 mod tools;
 mod view;
 
-pub use account_activity::Activity;
+pub use account_activity::AccountActivity;
 pub use account_view::{
     AccountView, AppSession, ConnectedApp, EndedApp, FailedLogins, KeyMade, KeyOffer, OfferedScope, OwnGrants, OwnKey,
     OwnKeyView, OwnPassword, PasswordChanged, PasswordRefused, SetupOutcome, ToolsOfKind, UsableTools,

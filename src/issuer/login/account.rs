@@ -34,8 +34,8 @@ impl IssuerRequest<'_> {
         Ok(Some(AccountView { name, failed_logins, apps, ended, keys, key_offers, activity }))
     }
 
-    /// Ends a session and those of all applications of its user. If the applications can be disconnected but not stored,
-    /// the session ends too; if they cannot be disconnected at all, it does not.
+    /// Ends a session and those of all applications of its user. If the applications can be disconnected but that
+    /// cannot be stored, the session ends too; if they cannot be disconnected at all, it does not.
     ///
     /// # Errors
     /// `Unavailable`.
