@@ -76,9 +76,9 @@ impl Check<'_> {
 
     /// Returns the public URL of `up` if it is plain http on this machine, for clients that cannot be made to trust a
     /// development CA.
-    fn plain_http(&self) -> Option<Url> {
+    pub(super) fn plain_http(&self) -> Option<Url> {
         let url = self.overrides.public_url.as_deref().filter(|_| self.overrides.up)?;
-        Url::parse(url).ok().filter(|url| url.scheme() == "http" && is_loopback(url))
+        Url::parse(url).ok().filter(is_plain_local)
     }
 
     // RFC 9700 2.6 requires TLS everywhere except on the loopback interface, so plain http is only allowed there.
@@ -168,7 +168,7 @@ impl Check<'_> {
         match Url::parse(text) {
             Err(_) => Err("this is not a URL"),
             // RFC 8414 2: an issuer uses https. Clients make an exception for this machine, and so does `up`.
-            Ok(url) if url.scheme() != "https" && self.plain_http().is_none() => {
+            Ok(url) if url.scheme() != "https" && !(self.plain_http().is_some() && is_plain_local(&url)) => {
                 Err("the public URL must be https (http://localhost is for `mcpgate up --public-url` only)")
             }
             Ok(url) if !plain(&url) => Err(
@@ -265,6 +265,11 @@ fn is_exact_origin(text: &str) -> bool {
             !host.is_empty() && host.chars().all(is_host_character) && port.is_none_or(is_port)
         }
     }
+}
+
+/// Returns whether a URL is plain http on this machine.
+fn is_plain_local(url: &Url) -> bool {
+    url.scheme() == "http" && is_loopback(url)
 }
 
 fn origin_of(scheme: &str, host: &str, port: u16) -> String {

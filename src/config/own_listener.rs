@@ -97,6 +97,12 @@ fn one(
         check.report.wrong(setting, "this is the origin of the gateway itself", "remove it");
         return None;
     }
+    // All listeners have TLS or none has.
+    if check.plain_http().is_some() && !public_url.starts_with("http:") {
+        let fault = "the gateway's own public URL is plain http, and no listener has TLS then";
+        check.report.wrong(setting, fault, "write an http origin on this machine, or start with an https public URL");
+        return None;
+    }
     let [public, _] = taken;
     let port = Url::parse(&public_url).ok().and_then(|url| url.port_or_known_default()).unwrap_or(443);
     let written = upstream.listen.as_ref();
@@ -105,6 +111,11 @@ fn one(
         let fault = format!("another listener of the gateway uses {other}, too");
         let (key, line) = written.map_or((&setting.key, setting.line), |listen| (&listen.key, listen.line));
         check.report.add(line, key, fault, "write another port in `listen`");
+    }
+    // RFC 9700 2.6: as for the public listener.
+    if let Some(listen) = written.filter(|listen| check.plain_http().is_some() && !listen.value.ip().is_loopback()) {
+        let fault = "the public URL is plain http, and this address is open to the network";
+        check.report.wrong(listen, fault, "listen on 127.0.0.1 or [::1], or start with an https public URL");
     }
     Some(OwnListener { public_url, address })
 }

@@ -11,6 +11,9 @@ use super::scopes;
 use super::settings::{ScopeConfig, UpstreamConfig};
 use super::upstream_file::{Scope, Upstream, WrittenUpstream};
 
+/// The path of the upstream of the command line and of its resource.
+pub(super) const OF_COMMAND_LINE: &str = "/mcp";
+
 /// The path of the resource of an upstream, as it is written; `/` for the origin.
 pub(super) fn of(upstream: &Upstream) -> Option<&str> {
     upstream.resource.as_ref().or(upstream.path.as_ref()).map(|path| path.value.as_str())
@@ -51,6 +54,13 @@ fn judge(check: &Check<'_>, upstream: &Upstream, all: &[WrittenUpstream]) {
             check.report.wrong(resource, "the path of this upstream is not below it", remedy);
         }
     }
+    // What opens what would be written for the one and not for the other.
+    let is_at_main = upstream.public_url.is_none();
+    if check.overrides.upstream.is_some() && is_at_main && resource.value == OF_COMMAND_LINE {
+        let fault = "this is the resource of the upstream of the command line, which shares none";
+        check.report.wrong(resource, fault, "choose another one, or write that upstream into the file, too");
+        return;
+    }
     // A client may name the URL that it calls, which must not be another upstream's resource.
     let takes = |other: &&Upstream| {
         let is_other = of(other) == Some(&path.value) && of(upstream) != Some(&path.value);
@@ -90,6 +100,33 @@ fn agree<K: Clone, T>(
     }
 }
 
+/// Pairs of lists of tables that share a resource: of users and of groups, which together say who is admitted. A pair is
+/// one value, because each of its lists alone would admit others than the two do.
+fn admit(check: &Check<'_>, pairs: Vec<[&mut Setting<Vec<String>>; 2]>) {
+    let is_written = |list: &&mut Setting<Vec<String>>| list.line.is_some();
+    let Some(first) = pairs.iter().find(|pair| pair.iter().any(is_written)) else { return };
+    let told = first.each_ref().map(|list| Setting::clone(list));
+    for pair in pairs {
+        let Some(written) = pair.iter().position(|list| list.line.is_some()) else {
+            for (list, told) in pair.into_iter().zip(&told) {
+                list.clone_from(told);
+            }
+            continue;
+        };
+        let differs = |at: &usize| {
+            pair.get(*at).zip(told.get(*at)).is_some_and(|(own, told)| !same_list(&own.value, &told.value))
+        };
+        let Some(at) = (0..pair.len()).find(differs) else { continue };
+        let line = told.get(at).and_then(|list| list.line).or_else(|| told.iter().find_map(|list| list.line));
+        let own = pair.get(at).filter(|own| own.line.is_some()).or_else(|| pair.get(written));
+        if let Some(own) = own {
+            let line = line.unwrap_or_default();
+            let fault = format!("line {line} says otherwise, for an upstream with the same resource");
+            check.report.wrong(own, fault, "write the same users and the same groups, or write them once");
+        }
+    }
+}
+
 fn optional<T>(key: &Option<Setting<T>>) -> Option<&Setting<T>> {
     key.as_ref()
 }
@@ -115,8 +152,7 @@ fn own_keys(check: &Check<'_>, group: &mut [&mut WrittenUpstream]) {
     agree(check, each!(access_lifetime), optional, PartialEq::eq);
     agree(check, each!(default_scopes), with_default, same_list);
     agree(check, each!(required_scopes), with_default, same_list);
-    agree(check, each!(allow_users), with_default, same_list);
-    agree(check, each!(allow_groups), with_default, same_list);
+    admit(check, group.iter_mut().map(|w| [&mut w.upstream.allow_users, &mut w.upstream.allow_groups]).collect());
     let first_name = group.first().and_then(|first| first.upstream.name.clone());
     for whole in &mut *group {
         if whole.upstream.display_name.is_none() {
@@ -205,8 +241,7 @@ fn one_scope(
     agree(check, each!(description), with_default, PartialEq::eq);
     agree(check, each!(sensitive), with_default, PartialEq::eq);
     agree(check, each!(includes), with_default, same_list);
-    agree(check, each!(users), with_default, same_list);
-    agree(check, each!(groups), with_default, same_list);
+    admit(check, tables.iter_mut().map(|scope| [&mut scope.users, &mut scope.groups]).collect());
     if let Some((shown, line)) = ready {
         let text = |text: &str| Setting { line, ..Setting::unwritten(text.to_owned(), "scopes") };
         for scope in tables {

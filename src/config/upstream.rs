@@ -66,10 +66,10 @@ fn simple(origin: &str, url: Url, display_name: &str) -> Option<UpstreamConfig> 
     Some(UpstreamConfig {
         name: "mcp".to_owned(),
         tenant: TenantId::default(),
-        path: "/mcp".to_owned(),
+        path: shared_resource::OF_COMMAND_LINE.to_owned(),
         kind: UpstreamKind::Mcp,
         public_url: origin.to_owned(),
-        resource: ResourceIndicator::parse(&format!("{origin}/mcp")).ok()?,
+        resource: ResourceIndicator::parse(&format!("{origin}{}", shared_resource::OF_COMMAND_LINE)).ok()?,
         display_name: display_name.to_owned(),
         takes_title: false,
         url,

@@ -16,7 +16,9 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let public_url = Url::parse(&self.public_url).ok();
-        let is_local = public_url.as_ref().is_some_and(is_loopback);
+        let is_local = |url: &str| Url::parse(url).is_ok_and(|url| is_loopback(&url));
+        let mut addresses =
+            std::iter::once(self.public.address).chain(self.own_listeners.iter().map(|listener| listener.address));
         let is_plain = public_url.as_ref().is_some_and(|url| url.scheme() == "http");
         let dangers = [
             (
@@ -25,7 +27,7 @@ impl Config {
                  metrics",
             ),
             (
-                self.public.tls == TlsConfig::Development && !is_local,
+                self.public.tls == TlsConfig::Development && !self.public_urls().all(is_local),
                 "listen.tls is development: only clients that trust the CA in data_dir can connect",
             ),
             (
@@ -40,7 +42,7 @@ impl Config {
                  another machine",
             ),
             (
-                self.public.tls == TlsConfig::Off && !self.public.address.ip().is_loopback(),
+                self.public.tls == TlsConfig::Off && addresses.any(|address| !address.ip().is_loopback()),
                 "listen.tls is off: tokens travel in clear text between the load balancer and this machine",
             ),
             (

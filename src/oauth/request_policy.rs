@@ -21,8 +21,8 @@ impl RequestPolicy {
     /// other tenants are treated alike.
     ///
     /// Clients of 2025-03-26 send no resource, and some later ones send the origin instead of the MCP server's URL.
-    /// Both are accepted when there is only one server; the grant names that server, so that a second one added later
-    /// changes nothing for them.
+    /// Both are accepted when there is only one server, for the origin: one at that origin. The grant names that
+    /// server, so that a second one added later changes nothing for them.
     ///
     /// # Errors
     /// `invalid_target`.
@@ -36,35 +36,37 @@ impl RequestPolicy {
             let error = OAuthError::new(rule, words).expected(format!("one of: {}", show_some(&there)));
             form.get("resource").map_or_else(|| error.clone(), |sent| error.clone().came("resource", sent))
         };
-        let find = |wanted: &ResourceIndicator| self.resources.iter().find(|(resource, ..)| resource == wanted);
-        let is_bare_origin = |sent: &ResourceIndicator| {
-            find(sent).is_none() && self.resources.iter().any(|(resource, ..)| sent.is_origin_of(resource))
-        };
-        // RFC 8707 2: the server may map what a client sends to a more general URI. Clients send the URL that they
-        // call.
-        let shared = |sent: &ResourceIndicator| self.shared.iter().find(|(url, _)| url == sent);
-        let meant = |sent: ResourceIndicator| shared(&sent).map_or(sent, |(_, resource)| resource.clone());
-        let sent = ResourceIndicator::of_form(form)?.filter(|sent| !is_bare_origin(sent)).map(meant);
+        let rows = self.meant(ResourceIndicator::of_form(form)?);
+        let find = |wanted: &ResourceIndicator| rows.iter().find(|(resource, ..)| resource == wanted).copied();
         let registered = self.of_registered.as_ref().filter(|_| client.origin == ClientOrigin::Registered);
-        let row = match (sent, client.resource.as_ref().or(registered)) {
-            (Some(sent), Some(bound)) if sent != *bound => None,
-            (Some(wanted), _) => find(&wanted),
-            (None, Some(bound)) => find(bound),
-            (None, None) => match (self.resources.as_slice(), &self.default) {
-                ([only], _) => Some(only),
-                (_, Some(default)) => find(default),
-                _ => {
-                    return Err(refuse(
-                        Rule::ResourceMissing,
-                        "there are several MCP servers here: send the URL of one as the resource",
-                    ));
-                }
-            },
+        let row = match (rows.as_slice(), client.resource.as_ref().or(registered), &self.default) {
+            (_, Some(bound), _) => find(bound),
+            ([], ..) => None,
+            ([only], ..) => Some(*only),
+            (_, None, default) => {
+                let by_default = default.as_ref().and_then(find);
+                let words = "there are several MCP servers here: send the URL of one as the resource";
+                return by_default.ok_or_else(|| refuse(Rule::ResourceMissing, words));
+            }
         };
         row.ok_or_else(|| {
             let words = "the resource is not an MCP server that this client may use: send the URL of one that it may \
                          use";
             refuse(Rule::ResourceUnknown, words)
         })
+    }
+
+    /// Returns the resources that a request may mean: the one that it names, all if it names none.
+    fn meant(&self, sent: Option<ResourceIndicator>) -> Vec<&(ResourceIndicator, ScopeSet, ScopeSet)> {
+        let Some(sent) = sent else { return self.resources.iter().collect() };
+        // RFC 8707 2: the server may map what a client sends to a more general URI. Clients send the URL that they
+        // call.
+        let shared = self.shared.iter().find(|(url, _)| *url == sent);
+        let sent = shared.map_or(&sent, |(_, resource)| resource);
+        let exact: Vec<_> = self.resources.iter().filter(|(resource, ..)| resource == sent).collect();
+        if exact.is_empty() {
+            return self.resources.iter().filter(|(resource, ..)| sent.is_origin_of(resource)).collect();
+        }
+        exact
     }
 }

@@ -79,3 +79,31 @@ fn an_origin_or_address_that_cannot_be_is_reported_with_its_line() {
         assert!(found.iter().any(|found| found.contains(&format!("gateway.toml:{expected}"))), "{other}: {found:?}");
     }
 }
+
+#[test]
+fn cf_05_where_no_listener_has_tls_each_is_on_this_machine_or_behind_a_load_balancer() {
+    let up = Overrides { up: true, public_url: Some("http://localhost:8080".to_owned()), ..Overrides::default() };
+    let text =
+        |keys: &str| format!("[[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n{keys}\n");
+    let config = load(&text("public_url = \"http://localhost:3001\""), &up);
+    assert_eq!(config.own_listeners[0].address.to_string(), "127.0.0.1:3001");
+    for (keys, expected) in [
+        ("public_url = \"http://b.example:3001\"", "5: upstream[0].public_url: the public URL must be https"),
+        ("public_url = \"ftp://localhost:3001\"", "5: upstream[0].public_url: the public URL must be https"),
+        ("public_url = \"https://localhost:3001\"", "5: upstream[0].public_url: the gateway's own public URL is plain"),
+        (
+            "public_url = \"http://localhost:3001\"\nlisten = \"0.0.0.0:3001\"",
+            "6: upstream[0].listen: the public URL is plain http, and this address is open to the network",
+        ),
+    ] {
+        let found = lines(&problems_of(&text(keys), &up));
+        assert!(found.len() == 1 && found[0].contains(&format!("gateway.toml:{expected}")), "{keys}: {found:?}");
+    }
+    let off = |listen: &str| {
+        let head = HEAD.replace("\"development\"", "\"off\"\ntrusted_proxies = [\"10.0.0.7\"]");
+        let keys = format!("public_url = \"https://gw.example:3001\"\nlisten = \"{listen}\"");
+        let config = load(&format!("{head}{}", text(&keys)), &Overrides::default());
+        config.warnings().iter().filter(|warning| warning.starts_with("listen.tls is off")).count()
+    };
+    assert_eq!([off("127.0.0.1:3001"), off("0.0.0.0:3001")], [0, 1]);
+}

@@ -3,7 +3,7 @@
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::ScopeToken;
 
-use crate::{lines, load, problems_of};
+use crate::{lines, load, problems_of, up};
 
 const HEAD: &str = "public_url = \"https://mcp.example.com\"\nlisten = { tls = \"development\" }\n";
 
@@ -100,6 +100,18 @@ fn what_belongs_to_the_resource_is_not_said_otherwise_in_another_upstream() {
             "[[upstream.scope]]\nname = \"a\"\ngroups = [\"y\"]",
             "upstream[1].scope[0].groups: line 12 says otherwise",
         ),
+        // The two lists admit together: either alone would be added to the other's.
+        ("allow_users = [\"a\"]", "allow_groups = [\"b\"]", "upstream[1].allow_groups: line 9 says otherwise"),
+        (
+            "allow_users = [\"a\"]\nallow_groups = [\"b\"]",
+            "allow_users = [\"a\"]",
+            "upstream[1].allow_users: line 10 says otherwise",
+        ),
+        (
+            "[[upstream.scope]]\nname = \"a\"\ntitle = \"A\"\nusers = [\"x\"]",
+            "[[upstream.scope]]\nname = \"a\"\ngroups = [\"y\"]",
+            "upstream[1].scope[0].groups: line 12 says otherwise",
+        ),
         (
             "scopes = \"read_only\"",
             "[[upstream.scope]]\nname = \"a\"\ntitle = \"A\"",
@@ -144,4 +156,21 @@ fn a_resource_that_is_none_of_these_is_refused() {
             && found[0].contains(":8: upstream[0].resource: the path of this upstream is the resource of line 14"),
         "{found:?}"
     );
+}
+
+#[test]
+fn the_resource_of_the_command_lines_upstream_is_its_own() {
+    let up = Overrides { upstream: Some("http://[::1]:2/mcp".to_owned()), ..up() };
+    let text = |resource: &str| {
+        format!(
+            "[[upstream]]\nname = \"api\"\npath = \"/mcp/api\"\nkind = \"http\"\nurl = \"http://[::1]:1/\"\n\
+             resource = \"{resource}\"\n"
+        )
+    };
+    assert_eq!(
+        lines(&problems_of(&text("/mcp"), &up)),
+        ["gateway.toml:6: upstream[0].resource: this is the resource of the upstream of the command line, which \
+             shares none; choose another one, or write that upstream into the file, too"]
+    );
+    assert_eq!(load(&text("/"), &up).upstreams.len(), 2);
 }

@@ -158,6 +158,29 @@ fn az_23_the_origin_stands_for_the_only_resource() {
 }
 
 #[test]
+fn az_23_an_origin_stands_for_a_resource_there_and_for_none_of_another_origin() {
+    let rows = ["https://gw/mcp", "https://gw:3001/mcp", "https://gw:4001/a", "https://gw:4001/b"];
+    let policy = RequestPolicy { default: Some(resource("https://gw/mcp")), ..policy(&rows) };
+    let asked = |client: &Client, named: &str| {
+        let query = format!("response_type=code&{CHALLENGE}&resource={named}");
+        let request = ask(client, &query, &policy).map_err(|refused| refused.error.code());
+        request.map(|request| request.resource().as_str().to_owned())
+    };
+    let bound = Client { resource: Some(resource("https://gw/mcp")), ..client() };
+    assert_eq!(asked(&client(), "https://gw:3001"), Ok("https://gw:3001/mcp".to_owned()));
+    assert_eq!(asked(&client(), "https://gw"), Ok("https://gw/mcp".to_owned()));
+    assert_eq!(asked(&bound, "https://gw"), Ok("https://gw/mcp".to_owned()));
+    for (client, named) in [
+        (&bound, "https://gw:3001"),
+        (&bound, "https://gw:4001"),
+        (&client(), "https://gw:4001"),
+        (&client(), "https://gw:5001"),
+    ] {
+        assert_eq!(asked(client, named), Err(ErrorCode::InvalidTarget), "{named}");
+    }
+}
+
+#[test]
 fn an_absent_resource_is_clear_when_there_is_one_or_the_client_is_bound() {
     let query = format!("response_type=code&{CHALLENGE}");
     let two = policy(&["https://gw/a", "https://gw/b"]);
