@@ -171,6 +171,8 @@ impl Check<'_> {
             Ok(url) if url.scheme() != "https" && !(self.plain_http().is_some() && is_plain_local(&url)) => {
                 Err("the public URL must be https (http://localhost is for `mcpgate up --public-url` only)")
             }
+            // Clients send the host with or without it, and certificates have none.
+            Ok(url) if url.host_str().is_some_and(|host| host.ends_with('.')) => Err("the host ends in a dot"),
             Ok(url) if !plain(&url) => Err(
                 "the public URL is an origin, perhaps with a path of plain segments: no query, fragment or user name",
             ),

@@ -133,7 +133,8 @@ impl Check<'_> {
         public.hsts = self.hsts(&file, &public_url);
         let groups = groups::all(self, &file.groups, &file.accounts);
         let taken = [public.address, operator];
-        let own_listeners = own_listener::all(self, &public_url, taken, &file.upstreams);
+        let extra_hosts = self.extra_hosts(&file, &public_url, public.address.port());
+        let own_listeners = own_listener::all(self, (&public_url, &extra_hosts), taken, &file.upstreams);
         let (upstreams, demo) = upstream::all(self, &public_url, &file, &groups);
         let brand = Brand::parse(&file.top.brand.value);
         if brand.is_none() {
@@ -146,7 +147,7 @@ impl Check<'_> {
             file: path.map(Path::to_owned),
             referenced_files: Vec::new(),
             data_dir: self.data_dir(&file),
-            extra_hosts: self.extra_hosts(&file, &public_url, public.address.port()),
+            extra_hosts,
             public_path: origin_and_path(&public_url).1.to_owned(),
             public_url,
             public,

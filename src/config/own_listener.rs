@@ -46,11 +46,12 @@ pub(super) fn origin_of(check: &Check<'_>, upstream: &Upstream) -> Option<String
     check.public_origin(&upstream.public_url.as_ref()?.value).ok()
 }
 
-/// Checks the origins of all upstreams, and returns a listener for each. `taken` are the addresses of the others, that
-/// of the public listener first.
+/// Checks the origins of all upstreams, and returns a listener for each, in an order that does not depend on the file:
+/// connections keep the number of theirs over a reload. `main` are the public URL and the further hosts of the public
+/// listener; `taken` are the addresses of the others, that of the public listener first.
 pub(super) fn all(
     check: &Check<'_>,
-    main: &str,
+    main: (&str, &[String]),
     taken: [SocketAddr; 2],
     upstreams: &[WrittenUpstream],
 ) -> Vec<OwnListener> {
@@ -81,20 +82,32 @@ pub(super) fn all(
             }
         }
     }
+    found.sort_by(|(one, _), (other, _)| one.public_url.cmp(&other.public_url));
     found.into_iter().map(|(listener, _)| listener).collect()
 }
 
 fn one(
     check: &Check<'_>,
-    main: &str,
+    main: (&str, &[String]),
     taken: [SocketAddr; 2],
     (setting, upstream): (&Setting<String>, &Upstream),
 ) -> Option<OwnListener> {
     let remedy = "write an https origin such as \"https://mcp.example.com:3001\"";
     let read = check.public_origin(&setting.value).map_err(|fault| check.report.wrong(setting, fault, remedy));
     let public_url = read.ok()?;
+    let (main, extra_hosts) = main;
     if public_url == origin_and_path(main).0 {
         check.report.wrong(setting, "this is the origin of the gateway itself", "remove it");
+        return None;
+    }
+    let scheme = public_url.split_once("://").map_or("https", |(scheme, _)| scheme);
+    let is_it = |host: &String| {
+        Url::parse(&format!("{scheme}://{host}")).is_ok_and(|url| url.origin().ascii_serialization() == public_url)
+    };
+    // Forms from there would be the gateway's own.
+    if extra_hosts.iter().any(is_it) {
+        let fault = "this is an origin of the gateway itself, by extra_hosts or because both are on this machine";
+        check.report.wrong(setting, fault, "write another host or port, or remove the host from extra_hosts");
         return None;
     }
     // All listeners have TLS or none has.

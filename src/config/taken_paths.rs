@@ -110,7 +110,9 @@ impl<'a> TakenPath<'a> {
 
     /// Reports a path that is another's, or below or above it where that one serves everything below.
     fn overlap(&self, check: &Check<'_>, path: &Setting<String>, other: &TakenPath<'_>) {
-        let Some(theirs) = other.path.filter(|_| other.origin == self.origin) else { return };
+        // The health path is answered at every listener.
+        let is_here = other.origin == self.origin || other.whose == Owner::Health;
+        let Some(theirs) = other.path.filter(|_| is_here) else { return };
         let (ours, theirs) = (path.value.to_ascii_lowercase(), theirs.to_ascii_lowercase());
         let below = |inner: &str, outer: &str, kind: UpstreamKind| {
             kind == UpstreamKind::Http && inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))

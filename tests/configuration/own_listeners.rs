@@ -47,6 +47,9 @@ fn an_origin_has_a_listener_and_the_same_path_may_be_at_each() {
     let moved = load(&text(&[upstreams[0], upstreams[1]]), &Overrides::default());
     assert_eq!(config.needs_restart(&moved), Vec::<&str>::new(), "the listeners are the same");
     assert_eq!(config.needs_restart(&load(&text(&upstreams), &Overrides::default())), ["upstream.public_url"]);
+    // Connections keep the number of their listener, so the order in the file means nothing.
+    let turned = load(&text(&[upstreams[2], upstreams[1]]), &Overrides::default());
+    assert_eq!(turned.needs_restart(&load(&text(&upstreams), &Overrides::default())), Vec::<&str>::new());
 }
 
 #[test]
@@ -55,6 +58,7 @@ fn an_origin_or_address_that_cannot_be_is_reported_with_its_line() {
         ("public_url = \"https://gw.example\"", "9: upstream[0].public_url: this is the origin of the gateway itself"),
         ("public_url = \"http://gw.example:3001\"", "9: upstream[0].public_url: the public URL must be https"),
         ("public_url = \"https://gw.example:3001/a\"", "9: upstream[0].public_url: this is an origin: no path"),
+        ("public_url = \"https://gw.example.:3001\"", "9: upstream[0].public_url: the host ends in a dot"),
         ("public_url = \"gw.example\"", "9: upstream[0].public_url: this is not a URL"),
         ("public_url = \"https://gw.example:8443\"", "9: upstream[0].public_url: another listener of the gateway uses"),
         ("public_url = \"https://a.example\"\nlisten = \"0.0.0.0:9090\"", "10: upstream[0].listen: another listener"),
@@ -106,4 +110,26 @@ fn cf_05_where_no_listener_has_tls_each_is_on_this_machine_or_behind_a_load_bala
         config.warnings().iter().filter(|warning| warning.starts_with("listen.tls is off")).count()
     };
     assert_eq!([off("127.0.0.1:3001"), off("0.0.0.0:3001")], [0, 1]);
+}
+
+#[test]
+fn what_the_public_listener_or_all_listeners_answer_is_no_upstreams() {
+    let of = |top: &str, keys: &str| {
+        let text = text(&[keys]).replace("[listen]\n", &format!("{top}[listen]\n"));
+        lines(&problems_of(&text, &Overrides::default()))
+    };
+    let own = "public_url = \"https://other.example\"\nlisten = \"127.0.0.1:3001\"";
+    for host in ["Other.example", "other.example:443"] {
+        let found = of(&format!("extra_hosts = [\"{host}\"]\n"), own);
+        let expected =
+            "gateway.toml:10: upstream[0].public_url: this is an origin of the gateway itself, by extra_hosts";
+        assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+    }
+    assert_eq!(of("extra_hosts = [\"other.example:8443\"]\n", own), Vec::<String>::new());
+    for (health, fault) in [("/mcp", "listen.health_path has the same path"), ("/health", "")] {
+        let text = text(&[own]).replace("[listen]\n", &format!("[listen]\nhealth_path = \"{health}\"\n"));
+        let found = lines(&problems_of(&text, &Overrides::default()));
+        assert_eq!(found.len(), usize::from(!fault.is_empty()), "{found:?}");
+        assert!(found.iter().all(|found| found.contains(fault)), "{found:?}");
+    }
 }
