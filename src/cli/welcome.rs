@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::config::UpstreamKind;
+use crate::config::{UpstreamConfig, UpstreamKind};
 use crate::files::private::shell;
 use crate::server::Ready;
 
@@ -51,7 +51,7 @@ pub(super) fn text(ready: &Ready) -> String {
         None => {}
     }
     for upstream in &config.upstreams {
-        out.push_str(&clients(upstream.kind, &upstream.name, upstream.resource.as_str()));
+        out.push_str(&clients(upstream));
     }
     out.push('\n');
     out
@@ -82,11 +82,12 @@ fn trust(program: &str, data: &str, ca: &str, bundle: Option<String>) -> String 
 }
 
 /// Returns the lines for clients of an upstream; none for a plain HTTP service, which MCP clients cannot use.
-fn clients(kind: UpstreamKind, name: &str, url: &str) -> String {
+fn clients(upstream: &UpstreamConfig) -> String {
     let mut out = String::new();
-    if kind == UpstreamKind::Http {
+    if upstream.kind == UpstreamKind::Http {
         return out;
     }
+    let (name, url) = (&upstream.name, upstream.called_at());
     let cursor = json!({ "mcpServers": { name: { "url": url } } });
     let vs_code = json!({ "servers": { name: { "type": "http", "url": url } } });
     add(&mut out, format_args!("\n  Claude Code   claude mcp add --transport http {name} {url}\n"));
@@ -111,10 +112,20 @@ fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Overrides};
+    use crate::oauth::ResourceIndicator;
 
     #[test]
     fn lines_for_clients_can_be_pasted() {
-        let text = clients(UpstreamKind::Mcp, "files", "https://localhost:8443/mcp/files");
+        let up = Overrides { up: true, data_dir: Some("/nowhere".into()), ..Overrides::default() };
+        let config = Config::load(None, &up).unwrap();
+        let files = UpstreamConfig {
+            name: "files".to_owned(),
+            path: "/mcp/files".to_owned(),
+            resource: ResourceIndicator::parse(&config.public_url).unwrap(),
+            ..config.upstreams[0].clone()
+        };
+        let text = clients(&files);
         for line in [
             "claude mcp add --transport http files https://localhost:8443/mcp/files",
             r#"{"mcpServers":{"files":{"url":"https://localhost:8443/mcp/files"}}}"#,
@@ -124,7 +135,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
-        assert_eq!(clients(UpstreamKind::Http, "reports", "https://localhost:8443/api"), "");
+        assert_eq!(clients(&UpstreamConfig { kind: UpstreamKind::Http, ..files }), "");
         let text = trust("mcpgate", "/data", "'/home/ada l/ca.pem'", Some("/data/bundle.pem".to_owned()));
         for line in [
             "mcpgate certs trust --data /data",

@@ -7,7 +7,7 @@ use url::Url;
 use super::check::Check;
 use super::listener::overlap;
 use super::problem::Setting;
-use super::settings::{Config, OwnListener};
+use super::settings::{Config, OwnListener, UpstreamConfig};
 use super::upstream_file::{Upstream, WrittenUpstream};
 use crate::network::origin_and_path;
 
@@ -31,6 +31,14 @@ impl Config {
     pub fn public_urls(&self) -> impl Iterator<Item = &str> {
         let own = self.own_listeners.iter().map(|listener| listener.public_url.as_str());
         std::iter::once(self.public_url.as_str()).chain(own)
+    }
+
+    /// Returns the number of the listener that serves an upstream: 0 is the public one, then come those of upstreams in
+    /// their order.
+    #[must_use]
+    pub fn listener_of(&self, upstream: &UpstreamConfig) -> usize {
+        let own = self.own_listeners.iter().position(|listener| listener.public_url == upstream.public_url);
+        own.map_or(0, |own| own + 1)
     }
 
     /// Returns whether an origin of upstreams has another listener in `newer`.

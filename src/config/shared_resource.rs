@@ -8,8 +8,9 @@ use super::own_listener::origin_of;
 use super::problem::Setting;
 use super::reserved_path::path_fault;
 use super::scopes;
-use super::settings::{ScopeConfig, UpstreamConfig};
+use super::settings::{ScopeConfig, UpstreamConfig, UpstreamKind};
 use super::upstream_file::{Scope, Upstream, WrittenUpstream};
+use crate::oauth::ResourceIndicator;
 
 /// The path of the upstream of the command line and of its resource.
 pub(super) const OF_COMMAND_LINE: &str = "/mcp";
@@ -229,9 +230,13 @@ fn one_scope(
             whole.scopes.push(blank(name.clone()));
         }
     }
+    let kinds: Vec<UpstreamKind> = group.iter().map(|whole| whole.upstream.kind.value.into()).collect();
     let mut tables: Vec<&mut Scope> =
         group.iter_mut().filter_map(|whole| whole.scopes.iter_mut().find(|scope| is_it(scope))).collect();
-    let ready = own.iter().zip(presets).find_map(|(own, line)| Some((*own.as_ref()?, *line)));
+    // The one for MCP says more: what is there only to be read, and tools that change nothing.
+    let mut ready: Vec<_> =
+        kinds.iter().zip(&own).zip(presets).filter_map(|((kind, own), line)| Some((*kind, (*own)?, *line))).collect();
+    ready.sort_by_key(|(kind, ..)| *kind != UpstreamKind::Mcp);
     macro_rules! each {
         ($key:ident) => {
             tables.iter_mut().map(|scope| &mut scope.$key).collect()
@@ -242,8 +247,8 @@ fn one_scope(
     agree(check, each!(sensitive), with_default, PartialEq::eq);
     agree(check, each!(includes), with_default, same_list);
     admit(check, tables.iter_mut().map(|scope| [&mut scope.users, &mut scope.groups]).collect());
-    if let Some((shown, line)) = ready {
-        let text = |text: &str| Setting { line, ..Setting::unwritten(text.to_owned(), "scopes") };
+    if let Some((_, shown, line)) = ready.first() {
+        let text = |text: &str| Setting { line: *line, ..Setting::unwritten(text.to_owned(), "scopes") };
         for scope in tables {
             scope.title.get_or_insert_with(|| text(&shown.title));
             if scope.description.line.is_none() {
@@ -273,6 +278,12 @@ impl UpstreamConfig {
     #[must_use]
     pub fn called_at(&self) -> String {
         format!("{}{}", self.public_url, self.path)
+    }
+
+    /// Returns that URL as a resource, which names this upstream alone even where it shares its own.
+    #[must_use]
+    pub fn address(&self) -> ResourceIndicator {
+        ResourceIndicator::parse(&self.called_at()).unwrap_or_else(|_| self.resource.clone())
     }
 
     /// Returns whether its resource is another URL than the one that clients call.

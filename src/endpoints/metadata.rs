@@ -69,7 +69,7 @@ impl MetadataDocuments {
             // too. Upstreams that share a resource share its document. Clients that read no challenge look for one of
             // the URL that they call, and want `resource` to be that (RFC 9728 3.3): the issuer takes it for the
             // shared one.
-            let own = config.own_listeners.iter().position(|listener| listener.public_url == upstream.public_url);
+            let listener = config.listener_of(upstream);
             let called_at = ResourceIndicator::parse(&upstream.called_at()).ok();
             for resource in called_at.iter().chain([&upstream.resource]) {
                 let below = resource.as_str().strip_prefix(&*upstream.public_url).unwrap_or_default();
@@ -79,7 +79,7 @@ impl MetadataDocuments {
                         Document::new(&protected_resource(&config, upstream, resource))
                     };
                     let path = format!("{}{slash}", resource.metadata_path());
-                    match own.and_then(|own| elsewhere.get_mut(own + 1)) {
+                    match elsewhere.get_mut(listener).filter(|_| listener > 0) {
                         Some(documents) => documents.extend(document().map(|d| (path, d))),
                         None => {
                             beside.extend(document().map(|d| (path, d)));

@@ -1,4 +1,5 @@
-//! `ResourceIndicator` (RFC 8707): the canonical URI of one upstream, which is the audience of its tokens.
+//! `ResourceIndicator` (RFC 8707): the canonical URI of an upstream, or of several that share it, which is the
+//! audience of their tokens.
 
 use std::sync::Arc;
 

@@ -119,7 +119,7 @@ impl Proxy {
         let begun = Instant::now();
         let worker = self.worker(table);
         // MCP transports, Security: before authentication, so that a page from a forbidden origin learns nothing.
-        let origin = table.origins.check(&head.headers);
+        let origin = table.origins.check(&head.headers, route.own_origin());
         let mut exchange = Exchange {
             worker: &worker,
             route,

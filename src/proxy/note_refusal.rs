@@ -35,7 +35,7 @@ impl Exchange<'_> {
         let refused = RefusedOperation {
             client: principal.client().clone(),
             grant: token.token().grant(),
-            resource: self.route.resource.clone(),
+            resource: self.route.address(),
             operation,
             why: why.into(),
             scopes,

@@ -33,17 +33,19 @@ pub(super) struct Origins {
 impl Origins {
     pub(super) fn new(config: &Config) -> Self {
         // Both are in the form that browsers send, so they are compared as bytes.
-        let own = config.own_listeners.iter().map(|listener| &listener.public_url);
-        let all = config.allowed_origins.iter().chain([&config.public_url]).chain(own);
+        let all = config.allowed_origins.iter().chain([&config.public_url]);
         Self { allowed: all.map(|url| origin_and_path(url).0.as_bytes().to_vec()).collect() }
     }
 
-    /// Returns the origin to be named in the answer; `None` when the request is not from a page.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Rejection> {
+    /// Returns the origin to be named in the answer; `None` when the request is not from a page. `own` is the origin of
+    /// the upstream, whose pages may call there and nowhere else.
+    pub(super) fn check(&self, headers: &HeaderMap, own: &str) -> Result<Option<HeaderValue>, Rejection> {
         let mut origins = headers.get_all(ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => Ok(None),
-            (Some(origin), None) if self.allowed.contains(origin.as_bytes()) => Ok(Some(origin.clone())),
+            (Some(origin), None) if origin == own || self.allowed.contains(origin.as_bytes()) => {
+                Ok(Some(origin.clone()))
+            }
             // MC-01: `null` is the origin of sandboxed and local pages, which anybody can make.
             (Some(_), _) => Err(Rejection::BadOrigin),
         }

@@ -30,7 +30,7 @@ pub struct RefusedOperation {
     pub client: ClientId,
     /// The grant of its token.
     pub grant: GrantId,
-    /// The upstream, as the audience of the token.
+    /// The upstream, as the URL that clients call: others may have the same audience.
     pub resource: ResourceIndicator,
     /// What was asked for: a method and perhaps a name, in printable ASCII, at most some 500 bytes.
     pub operation: Box<str>,

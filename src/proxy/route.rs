@@ -77,6 +77,16 @@ impl Route {
         self.made_of.pin
     }
 
+    /// Returns the URL that clients call: unlike the resource, it is of this upstream alone.
+    pub(super) fn address(&self) -> ResourceIndicator {
+        self.made_of.address()
+    }
+
+    /// Returns the origin that it is served at.
+    pub(super) fn own_origin(&self) -> &str {
+        origin_and_path(&self.made_of.public_url).0
+    }
+
     /// Returns whether listed tools say which scopes they need, and refused calls say so to clients that read it there.
     pub(super) fn gives_security_schemes(&self) -> bool {
         self.made_of.security_schemes
@@ -121,8 +131,8 @@ impl Route {
         }
     }
 
-    /// Returns whether a token that `earlier`, a route to the same resource, let pass would still pass, with every
-    /// scope that had force then.
+    /// Returns whether a token that `earlier`, which had the place of this route before a reload, let pass would still
+    /// pass, with every scope that had force then.
     pub(super) fn upholds(&self, earlier: &Self, principal: &Principal) -> bool {
         if principal.is_anonymous() {
             return self.anonymous().is_some();

@@ -51,8 +51,7 @@ impl RouteTable {
         paths.resize_with(1 + config.own_listeners.len(), Paths::default);
         for (index, upstream) in config.upstreams.iter().enumerate() {
             let route = Route::build(index, upstream, &mut roots, &clock)?;
-            let own = config.own_listeners.iter().position(|listener| listener.public_url == upstream.public_url);
-            if let Some(paths) = paths.get_mut(own.map_or(0, |own| own + 1)) {
+            if let Some(paths) = paths.get_mut(config.listener_of(upstream)) {
                 paths.add(&route);
             }
             routes.push(Arc::new(route));

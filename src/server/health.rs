@@ -1,4 +1,4 @@
-//! The health path of the public listener, by which load balancers ask whether to send requests here.
+//! The health path of all listeners, by which load balancers ask whether to send requests here.
 
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -20,7 +20,8 @@ pub struct AuditRow {
     pub subject: Option<AccountId>,
     /// The client that it is about.
     pub client: Option<ClientId>,
-    /// The resource that access was given to or refused at.
+    /// The resource that access was given to or refused at; of what is about one upstream alone, the URL that clients
+    /// call there.
     pub resource: Option<ResourceIndicator>,
     /// The scopes that were given or refused.
     pub scopes: Option<ScopeSet>,

@@ -66,6 +66,18 @@ fn scopes_of_one_resource_are_one_catalogue_and_each_upstream_opens_its_own() {
 }
 
 #[test]
+fn a_ready_made_scope_is_shown_as_what_opens_more_whichever_comes_first() {
+    let both = two("resource = \"/\"\nscopes = \"read_only\"", "resource = \"/\"\nscopes = \"read_only\"");
+    let turned = both.replace("kind = \"mcp\"", "kind = \"x\"").replace("kind = \"http\"", "kind = \"mcp\"");
+    for text in [both, turned.replace("kind = \"x\"", "kind = \"http\"")] {
+        let config = load(&text, &Overrides::default());
+        let shown: Vec<_> =
+            config.upstreams.iter().flat_map(|up| &up.scopes).map(|scope| &*scope.description).collect();
+        assert_eq!(shown, ["Read what it has, and use only those of its tools that change nothing."; 2]);
+    }
+}
+
+#[test]
 fn a_resource_is_the_origin_or_a_path_above_and_without_the_key_the_path_itself() {
     let of = |first: &str, second: &str| {
         let config = load(&two(first, second), &Overrides::default());

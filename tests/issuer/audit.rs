@@ -107,7 +107,7 @@ and how long it is kept.
 | `actor` | who did it: the subject of a signed-in user, `operator` for the command line, or `file:` and its path for tables of the configuration file; `null` for what a client or the gateway itself did, or if it is unknown |
 | `subject` | the affected account: the one that a token was issued for, or whose password was wrong |
 | `client_id` | the affected client |
-| `resource` | the resource to which access was granted or refused |
+| `resource` | the resource to which access was granted or refused; in rows about one upstream (`operation.refused`, `tool.…`), the URL that clients call there |
 | `scopes` | the scopes that were granted or refused |
 | `address` | the address of the sender; in a row that begins with `counted:`, their site (IPv4 /24, IPv6 /48) |
 | `target` | the affected grant |

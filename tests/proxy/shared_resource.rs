@@ -177,3 +177,42 @@ async fn a_reload_compares_an_answer_with_the_route_at_its_own_path() {
     world.adopt(|config| config.upstreams.retain(|up| up.name != "main"));
     world.mcp.wait_for_closed(1).await;
 }
+
+#[tokio::test]
+async fn what_is_told_of_one_of_them_names_it() {
+    let world = World::with(|config| share(config, &["main", "alpha"])).await;
+    let token = token(&world, "read");
+    for path in ["/mcp", "/mcp/alpha"] {
+        let message = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "wipe"}});
+        let request = RawRequest::new("POST", path).field("Content-Type", "application/json").body(message.to_string());
+        world.ask(&request.bearer(&token)).await;
+    }
+    assert!(world.mcp.seen().is_empty() && world.alpha.seen().is_empty());
+    let refused = world.table().refused_operations().take_all();
+    let mut told: Vec<_> = refused
+        .iter()
+        .map(|of| (of.operation.as_ref().expect("there is room").resource.as_str().to_owned(), of.count))
+        .collect();
+    told.sort();
+    assert_eq!(told, [(MCP.to_owned(), 1), (ALPHA.to_owned(), 1)]);
+    let kept = world.table().catalogues();
+    for url in [MCP, ALPHA] {
+        assert_eq!(kept.iter().filter(|of| of.resource.as_str() == url).count(), 1, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_an_upstreams_own_origin_may_call_at_that_origin_alone() {
+    let own = "https://gw.example:3001";
+    let world = World::with(|config| {
+        let address = "127.0.0.1:3001".parse().expect("an address");
+        config.own_listeners.push(mcpgate::config::OwnListener { public_url: own.to_owned(), address });
+    })
+    .await;
+    for (origin, expected) in [(own, 403), ("https://gw.example", 200)] {
+        let made = world.make(MCP, "use");
+        world.cache.insert(&made.record);
+        let reply = world.ask(&RawRequest::post(PING).field("Origin", origin).bearer(&made.text)).await;
+        assert_eq!(reply.status, expected, "{origin}: {reply:?}");
+    }
+}

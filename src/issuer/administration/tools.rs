@@ -52,7 +52,7 @@ impl Administration {
     }
 
     fn audit_of_upstream(&self, event: AuditEvent, upstream: &UpstreamConfig) -> AuditRow {
-        AuditRow { resource: Some(upstream.resource.clone()), ..self.audit(event) }
+        AuditRow { resource: Some(upstream.address()), ..self.audit(event) }
     }
 }
 

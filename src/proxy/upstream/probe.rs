@@ -59,7 +59,7 @@ impl RouteTable {
         let kept = has_one.map(|route| KeptCatalogue {
             tenant: route.tenant.clone(),
             name: route.name.clone(),
-            resource: route.resource.clone(),
+            resource: route.address(),
             is_pinned: route.pin() != PinMode::Off,
             catalogue: Arc::clone(&route.catalogue),
         });

@@ -1,5 +1,6 @@
 //! Reads the server's certificate chain and key from PEM files, and refuses what clients would refuse.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,10 +115,11 @@ impl Certificate {
     /// Returns warnings about what clients will refuse, now or soon, and about what makes handshakes slow.
     pub(in crate::server) fn doubts(&self, config: &Config, now: Timestamp) -> Vec<String> {
         let mut doubts = Vec::new();
-        let mut hosts: Vec<&str> = config.public_urls().map(host::of_origin).collect();
-        hosts.dedup();
-        for host in hosts.into_iter().filter(|host| !self.is_for(host)) {
-            doubts.push(format!("the certificate is not for {host}, the host of public_url"));
+        let own = host::of_origin(&config.public_url);
+        let others: BTreeSet<&str> = config.public_urls().map(host::of_origin).filter(|host| *host != own).collect();
+        for host in std::iter::once(own).chain(others).filter(|host| !self.is_for(host)) {
+            let whose = if host == own { "public_url" } else { "an upstream's public_url" };
+            doubts.push(format!("the certificate is not for {host}, the host of {whose}"));
         }
         let left = self.not_after.since(now);
         if left < WARN_BEFORE {
