@@ -101,8 +101,8 @@ fn agree<K: Clone, T>(
     }
 }
 
-/// Pairs of lists of tables that share a resource: of users and of groups, which together say who is admitted. A pair is
-/// one value, because each of its lists alone would admit others than the two do.
+/// Pairs of lists of tables that share a resource: of users and of groups, which together say who is admitted. A pair
+/// is one value, because each of its lists alone would admit others than the two do.
 fn admit(check: &Check<'_>, pairs: Vec<[&mut Setting<Vec<String>>; 2]>) {
     let is_written = |list: &&mut Setting<Vec<String>>| list.line.is_some();
     let Some(first) = pairs.iter().find(|pair| pair.iter().any(is_written)) else { return };

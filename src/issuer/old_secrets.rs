@@ -1,5 +1,5 @@
-//! The daily warnings about clients of the operator: of secrets that nobody has replaced for long, and of those that are
-//! bound to a resource that is not there.
+//! The daily warnings about clients of the operator: of secrets that nobody has replaced for long, and of clients that
+//! are bound to a resource that is not there.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ const READERS: &[(&str, usize, &str)] = &[
     ("src/issuer/mod.rs", 1, "the limits at the start"),
     ("src/issuer/sweep.rs", 2, "upkeep"),
     ("src/issuer/clock.rs", 1, "upkeep"),
-    ("src/issuer/old_secrets.rs", 1, "upkeep"),
+    ("src/issuer/old_secrets.rs", 2, "upkeep"),
     ("src/server/start.rs", 1, "the start"),
     ("src/server/run.rs", 2, "watching files, shutting down"),
     ("src/server/reload.rs", 4, "the reload itself"),
