@@ -169,9 +169,11 @@ async fn whoever_the_client_may_not_act_for_is_refused_with_the_same_answer() {
     let renamed = acting.member("former").await;
     let new_name = LoginName::parse("newname").unwrap();
     world.inner().rename_account(&renamed, &new_name, world.row()).await.unwrap();
+    // A person may be called so.
+    acting.member("nobody").await;
     assert!(acting.ask("ada", "good", &[]).await.is_ok());
     // Unknown, in no group, deleted, a former name, not admitted to the upstream, what nobody can be called.
-    for (n, name) in ["nobody", "bob", "gone", "former", "grace", "Zoë", ""].into_iter().enumerate() {
+    for (n, name) in ["unknown", "bob", "gone", "former", "grace", "Zoë", ""].into_iter().enumerate() {
         acting.is_refused(name, &format!("r{n}"), Rule::ActingForNobody).await;
     }
     // Names are never used again for somebody else.

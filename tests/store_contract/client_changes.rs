@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mcpgate::oauth::jose::JwkSet;
 use mcpgate::oauth::{
-    Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, CodeRecord, DocumentAge, DocumentSource, Lifetime,
-    RegisteredRedirects, ResourceIndicator, TenantId,
+    AuthMethod, Client, ClientId, ClientKeys, ClientLifetimes, ClientMetadata, ClientOrigin, CodeRecord, DocumentAge,
+    DocumentSource, Lifetime, RegisteredRedirects, ResourceIndicator, TenantId,
 };
-use mcpgate::store::{AuditEvent, AuditRow, Change, ClientChange, Store};
+use mcpgate::store::{
+    AuditEvent, AuditRow, Change, ClientChange, Ephemeral, EphemeralKey, EphemeralKind, EphemeralStep, RedeemCode,
+    Store,
+};
 
 use crate::world::*;
 
@@ -14,6 +20,7 @@ crate::on_every_store! {
     a_client_that_is_changed_keeps_its_sessions_and_what_is_pending_ends,
     a_change_ends_the_grants_that_it_no_longer_allows_and_no_others,
     a_change_of_a_client_that_is_not_as_it_was_seen_does_nothing,
+    sessions_end_with_the_keys_they_were_opened_with_and_without_a_proof,
     the_lifetimes_of_a_client_are_kept,
 }
 
@@ -46,6 +53,10 @@ async fn a_client_that_is_changed_keeps_its_sessions_and_what_is_pending_ends(st
     issue(&store, code("pending", START)).await;
     let page = interaction("page", START);
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
+    // CA-09: a used assertion stays used.
+    let key = EphemeralKey { kind: EphemeralKind::ClientAssertion, ..interaction("assertion", START).key };
+    let used = Ephemeral { key, step: EphemeralStep::Ended, browser: None, body: None, ..page.clone() };
+    store.put_ephemeral(used.clone(), PENDING).await.unwrap();
     let second = interaction("second page", START);
     store.put_ephemeral(second.clone(), PENDING).await.unwrap();
     store.insert_code(code("c", START), second.key.hash, Some(consent(START)), edited()).await.unwrap();
@@ -58,6 +69,7 @@ async fn a_client_that_is_changed_keeps_its_sessions_and_what_is_pending_ends(st
     assert_eq!(store.find_code(&tenant(), &hash("pending")).await.unwrap(), None);
     assert!(store.find_code(&tenant(), &hash("g")).await.unwrap().is_some(), "a replay of it is still recognised");
     assert_eq!(store.find_ephemeral(&page.key, START).await.unwrap(), None);
+    assert_eq!(store.find_ephemeral(&used.key, START).await.unwrap(), Some(used));
     assert_eq!(store.find_consent(&consent_key()).await.unwrap(), None);
     assert_eq!(events(&store, audit).await, [AuditEvent::ClientEdited]);
     assert!(changes(&store, &change).await.is_empty());
@@ -95,6 +107,37 @@ async fn a_change_ends_the_grants_that_it_no_longer_allows_and_no_others(store: 
     let free = Client { resource: None, ..limited.clone() };
     let ended = store.change_client(ClientChange { before: limited, after: free }, edited()).await.unwrap();
     assert_eq!((ended, live().await), (Some(0), vec![false, false, true]));
+}
+
+async fn sessions_end_with_the_keys_they_were_opened_with_and_without_a_proof(store: Arc<dyn Store>) {
+    let first = settle_with_operators(&store).await;
+    let set = |n: u8| {
+        let x = URL_SAFE_NO_PAD.encode([n; 32]);
+        let text = serde_json::json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).to_string();
+        Arc::new(ClientKeys::Set(JwkSet::parse(text.as_bytes()).unwrap()))
+    };
+    let with = |method: AuthMethod, keys: Option<Arc<ClientKeys>>| {
+        let metadata = ClientMetadata { token_endpoint_auth_method: method, keys, ..first.metadata.clone() };
+        Client { metadata, ..first.clone() }
+    };
+    let mut before = first.clone();
+    let mut change = async |after: Client, ends: u64| {
+        before.last_token_at = found(&store).await.last_token_at;
+        let change = ClientChange { before: before.clone(), after: after.clone() };
+        assert_eq!(store.change_client(change, edited()).await.unwrap(), Some(ends));
+        before = after;
+    };
+    change(with(AuthMethod::PrivateKeyJwt, Some(set(1))), 0).await;
+    issue(&store, code("signed", START)).await;
+    store.redeem_code(RedeemCode { by_assertion: true, ..redeem("signed", "signed token", START) }).await.unwrap();
+    issue(&store, code("pending", START)).await;
+    change(with(AuthMethod::PrivateKeyJwt, Some(set(2))), 1).await;
+    assert!(!is_live(&store, "signed token", START).await);
+    assert_eq!(store.find_code(&tenant(), &hash("pending")).await.unwrap(), None);
+    change(with(AuthMethod::ClientSecretBasic, None), 0).await;
+    grant(&store, "secret", START).await;
+    change(with(AuthMethod::None, None), 1).await;
+    assert!(!is_live(&store, "secret token", START).await);
 }
 
 async fn a_change_of_a_client_that_is_not_as_it_was_seen_does_nothing(store: Arc<dyn Store>) {

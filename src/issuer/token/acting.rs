@@ -108,6 +108,8 @@ impl IssuerRequest<'_> {
     ) -> Result<Option<PersonFound>, StoreFailed> {
         let nobody = || LoginName::parse("nobody").zip(AccountId::parse("nobody"));
         let Some((nobody, no_id)) = nobody() else { return Ok(None) };
+        // What nobody can be called stands for nobody, also if somebody is called so.
+        let is_name = name.is_some();
         let name = name.unwrap_or(nobody);
         let store = &self.services.store;
         let account = store.find_account_by_name(&self.tenant, &name).await.or_unavailable(self).await?;
@@ -117,7 +119,9 @@ impl IssuerRequest<'_> {
         let is_among = client.metadata.may_act_for.has_any_of(&groups);
         let granted = self.granted_to(client, &id, &name, upstream).await?;
         let is_person = |account: &Account| account.subject.is_person() && account.status == AccountStatus::Enabled;
-        let Some(account) = account.filter(|account| is_person(account) && is_among) else { return Ok(None) };
+        let Some(account) = account.filter(|account| is_name && is_person(account) && is_among) else {
+            return Ok(None);
+        };
         let Some(granted) = granted else { return Ok(None) };
         let scopes = match asked {
             Some(asked) => asked.intersection(&granted.all),
@@ -144,7 +148,8 @@ impl IssuerRequest<'_> {
         };
         let left_out = self.services.store.find_left_out(&key).await.or_unavailable(self).await?;
         let now = self.now();
-        let lifetime = client.lifetimes.of_access(&self.policy.lifetimes(&upstream.resource));
+        let lifetimes = self.policy.lifetimes(&upstream.resource);
+        let lifetime = client.lifetimes.of_access(&lifetimes);
         let single = SingleGrant {
             id: GrantId(self.services.entropy.random_16()),
             tenant: self.tenant.clone(),
@@ -154,7 +159,7 @@ impl IssuerRequest<'_> {
             scopes: granted.own,
             made_at: now,
             // As that of a service: it ends when nobody has asked for a token for that long.
-            expires_at: now.plus(self.policy.config.tokens.refresh_idle.max(lifetime)),
+            expires_at: now.plus(client.lifetimes.of_refresh(&lifetimes).0.max(lifetime)),
         };
         let event = AuditEvent::ActingTokenIssued;
         Ok(IssueToClient {

@@ -7,6 +7,7 @@ use super::super::{
 };
 use super::{MemoryStore, State};
 use crate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, Digest, DocumentAge, Grant, TenantId, Timestamp};
+use crate::store::{Ephemeral, EphemeralKind};
 
 impl State {
     /// Finds the client with this registration.
@@ -45,7 +46,9 @@ impl State {
         if change.voids_pending() {
             self.consents.retain(|c| c.key.tenant != tenant || c.key.client != id);
             self.codes.retain(|c| c.tenant != tenant || c.client != id || c.used_at.is_some());
-            self.ephemerals.retain(|e| e.key.tenant != tenant || e.client.as_ref() != Some(&id));
+            // CA-09: a used assertion stays used.
+            let is_used = |e: &Ephemeral| e.key.kind == EphemeralKind::ClientAssertion;
+            self.ephemerals.retain(|e| e.key.tenant != tenant || e.client.as_ref() != Some(&id) || is_used(e));
         }
         let ends = |g: &&Grant| g.tenant == tenant && g.client == id && g.revoked_at.is_none() && change.ends(g);
         let ending: Vec<_> = self.grants.iter().filter(ends).map(|grant| grant.id).collect();

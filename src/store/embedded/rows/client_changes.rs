@@ -15,7 +15,8 @@ pub(crate) fn change(db: &Connection, change: &ClientChange, metadata: &str, row
     if change.voids_pending() {
         execute(db, "DELETE FROM consent WHERE client_no = ?1", [found.no])?;
         execute(db, "DELETE FROM code WHERE client_no = ?1 AND used_at IS NULL", [found.no])?;
-        execute(db, "DELETE FROM ephemeral WHERE client_no = ?1", [found.no])?;
+        // CA-09: a used assertion stays used.
+        execute(db, "DELETE FROM ephemeral WHERE client_no = ?1 AND kind <> 'client_assertion'", [found.no])?;
     }
     let theirs = GrantFilter::of_client(&row.tenant, id);
     let ended = grants::end_those(db, &theirs, row.at, |grant| change.ends(grant))?;
