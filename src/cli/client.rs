@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{ArgPredicate, PossibleValuesParser};
 use serde_json::{Value, json};
 
+use super::client_decide::{self, DecideArguments};
 use super::client_edit::{self, EditArguments};
 use super::client_lifetimes::LifetimeArguments;
 use super::client_list::{self, ListArguments};
@@ -34,6 +35,10 @@ pub(super) enum Command {
     },
     /// Change an application; what ends by it is told before
     Edit(EditArguments),
+    /// Approve an application as it is now (registration.mode = "approval"); sign-ins that wait go on
+    Approve(DecideArguments),
+    /// Reject an application: it begins no session, whatever it becomes (registration.mode = "approval")
+    Reject(DecideArguments),
     /// Disable an application: its tokens are refused within a second
     Disable {
         #[command(flatten)]
@@ -143,6 +148,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let data = client.data.open_folder()?;
             data.output.members(&shown(&data, &client.id)?)
         }
+        Command::Approve(arguments) => client_decide::run(&arguments, true),
+        Command::Reject(arguments) => client_decide::run(&arguments, false),
         Command::Disable { client } => {
             client.data.withdraw(&Withdrawal::DisableClient { id: client.id.clone() })?;
             note_enabled(&client.data, |config| {

@@ -10,6 +10,7 @@ mod apply;
 mod audit;
 mod certs;
 mod client;
+mod client_decide;
 mod client_edit;
 mod client_lifetimes;
 mod client_list;

@@ -34,7 +34,7 @@ impl Config {
             own_origins: self.all_origins(),
             hosts: match &self.registration.who {
                 WhoRegisters::Listed(hosts) => Some(hosts.clone()),
-                WhoRegisters::Anybody | WhoRegisters::Nobody => None,
+                WhoRegisters::Anybody | WhoRegisters::Approved | WhoRegisters::Nobody => None,
             },
         }
     }

@@ -44,6 +44,8 @@ words! {
         Open = "open",
         /// Whoever's codes go to a listed host.
         Hosts = "hosts",
+        /// Whom the operator approves.
+        Approval = "approval",
         /// Nobody becomes a client any more.
         Closed = "closed",
     }

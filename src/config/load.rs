@@ -275,10 +275,15 @@ impl Check<'_> {
                 let remedy = "fill hosts, or write mode = \"closed\"";
                 self.report.wrong(mode, "an empty list admits no client", remedy);
             }
-            RegistrationMode::Open | RegistrationMode::Closed if !hosts.value.is_empty() => {
+            RegistrationMode::Open | RegistrationMode::Approval | RegistrationMode::Closed
+                if !hosts.value.is_empty() =>
+            {
                 self.report.wrong(hosts, "this has no effect", "write mode = \"hosts\", or remove it");
             }
-            RegistrationMode::Hosts | RegistrationMode::Open | RegistrationMode::Closed => {}
+            RegistrationMode::Hosts
+            | RegistrationMode::Open
+            | RegistrationMode::Approval
+            | RegistrationMode::Closed => {}
         }
         if mode.value == RegistrationMode::Hosts && registration.client_credentials.value {
             let fault = "with mode = \"hosts\", this would admit programs from anywhere: they have no redirect URI";
@@ -286,6 +291,7 @@ impl Check<'_> {
         }
         match mode.value {
             RegistrationMode::Open => WhoRegisters::Anybody,
+            RegistrationMode::Approval => WhoRegisters::Approved,
             RegistrationMode::Closed => WhoRegisters::Nobody,
             RegistrationMode::Hosts => match RedirectHosts::parse(&hosts.value) {
                 Ok(listed) => WhoRegisters::Listed(listed),

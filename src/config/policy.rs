@@ -126,6 +126,8 @@ pub enum WhoRegisters {
     Anybody,
     /// Whoever's codes go to a listed host or application.
     Listed(RedirectHosts),
+    /// Whom the operator approves.
+    Approved,
     /// Nobody becomes a client any more.
     Nobody,
 }

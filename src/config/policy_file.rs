@@ -88,9 +88,10 @@ table! {
     /// without a newer method.
     Registration at "registration" {
         /// Who becomes a client without you, by registration or by a metadata document: anybody (`open`), those whose
-        /// codes go to one of `hosts` (`hosts`), or nobody (`closed`). Clients that you add are not affected. `closed`
-        /// leaves clients that are already known as they are, `hosts` refuses their next sign-in if it is not listed;
-        /// sessions go on.
+        /// codes go to one of `hosts` (`hosts`), those that you approve with `mcpgate client approve` (`approval`), or
+        /// nobody (`closed`). Clients that you add are not affected. `closed` leaves clients that are already known as
+        /// they are; with `hosts` and `approval` the next sign-in of one that is not listed or approved is refused, or
+        /// waits; sessions go on.
         mode: RegistrationMode = "open";
         /// Where redirect URIs may lead with `mode = "hosts"`: the host of a web site (`"claude.ai"`, or with its port
         /// if that is not 443), `"loopback"` for programs on the user's computer, or a private-use scheme with its

@@ -4,16 +4,17 @@ use http::StatusCode;
 
 use crate::issuer::{
     AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, NoAccessView, ShownGroup, Step,
-    Ticked, View,
+    Ticked, View, WaitingView,
 };
 use crate::oauth::{OAuthError, Rule};
 use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
-use super::page::{ConsentPage, NoAccessPage};
-use super::redirect;
+use super::page::{ConsentPage, NoAccessPage, WaitingPage};
+use super::redirect::{self, LocalPath};
 use super::rejection::PageRejection;
+use super::routes::Endpoint;
 use super::switch_account;
 use super::visit::{Visit, consent_key};
 
@@ -28,10 +29,16 @@ pub(super) const PART_LEFT_OUT: &str = "A permission that you left unticked is p
 pub(super) const TOO_MUCH_LEFT_OUT: &str = "More tools are left out of this connection than can be remembered. Leave out the whole \
     permission instead.";
 
+/// After how many seconds a page that waits reloads itself: few enough that nobody wonders, enough to reach a button
+/// with the keyboard.
+const CHECK_EVERY: u32 = 10;
+
 /// Shows the form, or the page that the transaction is at by now. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
-    let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
-    show_or_go_on(visit, &handles, ConsentDisplay::default()).await
+    let query = visit.own_query().await?;
+    let handles = visit.handles(query.get("t").unwrap_or_default())?;
+    let shown = ConsentDisplay { is_still: query.get("still").is_some(), ..ConsentDisplay::default() };
+    show_or_go_on(visit, &handles, shown).await
 }
 
 /// Handles the decision. Only scopes that the transaction holds and that are ticked on the current page are granted;
@@ -43,7 +50,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         return Err(PageRejection::NoTransactionCookie);
     }
     let ticked = form.ticked();
-    let purpose = purpose(&visit.offered(&handles).await?, (form.listed(), form.shown_at()));
+    let purpose = purpose(&Box::pin(visit.offered(&handles)).await?, (form.listed(), form.shown_at()));
     let Ok(form) = form.check(consent_key(&handles).as_ref(), &purpose) else {
         return refuse_stale(visit, &handles, &ticked).await;
     };
@@ -63,6 +70,8 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
             return show_or_go_on(visit, &handles, again(NOTHING_APPROVED)).await;
         }
         Err(AuthorizeRejection::PartLeftOut) => return show_or_go_on(visit, &handles, again(PART_LEFT_OUT)).await,
+        // The page says who has to let it in.
+        Err(AuthorizeRejection::NotApproved) => return show_or_go_on(visit, &handles, ConsentDisplay::default()).await,
         Err(AuthorizeRejection::TooMuchLeftOut) => {
             return show_or_go_on(visit, &handles, again(TOO_MUCH_LEFT_OUT)).await;
         }
@@ -101,6 +110,7 @@ async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &Ticked) -> 
                            meanwhile, or the request has changed. Check it again, then decide.";
             show(visit, handles, &view, ConsentDisplay::again(StatusCode::FORBIDDEN, ticked, problem))
         }
+        View::Waiting(view) => show_waiting(visit, handles, &view, false),
         View::LogIn(_) | View::NoAccess(_) | View::Account => Err(PageRejection::StaleForm),
     }
 }
@@ -113,12 +123,14 @@ struct ConsentDisplay<'a> {
     ticked: Option<&'a Ticked>,
     /// Why it is shown again.
     problem: Option<&'a str>,
+    /// Whether a page that waits does not reload itself.
+    is_still: bool,
 }
 
 impl<'a> ConsentDisplay<'a> {
     /// Once more, as the reader left it.
     const fn again(status: StatusCode, ticked: &'a Ticked, problem: &'a str) -> Self {
-        Self { status, ticked: Some(ticked), problem: Some(problem) }
+        Self { status, ticked: Some(ticked), problem: Some(problem), is_still: false }
     }
 }
 
@@ -130,6 +142,7 @@ async fn show_or_go_on(
     match visit.view(handles).await? {
         View::Consent(view) => show(visit, handles, &view, shown),
         View::NoAccess(view) => show_no_access(visit, handles, &view),
+        View::Waiting(view) => show_waiting(visit, handles, &view, shown.is_still),
         View::LogIn(_) => Ok(go_on(&Step::LogIn, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
     }
@@ -172,6 +185,34 @@ fn show_no_access(visit: &Visit<'_>, handles: &Handles, view: &NoAccessView) -> 
         view,
     };
     Ok(pages::respond(StatusCode::FORBIDDEN, &page, FormTarget::Elsewhere))
+}
+
+/// Shows that the client waits for an operator, on a page that reloads itself, or that it was rejected. The only
+/// decision that it offers is to deny.
+fn show_waiting(
+    visit: &Visit<'_>,
+    handles: &Handles,
+    view: &WaitingView,
+    is_still: bool,
+) -> Result<Response, PageRejection> {
+    let key = consent_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
+    let page = WaitingPage {
+        frame: Frame::new(visit.config()),
+        transaction: &handles.transaction,
+        form_token: &key.token(&purpose(&[], ("", ""))),
+        switch_token: &key.token(switch_account::PURPOSE),
+        view,
+        rest: view.rest.map(pages::in_words),
+        every: CHECK_EVERY,
+        is_still,
+    };
+    let status = if view.rest.is_some() { StatusCode::OK } else { StatusCode::FORBIDDEN };
+    let mut response = pages::respond(status, &page, FormTarget::Elsewhere);
+    if view.rest.is_some() && !is_still {
+        let path = LocalPath::to(Endpoint::Consent).with("t", &handles.transaction);
+        redirect::reload(&visit.config().public_path, response.headers_mut(), &path, CHECK_EVERY);
+    }
+    Ok(response)
 }
 
 /// Returns the sentence that says for how long an approval is remembered, and on what condition.

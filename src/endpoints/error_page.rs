@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-use crate::issuer::AuthorizeRejection;
+use crate::issuer::{AuthorizeRejection, ClientLink};
 use crate::oauth::{Blamed, ClientLocation, OAuthError, Rule};
 use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{Response, reply};
@@ -39,12 +39,12 @@ struct Words<'a> {
     text: Cow<'static, str>,
     remedy: &'static str,
     code: Option<&'static str>,
-    link: Option<Link<'a>>,
+    links: Vec<Link<'a>>,
     /// `Retry-After` in seconds.
     retry: Option<u64>,
 }
 
-/// The link onwards.
+/// A link onwards.
 struct Link<'a> {
     target: &'a str,
     label: Cow<'static, str>,
@@ -115,10 +115,9 @@ fn answer_of(cause: &AuthorizeRejection) -> Answer<'_> {
     Answer::Page(match cause {
         AuthorizeRejection::Redirect(location) => return Answer::Redirect(location),
         AuthorizeRejection::Page(error) => Words::of_client(error),
-        AuthorizeRejection::Unsolicited { error, location, target, is_scheme } => Words { status: StatusCode::BAD_REQUEST,
+        AuthorizeRejection::Unsolicited { error, link } => Words { status: StatusCode::BAD_REQUEST,
             remedy: "The application that sent you here is not verified. Go back to it only if you started this yourself.",
-            retry: None, ..Words::of_client(error) }
-            .link(location.as_str(), onwards(target, *is_scheme)),
+            retry: None, ..Words::of_client(error) }.link_to(link),
         AuthorizeRejection::Throttled(pause) => Words::new(StatusCode::TOO_MANY_REQUESTS, "One moment, please",
             "", "Then reload this page.").retry(pause.as_pause())
             .text(format!("Too many requests came from your address. Wait {}.", pages::in_words(*pause))),
@@ -126,6 +125,13 @@ fn answer_of(cause: &AuthorizeRejection) -> Answer<'_> {
             "", "You can start again here. If your application has stopped waiting, start again from there.")
             .text(format!("It was open for more than {}. Nothing was done.", pages::in_words(*after)))
             .link(again, "Start again"),
+        AuthorizeRejection::WaitedInVain { after, again, back } => Words::new(StatusCode::BAD_REQUEST, "Nobody has decided yet",
+            "", "You can ask again here, or go back to the application and come again later.")
+            .text(format!("The administrator of this gateway has not approved this application within {}. Nothing was done.",
+                pages::in_words(*after)))
+            .link(again, "Ask again").link_to(back),
+        AuthorizeRejection::NotApproved => Words::new(StatusCode::BAD_REQUEST, "Nothing was approved",
+            "The administrator of this gateway has not let this application in.", "Reload this page."),
         AuthorizeRejection::Gone => Words::gone(),
         AuthorizeRejection::Finished => Words::new(StatusCode::BAD_REQUEST, "This sign-in is already complete",
             "You already approved, denied or cancelled it; nothing was done twice.",
@@ -153,7 +159,7 @@ fn onwards(target: &str, is_scheme: bool) -> String {
 
 impl<'a> Words<'a> {
     const fn new(status: StatusCode, heading: &'static str, text: &'static str, remedy: &'static str) -> Self {
-        Self { status, heading, text: Cow::Borrowed(text), remedy, code: None, link: None, retry: None }
+        Self { status, heading, text: Cow::Borrowed(text), remedy, code: None, links: Vec::new(), retry: None }
     }
 
     /// Makes the page of a transaction that no longer exists, or is another browser's.
@@ -169,6 +175,12 @@ impl<'a> Words<'a> {
     /// Makes the words for a fault of the application that must not be answered by a redirect.
     fn of_client(error: &OAuthError) -> Self {
         let words = match error.code().blames() {
+            _ if error.rule() == Rule::ClientRejected => Self::new(
+                StatusCode::BAD_REQUEST,
+                "This application cannot connect",
+                "",
+                "Ask the administrator of this gateway if you need it.",
+            ),
             // A page never asks a browser for credentials: `invalid_client` is a plain 400 here.
             Blamed::Client => Self::new(
                 StatusCode::BAD_REQUEST,
@@ -195,8 +207,13 @@ impl<'a> Words<'a> {
         Self { text: Cow::Owned(text), ..self }
     }
 
-    fn link(self, target: &'a str, label: impl Into<Cow<'static, str>>) -> Self {
-        Self { link: Some(Link { target, label: label.into() }), ..self }
+    fn link(mut self, target: &'a str, label: impl Into<Cow<'static, str>>) -> Self {
+        self.links.push(Link { target, label: label.into() });
+        self
+    }
+
+    fn link_to(self, client: &'a ClientLink) -> Self {
+        self.link(client.location.as_str(), onwards(&client.target, client.is_scheme))
     }
 
     fn retry(self, seconds: u64) -> Self {
@@ -210,11 +227,11 @@ impl<'a> Words<'a> {
             text: &self.text,
             remedy: self.remedy,
             code: self.code,
-            link: self.link.as_ref().map(|link| (link.target, link.label.as_ref())),
+            links: self.links.iter().map(|link| (link.target, link.label.as_ref())).collect(),
             reference: visit.caller().request_id.as_deref(),
         };
         // A client that opened the page in a pop-up waits for the window to come back through the link.
-        let forms = if self.link.is_some() { FormTarget::Elsewhere } else { FormTarget::Home };
+        let forms = if !self.links.is_empty() { FormTarget::Elsewhere } else { FormTarget::Home };
         let mut response = pages::respond(self.status, &page, forms);
         if let Some(seconds) = self.retry {
             reply::retry_after(response.headers_mut(), seconds);

@@ -80,7 +80,7 @@ async fn show_or_go_on(
 ) -> Result<Response, PageRejection> {
     match visit.view(handles).await? {
         View::LogIn(view) => show(visit, handles, &view, shown),
-        View::Consent(_) | View::NoAccess(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
+        View::Consent(_) | View::NoAccess(_) | View::Waiting(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::tool_boxes::{self, GroupBox};
-use crate::issuer::{AccountView, AskedScope, ConsentView, Identity, NoAccessView, Ticked, ToolsKnown, UsableTools};
+use crate::issuer::{AccountView, AskedScope, ConsentView, Identity, NoAccessView, Ticked, ToolsKnown, UsableTools, WaitingView};
 use crate::web::pages::Frame;
 
 /// The login form.
@@ -148,6 +148,23 @@ pub(super) struct NoAccessPage<'a> {
     pub(super) view: &'a NoAccessView,
 }
 
+/// What a person sees whose client no operator has let in.
+#[derive(Template)]
+#[template(path = "waiting.html", config = "src/endpoints/askama.toml")]
+pub(super) struct WaitingPage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) transaction: &'a str,
+    pub(super) form_token: &'a str,
+    pub(super) switch_token: &'a str,
+    pub(super) view: &'a WaitingView,
+    /// For how long the sign-in still waits, in words; `None` if there is nothing to wait for.
+    pub(super) rest: Option<String>,
+    /// After how many seconds the page reloads itself.
+    pub(super) every: u32,
+    /// Whether its reader wants it to stay as it is.
+    pub(super) is_still: bool,
+}
+
 /// The account with its connected applications.
 #[derive(Template)]
 #[template(path = "account.html", config = "src/endpoints/askama.toml")]
@@ -213,6 +230,7 @@ pub(super) struct ErrorPage<'a> {
     pub(super) text: &'a str,
     pub(super) remedy: &'a str,
     pub(super) code: Option<&'a str>,
-    pub(super) link: Option<(&'a str, &'a str)>,
+    /// The first one is what the page suggests.
+    pub(super) links: Vec<(&'a str, &'a str)>,
     pub(super) reference: Option<&'a str>,
 }

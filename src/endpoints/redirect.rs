@@ -1,7 +1,7 @@
 //! The redirects that pages may answer with: to another page of ours, or to a verified location of a client. No other
 //! file writes a `Location` of ours.
 
-use http::header::LOCATION;
+use http::header::{LOCATION, REFRESH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::oauth::ClientLocation;
@@ -40,6 +40,13 @@ pub(super) fn put_below(public_path: &str, headers: &mut HeaderMap) {
     let below = own.filter(|_| !public_path.is_empty()).map(|at| HeaderValue::try_from(format!("{public_path}{at}")));
     if let Some(Ok(below)) = below {
         headers.insert(LOCATION, below);
+    }
+}
+
+/// Lets a browser open a page of ours after some seconds, without a script.
+pub(super) fn reload(public_path: &str, headers: &mut HeaderMap, path: &LocalPath, seconds: u32) {
+    if let Ok(value) = HeaderValue::from_str(&format!("{seconds}; url={public_path}{}", path.0)) {
+        headers.insert(REFRESH, value);
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
 /// and asks. Otherwise goes to the account page.
 async fn go_on_in(visit: &Visit<'_>, session: &SessionSecret) -> Result<Response, PageRejection> {
     if let Some(handles) = visit.newest_transaction(session)?
-        && let Ok(View::Consent(_)) = visit.view(&handles).await
+        && let Ok(View::Consent(_) | View::Waiting(_)) = visit.view(&handles).await
     {
         return Ok(go_on(&Step::Consent, &handles.transaction));
     }

@@ -85,6 +85,7 @@ impl BuiltIn {
             last_token_at: None,
             last_used_at: None,
             document: None,
+            decision: None,
         }
     }
 }

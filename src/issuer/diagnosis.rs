@@ -152,11 +152,14 @@ fn log(why: &Diagnosis<'_>, row: &AuditRow, caller: &Caller) {
 }
 
 /// The configuration keys behind some of the rules.
-const KEYS: [(Rule, &str); 4] = [
+const KEYS: [(Rule, &str); 7] = [
     (Rule::BodyTooLarge, "limits.oauth_body"),
     (Rule::BodyTooSlow, "timeouts.oauth_body"),
     (Rule::TooManyClients, "registration.max_clients"),
     (Rule::SignInExpired, "login.interaction"),
+    (Rule::ClientWaits, "registration.mode"),
+    (Rule::ClientRejected, "registration.mode"),
+    (Rule::ClientNotApproved, "registration.mode"),
 ];
 
 fn key_of(rule: Rule) -> Option<&'static str> {

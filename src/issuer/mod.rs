@@ -38,21 +38,21 @@ pub use account_view::{
 };
 pub use administration::{
     AcceptedTime, Administration, AdministrationError, AuditQuery, Binding, ClientEdit, ClientOrder, ClientPage,
-    ClientQuery, FirstAccount, LifetimeEdit, ListedClient, ListedTable, NewAccount, NewClient, OperatorToken,
-    PlannedEdit, SessionQuery, TableAction, TableChange, TableDifference, TableKind, TableOptions, TablePlan,
-    Withdrawal, Withdrawn,
+    ClientQuery, FirstAccount, LifetimeEdit, ListedClient, ListedStanding, ListedTable, NewAccount, NewClient,
+    OperatorToken, PlannedEdit, SessionQuery, TableAction, TableChange, TableDifference, TableKind, TableOptions,
+    TablePlan, WantedClient, Withdrawal, Withdrawn,
 };
 pub use api_keys::{KeyLifetime, KeyRefused, MadeKey, WantedKey};
 pub use caller::Caller;
 pub use clock::ClockWatch;
 pub use face::Face;
-pub use rejection::{AuthorizeRejection, TokenRejection};
+pub use rejection::{AuthorizeRejection, ClientLink, TokenRejection};
 pub use request::IssuerRequest;
 pub use services::Services;
 pub use tools::{GroupView, OfferedTool, OfferedTools, ShownGroup, Ticked, ToolView, ToolsKnown};
 pub use view::{
     AskedScope, ConsentView, Decision, Handles, Identity, LoginOutcome, LoginView, NoAccessView, Registered, Started,
-    Step, Transaction, View,
+    Step, Transaction, View, WaitingView,
 };
 
 pub use crate::store::SessionSecret;

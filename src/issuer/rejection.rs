@@ -2,7 +2,26 @@
 
 use std::fmt;
 
-use crate::oauth::{ClientLocation, Lifetime, OAuthError};
+use crate::oauth::{ClientLocation, Lifetime, OAuthError, VerifiedRedirect};
+
+/// A link on a page of ours to a client, which the person who reads the page may follow.
+#[derive(Debug)]
+pub struct ClientLink {
+    /// The complete Location that it leads to.
+    pub location: ClientLocation,
+    /// Where that leads: a host, or the scheme of a private-use URI.
+    pub target: String,
+    /// Whether `target` is a scheme.
+    pub is_scheme: bool,
+}
+
+impl ClientLink {
+    /// Makes the link to a location at a client's redirect URI.
+    pub(super) fn to(redirect: &VerifiedRedirect, location: ClientLocation) -> Self {
+        let uri = redirect.uri();
+        Self { location, target: uri.display_host(), is_scheme: uri.private_use_scheme().is_some() }
+    }
+}
 
 /// Why an authorization step was refused.
 pub enum AuthorizeRejection {
@@ -14,12 +33,8 @@ pub enum AuthorizeRejection {
     Unsolicited {
         /// What is wrong with the request.
         error: OAuthError,
-        /// The complete Location that the link leads to.
-        location: ClientLocation,
-        /// Where that leads: a host, or the scheme of a private-use URI.
-        target: String,
-        /// Whether `target` is a scheme.
-        is_scheme: bool,
+        /// The link to the client.
+        link: ClientLink,
     },
     /// Too many requests: 429 with `Retry-After`.
     Throttled(Lifetime),
@@ -30,6 +45,18 @@ pub enum AuthorizeRejection {
         /// Path and query on our own origin.
         again: String,
     },
+    /// This browser's own transaction, but no operator decided about its client in time: a page with links that start
+    /// it again, and back to the client.
+    WaitedInVain {
+        /// How long the transaction was open.
+        after: Lifetime,
+        /// Path and query on our own origin.
+        again: String,
+        /// The link to the client, with an error.
+        back: ClientLink,
+    },
+    /// Approved, but no operator lets the client in: nothing is decided, and the page says so.
+    NotApproved,
     /// The transaction is unknown, already removed, or another browser's: a page that says to start again.
     Gone,
     /// This browser's own transaction, but it was already decided: a page that says so.
@@ -52,10 +79,15 @@ impl fmt::Debug for AuthorizeRejection {
         match self {
             Self::Page(error) => f.debug_tuple("Page").field(error).finish(),
             Self::Redirect(_) => f.write_str("Redirect(..)"),
-            Self::Unsolicited { error, target, .. } => {
-                f.debug_struct("Unsolicited").field("error", error).field("target", target).finish_non_exhaustive()
+            Self::Unsolicited { error, link } => {
+                f.debug_struct("Unsolicited").field("error", error).field("link", link).finish()
             }
             Self::Expired { after, .. } => f.debug_struct("Expired").field("after", after).finish_non_exhaustive(),
+            Self::WaitedInVain { after, back, .. } => {
+                let mut shown = f.debug_struct("WaitedInVain");
+                shown.field("after", after).field("back", back).finish_non_exhaustive()
+            }
+            Self::NotApproved => f.write_str("NotApproved"),
             Self::Throttled(wait) => f.debug_tuple("Throttled").field(wait).finish(),
             Self::Gone => f.write_str("Gone"),
             Self::Finished => f.write_str("Finished"),

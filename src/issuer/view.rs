@@ -204,6 +204,23 @@ pub struct NoAccessView {
     pub account: String,
 }
 
+/// What the page shows to a person whose client an operator has not let in.
+#[derive(Debug, Clone)]
+pub struct WaitingView {
+    /// The client's display name.
+    pub client_name: String,
+    /// Whether the client gave a name.
+    pub client_has_name: bool,
+    /// The client's id, by which an operator finds it.
+    pub client_id: String,
+    /// The upstream's display name.
+    pub resource_name: String,
+    /// The account's login name.
+    pub account: String,
+    /// For how long the sign-in still waits; `None` if the client was rejected.
+    pub rest: Option<Lifetime>,
+}
+
 /// What a transaction's page shows now.
 #[derive(Debug, Clone)]
 pub enum View {
@@ -213,6 +230,8 @@ pub enum View {
     Consent(Box<ConsentView>),
     /// The person who is signed in may hold no token of the kind that is asked for.
     NoAccess(NoAccessView),
+    /// No operator has let the client in.
+    Waiting(WaitingView),
     /// The session may see the account page: go there.
     Account,
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AccountId, ClientLifetimes, ClientMetadata, Digest, Lifetime, LoginName, RedirectPolicy, RedirectUri,
-    ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, base62,
+    AccountId, ClientDecision, ClientLifetimes, ClientMetadata, ClientStanding, Digest, Lifetime, LoginName,
+    RedirectPolicy, RedirectUri, ResourceIndicator, ScopeSet, SeenClient, Subject, TenantId, Timestamp, base62,
 };
 
 /// A client identifier: one that we issued (`mcp_client_…`), or the https URL of a metadata document.
@@ -147,6 +147,9 @@ pub struct Client {
     pub last_used_at: Option<Timestamp>,
     /// The age and source of the document that describes it, if one does.
     pub document: Option<DocumentAge>,
+    /// What an operator decided about it, if one did. Boxed, because few clients have one, and many steps hold a
+    /// client.
+    pub decision: Option<Box<ClientDecision>>,
 }
 
 impl Client {
@@ -162,6 +165,22 @@ impl Client {
     #[must_use]
     pub fn may_redirect(&self, uri: &RedirectUri, policy: &RedirectPolicy) -> bool {
         self.origin == ClientOrigin::Manual || policy.admits(uri)
+    }
+
+    /// Returns whether an operator lets the client be used where they decide about each.
+    #[must_use]
+    pub fn standing(&self) -> ClientStanding {
+        match &self.decision {
+            _ if self.origin == ClientOrigin::Manual => ClientStanding::Approved,
+            Some(decision) => decision.standing(&self.metadata),
+            None => ClientStanding::Undecided,
+        }
+    }
+
+    /// Returns whether a decision can be about the client: an operator did not add it, and it is what they saw.
+    #[must_use]
+    pub fn is_decided_by(&self, decision: &ClientDecision) -> bool {
+        self.origin != ClientOrigin::Manual && decision.seen == SeenClient::of(&self.metadata)
     }
 
     /// Returns the resource whose server the client is, which asks about tokens for it (RFC 7662): an operator added it

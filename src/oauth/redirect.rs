@@ -74,6 +74,10 @@ impl RegisteredRedirects {
     pub fn from_stored(uris: Vec<String>) -> Self {
         Self(uris.into_iter().map(RedirectUri::from_stored).collect())
     }
+    /// Returns the URIs as text.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(RedirectUri::as_str)
+    }
     /// Returns the list of URIs.
     #[must_use]
     pub fn as_slice(&self) -> &[RedirectUri] {

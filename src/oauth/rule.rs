@@ -119,6 +119,8 @@ rules! {
     AccountNotAdmitted = "account_not_admitted", AccessDenied, "an account that may hold a token for the resource with \
                                                                 at least one of the scopes: upstream.allow_users, \
                                                                 upstream.allow_groups";
+    ClientWaits = "client_waits", AccessDenied, "a client that an operator has approved as it is now: mcpgate client approve";
+    ClientRejected = "client_rejected", AccessDenied, "a client that no operator has rejected; mcpgate client approve lets it in after all";
     UserDenied = "user_denied", AccessDenied, "the user's approval";
 
     // What is asked for.
@@ -157,6 +159,7 @@ rules! {
     GrantTypeMissing = "grant_type_missing", InvalidRequest, "grant_type";
     GrantTypeUnsupported = "grant_type_unsupported", UnsupportedGrantType, "authorization_code or client_credentials or refresh_token or \
                                                                               urn:ietf:params:oauth:grant-type:jwt-bearer";
+    ClientNotApproved = "client_not_approved", UnauthorizedClient, "a client that an operator has approved as it is now: mcpgate client approve";
     ServicesNotAllowed = "client_credentials_not_allowed", UnauthorizedClient, "a client that an operator added, or \
                                                                                 registration.client_credentials = true";
     NothingGranted = "no_scope_granted", InvalidScope, "a scope that the operator granted this client, and that \

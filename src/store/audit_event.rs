@@ -161,6 +161,8 @@ events! {
         "which members of the document were left out";
     /// A table of the configuration file took over a client.
     ClientAdopted = "client.adopted", Deed, [Actor Client] [] [];
+    /// An operator approved a client as it was then.
+    ClientApproved = "client.approved", Deed, [Actor Client] [] [], "the hash of what was approved";
     /// A client was deleted with everything granted to it, by an operator or because it was unused.
     ClientDeleted = "client.deleted", Deed, [Client] [Actor] ["unused"];
     /// An operator disabled a client: its tokens are refused.
@@ -184,8 +186,13 @@ events! {
         ["rate_limited" "content_type" "content_encoding" "body_too_large" "body_too_slow" "body_broken_off"
          "too_many_fields" "malformed_form" "repeated_field" "repeated_authorization" "registration_closed"],
         "the OAuth error code, with the rule in parentheses";
+    /// An operator rejected a client.
+    ClientRejected = "client.rejected", Deed, [Actor Client] [] [], "the hash of what was rejected";
     /// An operator gave a client a new secret.
     ClientSecretRotated = "client.secret_rotated", Deed, [Actor Client] [] [];
+    /// A person wants to use a client about which no operator has decided, or such a client asks for a token for
+    /// itself.
+    ClientWaits = "client.waits", Open, [Client] [Actor Subject] [];
     /// An operator confirmed that the clock is right.
     ClockAccepted = "clock.accepted", Deed, [Actor] [] [];
     /// An authorization code was issued without asking the user, who had consented before.

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 
 use super::{AuditRow, ClientChange, Insertion, Result, Update};
-use crate::oauth::{Client, ClientId, ClientMetadata, ClientSecretHash, DocumentAge, TenantId, Timestamp};
+use crate::oauth::{
+    Client, ClientDecision, ClientId, ClientMetadata, ClientSecretHash, DocumentAge, TenantId, Timestamp,
+};
 
 /// A new secret that replaces a client's current one.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +64,9 @@ pub trait ClientStore {
     /// Removes a client with its grants, codes, tokens, consents, interactions, and its service account, which has the
     /// client's id; emits `Change::ClientDeleted`.
     async fn delete_client(&self, id: &ClientId, audit: AuditRow) -> Result<Update>;
+    /// Keeps what an operator decided about a client; `Update::NotFound`, with no effect, if an operator added it, or
+    /// it is no longer what they saw.
+    async fn decide_client(&self, id: &ClientId, decision: ClientDecision, audit: AuditRow) -> Result<Update>;
     /// Replaces the current secret by a new one.
     async fn rotate_client_secret(&self, id: &ClientId, by: SecretRotation, audit: AuditRow) -> Result<Update>;
 }

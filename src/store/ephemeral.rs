@@ -46,6 +46,8 @@ pub enum EphemeralKind {
     PushedRequest,
     /// A client's assertion that was used (RFC 7523 3). It must stay until the assertion has expired.
     ClientAssertion,
+    /// That somebody wants a client about which an operator has not decided.
+    ClientRequest,
 }
 
 impl EphemeralKind {
@@ -55,19 +57,22 @@ impl EphemeralKind {
             Self::Interaction => "interaction",
             Self::PushedRequest => "pushed_request",
             Self::ClientAssertion => "client_assertion",
+            Self::ClientRequest => "client_request",
         }
     }
 
     /// Returns whether a record of this kind may be removed to make room. Otherwise a new one is refused.
     pub(super) const fn gives_way(self) -> bool {
         match self {
-            Self::Interaction | Self::PushedRequest => true,
+            Self::Interaction | Self::PushedRequest | Self::ClientRequest => true,
             Self::ClientAssertion => false,
         }
     }
 
     pub(super) fn parse(word: &str) -> Option<Self> {
-        [Self::Interaction, Self::PushedRequest, Self::ClientAssertion].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Interaction, Self::PushedRequest, Self::ClientAssertion, Self::ClientRequest]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
     }
 }
 
@@ -154,6 +159,8 @@ pub trait EphemeralStore {
     async fn put_ephemeral(&self, new: Ephemeral, limits: EphemeralLimits) -> Result<Insertion>;
     /// Finds a record that has not expired, even if it has ended.
     async fn find_ephemeral(&self, key: &EphemeralKey, now: Timestamp) -> Result<Option<Ephemeral>>;
+    /// Lists the records of a kind that have not expired, the oldest first.
+    async fn list_ephemerals(&self, tenant: &TenantId, kind: EphemeralKind, now: Timestamp) -> Result<Vec<Ephemeral>>;
     /// Moves a record to its next step (compare-and-set). Of several concurrent callers one gets `Update::Done`, so a
     /// single-use record is used by the caller who ends it. A record that moves to `Consent` counts against the
     /// session's limit; others of the session are removed if `limits` leave no room.

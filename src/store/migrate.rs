@@ -51,6 +51,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 29, name: "acting", sql: include_str!("migrations/0029_acting.sql") },
     Migration { number: 30, name: "table_mark", sql: include_str!("migrations/0030_table_mark.sql") },
     Migration { number: 31, name: "client_sessions", sql: include_str!("migrations/0031_client_sessions.sql") },
+    Migration { number: 32, name: "client_decision", sql: include_str!("migrations/0032_client_decision.sql") },
 ];
 
 /// A step that was applied to a store.

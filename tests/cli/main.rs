@@ -27,6 +27,7 @@ mod acting;
 mod apply;
 mod audit;
 mod check;
+mod client_decide;
 mod client_edit;
 mod client_list;
 mod clients;

@@ -111,6 +111,7 @@ fn a_list_of_hosts_says_who_registers() {
     for (written, expected) in [
         ("mode = \"hosts\"", "registration.mode: an empty list admits no client"),
         ("hosts = [\"claude.ai\"]", "registration.hosts: this has no effect"),
+        ("mode = \"approval\"\nhosts = [\"claude.ai\"]", "registration.hosts: this has no effect"),
         (
             "mode = \"hosts\"\nhosts = [\"claude.ai\", \"cursor\"]",
             "registration.hosts[1]: this names no host and no scheme",

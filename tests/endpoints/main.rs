@@ -14,6 +14,7 @@ mod account;
 mod account_keys;
 mod acting;
 mod applications;
+mod approval;
 mod authorize;
 #[path = "../support/browser.rs"]
 mod browser;

@@ -63,11 +63,9 @@ async fn only_a_client_that_somebody_vouches_for_is_redirected_to_before_its_use
         let client = world.public_client(redirect).await;
         for fault in faults {
             let outcome = world.begin(&client.id, &[("redirect_uri", redirect), fault], None).await;
-            let Err(AuthorizeRejection::Unsolicited { location, target: shown, is_scheme, .. }) = outcome else {
-                panic!("{redirect}: {outcome:?}")
-            };
-            assert!(location.as_str().starts_with(&format!("{redirect}?error=")), "{location:?}");
-            assert_eq!((shown.as_str(), is_scheme), (target, redirect == APP));
+            let Err(AuthorizeRejection::Unsolicited { link, .. }) = outcome else { panic!("{redirect}: {outcome:?}") };
+            assert!(link.location.as_str().starts_with(&format!("{redirect}?error=")), "{link:?}");
+            assert_eq!((link.target.as_str(), link.is_scheme), (target, redirect == APP));
         }
     }
     for redirect in [LOOPBACK, "http://localhost:3000/cb", "https://localhost:8444/cb"] {

@@ -388,8 +388,8 @@ pub(crate) fn redirected(outcome: Result<Started, AuthorizeRejection>) -> String
 
 /// The error on a page with a link; the link goes where a redirect would have gone.
 pub(crate) fn linked(outcome: Result<Started, AuthorizeRejection>) -> String {
-    let Err(AuthorizeRejection::Unsolicited { location, .. }) = outcome else { panic!("{outcome:?}") };
-    redirected(Err(AuthorizeRejection::Redirect(location)))
+    let Err(AuthorizeRejection::Unsolicited { link, .. }) = outcome else { panic!("{outcome:?}") };
+    redirected(Err(AuthorizeRejection::Redirect(link.location)))
 }
 
 /// The error of a refusal shown on a page.

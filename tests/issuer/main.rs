@@ -13,6 +13,7 @@
 )]
 
 mod acting;
+mod approval;
 mod assertions;
 mod audit;
 mod authorize;

@@ -5,6 +5,7 @@
 mod assertion;
 mod authorization;
 mod client_auth;
+mod client_decision;
 mod grant_assertion;
 mod jose;
 mod lookalike;

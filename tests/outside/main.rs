@@ -7,6 +7,7 @@ mod accepting;
 #[cfg(test)]
 mod aliases;
 mod api_keys;
+mod approval;
 #[cfg(test)]
 mod authorize;
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod audit;
 mod catalogue;
 mod changes;
 mod client_changes;
+mod client_decisions;
 mod clients;
 mod clock;
 mod codes;

@@ -3,19 +3,19 @@
 pub(crate) use std::path::Path;
 
 pub(crate) use mcpgate::oauth::{
-    AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, CodeHash, CodeRecord, DocumentAge, Exclusions,
-    Grant, GrantId, GroupName, GroupSet, Lifetime, LoginName, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, Client, ClientDecision, ClientId, ClientMetadata, CodeHash, CodeRecord, DocumentAge,
+    Exclusions, Grant, GrantId, GroupName, GroupSet, Lifetime, LoginName, TenantId, Timestamp, TokenHash,
 };
 pub(crate) use mcpgate::policy::{CountKey, QuotaUse};
 pub(crate) use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CatalogueStore,
     ChangeLog, ChangePosition, Changes, ClientChange, ClientStore, ClockNote, ClockStore, Consent, ConsentKey,
-    EndedActing, Ephemeral, EphemeralHash, EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore,
-    GroupStore, Insertion, IssueToClient, Issued, KeptListing, KeyAdded, KeyStore, LinkHash, Listing, LoginHistory,
-    LoginPlace, LoginSession, LoginStore, NewKey, NewPassword, PasswordChange, Pruned, Quota, QuotaStore, Recorded,
-    RedeemCode, Redemption, Renaming, RotateKey, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore,
-    SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue, TableMark, TableStep, TableStore, ToolChoice,
-    ToolsDone, Update, Upkeep, UseReport,
+    EndedActing, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStore, GrantFilter,
+    GrantStore, GroupStore, Insertion, IssueToClient, Issued, KeptListing, KeyAdded, KeyStore, LinkHash, Listing,
+    LoginHistory, LoginPlace, LoginSession, LoginStore, NewKey, NewPassword, PasswordChange, Pruned, Quota, QuotaStore,
+    Recorded, RedeemCode, Redemption, Renaming, RotateKey, RotateRefresh, Rotation, SecretRotation, SessionHash,
+    SessionStore, SetupLink, SignIn, StoreError, StoreStats, StoredCatalogue, TableMark, TableStep, TableStore,
+    ToolChoice, ToolsDone, Update, Upkeep, UseReport,
 };
 
 /// Passes the traits and their methods to a macro. `stats` goes to `figures`, because it cannot fail.
@@ -33,6 +33,7 @@ macro_rules! every_method {
                 fn change_client(change: ClientChange, audit: AuditRow) -> Option<u64>;
                 fn set_client_disabled(id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
                 fn delete_client(id: &ClientId, audit: AuditRow) -> Update;
+                fn decide_client(id: &ClientId, decision: ClientDecision, audit: AuditRow) -> Update;
                 fn rotate_client_secret(id: &ClientId, by: SecretRotation, audit: AuditRow) -> Update;
             }
             GrantStore {
@@ -76,6 +77,7 @@ macro_rules! every_method {
             EphemeralStore {
                 fn put_ephemeral(new: Ephemeral, limits: EphemeralLimits) -> Insertion;
                 fn find_ephemeral(key: &EphemeralKey, now: Timestamp) -> Option<Ephemeral>;
+                fn list_ephemerals(tenant: &TenantId, kind: EphemeralKind, now: Timestamp) -> Vec<Ephemeral>;
                 fn advance_ephemeral(
                     key: &EphemeralKey, advance: Advance, limits: EphemeralLimits, now: Timestamp
                 ) -> Update;

@@ -89,6 +89,7 @@ pub(crate) fn client(name: &str, origin: ClientOrigin) -> Client {
         last_token_at: None,
         last_used_at: None,
         document: None,
+        decision: None,
     }
 }
 

@@ -38,6 +38,8 @@ const MAY: &[(&str, &str, &str)] = &[
     ("src/oauth/secret.rs", "Digest::of", "the digest of a secret is of its kind"),
     ("src/oauth/token_keys.rs", "Digest::of", "of a secret whose kind was recognised"),
     ("src/oauth/client_auth.rs", "Digest::of", "what a client presents, to be compared with its secret"),
+    ("src/oauth/client_decision.rs", "Digest::of", "what an operator sees of a client, to be compared later"),
+    ("src/issuer/client/approval.rs", "Digest::of", "a client that waits, to be listed once"),
     ("src/oauth/client_metadata.rs", "Digest::of", "the same metadata again is the same client"),
     ("src/oauth/tool_name_hash.rs", "Digest::of", "the name of a tool, to be compared with others"),
     ("src/proxy/authenticate.rs", "TokenHash::of", "what a request presents, to be looked up as an access token"),

@@ -1,11 +1,16 @@
 //! Lists of clients: which, in which order, and how many at a time.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use super::tables::ListedTable;
 use super::{Administration, AdministrationError, SessionQuery};
-use crate::oauth::{Client, ClientOrigin, ClientSecretHash, Lifetime, ResourceIndicator, Timestamp};
-use crate::store::MadeByTable;
+use crate::config::WhoRegisters;
+use crate::issuer::client::approval::{WantedBy, decision_command, request_key};
+use crate::oauth::{
+    Client, ClientOrigin, ClientSecretHash, ClientStanding, Lifetime, ResourceIndicator, SeenClient, Timestamp,
+};
+use crate::store::{Ephemeral, EphemeralHash, EphemeralKind, MadeByTable};
 
 /// Which clients to list, in which order, and how many. By default all, oldest first.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +27,8 @@ pub struct ClientQuery {
     pub unused_since: Option<Timestamp>,
     /// Clients with an old secret only.
     pub old_secret: bool,
+    /// Clients only that somebody wants, and about which an operator has to decide.
+    pub waiting: bool,
     /// How they are sorted.
     pub order: ClientOrder,
     /// The opposite order.
@@ -63,6 +70,8 @@ pub struct ListedClient {
     pub has_old_secret: bool,
     /// The table of the configuration file that has made it.
     pub table: Option<ListedTable>,
+    /// How it stands, where operators decide about clients and did not add it.
+    pub standing: Option<ListedStanding>,
 }
 
 /// Some of the clients that a query selects.
@@ -72,6 +81,37 @@ pub struct ClientPage {
     pub clients: Vec<ListedClient>,
     /// The number of all clients that are selected.
     pub selected: usize,
+}
+
+/// How a client stands that no operator added.
+#[derive(Debug, Clone)]
+pub struct ListedStanding {
+    /// What was decided about the client as it is now.
+    pub standing: ClientStanding,
+    /// The mark by which an operator says that they saw the client as it is now.
+    pub mark: String,
+    /// Who wants it, if somebody does and nobody has decided.
+    pub waits: Option<WantedClient>,
+    /// The command that approves it.
+    pub command: String,
+}
+
+/// Who wants a client about which nobody has decided.
+#[derive(Debug, Clone)]
+pub struct WantedClient {
+    /// When it was listed.
+    pub since: Timestamp,
+    /// The login name of the person; `None` if the client asks for itself, or the account was deleted.
+    pub user: Option<String>,
+    /// The address that it was wanted from, or the /64 of an IPv6 host.
+    pub from: IpAddr,
+}
+
+/// The clients that wait, with the login names of those who want them.
+#[derive(Default)]
+struct WaitingList {
+    requests: HashMap<EphemeralHash, Ephemeral>,
+    names: HashMap<String, String>,
 }
 
 impl Administration {
@@ -87,11 +127,12 @@ impl Administration {
         let sessions = self.services.store.count_grants(&self.tenant, now).await?;
         let mut sessions: HashMap<_, _> = sessions.into_iter().collect();
         let mut tables = self.listed_tables().await?;
+        let waiting = self.waiting_list().await?;
         let clients = self.services.store.list_clients(&self.tenant).await?.into_iter();
         let listed = clients.map(|client| {
             let sessions = sessions.remove(&client.id).unwrap_or_default();
             let table = tables.remove(&MadeByTable::Client(client.id.clone()));
-            self.listed(client, sessions, table, now)
+            self.listed(client, sessions, (table, &waiting), now)
         });
         let mut selected: Vec<_> = listed.filter(|listed| query.wants(listed, name.as_deref(), bound)).collect();
         match query.order {
@@ -116,10 +157,56 @@ impl Administration {
         let grants = self.grants(&SessionQuery::of_client(id)).await?;
         let sessions = u64::try_from(grants.len()).unwrap_or(u64::MAX);
         let table = self.listed_tables().await?.remove(&MadeByTable::Client(client.id.clone()));
-        Ok(self.listed(client, sessions, table, self.services.clock.now()))
+        let waiting = self.waiting_list().await?;
+        Ok(self.listed(client, sessions, (table, &waiting), self.services.clock.now()))
     }
 
-    fn listed(&self, client: Client, sessions: u64, table: Option<ListedTable>, now: Timestamp) -> ListedClient {
+    /// Returns whether clients need an approval by the configuration.
+    #[must_use]
+    pub fn decides_about_clients(&self) -> bool {
+        self.config.registration.who == WhoRegisters::Approved
+    }
+
+    /// Reads who waits; empty where nobody has to.
+    async fn waiting_list(&self) -> Result<WaitingList, AdministrationError> {
+        if !self.decides_about_clients() {
+            return Ok(WaitingList::default());
+        }
+        let (store, now) = (&self.services.store, self.services.clock.now());
+        let requests = store.list_ephemerals(&self.tenant, EphemeralKind::ClientRequest, now).await?;
+        let mut names = HashMap::new();
+        if !requests.is_empty() {
+            let accounts = store.list_accounts(&self.tenant).await?.into_iter();
+            names.extend(accounts.map(|a| (a.subject.id().as_str().to_owned(), a.name.to_string())));
+        }
+        let requests = requests.into_iter().map(|request| (request.key.hash, request)).collect();
+        Ok(WaitingList { requests, names })
+    }
+
+    /// Returns how a client stands, where that counts.
+    fn listed_standing(&self, client: &Client, list: &WaitingList) -> Option<ListedStanding> {
+        if client.origin == ClientOrigin::Manual || !self.decides_about_clients() {
+            return None;
+        }
+        let standing = client.standing();
+        let request = |by| list.requests.get(&request_key(&self.tenant, client, by).hash);
+        let request = request(WantedBy::Person).or_else(|| request(WantedBy::Itself));
+        let waits = request.filter(|_| standing == ClientStanding::Undecided).map(|request| WantedClient {
+            since: request.created_at,
+            user: request.body.as_ref().and_then(|subject| list.names.get(subject)).cloned(),
+            from: request.source.host,
+        });
+        let mark = SeenClient::of(&client.metadata).mark();
+        Some(ListedStanding { standing, mark, waits, command: decision_command("approve", client) })
+    }
+
+    fn listed(
+        &self,
+        client: Client,
+        sessions: u64,
+        (table, waiting): (Option<ListedTable>, &WaitingList),
+        now: Timestamp,
+    ) -> ListedClient {
         let of = |resource: &ResourceIndicator| {
             let known = self.config.upstreams.iter().find(|upstream| upstream.resource == *resource);
             known.map(|upstream| upstream.name.clone())
@@ -135,6 +222,7 @@ impl Administration {
                 .find_map(|secret| Some((*secret, secret.until.filter(|end| now < *end)?))),
             upstream: client.resource.as_ref().and_then(of),
             has_old_secret: client.current_secret().is_some_and(|secret| secret.is_older_than(limit, now)),
+            standing: self.listed_standing(&client, waiting),
             client,
         }
     }
@@ -153,6 +241,7 @@ impl ClientQuery {
             && self.disabled.is_none_or(|disabled| client.disabled == disabled)
             && self.unused_since.is_none_or(|since| client.last_used_at.is_none_or(|last| last < since))
             && (!self.old_secret || listed.has_old_secret)
+            && (!self.waiting || listed.standing.as_ref().is_some_and(|standing| standing.waits.is_some()))
     }
 }
 

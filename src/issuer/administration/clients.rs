@@ -5,11 +5,11 @@ use super::tables::{CHANGE_THERE, ENABLE_THERE, REMOVE_THERE, TableKind};
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::issuer::Registered;
 use crate::oauth::{
-    AuthMethod, Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash,
-    GrantType, GroupSet, OperatorClient, ReadMetadata, RegistrationPolicy, ResourceIndicator, ScopeSet, Timestamp,
-    with_acting,
+    AuthMethod, Client, ClientDecision, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, ClientSecret,
+    ClientSecretHash, GrantType, GroupSet, OperatorClient, ReadMetadata, RegistrationPolicy, ResourceIndicator,
+    ScopeSet, SeenClient, Timestamp, with_acting,
 };
-use crate::store::{AuditEvent, AuditRow, Insertion, SecretRotation};
+use crate::store::{AuditEvent, AuditRow, Insertion, SecretRotation, Update};
 
 /// What an operator specifies for a new client.
 #[derive(Debug, Clone)]
@@ -182,6 +182,7 @@ impl Administration {
             last_token_at: None,
             last_used_at: None,
             document: None,
+            decision: None,
         }
     }
 
@@ -210,6 +211,35 @@ impl Administration {
         let missing = || AdministrationError::NoSuchClient(id.to_owned());
         let known = ClientId::parse(id).ok_or_else(missing)?;
         self.services.store.find_client(&self.tenant, &known).await?.ok_or_else(missing)
+    }
+
+    /// Approves or rejects a client as it is now; with a mark only if it is what that was made of.
+    ///
+    /// # Errors
+    /// `NoSuchClient`, `CannotDecide`, `ClientHasChanged`, `Store`.
+    pub async fn decide_client(
+        &self,
+        id: &str,
+        approved: bool,
+        mark: Option<&str>,
+    ) -> Result<Client, AdministrationError> {
+        let client = self.client(id).await?;
+        if client.origin == ClientOrigin::Manual {
+            let why = "was added by an operator and needs no approval; mcpgate client disable ends its use";
+            return Err(AdministrationError::CannotDecide(id.to_owned(), why));
+        }
+        let seen = SeenClient::of(&client.metadata);
+        if mark.is_some_and(|mark| mark.to_ascii_lowercase() != seen.mark()) {
+            let why = "has another hash by now; look at it again with mcpgate client show";
+            return Err(AdministrationError::CannotDecide(id.to_owned(), why));
+        }
+        let event = if approved { AuditEvent::ClientApproved } else { AuditEvent::ClientRejected };
+        let row = AuditRow { reason: Some(seen.mark()), ..self.audit_about(event, &client.id) };
+        let decision = ClientDecision { approved, seen };
+        match self.services.store.decide_client(&client.id, decision, row).await? {
+            Update::Done => Ok(Client { decision: Some(Box::new(decision)), ..client }),
+            Update::NotFound => Err(AdministrationError::ClientHasChanged(id.to_owned())),
+        }
     }
 
     /// Switches a client off, so that its tokens are refused, or on again.

@@ -60,6 +60,7 @@ impl Administration {
                 last_token_at: None,
                 last_used_at: None,
                 document: age,
+                decision: None,
             },
         };
         let voided = void_consents.then(|| "consents_voided".to_owned());

@@ -150,6 +150,9 @@ pub enum AdministrationError {
     /// The client is not the one that the change was planned for.
     #[error("the client {0:?} was changed or deleted meanwhile; nothing was changed by this command")]
     ClientHasChanged(String),
+    /// An operator cannot decide about the client, or not as they said.
+    #[error("the client {0:?} {1}")]
+    CannotDecide(String, &'static str),
     /// The supposed metadata document has no `client_id` that is the URL of one.
     #[error(
         "this is no client metadata document: it must be a JSON object whose client_id is the https URL of the document"

@@ -24,7 +24,7 @@ pub use accepted_time::AcceptedTime;
 pub use accounts::{FirstAccount, NewAccount};
 pub use audit_trail::AuditQuery;
 pub use client_edit::{Binding, ClientEdit, LifetimeEdit, PlannedEdit};
-pub use client_list::{ClientOrder, ClientPage, ClientQuery, ListedClient};
+pub use client_list::{ClientOrder, ClientPage, ClientQuery, ListedClient, ListedStanding, WantedClient};
 pub use clients::NewClient;
 pub use error::AdministrationError;
 pub use grants::{OperatorToken, SessionQuery};

@@ -4,7 +4,7 @@ use super::holding::ConsentOffer;
 use super::interaction::{AccessRequest, Purpose};
 use crate::config::ScopeConfig;
 use crate::issuer::{AskedScope, AuthorizeRejection, Handles, IssuerRequest};
-use crate::oauth::{AuthMethod, ScopeSet};
+use crate::oauth::{AuthMethod, ClientStanding, ScopeSet};
 
 impl IssuerRequest<'_> {
     /// Returns what an approval with these ticks grants. AZ-28: a form can take scopes away but never add any that no
@@ -81,6 +81,10 @@ impl IssuerRequest<'_> {
     /// `Gone`, `Expired`, `Page` when its client is no longer accepted, `Unavailable`.
     pub async fn offered(&self, handles: &Handles) -> Result<Vec<AskedScope>, AuthorizeRejection> {
         match self.transaction(handles).await?.purpose {
+            // The page of a client that no operator has let in offers nothing.
+            Purpose::Authorization(asked) if self.policy.standing(&asked.client) != ClientStanding::Approved => {
+                Ok(Vec::new())
+            }
             Purpose::Authorization(asked) => {
                 let session = self.live_session(handles.session.as_deref()).await?;
                 let offer = match session {

@@ -2,15 +2,17 @@
 //! what the browser does next.
 
 use super::interaction::{AccessRequest, Pending, Purpose};
+use super::waiting::not_let_in;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Diagnosis;
 use crate::issuer::face::Face;
+use crate::issuer::rejection::ClientLink;
 use crate::issuer::{AuthorizeRejection, IssuerRequest, Started, Step};
 use crate::oauth::{
-    AuthorizationRequest, AuthorizationResponse, Client, ClientOrigin, Form, Lifetime, OAuthError, RedirectUri,
-    RefusedRequest, Rule,
+    AuthorizationRequest, AuthorizationResponse, Client, ClientOrigin, ClientStanding, Form, Lifetime, OAuthError,
+    RedirectUri, RefusedRequest, Rule,
 };
-use crate::store::{AuditEvent, AuditRow, GrantFilter, LoginSession};
+use crate::store::{AuditEvent, AuditRow, EphemeralStep, GrantFilter, LoginSession};
 
 /// The configuration key of the limit on pages and forms.
 const PAGE_RATE: &str = "rates.authorize_per_second";
@@ -60,11 +62,16 @@ impl IssuerRequest<'_> {
         referer: Option<&str>,
     ) -> Result<Started, AuthorizeRejection> {
         let prompt = asked.request.prompt();
-        let session = self.live_session(session).await?.filter(|_| !prompt.login);
+        let session = self.live_session(session).await?;
+        let standing = self.policy.standing(&asked.client);
+        if let Some(error) = not_let_in(&asked.client, standing).filter(|_| standing == ClientStanding::Rejected) {
+            return Err(self.refuse_silently(asked, error, session.as_ref()).await);
+        }
+        let session = session.filter(|_| !prompt.login);
         let Some(session) = session else {
             if prompt.none {
-                let (rule, words) = (Rule::LoginNeeded, "nobody is signed in");
-                return Err(self.refuse_silently(asked, rule, words, None).await);
+                let error = OAuthError::new(Rule::LoginNeeded, "nobody is signed in");
+                return Err(self.refuse_silently(asked, error, None).await);
             }
             let (_, transaction) = self.begin_transaction(Some(&asked), None).await?;
             return Ok(Started { step: Step::LogIn, transaction: Some(transaction) });
@@ -75,11 +82,12 @@ impl IssuerRequest<'_> {
             None => None,
         };
         if prompt.none && granted.is_none() {
-            let (rule, words) = match may {
-                Some(_) => (Rule::ConsentNeeded, "consent is needed"),
-                None => (Rule::AccountNotAdmitted, NOT_ADMITTED),
+            let error = match (may, not_let_in(&asked.client, standing)) {
+                (Some(_), Some(error)) => error,
+                (Some(_), None) => OAuthError::new(Rule::ConsentNeeded, "consent is needed"),
+                (None, _) => OAuthError::new(Rule::AccountNotAdmitted, NOT_ADMITTED),
             };
-            return Err(self.refuse_silently(asked, rule, words, Some(&session)).await);
+            return Err(self.refuse_silently(asked, error, Some(&session)).await);
         }
         let (interaction, transaction) = self.begin_transaction(Some(&asked), Some(&session)).await?;
         if let Some(granted) = granted {
@@ -89,15 +97,13 @@ impl IssuerRequest<'_> {
         Ok(Started { step: Step::Consent, transaction: Some(transaction) })
     }
 
-    /// Refuses a request with `prompt=none` for which a page would have to be shown.
+    /// Refuses a valid request without a page of ours: a page may not be shown, or would be of no use.
     async fn refuse_silently(
         &self,
         asked: AccessRequest,
-        rule: Rule,
-        words: &'static str,
+        error: OAuthError,
         session: Option<&LoginSession>,
     ) -> AuthorizeRejection {
-        let error = OAuthError::new(rule, words);
         let refused = asked.request.refuse(error);
         self.refuse_to_client(refused, &asked.client, session).await
     }
@@ -128,13 +134,23 @@ impl IssuerRequest<'_> {
     }
 
     /// Records that a transaction was not finished in time; the rejection says how to start it again.
-    pub(in crate::issuer) async fn expired(&self, pending: &Pending, after: Lifetime) -> AuthorizeRejection {
+    pub(in crate::issuer) async fn expired(&self, pending: Pending, after: Lifetime) -> AuthorizeRejection {
         self.refuse_authorization(Rule::SignInExpired.into()).await;
-        let again = match &pending.purpose {
-            Purpose::Account => "/account".to_owned(),
-            Purpose::Authorization(asked) => format!("/authorize?{}", asked.request.to_query(&asked.client.id)),
+        let asked = match pending.purpose {
+            Purpose::Account => return AuthorizeRejection::Expired { after, again: "/account".to_owned() },
+            Purpose::Authorization(asked) => asked,
         };
-        AuthorizeRejection::Expired { after, again }
+        let again = format!("/authorize?{}", asked.request.to_query(&asked.client.id));
+        let waited = pending.interaction.step == EphemeralStep::Consent;
+        match not_let_in(&asked.client, self.policy.standing(&asked.client)).filter(|_| waited) {
+            Some(error) => {
+                let RefusedRequest { redirect, state, error } = asked.request.refuse(error);
+                let issuer = &self.policy.config.public_url;
+                let back = AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer);
+                AuthorizeRejection::WaitedInVain { after, again, back: ClientLink::to(&redirect, back) }
+            }
+            None => AuthorizeRejection::Expired { after, again },
+        }
     }
 
     /// Records that a transaction was already decided.
@@ -173,9 +189,7 @@ impl IssuerRequest<'_> {
         if is_known {
             return AuthorizeRejection::Redirect(location);
         }
-        let uri = redirect.uri();
-        let is_scheme = uri.private_use_scheme().is_some();
-        AuthorizeRejection::Unsolicited { error, location, target: uri.display_host(), is_scheme }
+        AuthorizeRejection::Unsolicited { error, link: ClientLink::to(&redirect, location) }
     }
 
     /// Returns whether a browser may be sent to a client of which its user has seen no page yet.

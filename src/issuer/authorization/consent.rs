@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use super::authorize::NOT_ADMITTED;
 use super::interaction::{AccessRequest, Purpose};
 use super::remembered::{ApprovedBefore, Memory};
+use super::waiting::not_let_in;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::client::identity::display_name;
 use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, IssuerRequest, LoginView, NoAccessView, View};
@@ -30,8 +31,9 @@ impl IssuerRequest<'_> {
     /// Carries out the user's decision; returns the Location that leads to the client with a code or an error.
     ///
     /// # Errors
-    /// `NothingApproved`, `PartLeftOut`, `TooMuchLeftOut`; `Gone` when the transaction has expired or is another
-    /// session's; `Finished` when it was decided before; `Page` when its client is no longer accepted; `Unavailable`.
+    /// `NothingApproved`, `PartLeftOut`, `TooMuchLeftOut`, `NotApproved`; `Gone` when the transaction has expired or is
+    /// another session's; `Finished` when it was decided before; `Page` when its client is no longer accepted;
+    /// `Unavailable`.
     pub async fn decide(&self, handles: &Handles, decision: Decision) -> Result<ClientLocation, AuthorizeRejection> {
         let pending = self.transaction(handles).await?;
         let session = self.live_session(handles.session.as_deref()).await?;
@@ -44,6 +46,10 @@ impl IssuerRequest<'_> {
             EphemeralStep::Consent => {}
             EphemeralStep::Ended => return self.decided_before(handles, &asked, &session, &decision).await,
             EphemeralStep::LogIn => return Err(self.gone(Rule::SignInBeforeLogin).await),
+        }
+        let not_let_in = not_let_in(&asked.client, self.policy.standing(&asked.client));
+        if not_let_in.is_some() && matches!(decision, Decision::Approve(_)) {
+            return Err(AuthorizeRejection::NotApproved);
         }
         let offer = self.offer(&asked, &session).await?;
         let granted = match (&decision, &offer) {
@@ -63,9 +69,10 @@ impl IssuerRequest<'_> {
             }
         };
         let Some((scopes, exclusions, shown_at)) = granted else {
-            let error = match offer {
-                Some(_) => OAuthError::new(Rule::UserDenied, "the user denied the request"),
-                None => OAuthError::new(Rule::AccountNotAdmitted, NOT_ADMITTED),
+            let error = match (offer, not_let_in) {
+                (Some(_), Some(error)) => error,
+                (Some(_), None) => OAuthError::new(Rule::UserDenied, "the user denied the request"),
+                (None, _) => OAuthError::new(Rule::AccountNotAdmitted, NOT_ADMITTED),
             };
             return self.deny(&pending.interaction, *asked, &session, error).await;
         };

@@ -79,7 +79,10 @@ impl IssuerRequest<'_> {
         if pending.interaction.step == EphemeralStep::LogIn || pending.interaction.session != Some(session.hash) {
             self.bind(&pending.interaction, &session).await?;
         }
-        self.consent_view(asked, &session).await
+        match Box::pin(self.waiting_view(&pending.interaction, asked, &session)).await? {
+            Some(waiting) => Ok(waiting),
+            None => self.consent_view(asked, &session).await,
+        }
     }
 
     /// "Not you?": ends the session and moves the transaction back to the login step.
@@ -168,7 +171,7 @@ impl IssuerRequest<'_> {
         // AZ-29. A decided transaction is reported as decided, however late its form is sent again.
         let is_late = interaction.step != EphemeralStep::Ended && self.now() >= interaction.created_at.plus(open);
         let pending = self.purpose_of(interaction).await?;
-        if is_late { Err(self.expired(&pending, open).await) } else { Ok(pending) }
+        if is_late { Err(self.expired(pending, open).await) } else { Ok(pending) }
     }
 
     /// Reads what a transaction is for, and whether its client may still ask.

@@ -9,3 +9,4 @@ mod holding;
 pub(super) mod interaction;
 pub(super) mod listed_tools;
 pub(super) mod remembered;
+mod waiting;

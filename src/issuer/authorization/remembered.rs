@@ -4,7 +4,9 @@ use super::interaction::AccessRequest;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::policy::Policy;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
-use crate::oauth::{Client, ClientOrigin, Digest, Exclusions, MetadataDocumentUrl, RedirectUri, ScopeSet, Timestamp};
+use crate::oauth::{
+    Client, ClientOrigin, ClientStanding, Digest, Exclusions, MetadataDocumentUrl, RedirectUri, ScopeSet, Timestamp,
+};
 use crate::store::{Consent, ConsentKey, LoginSession};
 
 /// Whether consent to a request is remembered.
@@ -62,7 +64,8 @@ impl IssuerRequest<'_> {
             // request.
             Memory::FromPublisher(url) => referer.is_some_and(|referer| url.is_origin_of(referer)),
         };
-        if !comes_from_there || request.prompt().consent || request.prompt().login {
+        let may_be_used = self.policy.standing(&asked.client) == ClientStanding::Approved;
+        if !comes_from_there || !may_be_used || request.prompt().consent || request.prompt().login {
             return Ok(None);
         }
         let found = self.services.store.find_consent(&self.consent_key(asked, session)).await;

@@ -187,6 +187,7 @@ impl IssuerRequest<'_> {
                 last_token_at: None,
                 last_used_at: None,
                 document: Some(age),
+                decision: None,
             };
             let copied = (age.source == DocumentSource::Shipped).then(|| "shipped_copy".to_owned());
             let row = AuditRow {
@@ -254,7 +255,7 @@ fn may_become_client(url: &MetadataDocumentUrl, is_known: bool, policy: &Policy)
     match &policy.config.registration.who {
         WhoRegisters::Nobody if !is_known => Err(NotAdmitted::Closed),
         WhoRegisters::Listed(hosts) if !hosts.contains(url.authority()) => Err(NotAdmitted::HostNotListed),
-        WhoRegisters::Nobody | WhoRegisters::Listed(_) | WhoRegisters::Anybody => Ok(()),
+        WhoRegisters::Nobody | WhoRegisters::Listed(_) | WhoRegisters::Approved | WhoRegisters::Anybody => Ok(()),
     }
 }
 

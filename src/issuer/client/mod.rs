@@ -2,6 +2,7 @@
 //!
 //! Start with `lookup.rs`, then `metadata_document.rs` and `register.rs`.
 
+pub(super) mod approval;
 pub(super) mod documents;
 pub(super) mod identity;
 pub(super) mod key_sets;

@@ -55,6 +55,7 @@ impl IssuerRequest<'_> {
             last_token_at: None,
             last_used_at: None,
             document: None,
+            decision: None,
         };
         let row = AuditRow {
             client: Some(client.id.clone()),

@@ -6,7 +6,7 @@ use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
     AccessToken, AccountId, AuthenticatedClient, Client, ClientOrigin, ClientTokenRequest, Form, Grant, GrantId,
-    LoginName, OAuthError, Rule, ScopeSet, SingleGrant, Subject, TokenResponse,
+    GrantType, LoginName, OAuthError, Rule, ScopeSet, SingleGrant, Subject, TokenResponse,
 };
 use crate::store::{Account, AuditEvent, AuditRow, IssueFor, IssueToClient, NewAccessToken};
 use crate::telemetry::ControlEvent;
@@ -33,6 +33,7 @@ impl IssuerRequest<'_> {
             let error = OAuthError::new(Rule::ServicesNotAllowed, words).came("grant_type", "client_credentials");
             return Err(self.refuse_token(refused, client, error).await);
         };
+        self.expect_approval(client, GrantType::ClientCredentials).await?;
         let policy = self.policy.request();
         let resource = match policy.resource(form, client) {
             Ok((resource, ..)) => resource,

@@ -43,6 +43,10 @@ impl IssuerRequest<'_> {
                 .expected(format!("one of: {}", registered.join(", ")));
             return Err(self.refuse_token(AuditEvent::TokenRefused, &client, error).await);
         }
+        // Who acts for itself is listed as waiting only where that is allowed at all.
+        if request.grant_type() != GrantType::ClientCredentials {
+            self.expect_approval(&client, request.grant_type()).await?;
+        }
         // A stranger's own client that acts for itself proves nothing about who is at this address.
         let is_known = request.grant_type() != GrantType::ClientCredentials || client.origin == ClientOrigin::Manual;
         let answer = match request {

@@ -6,7 +6,9 @@ use super::super::{
     AuditRow, Change, ClientChange, ClientStore, Insertion, Result, SecretRotation, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
-use crate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, Digest, DocumentAge, Grant, TenantId, Timestamp};
+use crate::oauth::{
+    Client, ClientDecision, ClientId, ClientMetadata, ClientOrigin, Digest, DocumentAge, Grant, TenantId, Timestamp,
+};
 use crate::store::{Ephemeral, EphemeralKind};
 
 impl State {
@@ -134,7 +136,7 @@ impl ClientStore for MemoryStore {
             state.consents.retain(|c| c.key.tenant != client.tenant || c.key.client != client.id);
         }
         match state.client_mut(&client.tenant, &client.id) {
-            // An operator's decisions about a client (disabled, bound to a resource) survive a new document.
+            // An operator's decisions about a client (disabled, bound to a resource, approved) survive a new document.
             Some(known) => (known.metadata, known.document) = (client.metadata, client.document),
             None => state.clients.push(client),
         }
@@ -159,6 +161,14 @@ impl ClientStore for MemoryStore {
 
     async fn delete_client(&self, id: &ClientId, audit: AuditRow) -> Result<Update> {
         self.write().delete_client(id, audit)
+    }
+
+    async fn decide_client(&self, id: &ClientId, decision: ClientDecision, audit: AuditRow) -> Result<Update> {
+        let mut state = self.write();
+        let found = state.client_mut(&audit.tenant, id).filter(|client| client.is_decided_by(&decision));
+        let Some(client) = found else { return Ok(Update::NotFound) };
+        client.decision = Some(Box::new(decision));
+        state.done(audit)
     }
 
     async fn rotate_client_secret(&self, id: &ClientId, by: SecretRotation, audit: AuditRow) -> Result<Update> {

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 
 use super::super::ephemeral::{Holder, Place};
 use super::super::{
-    Advance, Ephemeral, EphemeralKey, EphemeralLimits, EphemeralStep, EphemeralStore, Insertion, Result, StoreError,
-    Update, limits,
+    Advance, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, EphemeralStore, Insertion, Result,
+    StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
-use crate::oauth::Timestamp;
+use crate::oauth::{TenantId, Timestamp};
 
 impl State {
     /// Removes as many ephemeral records as needed for one more to stay within the limits.
@@ -116,6 +116,11 @@ impl EphemeralStore for MemoryStore {
 
     async fn find_ephemeral(&self, key: &EphemeralKey, now: Timestamp) -> Result<Option<Ephemeral>> {
         Ok(self.read().ephemeral(key, now).cloned())
+    }
+
+    async fn list_ephemerals(&self, tenant: &TenantId, kind: EphemeralKind, now: Timestamp) -> Result<Vec<Ephemeral>> {
+        let is_meant = |one: &&Ephemeral| one.key.tenant == *tenant && one.key.kind == kind && now < one.expires_at;
+        Ok(self.read().ephemerals.iter().filter(is_meant).cloned().collect())
     }
 
     async fn advance_ephemeral(

@@ -45,6 +45,7 @@ async fn every_rule_has_a_line_that_says_what_came_and_what_was_expected() {
     refreshes(&world, &mut walk).await;
     revocations(&world, &mut walk).await;
     registrations(&world, &mut walk).await;
+    approvals(&world, &mut walk).await;
     documents(&world, &mut walk).await;
     damage(&mut walk).await;
     let left_out: BTreeSet<_> =
@@ -394,6 +395,22 @@ async fn registrations(world: &World, walk: &mut Walk) {
     let line = walk.expect(Rule::RegistrationClosed);
     assert!(line.contains("key=\"registration.enabled\" address=198.51.5.7"), "{line}");
     world.reload(|config| config.registration.enabled = true);
+}
+
+/// Clients about which an operator decides.
+async fn approvals(world: &World, walk: &mut Walk) {
+    let client = world.public_client(CALLBACK).await.id;
+    let mut browser = world.browser(&client, &[]).await;
+    world.log_in(&mut browser, "ada").await;
+    world.reload(|config| config.registration.who = WhoRegisters::Approved);
+    world.begin(&client, &[("prompt", "none")], browser.session.as_deref()).await.unwrap_err();
+    walk.expect(Rule::ClientWaits);
+    world.redeem(&client, "hunter2").await.unwrap_err();
+    walk.expect(Rule::ClientNotApproved);
+    crate::approval::decide(world, &client, false).await;
+    world.begin(&client, &[], None).await.unwrap_err();
+    walk.expect(Rule::ClientRejected);
+    world.reload(|config| config.registration.who = WhoRegisters::Anybody);
 }
 
 /// A code that was edited in the store.

@@ -12,8 +12,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    AccessTokenRecord, AddressRanges, AuthMethod, Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin,
-    ClientSecretHash, CodeRecord, DocumentAge, DocumentSource, Grant, KeyDetails, Subject,
+    AccessTokenRecord, AddressRanges, AuthMethod, Client, ClientDecision, ClientId, ClientLifetimes, ClientMetadata,
+    ClientOrigin, ClientSecretHash, CodeRecord, DocumentAge, DocumentSource, Grant, KeyDetails, SeenClient, Subject,
 };
 use mcpgate::policy::Annotations;
 use mcpgate::store::{
@@ -148,7 +148,9 @@ async fn fill_clients(store: &Arc<dyn Store>) {
         let id = ClientId::parse(&format!("https://{host}.example/client.json")).unwrap();
         let document = Some(DocumentAge { fetched_at: START, fresh_until: START.plus(HOUR), source });
         let described = Client { id, document, ..client(host, ClientOrigin::MetadataDocument) };
-        store.put_document_client(described, false, None).await.unwrap();
+        let decision = ClientDecision { approved: host == "fetched", seen: SeenClient::of(&described.metadata) };
+        store.put_document_client(described.clone(), false, None).await.unwrap();
+        store.decide_client(&described.id, decision, audit(AuditEvent::ClientApproved)).await.unwrap();
     }
 }
 

@@ -10,8 +10,8 @@ use super::seal::{Sealed, StoredClient, opened};
 use super::words::{origin_word, parse_disabled, parse_origin, status_word};
 
 use crate::oauth::{
-    Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, ClientSecretHash, Digest, DocumentAge,
-    DocumentSource, Lifetime, TenantId, Timestamp,
+    Client, ClientDecision, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, ClientSecretHash, Digest,
+    DocumentAge, DocumentSource, Lifetime, SeenClient, TenantId, Timestamp,
 };
 use crate::store::clock::AHEAD;
 use crate::store::record::is_recent;
@@ -20,7 +20,7 @@ use crate::store::{AuditRow, Change, Result, SecretRotation, StoreError, Update}
 pub(super) const COLUMNS: &str =
     "no, tenant, client_id, origin, metadata, resource, status, created_at, last_token_at, last_used_at,
         document_fetched_at, document_fresh_until, document_source, access_lifetime, refresh_idle, refresh_absolute,
-        seal FROM client";
+        decision, decided_for, decided_keys, seal FROM client";
 
 /// The secrets of clients by the numbers of their rows.
 type Secrets = HashMap<i64, Vec<ClientSecretHash>>;
@@ -49,6 +49,21 @@ pub(crate) struct ClientRow {
     pub(crate) no: i64,
     pub(crate) client: Client,
     metadata: String,
+}
+
+/// Returns the word for a decision.
+const fn decision_word(decision: &ClientDecision) -> &'static str {
+    if decision.approved { "approved" } else { "rejected" }
+}
+
+fn read_decision(c: &mut Columns<'_>) -> Result<Option<ClientDecision>> {
+    match (c.optional_text()?, c.optional_hash()?, c.optional_hash()?) {
+        (None, None, None) => Ok(None),
+        (Some(word @ ("approved" | "rejected")), Some(all), Some(keys)) => {
+            Ok(Some(ClientDecision { approved: word == "approved", seen: SeenClient { all, keys } }))
+        }
+        _ => Err(StoreError::Corrupt("the decision about a client cannot be read".to_owned())),
+    }
 }
 
 fn read_secret(c: &mut Columns<'_>) -> Result<ClientSecretHash> {
@@ -90,6 +105,7 @@ fn read_with(c: &mut Columns<'_>, secrets: impl FnOnce(i64) -> Result<Vec<Client
             refresh_idle: c.optional_number()?.map(Lifetime::from_millis),
             refresh_absolute: c.optional_number()?.map(Lifetime::from_millis),
         },
+        decision: read_decision(c)?.map(Box::new),
     };
     opened(StoredClient(&client, &metadata), c.number()?, "a client")?;
     Ok(ClientRow { no, client, metadata })
@@ -177,8 +193,9 @@ pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result
         db,
         "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_token_at,
              last_used_at, document_fetched_at, document_fresh_until, document_source, seal, registration,
-             registered_at, access_lifetime, refresh_idle, refresh_absolute)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?7, ?15, ?16, ?17)",
+             registered_at, access_lifetime, refresh_idle, refresh_absolute, decision, decided_for, decided_keys)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?7, ?15, ?16, ?17,
+             ?18, ?19, ?20)",
         params![
             client.tenant,
             client.id,
@@ -196,7 +213,10 @@ pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result
             registration,
             client.lifetimes.access,
             client.lifetimes.refresh_idle,
-            client.lifetimes.refresh_absolute
+            client.lifetimes.refresh_absolute,
+            client.decision.as_deref().map(decision_word),
+            client.decision.as_ref().map(|decision| decision.seen.all),
+            client.decision.as_ref().map(|decision| decision.seen.keys)
         ],
     )?;
     put_secrets(db, db.last_insert_rowid(), client)
@@ -221,7 +241,7 @@ pub(super) fn update(db: &Connection, no: i64, client: &Client, metadata: &str) 
         db,
         "UPDATE client SET metadata = ?2, status = ?3, document_fetched_at = ?4, document_fresh_until = ?5,
              document_source = ?6, resource = ?7, seal = ?8, access_lifetime = ?9, refresh_idle = ?10,
-             refresh_absolute = ?11
+             refresh_absolute = ?11, decision = ?12, decided_for = ?13, decided_keys = ?14
          WHERE no = ?1",
         params![
             no,
@@ -234,9 +254,21 @@ pub(super) fn update(db: &Connection, no: i64, client: &Client, metadata: &str) 
             StoredClient(client, metadata).seal(),
             client.lifetimes.access,
             client.lifetimes.refresh_idle,
-            client.lifetimes.refresh_absolute
+            client.lifetimes.refresh_absolute,
+            client.decision.as_deref().map(decision_word),
+            client.decision.as_ref().map(|decision| decision.seen.all),
+            client.decision.as_ref().map(|decision| decision.seen.keys)
         ],
     )
+}
+
+/// Keeps an operator's decision about a client, if the client is still what they saw.
+pub(crate) fn decide(db: &Connection, id: &ClientId, decision: ClientDecision, row: &AuditRow) -> Result<Update> {
+    let Some(found) = find(db, &row.tenant, id)?.filter(|found| found.client.is_decided_by(&decision)) else {
+        return Ok(Update::NotFound);
+    };
+    update(db, found.no, &Client { decision: Some(Box::new(decision)), ..found.client }, &found.metadata)?;
+    audit::done(db, row)
 }
 
 pub(crate) fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: bool) -> Result<()> {
@@ -247,7 +279,7 @@ pub(crate) fn put_document(db: &Connection, client: Client, metadata: &str, void
     if void_consents {
         execute(db, "DELETE FROM consent WHERE client_no = ?1", [found.no])?;
     }
-    // An operator's decisions about a client (disabled, bound to a resource) survive a new document.
+    // An operator's decisions about a client (disabled, bound to a resource, approved) survive a new document.
     update(db, found.no, &Client { metadata: client.metadata, document: client.document, ..found.client }, metadata)
 }
 

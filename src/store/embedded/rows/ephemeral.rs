@@ -6,7 +6,7 @@ use super::clients;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::words::{parse_step, step_word};
-use crate::oauth::{ClientId, Timestamp};
+use crate::oauth::{ClientId, TenantId, Timestamp};
 use crate::store::ephemeral::{Holder, Place};
 use crate::store::{
     Advance, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, Insertion, Result, Source,
@@ -47,6 +47,12 @@ fn source(site: &str, host: &str) -> Result<Source> {
 pub(crate) fn find(db: &Connection, key: &EphemeralKey, now: Timestamp) -> Result<Option<Ephemeral>> {
     let sql = format!("{SELECT} WHERE e.tenant = ?1 AND e.kind = ?2 AND e.key = ?3 AND e.expires_at > ?4");
     row::one(db, &sql, params![key.tenant, key.kind.as_str(), key.hash, now], read)
+}
+
+/// Lists the records of a kind that have not expired, the oldest first.
+pub(crate) fn list(db: &Connection, tenant: &TenantId, kind: EphemeralKind, now: Timestamp) -> Result<Vec<Ephemeral>> {
+    let sql = format!("{SELECT} WHERE e.tenant = ?1 AND e.kind = ?2 AND e.expires_at > ?3 ORDER BY e.no");
+    row::all(db, &sql, params![tenant, kind.as_str(), now], read)
 }
 
 /// Reads every record, and reports those that cannot be read.

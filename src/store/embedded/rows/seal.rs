@@ -51,6 +51,7 @@ impl Sealed for StoredClient<'_> {
             None => fields,
         };
         let fields = fields.lifetimes(&client.lifetimes);
+        let fields = fields.decision(client.decision.as_deref());
         client.secrets.iter().fold(fields, |f, s| f.bytes(s.hash.as_bytes()).optional_at(s.until)).finish()
     }
 }

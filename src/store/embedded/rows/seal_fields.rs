@@ -2,7 +2,8 @@
 
 use super::row::storable;
 use crate::oauth::{
-    AddressRanges, ClientLifetimes, DocumentSource, Exclusions, FirstUse, KeyDetails, SignInOrigin, Subject, Timestamp,
+    AddressRanges, ClientDecision, ClientLifetimes, DocumentSource, Exclusions, FirstUse, KeyDetails, SignInOrigin,
+    Subject, Timestamp,
 };
 
 /// A hasher fed field by field, each with its length, so that moving a boundary between two fields changes the seal.
@@ -61,6 +62,15 @@ impl Fields {
             DocumentSource::Fetched => self,
             DocumentSource::Shipped => self.text("shipped"),
             DocumentSource::Imported => self.text("imported"),
+        }
+    }
+    /// Adds a decision about a client. None adds nothing, so that rows sealed before decisions existed keep their seal.
+    pub(super) fn decision(self, decision: Option<&ClientDecision>) -> Self {
+        match decision {
+            Some(ClientDecision { approved, seen }) => {
+                self.number((*approved).into()).bytes(seen.all.as_bytes()).bytes(seen.keys.as_bytes())
+            }
+            None => self,
         }
     }
     /// Adds a generation. The first adds nothing, so that rows sealed before generations existed keep their seal.

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::oauth::{Client, ClientId, ClientMetadata, DocumentAge, TenantId, Timestamp};
+use crate::oauth::{Client, ClientDecision, ClientId, ClientMetadata, DocumentAge, TenantId, Timestamp};
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{audit, client_changes, clients, registrations};
 use crate::store::record::REGISTERED_AGAIN_EVERY;
@@ -17,6 +17,8 @@ implement! { ClientStore:
         = |db| clients::note_age(db, &tenant, &id, age);
     write_urgently(audit) delete_client(id: &ClientId, audit: AuditRow) -> Update
         = |db| clients::remove(db, &id, &audit);
+    write decide_client(id: &ClientId, decision: ClientDecision, audit: AuditRow) -> Update
+        = |db| clients::decide(db, &id, decision, &audit);
     write rotate_client_secret(id: &ClientId, by: SecretRotation, audit: AuditRow) -> Update
         = |db| clients::replace_secret(db, &id, Some(by), &audit);
     + async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion> {
