@@ -1,5 +1,4 @@
-//! The events of the audit trail: each with its stable name, meaning, and the fields of its rows. `docs/events.md` is
-//! generated from these declarations.
+//! The events of the audit trail: stable name, meaning, and fields of the rows. `docs/events.md` is generated from it.
 
 /// The fields that a row can have besides number, time, tenant, event, address and request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,8 +189,7 @@ events! {
     ClientRejected = "client.rejected", Deed, [Actor Client] [] [], "the hash of what was rejected";
     /// An operator gave a client a new secret.
     ClientSecretRotated = "client.secret_rotated", Deed, [Actor Client] [] [];
-    /// A person wants to use a client about which no operator has decided, or such a client asks for a token for
-    /// itself.
+    /// A person wants a client about which no operator has decided, or such a client asks for a token for itself.
     ClientWaits = "client.waits", Open, [Client] [Actor Subject] [];
     /// An operator confirmed that the clock is right.
     ClockAccepted = "clock.accepted", Deed, [Actor] [] [];
