@@ -3,7 +3,9 @@
 use askama::Template;
 
 use super::tool_boxes::{self, GroupBox};
-use crate::issuer::{AccountView, AskedScope, ConsentView, Identity, NoAccessView, Ticked, ToolsKnown, UsableTools, WaitingView};
+use crate::issuer::{
+    AccountView, AskedScope, ConsentView, Identity, NoAccessView, Ticked, ToolsKnown, UsableTools, WaitingView,
+};
 use crate::web::pages::Frame;
 
 /// The login form.

@@ -66,7 +66,7 @@ impl Visit<'_> {
         authorization: Option<&[u8]>,
         form: &Form,
     ) -> ClientResult<Introspection> {
-        self.issuer.introspect(authorization, form).await
+        Box::pin(self.issuer.introspect(authorization, form)).await
     }
 
     pub(in crate::endpoints) async fn revoke(&self, authorization: Option<&[u8]>, form: &Form) -> ClientResult<()> {
