@@ -3,6 +3,7 @@
 
 use super::file_words::SecretMethod;
 use super::table::table;
+use crate::oauth::Lifetime;
 
 table! {
     /// A client that the file describes, instead of `mcpgate client add`. A start, a reload and `mcpgate apply` make
@@ -35,6 +36,12 @@ table! {
         scopes: Vec<String> = [];
         /// The name of the one upstream that it may use. Another one ends its sessions at the former.
         upstream: String = none;
+        /// Lifetime of its access tokens, if it differs from that of all clients: at most `tokens.access_longest`.
+        access_lifetime: Lifetime = none, "1m" to "24h";
+        /// Lifetime of its refresh tokens unless they are used.
+        refresh_idle: Lifetime = none, "1h" to "365d";
+        /// Lifetime of its refresh tokens in any case: at most `tokens.refresh_longest`.
+        refresh_absolute: Lifetime = none, "1h" to "365d";
         /// Whether it is the server behind the upstream, which asks the gateway about tokens (RFC 7662).
         resource_server: bool = false;
         /// Whether it is disabled. If this is not written, `mcpgate client disable` and `enable` decide.

@@ -2,7 +2,7 @@
 
 use super::policy::WhoRegisters;
 use super::settings::Config;
-use crate::oauth::{GroupSet, RedirectPolicy, RegistrationPolicy, ResourceIndicator, ScopeSet};
+use crate::oauth::{GroupSet, LifetimePolicy, RedirectPolicy, RegistrationPolicy, ResourceIndicator, ScopeSet};
 
 impl Config {
     /// Returns the rules for a client that the operator describes, which may ask for these scopes.
@@ -23,6 +23,16 @@ impl Config {
     pub fn scopes_at(&self, resource: Option<&ResourceIndicator>) -> ScopeSet {
         let upstreams = self.upstreams.iter().filter(|upstream| resource.is_none_or(|at| *at == upstream.resource));
         upstreams.flat_map(|upstream| upstream.scopes.iter().map(|scope| scope.name.clone())).collect()
+    }
+
+    /// Returns the bounds for the lifetimes of a client bound to this resource, or to none: then those of the upstream
+    /// with the longest hold, since at the others theirs still do.
+    #[must_use]
+    pub fn lifetimes_at(&self, bound: Option<&ResourceIndicator>) -> LifetimePolicy {
+        let its = self.upstreams.iter().filter(|upstream| bound.is_none_or(|bound| *bound == upstream.resource));
+        let policies = its.map(|upstream| self.tokens.lifetimes(upstream.access_lifetime));
+        let longest = policies.max_by_key(|policy| policy.access_longest);
+        longest.unwrap_or_else(|| self.tokens.lifetimes(None))
     }
 
     /// Returns the rules for redirect URIs.

@@ -11,8 +11,9 @@ use super::problem::Setting;
 use super::settings::{Config, UpstreamConfig};
 use super::table_id::{IdRules, SeenIds, declared, expect_new};
 use crate::oauth::{
-    AuthMethod, ClientMetadata, ClientSecret, ClientSecretHash, Digest, GrantType, GroupSet, LeftOut, LoginName,
-    OAuthError, OperatorClient, ReadMetadata, RedirectUri, RegistrationPolicy, ScopeSet, ScopeToken, with_acting,
+    AuthMethod, ClientLifetimes, ClientMetadata, ClientSecret, ClientSecretHash, Digest, GrantType, GroupSet, LeftOut,
+    LifetimeRefused, LoginName, OAuthError, OperatorClient, ReadMetadata, RedirectUri, RegistrationPolicy,
+    ResourceIndicator, ScopeSet, ScopeToken, with_acting,
 };
 
 /// Checks all clients. `config` is the rest of the configuration.
@@ -66,6 +67,7 @@ impl TableReader<'_> {
             self.expect_unasked((&grants, &may_act_for), method, &limit, &known);
             limit
         };
+        let lifetimes = self.lifetimes(resource.as_ref());
         // The rules for all clients would only say the same again.
         if report.names_part_of(self.table()) {
             return None;
@@ -89,6 +91,7 @@ impl TableReader<'_> {
         Some(DeclaredClient {
             metadata,
             resource,
+            lifetimes,
             secret,
             disabled: client.disabled.as_ref().map(|disabled| disabled.value),
         })
@@ -202,6 +205,23 @@ impl TableReader<'_> {
             scope
         };
         scopes.value.iter().enumerate().filter_map(read).collect()
+    }
+
+    /// Returns how long its tokens live, and reports what the bounds do not allow.
+    fn lifetimes(&self, resource: Option<&ResourceIndicator>) -> ClientLifetimes {
+        let client = self.client;
+        let keys = [&client.access_lifetime, &client.refresh_idle, &client.refresh_absolute];
+        let [access, refresh_idle, refresh_absolute] = keys.map(|key| key.as_ref().map(|lifetime| lifetime.value));
+        let lifetimes = ClientLifetimes { access, refresh_idle, refresh_absolute };
+        if let Err(refused) = lifetimes.check(&self.config.lifetimes_at(resource)) {
+            let key = match refused {
+                LifetimeRefused::Access(_) => &client.access_lifetime,
+                LifetimeRefused::Refresh(_) => &client.refresh_absolute,
+                LifetimeRefused::Idle(_) => &client.refresh_idle,
+            };
+            key.iter().for_each(|key| self.wrong(key, refused.to_string(), "write one within that"));
+        }
+        lifetimes
     }
 
     /// Checks what a client needs that gets tokens without asking a person: for itself (RFC 6749 4.4), or for people

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::oauth::{ClientMetadata, ClientSecretHash, Digest, LoginName, ResourceIndicator};
+use crate::oauth::{ClientLifetimes, ClientMetadata, ClientSecretHash, Digest, LoginName, ResourceIndicator};
 
 /// A client or account that a table of the file describes.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct DeclaredClient {
     pub metadata: ClientMetadata,
     /// The only resource that it may use.
     pub resource: Option<ResourceIndicator>,
+    /// How long its tokens live, where the table says so.
+    pub lifetimes: ClientLifetimes,
     /// The hash of its secret; `None` for one without.
     pub secret: Option<Digest<ClientSecretHash>>,
     /// Whether it is disabled; `None` if commands decide that.

@@ -117,11 +117,12 @@ async fn what_tables_describe_is_made_once_and_its_audit_rows_name_the_file() {
 async fn a_changed_table_changes_what_it_made_and_the_secret_of_another_file_replaces_the_former() {
     let files = Files::new();
     files.follow(&format!("{WIKI}{ADA}")).await;
-    let changed = WIKI.replace("/cb", "/callback") + "name = \"The wiki\"\nscopes = [\"mcp:read\"]\n";
+    let changed =
+        WIKI.replace("/cb", "/callback") + "name = \"The wiki\"\naccess_lifetime = \"5m\"\nscopes = [\"mcp:read\"]\n";
     files.write("secret", OTHER);
     let tables = format!("{changed}{}disabled = true\n", ADA.replace("name = \"ada\"", "name = \"lovelace\""));
     let expected = [
-        "change client wiki: client_name redirect_uris scope secret".to_owned(),
+        "change client wiki: client_name redirect_uris scope lifetimes secret".to_owned(),
         "change account ada-1: name disabled".to_owned(),
     ];
     assert_eq!(files.differences(&tables).await, expected);

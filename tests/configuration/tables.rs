@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mcpgate::config::{Config, DeclaredAccount, DeclaredClient, FirstPassword, Overrides, Problem, RecordTable, Wish};
-use mcpgate::oauth::{AuthMethod, ClientSecretHash, Digest, GrantType, GroupSet};
+use mcpgate::oauth::{AuthMethod, ClientSecretHash, Digest, GrantType, GroupSet, Lifetime};
 
 use crate::{GOOD, lines, load, problems_of};
 
@@ -49,7 +49,7 @@ fn what_a_command_can_add_a_table_can_describe() {
     let config = good(
         "[[client]]\nid = \"Wiki\"\nredirect_uris = [\"https://wiki.example.com/cb\"]\n\
          [[client]]\nid = \"n8n\"\nname = \"n8n bridge\"\nredirect_uris = [\"https://n8n.example.com/cb\"]\n\
-         secret = \"${file:secret}\"\nauth_method = \"client_secret_post\"\nscopes = [\"read\"]\nupstream = \"a\"\n\
+         secret = \"${file:secret}\"\nauth_method = \"client_secret_post\"\naccess_lifetime = \"5m\"\nscopes = [\"read\"]\nupstream = \"a\"\n\
          [[client]]\nid = \"ci\"\njwks = \"${file:keys.json}\"\ngrants = [\"client_credentials\"]\nscopes = [\"read\"]\n\
          [[client]]\nid = \"chat\"\njwks = \"${file:keys.json}\"\ngrants = []\nmay_act_for = [\"staff\"]\nscopes = [\"read\"]\n\
          [[client]]\nid = \"at\"\njwks_uri = \"https://at.example.com/keys\"\nredirect_uris = [\"https://at.example.com/\"]\n\
@@ -67,6 +67,7 @@ fn what_a_command_can_add_a_table_can_describe() {
     let said = (n8n.metadata.client_name.as_deref(), n8n.metadata.scope.as_ref().map(ToString::to_string));
     assert_eq!(said, (Some("n8n bridge"), Some("read".to_owned())));
     assert_eq!(n8n.resource.as_ref().map(|r| r.as_str()), Some("https://mcp.example.com/mcp"));
+    assert_eq!(n8n.lifetimes.access, Some(Lifetime::from_secs(300)));
     let ci = client(&config, "ci");
     assert_eq!(ci.metadata.token_endpoint_auth_method, AuthMethod::PrivateKeyJwt);
     assert!(ci.metadata.keys.is_some() && ci.resource.is_some(), "bound to the only upstream");
@@ -176,6 +177,12 @@ const OF_CLIENTS: Problems = &[
         "13: client[0].grants: this grant needs groups",
     ),
     ("CLIENTREDIRECTKEYSmay_act_for = [\"a b\"]\nSCOPES", "14: client[0].may_act_for[0]: this cannot be a group"),
+    (
+        "CLIENTREDIRECTaccess_lifetime = \"23h\"\n",
+        "13: client[0].access_lifetime: access tokens of a client live from 1m to",
+    ),
+    ("CLIENTREDIRECTrefresh_idle = \"364d\"\n", "13: client[0].refresh_idle: unused refresh tokens of this client"),
+    ("CLIENTREDIRECTaccess_lifetime = \"1s\"\n", "13: client[0].access_lifetime: this is out of range"),
     ("CLIENTresource_server = true\n", "12: client[0].resource_server: a resource server authenticates by a secret"),
     ("CLIENTresource_server = true\nSECRETSCOPES", "14: client[0].scopes: a resource server gets no tokens"),
     (

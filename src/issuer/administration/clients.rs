@@ -111,18 +111,13 @@ impl Administration {
         self.insert_client(read.map_err(AdministrationError::BadClient)?, resource, new.lifetimes).await
     }
 
-    /// Refuses lifetimes beyond what the configuration allows a client bound to this resource, or to none: then the
-    /// bounds of the upstream with the longest hold, since at the others theirs still do.
+    /// Refuses lifetimes beyond what the configuration allows a client bound to this resource, or to none.
     pub(super) fn check_lifetimes(
         &self,
         lifetimes: &ClientLifetimes,
         bound: Option<&ResourceIndicator>,
     ) -> Result<(), AdministrationError> {
-        let its = self.config.upstreams.iter().filter(|u| bound.is_none_or(|bound| *bound == u.resource));
-        let policies = its.map(|upstream| self.config.tokens.lifetimes(upstream.access_lifetime));
-        let longest = policies.max_by_key(|policy| policy.access_longest);
-        let policy = longest.unwrap_or_else(|| self.config.tokens.lifetimes(None));
-        Ok(lifetimes.check(&policy)?)
+        Ok(lifetimes.check(&self.config.lifetimes_at(bound))?)
     }
 
     /// Adds the resource server of an upstream, which asks about the tokens for it (RFC 7662) and gets none itself. The

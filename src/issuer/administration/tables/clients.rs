@@ -82,6 +82,7 @@ impl Planner<'_> {
         let secret = wanted.secret.map(|hash| ClientSecretHash::of(hash, client.created_at));
         client.secrets = secret.into_iter().collect();
         client.disabled = wanted.disabled == Some(true);
+        client.lifetimes = wanted.lifetimes;
         let (row, service) =
             (administration.row_of_new(&client), Account::of_client(&client, client.created_at).map(Box::new));
         self.step(TableStep::AddClient { client: Box::new(client), service }, row);
@@ -96,7 +97,8 @@ impl Planner<'_> {
     ) -> Result<(), AdministrationError> {
         let administration = self.administration;
         let id = before.id.clone();
-        let after = Client { metadata: wanted.metadata.clone(), resource: wanted.resource.clone(), ..before.clone() };
+        let (metadata, resource) = (wanted.metadata.clone(), wanted.resource.clone());
+        let after = Client { metadata, resource, lifetimes: wanted.lifetimes, ..before.clone() };
         let change = ClientChange { before, after };
         let standing = administration.standing_of(&id).await?;
         let is_disabled_now = wanted.disabled == Some(true) && !change.before.disabled;
