@@ -96,7 +96,7 @@ fn the_machines_own_configuration_is_found() {
     let expected = format!("Store: {}/mcpgate.db (by /etc/mcpgate/gateway.toml)\n", store.display());
     assert_eq!(text(&added.stderr), expected);
     // A trial run beside the server does not use the server's file.
-    let up = there(&["up", "--public-url", "https://localhost/path"]);
+    let up = there(&["up", "--public-url", "https://localhost/?query"]);
     assert_eq!(text(&up.stderr).matches("mcpgate: ").count(), 1, "{}", text(&up.stderr));
     assert!(text(&up.stderr).starts_with("mcpgate: --public-url: "), "{}", text(&up.stderr));
 }
