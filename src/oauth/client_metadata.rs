@@ -1,6 +1,7 @@
 //! `ClientMetadata`: what a client registers about itself (RFC 7591 2), and its form in responses and in the store.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -12,6 +13,10 @@ use super::{
 
 /// The member of the stored form with the groups for which a client may act. No registration or document sets it.
 const MAY_ACT_FOR: &str = "may_act_for";
+
+/// What a new registration of a confidential client is recognised by, hashed: its metadata, and the site.
+#[derive(Debug)]
+pub enum Succession {}
 
 /// Effective client metadata (RFC 7591 2): what was accepted, not what was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,9 +139,19 @@ impl ClientMetadata {
     /// with a secret, which is not shared.
     #[must_use]
     pub fn registration_hash(&self) -> Option<Digest<Self>> {
-        if self.token_endpoint_auth_method != AuthMethod::None {
-            return None;
-        }
+        (self.token_endpoint_auth_method == AuthMethod::None).then(|| Digest::of(self.comparable().as_bytes()))
+    }
+
+    /// Returns a hash of a confidential client's metadata and the site that it was registered from: a new registration
+    /// with the same hash comes from the same program, as far as that can be told. `None` for a public client.
+    #[must_use]
+    pub fn succession_hash(&self, site: IpAddr) -> Option<Digest<Succession>> {
+        let is_confidential = self.token_endpoint_auth_method != AuthMethod::None;
+        is_confidential.then(|| Digest::of(format!("{site} {}", self.comparable()).as_bytes()))
+    }
+
+    /// Returns the metadata as text that is equal for equal registrations.
+    fn comparable(&self) -> String {
         let mut members = self.to_json();
         let without_port = |uri: &RedirectUri| match loopback(uri.as_str()) {
             // RFC 8252 7.3: a loopback redirect URI matches with any port.
@@ -149,7 +164,7 @@ impl ClientMetadata {
         members.insert("redirect_uris".into(), uris.into_iter().collect());
         members.insert("grant_types".into(), grants.into_iter().collect());
         let sorted: BTreeMap<_, _> = members.into_iter().collect();
-        Some(Digest::of(serde_json::to_string(&sorted).unwrap_or_default().as_bytes()))
+        serde_json::to_string(&sorted).unwrap_or_default()
     }
 
     fn texts(&self) -> [(&'static str, &Option<String>); 8] {
@@ -233,6 +248,12 @@ mod tests {
         }
         let secret = ClientMetadata { token_endpoint_auth_method: AuthMethod::ClientSecretPost, ..same };
         assert_eq!(secret.registration_hash(), None);
+        let (here, there) = ([192, 0, 2, 0].into(), [198, 51, 100, 0].into());
+        let of_secret = secret.succession_hash(here);
+        assert!(of_secret.is_some() && of_secret != secret.succession_hash(there));
+        let renamed = ClientMetadata { client_name: None, ..secret };
+        assert_ne!(of_secret, renamed.succession_hash(here));
+        assert_eq!(metadata().succession_hash(here), None, "a public client is given the same id");
     }
 
     #[test]

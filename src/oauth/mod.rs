@@ -98,7 +98,7 @@ pub use client_auth::{AuthenticatedClient, ClientAuthentication, CredentialError
 pub use client_decision::{ClientDecision, ClientStanding, SeenClient};
 pub use client_keys::ClientKeys;
 pub use client_lifetimes::{ClientLifetimes, LifetimePolicy, LifetimeRefused};
-pub use client_metadata::ClientMetadata;
+pub use client_metadata::{ClientMetadata, Succession};
 pub use client_reader::LeftOut;
 pub use code::{CodeRecord, CodeRefusal, CodeVerdict, PresentedCode};
 pub use digest::Digest;

@@ -66,6 +66,12 @@ impl AuditRow {
         Self { reason: Some(format!("counted: {events} more, of a minute or two")), ..self }
     }
 
+    /// Returns the row for an unused client whose place another one took, which the same program registered.
+    pub(super) fn succeeded_client(tenant: &TenantId, client: &ClientId, by: &ClientId, at: Timestamp) -> Self {
+        let reason = Some(format!("unused and registered again as {}", by.as_str()));
+        Self { reason, ..Self::unused_client(tenant, client, at) }
+    }
+
     /// Returns the row for a client that was removed because it was unused.
     pub(super) fn unused_client(tenant: &TenantId, client: &ClientId, at: Timestamp) -> Self {
         let reason = Some("unused".to_owned());

@@ -1,11 +1,17 @@
 //! The part of a store for clients.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 
 use super::{AuditRow, ClientChange, Insertion, Result, Update};
 use crate::oauth::{
-    Client, ClientDecision, ClientId, ClientMetadata, ClientSecretHash, DocumentAge, TenantId, Timestamp,
+    Client, ClientDecision, ClientId, ClientMetadata, ClientSecretHash, DocumentAge, Lifetime, TenantId, Timestamp,
 };
+
+/// How long a confidential client that registered itself and was never used keeps its place when the same program
+/// registers anew: whoever got its secret may be about to use it.
+pub(super) const CLIENT_SUCCEEDED_AFTER: Lifetime = Lifetime::from_secs(3600);
 
 /// A new secret that replaces a client's current one.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +40,11 @@ pub trait ClientStore {
     /// (registered or described by a document), the new one replaces the unused one that registered longest ago, unless
     /// that was only minutes ago. The audit row is written if the client was added.
     async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion>;
+    /// Adds a client that registers itself from a site, as `insert_client` does. A confidential one takes the place of
+    /// those that registered the same metadata from there (`ClientMetadata::succession_hash`) and were never used
+    /// since: they are removed, each with `Change::ClientDeleted` and an audit row, if they are more than an hour old
+    /// and no operator has changed them, and unless a sign-in with them is pending.
+    async fn register_client(&self, client: Client, site: IpAddr, cap: u64, audit: AuditRow) -> Result<Insertion>;
     /// Finds the public client that has registered the same metadata, and records the time, so that the sweep does not
     /// remove it as abandoned; `None` if there is none, or the metadata are those of a client with a secret.
     async fn find_registered(

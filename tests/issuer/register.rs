@@ -1,6 +1,6 @@
 //! RG: dynamic client registration.
 
-use mcpgate::issuer::TokenRejection;
+use mcpgate::issuer::{Registered, TokenRejection};
 use mcpgate::oauth::{AuthMethod, Client, ClientOrigin};
 use mcpgate::store::AuditEvent;
 
@@ -139,4 +139,24 @@ async fn rg_02_malformed_and_well_formed_registrations_have_budgets_of_their_own
     world.pass(360);
     refused(malformed().await);
     world.request(&caller(1)).register(&body(&[])).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_id_of_a_confidential_client_that_registered_anew_is_unknown_and_the_new_one_has_its_own_secret() {
+    let world = World::new().await;
+    let posting = body(&[("token_endpoint_auth_method", "client_secret_post".into())]);
+    let first = world.request(&caller(1)).register(&posting).await.unwrap();
+    let elsewhere = world.request(&caller(2)).register(&posting).await.unwrap();
+    let asks = async |of: &Registered| {
+        let (id, secret) = (of.client.id.as_str(), of.secret.as_ref().unwrap().reveal());
+        let own = [("grant_type", "refresh_token"), ("client_id", id), ("client_secret", secret)];
+        refused(world.token(&[&own[..], &[("refresh_token", "x")]].concat()).await)
+    };
+    assert_eq!(asks(&first).await, "invalid_grant");
+    world.pass(3601);
+    let second = world.request(&caller(1)).register(&posting).await.unwrap();
+    assert_ne!(second.client.id, first.client.id);
+    assert_ne!(second.secret.as_ref().unwrap().reveal(), first.secret.as_ref().unwrap().reveal());
+    assert_eq!(asks(&first).await, "invalid_client");
+    assert_eq!((asks(&second).await, asks(&elsewhere).await), ("invalid_grant", "invalid_grant"));
 }

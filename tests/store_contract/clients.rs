@@ -1,12 +1,15 @@
 //! Clients: registered once, found by tenant, changed by operators and by metadata documents.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, Lifetime,
-    RegisteredRedirects, TenantId,
+    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, Grant,
+    Lifetime, RegisteredRedirects, TenantId, Timestamp,
 };
-use mcpgate::store::{AuditEvent, Change, Consent, ConsentKey, Insertion, SecretRotation, Store, StoreError, Update};
+use mcpgate::store::{
+    AuditEvent, Change, Consent, ConsentKey, Ephemeral, Insertion, SecretRotation, Store, StoreError, Update,
+};
 
 use crate::world::*;
 
@@ -17,6 +20,8 @@ crate::on_every_store! {
     each_kind_of_client_that_comes_by_itself_has_its_own_cap,
     the_same_registration_of_a_public_client_is_the_same_client,
     a_client_that_registers_again_is_not_abandoned,
+    rg_14_a_confidential_client_that_registers_anew_takes_the_place_of_one_never_used,
+    one_that_was_used_or_changed_or_is_being_signed_in_to_keeps_its_place,
     clients_of_tenants_are_apart,
     a_document_replaces_what_the_client_says_of_itself,
     a_documents_age_is_kept_with_the_client,
@@ -124,10 +129,8 @@ async fn the_same_registration_of_a_public_client_is_the_same_client(store: Arc<
     assert_eq!(insert(other).await.unwrap(), Insertion::Inserted, "another tenant's");
     let manual = Client { origin: ClientOrigin::Manual, ..on_port("c", 4000) };
     assert_eq!(insert(manual).await.unwrap(), Insertion::Inserted, "the limit does not apply to operators");
-    let with_secret = ClientMetadata {
-        token_endpoint_auth_method: mcpgate::oauth::AuthMethod::ClientSecretPost,
-        ..second.metadata.clone()
-    };
+    let with_secret =
+        ClientMetadata { token_endpoint_auth_method: AuthMethod::ClientSecretPost, ..second.metadata.clone() };
     for name in ["d", "e"] {
         let client = Client { metadata: with_secret.clone(), ..second.clone() };
         let client = Client { id: client_id(name), ..client };
@@ -223,7 +226,7 @@ async fn two_secrets_are_kept_after_a_rotation_and_never_three(store: Arc<dyn St
         ..client("app", ClientOrigin::Manual)
     };
     store.insert_client(with_secret, 10, added()).await.unwrap();
-    let rotate = |name: &str, at: mcpgate::oauth::Timestamp| {
+    let rotate = |name: &str, at: Timestamp| {
         let new = ClientSecretHash { hash: hash(name), created_at: START, until: None };
         let (store, audit) = (Arc::clone(&store), row(AuditEvent::ClientSecretRotated, at));
         async move {
@@ -287,4 +290,66 @@ async fn st_15_monstrous_metadata_is_refused(store: Arc<dyn Store>) {
     let odd = Client { metadata: odd, ..client("odd", ClientOrigin::Registered) };
     store.insert_client(odd.clone(), 10, added()).await.unwrap();
     assert_eq!(store.find_client(&tenant(), &odd.id).await.unwrap(), Some(odd));
+}
+
+pub(crate) const SITE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 0));
+
+/// A client with a secret, registered at a time.
+pub(crate) fn confidential(name: &str, at: Timestamp) -> Client {
+    let metadata = ClientMetadata { token_endpoint_auth_method: AuthMethod::ClientSecretPost, ..metadata() };
+    let secrets = vec![ClientSecretHash { hash: hash(name), created_at: at, until: None }];
+    Client { metadata, secrets, created_at: at, ..client(name, ClientOrigin::Registered) }
+}
+
+pub(crate) async fn register(store: &Arc<dyn Store>, client: Client, site: IpAddr, cap: u64) -> Insertion {
+    let at = client.created_at;
+    store.register_client(client, site, cap, row(AuditEvent::ClientRegistered, at)).await.unwrap()
+}
+
+async fn ids(store: &Arc<dyn Store>) -> Vec<String> {
+    store.list_clients(&tenant()).await.unwrap().iter().map(|c| c.id.as_str().replace("mcp_client_", "")).collect()
+}
+
+async fn rg_14_a_confidential_client_that_registers_anew_takes_the_place_of_one_never_used(store: Arc<dyn Store>) {
+    let later = START.plus(HOUR).plus(MINUTE);
+    store.note_time(later).await.unwrap();
+    register(&store, confidential("old", START), SITE, 9).await;
+    register(&store, confidential("younger", START.plus(MINUTE)), SITE, 9).await;
+    register(&store, confidential("elsewhere", START), IpAddr::from([198, 51, 100, 0]), 9).await;
+    let named = confidential("named", START);
+    let metadata = ClientMetadata { client_name: Some("Other".to_owned()), ..named.metadata.clone() };
+    register(&store, Client { metadata, ..named }, SITE, 9).await;
+    assert_eq!(ids(&store).await, ["old", "younger", "elsewhere", "named"]);
+    let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
+    // The cap holds, and there is room because one makes it.
+    assert_eq!(register(&store, confidential("new", later), SITE, 4).await, Insertion::Inserted);
+    assert_eq!(ids(&store).await, ["younger", "elsewhere", "named", "new"]);
+    assert_eq!(events(&store, audit).await, [AuditEvent::ClientDeleted, AuditEvent::ClientRegistered]);
+    assert_eq!(changes(&store, &change).await, [Change::ClientDeleted(tenant(), client_id("old"))]);
+    let of_new = store.find_client(&tenant(), &client_id("new")).await.unwrap().unwrap();
+    assert_eq!(of_new.secrets[0].hash, hash("new"), "nothing secret is reused");
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}
+
+async fn one_that_was_used_or_changed_or_is_being_signed_in_to_keeps_its_place(store: Arc<dyn Store>) {
+    let later = START.plus(HOUR).plus(MINUTE);
+    store.note_time(later).await.unwrap();
+    for name in ["used", "pending", "disabled", "renewed", "idle"] {
+        register(&store, confidential(name, START), SITE, 9).await;
+    }
+    store.insert_account(account("alice"), row(AuditEvent::AccountAdded, START)).await.unwrap();
+    let of = |name: &str| Grant { client: client_id(name), ..grant_of(name, START) };
+    let token = token_of(&of("used"), hash("t"));
+    store.insert_operator_token(of("used"), token, audit(AuditEvent::OperatorTokenIssued)).await.unwrap();
+    let page =
+        Ephemeral { client: Some(client_id("pending")), expires_at: later.plus(MINUTE), ..interaction("p", later) };
+    store.put_ephemeral(page, PENDING).await.unwrap();
+    for disabled in [true, false] {
+        store.set_client_disabled(&client_id("disabled"), disabled, audit(AuditEvent::ClientDisabled)).await.unwrap();
+    }
+    let new = ClientSecretHash { hash: hash("second"), created_at: START, until: None };
+    let by = SecretRotation { new, previous_until: START };
+    store.rotate_client_secret(&client_id("renewed"), by, audit(AuditEvent::ClientSecretRotated)).await.unwrap();
+    register(&store, confidential("new", later), SITE, 9).await;
+    assert_eq!(ids(&store).await, ["used", "pending", "disabled", "renewed", "new"]);
 }

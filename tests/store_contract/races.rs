@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Barrier};
 
-use mcpgate::store::{AuditEvent, Redemption, Rotation, Store, Update};
+use mcpgate::store::{AuditEvent, Insertion, Redemption, Rotation, Store, Update};
 
+use crate::clients;
 use crate::wait;
 use crate::world::*;
 
@@ -13,6 +14,7 @@ crate::on_every_store! {
     rt_04_among_64_rotations_in_the_grace_all_get_one_successor,
     one_approval_of_many_makes_a_code,
     redemption_and_revocation_leave_no_token_behind,
+    one_registration_of_many_takes_the_place_of_the_unused_client,
 }
 
 const THREADS: usize = 64;
@@ -127,4 +129,22 @@ async fn redemption_and_revocation_leave_no_token_behind(store: Arc<dyn Store>) 
             assert!(!is_live(&store, &format!("{name} {n}"), START).await);
         }
     }
+}
+
+async fn one_registration_of_many_takes_the_place_of_the_unused_client(store: Arc<dyn Store>) {
+    let later = START.plus(HOUR).plus(MINUTE);
+    store.note_time(later).await.unwrap();
+    clients::register(&store, clients::confidential("old", START), clients::SITE, 100).await;
+    let (audit, racing) = (store.newest_audit().await.unwrap(), Arc::clone(&store));
+    let answers = tokio::task::spawn_blocking(move || {
+        race(move |n| {
+            let new = clients::confidential(&format!("new {n}").replace(' ', "-"), later);
+            wait(clients::register(&racing, new, clients::SITE, 100))
+        })
+    });
+    assert!(answers.await.unwrap().iter().all(|inserted| *inserted == Insertion::Inserted));
+    let events = events(&store, audit).await;
+    assert_eq!(events.iter().filter(|event| **event == AuditEvent::ClientDeleted).count(), 1);
+    let left = store.list_clients(&tenant()).await.unwrap();
+    assert!(left.len() == THREADS && left.iter().all(|client| client.id != client_id("old")));
 }

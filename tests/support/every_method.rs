@@ -1,5 +1,6 @@
 //! Every method of a store, for wrappers that delegate each call.
 
+pub(crate) use std::net::IpAddr;
 pub(crate) use std::path::Path;
 
 pub(crate) use mcpgate::oauth::{
@@ -24,6 +25,7 @@ macro_rules! every_method {
         $with! {
             ClientStore {
                 fn insert_client(client: Client, cap: u64, audit: AuditRow) -> Insertion;
+                fn register_client(client: Client, site: IpAddr, cap: u64, audit: AuditRow) -> Insertion;
                 fn find_registered(tenant: &TenantId, metadata: &ClientMetadata, now: Timestamp) -> Option<Client>;
                 fn find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>;
                 fn list_clients(tenant: &TenantId) -> Vec<Client>;

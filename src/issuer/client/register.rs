@@ -3,6 +3,7 @@
 use crate::config::WhoRegisters;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Diagnosis;
+use crate::issuer::limits::throttle::source_of;
 use crate::issuer::{IssuerRequest, Registered, TokenRejection};
 use crate::oauth::{
     Client, ClientId, ClientLifetimes, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime,
@@ -62,7 +63,8 @@ impl IssuerRequest<'_> {
             reason: left_out_reason(&left_out),
             ..self.audit(AuditEvent::ClientRegistered)
         };
-        let inserted = self.services.store.insert_client(client.clone(), registration.max_clients, row).await;
+        let (site, cap) = (source_of(self.caller).site, registration.max_clients);
+        let inserted = self.services.store.register_client(client.clone(), site, cap, row).await;
         match inserted.or_unavailable(self).await? {
             Insertion::Inserted => {
                 self.metrics.control(ControlEvent::ClientRegistered);

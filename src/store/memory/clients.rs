@@ -1,5 +1,7 @@
 //! Clients in memory.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 
 use super::super::{
@@ -45,6 +47,7 @@ impl State {
             return Ok(None);
         };
         *client = change.applied_to(client.clone());
+        self.successions.remove(&(tenant.clone(), id.clone()));
         if change.voids_pending() {
             self.consents.retain(|c| c.key.tenant != tenant || c.key.client != id);
             self.codes.retain(|c| c.tenant != tenant || c.client != id || c.used_at.is_some());
@@ -64,7 +67,11 @@ impl State {
 
     pub(super) fn set_client_disabled(&mut self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update> {
         let Some(client) = self.client_mut(&audit.tenant, id) else { return Ok(Update::NotFound) };
+        let is_change = disabled || client.disabled;
         client.disabled = disabled;
+        if is_change {
+            self.successions.remove(&(audit.tenant.clone(), id.clone()));
+        }
         if disabled {
             self.announce(audit.at, Change::ClientDisabled(audit.tenant.clone(), id.clone()));
         }
@@ -88,6 +95,7 @@ impl State {
     ) -> Result<Update> {
         let Some(client) = self.client_mut(&audit.tenant, id) else { return Ok(Update::NotFound) };
         client.secrets = by.map_or_else(Vec::new, |by| by.applied_to(&client.secrets, audit.at));
+        self.successions.remove(&(audit.tenant.clone(), id.clone()));
         self.done(audit)
     }
 }
@@ -96,6 +104,10 @@ impl State {
 impl ClientStore for MemoryStore {
     async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion> {
         self.write().insert_client(client, cap, audit)
+    }
+
+    async fn register_client(&self, client: Client, site: IpAddr, cap: u64, audit: AuditRow) -> Result<Insertion> {
+        self.write().register_client(client, site, cap, audit)
     }
 
     async fn find_registered(

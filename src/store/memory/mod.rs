@@ -14,8 +14,8 @@ use super::{
     TableMark, Update, limits,
 };
 use crate::oauth::{
-    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Exclusions, Grant, GrantId, GroupName, LoginName,
-    LoginNameHash, Subject, TenantId, Timestamp,
+    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Digest, Exclusions, Grant, GrantId, GroupName,
+    LoginName, LoginNameHash, Subject, Succession, TenantId, Timestamp,
 };
 use crate::sync::lock;
 
@@ -54,6 +54,9 @@ struct State {
     clients: Vec<Client>,
     /// When each client last registered again.
     registered_again: HashMap<(TenantId, ClientId), Timestamp>,
+    /// Of confidential clients that registered themselves and were not changed: by what a new registration of the same
+    /// program is recognised.
+    successions: HashMap<(TenantId, ClientId), Digest<Succession>>,
     accounts: Vec<Account>,
     /// Former login names, each with the account that had it.
     former_names: Vec<(TenantId, LoginName, AccountId)>,
@@ -230,6 +233,7 @@ impl State {
         let other = |t: &TenantId, c: &ClientId| t != tenant || c != id;
         self.clients.retain(|c| other(&c.tenant, &c.id));
         self.registered_again.retain(|(t, c), _| other(t, c));
+        self.successions.retain(|(t, c), _| other(t, c));
         self.codes.retain(|c| other(&c.tenant, &c.client));
         self.tokens.retain(|(_, t)| other(&t.tenant, &t.client));
         self.void.retain(|t| other(&t.tenant, &t.client));

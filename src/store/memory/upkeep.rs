@@ -1,15 +1,17 @@
 //! Sweeping and figures of the store in memory.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use async_trait::async_trait;
 
+use super::super::client_store::CLIENT_SUCCEEDED_AFTER;
 use super::super::clock::borne_out;
 use super::super::record::{
     CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, CLIENTS_LOOKED_AT, LOGIN_FAILURES_KEPT, QUOTA_DAY,
     REVOKED_GRANT_KEPT,
 };
-use super::super::{AuditRow, Result, StoreError, StoreStats, Upkeep};
+use super::super::{AuditRow, Ephemeral, Insertion, Result, StoreError, StoreStats, Upkeep};
 use super::{MemoryStore, State, prune};
 use crate::oauth::{Client, ClientOrigin, DocumentSource, Lifetime, TenantId, Timestamp};
 
@@ -71,6 +73,44 @@ impl State {
         self.remove_client(tenant, &id, now);
         self.record(AuditRow::unused_client(tenant, &id, now));
         true
+    }
+
+    /// Adds a client that registers itself, in the place of unused ones that the same program registered.
+    pub(super) fn register_client(
+        &mut self,
+        client: Client,
+        site: IpAddr,
+        cap: u64,
+        audit: AuditRow,
+    ) -> Result<Insertion> {
+        let (tenant, id, now) = (client.tenant.clone(), client.id.clone(), audit.at);
+        let succession = client.metadata.succession_hash(site);
+        let sure = borne_out(now, self.clock.map(|note| note.seen_at));
+        let has_place = |c: &&Client| {
+            let own = self.successions.get(&(c.tenant.clone(), c.id.clone()));
+            let pending =
+                |e: &Ephemeral| e.key.tenant == tenant && e.client.as_ref() == Some(&c.id) && now < e.expires_at;
+            c.tenant == tenant
+                && succession.is_some()
+                && own == succession.as_ref()
+                && !c.disabled
+                && c.last_token_at.is_none()
+                && c.last_used_at.is_none()
+                && c.created_at.plus(CLIENT_SUCCEEDED_AFTER) < sure
+                && !self.has_grants(c)
+                && !self.ephemerals.iter().any(pending)
+        };
+        let most = usize::try_from(CLIENTS_LOOKED_AT).unwrap_or(usize::MAX);
+        let gone: Vec<_> = self.clients.iter().filter(has_place).take(most).map(|c| c.id.clone()).collect();
+        for predecessor in gone {
+            self.remove_client(&tenant, &predecessor, now);
+            self.record(AuditRow::succeeded_client(&tenant, &predecessor, &id, now));
+        }
+        let inserted = self.insert_client(client, cap, audit)?;
+        if let Some(hash) = succession.filter(|_| inserted == Insertion::Inserted) {
+            self.successions.insert((tenant, id), hash);
+        }
+        Ok(inserted)
     }
 
     fn remove_abandoned(&mut self, now: Timestamp, unused_client_after: Lifetime) -> usize {

@@ -235,13 +235,14 @@ fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Writes what can change of a client, apart from its secrets and the times of its use.
+/// Writes what can change of a client, apart from its secrets and the times of its use. One that was changed is no
+/// longer the mere registration whose place another one may take.
 pub(super) fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<()> {
     execute_once(
         db,
         "UPDATE client SET metadata = ?2, status = ?3, document_fetched_at = ?4, document_fresh_until = ?5,
              document_source = ?6, resource = ?7, seal = ?8, access_lifetime = ?9, refresh_idle = ?10,
-             refresh_absolute = ?11, decision = ?12, decided_for = ?13, decided_keys = ?14
+             refresh_absolute = ?11, decision = ?12, decided_for = ?13, decided_keys = ?14, succession = NULL
          WHERE no = ?1",
         params![
             no,

@@ -1,5 +1,7 @@
 //! `ClientStore`: clients and their registration.
 
+use std::net::IpAddr;
+
 use rusqlite::Connection;
 
 use crate::oauth::{Client, ClientDecision, ClientId, ClientMetadata, DocumentAge, TenantId, Timestamp};
@@ -24,6 +26,10 @@ implement! { ClientStore:
     + async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion> {
         let metadata = limits::client(&client)?;
         self.write(move |db| registrations::insert(db, &client, &metadata, cap, &audit)).await
+    }
+    + async fn register_client(&self, client: Client, site: IpAddr, cap: u64, audit: AuditRow) -> Result<Insertion> {
+        let metadata = limits::client(&client)?;
+        self.write(move |db| registrations::register(db, &client, (&metadata, site), cap, &audit)).await
     }
     + async fn find_registered(
         &self,
