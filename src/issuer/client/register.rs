@@ -31,10 +31,7 @@ impl IssuerRequest<'_> {
         if let Some(client) = self.same_client(&metadata).await? {
             return Ok(Registered { client, secret: None, left_out });
         }
-        if let Err(failed) = self.expect_room() {
-            self.refuse_registration(Rule::DiskNearlyFull.into()).await;
-            return Err(failed.into());
-        }
+        self.expect_room_to_register().await?;
         if let Err(wait) = self.throttle.charge_registration(ClientOrigin::Registered, self.caller, rates) {
             return Err(self.too_many_registrations(wait).await);
         }
@@ -83,6 +80,12 @@ impl IssuerRequest<'_> {
                 Err(TokenRejection::Unavailable)
             }
         }
+    }
+
+    async fn expect_room_to_register(&self) -> Result<(), TokenRejection> {
+        let Err(failed) = self.expect_room() else { return Ok(()) };
+        self.refuse_registration(Rule::DiskNearlyFull.into()).await;
+        Err(failed.into())
     }
 
     async fn registration_is_closed(&self) -> TokenRejection {
