@@ -30,7 +30,7 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
         "consent and forged posts",
         &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24],
     ),
-    ("TE", "tokens that no person asks for", &[10, 11, 12, 18]),
+    ("TE", "tokens that no person asks for", &[9, 10, 11, 12, 18]),
     ("IR", "introspection", &[1, 2, 3, 7]),
     ("RV", "revocation", &[2, 3, 4, 5, 6]),
     ("LI", "login", &[2, 3, 4, 7, 8, 11]),

@@ -146,10 +146,12 @@ fn list_ended(user: Option<&str>, client: Option<&str>, data: &DataArguments) ->
 fn describe(grant: &Grant, user: Option<&str>, client_name: Option<&str>) -> Value {
     let key = grant.key.as_ref().map(|key| &key.name);
     let acts = if grant.acting { " (acting)" } else { "" };
-    let client_name = key.map_or_else(
-        || format!("{}{acts}", client_name.unwrap_or(grant.client.as_str())),
-        |key| format!("API key: {key}"),
-    );
+    let workload = grant.workload.as_ref().map(|workload| workload.subject());
+    let other = || workload.map(|subject| format!("Workload: {subject}"));
+    let client_name = key
+        .map(|key| format!("API key: {key}"))
+        .or_else(other)
+        .unwrap_or_else(|| format!("{}{acts}", client_name.unwrap_or(grant.client.as_str())));
     json!({
         "id": grant.id.to_string(),
         "user": user,
@@ -158,6 +160,7 @@ fn describe(grant: &Grant, user: Option<&str>, client_name: Option<&str>) -> Val
         "client_name": client_name,
         "key": key,
         "acting": grant.acting,
+        "workload": grant.workload.as_ref().map(|workload| json!({ "issuer": workload.issuer(), "subject": workload.subject() })),
         "resource": grant.resource.as_str(),
         "scopes": grant.scopes.iter().map(ScopeToken::as_str).collect::<Vec<_>>(),
         "created_at": moment(grant.created_at),

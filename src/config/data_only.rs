@@ -15,6 +15,7 @@ fn is_for_the_server(key: &str) -> bool {
     let of_listeners = ["listen.certificate", "listen.key", "listen.health_path", "operator.address"].contains(&key);
     of_listeners
         || key.starts_with("well_known[")
+        || key.starts_with("workload[")
         || matches!(key, "--operator-listen" | "outbound.extra_ca_file" | "login.logo")
         || of_upstream.is_some_and(|key| key == "ca_file" || key == "headers" || key.starts_with("headers."))
 }

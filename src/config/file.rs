@@ -16,6 +16,7 @@ use super::problem::Report;
 use super::rule_file::{Argument, Rule};
 use super::table::{Section, TableDeclaration, table};
 use super::upstream_file::{Scope, Upstream, WrittenUpstream};
+use super::workload_file::Workload;
 use crate::oauth::Lifetime;
 
 /// A whole file as written.
@@ -33,6 +34,7 @@ pub(super) struct File {
     pub(super) accounts: Vec<WrittenAccount>,
     pub(super) well_known: Vec<WellKnown>,
     pub(super) aliases: Vec<Alias>,
+    pub(super) workloads: Vec<Workload>,
     pub(super) tokens: Tokens,
     pub(super) login: Login,
     pub(super) registration: Registration,
@@ -63,6 +65,7 @@ pub(super) const TABLES: &[TableDeclaration] = &[
     WrittenAccount::DECLARATION,
     WellKnown::DECLARATION,
     Alias::DECLARATION,
+    Workload::DECLARATION,
     Tokens::DECLARATION,
     Login::DECLARATION,
     Registration::DECLARATION,
@@ -113,6 +116,7 @@ impl File {
             accounts: read_all!(WrittenAccount),
             well_known: read_all!(WellKnown),
             aliases: read_all!(Alias),
+            workloads: read_all!(Workload),
             listen: read!(Listen),
             listen_line,
             operator: read!(Operator),

@@ -20,7 +20,7 @@ use super::table::UNKNOWN_KEY;
 use super::{Overrides, Problem};
 use super::{
     accounts, alias, clients, data_only, document, file_trust, groups, login, own_listener, secret_source,
-    shared_resource, tokens, upstream, well_known, written_patterns,
+    shared_resource, tokens, upstream, well_known, workload, written_patterns,
 };
 use crate::files::{self, ReadError};
 use crate::network::origin_and_path;
@@ -167,6 +167,7 @@ impl Check<'_> {
             tokens: tokens::policy(self, &file.tokens),
             login: login::policy(self, &file),
             registration: self.registration(&file, &upstreams),
+            workloads: workload::all(self, &file.workloads, &upstreams),
             upstreams,
             metadata_documents: self.metadata_documents(&file.documents),
             outbound: self.outbound(&file),

@@ -57,6 +57,9 @@ mod upstream_headers;
 mod value;
 mod warnings;
 mod well_known;
+mod workload;
+mod workload_file;
+mod workload_policy;
 mod written_patterns;
 
 pub use declared::{DeclaredAccount, DeclaredClient, FirstPassword, RecordTable, Wish};
@@ -73,3 +76,4 @@ pub use settings::{
     UpstreamConfig, UpstreamKind, WrittenPattern,
 };
 pub use value::duration;
+pub use workload_policy::{IssuerKeys, KeyPlace, WorkloadConfig};

@@ -12,6 +12,7 @@ use super::policy::{
     AuditPolicy, Limits, LogConfig, LoginPolicy, MetadataDocumentConfig, OutboundConfig, Rates, RegistrationConfig,
     Timeouts, TokenPolicy,
 };
+use super::workload_policy::WorkloadConfig;
 use crate::oauth::{Brand, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 use crate::policy::{CallLimits, ConfiguredGroups, Holders, Pattern, Rules};
 
@@ -71,6 +72,8 @@ pub struct Config {
     pub metadata_documents: MetadataDocumentConfig,
     /// What the gateway may fetch on behalf of others.
     pub outbound: OutboundConfig,
+    /// Workloads whose tokens are exchanged.
+    pub workloads: Vec<WorkloadConfig>,
     /// Browser origins allowed on `/mcp` besides our own.
     pub allowed_origins: Vec<String>,
     /// Limits on sizes and numbers.

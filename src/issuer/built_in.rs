@@ -1,5 +1,5 @@
-//! The clients that belong to the program: tokens that an operator issued, and API keys, are theirs, because no
-//! application asked for them.
+//! The clients that belong to the program: tokens that an operator issued, API keys, and tokens of workloads are
+//! theirs, because no application asked for them.
 
 use super::Services;
 use crate::oauth::{
@@ -15,6 +15,8 @@ pub(super) enum BuiltIn {
     Operator,
     /// Of API keys.
     Keys,
+    /// Of workloads, which have no client id.
+    Workloads,
 }
 
 impl BuiltIn {
@@ -23,6 +25,7 @@ impl BuiltIn {
         let name = match self {
             Self::Operator => "operator",
             Self::Keys => "keys",
+            Self::Workloads => "workloads",
         };
         ClientId::built_in(name, keys.brand())
     }
@@ -31,6 +34,7 @@ impl BuiltIn {
         match self {
             Self::Operator => "Tokens issued by an operator",
             Self::Keys => "API keys",
+            Self::Workloads => "Workloads",
         }
     }
 

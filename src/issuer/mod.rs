@@ -81,6 +81,8 @@ pub struct Issuer {
     login_limits: limits::login_limits::LoginLimits,
     documents: client::documents::Documents,
     key_sets: client::key_sets::KeySets,
+    /// The keys of the issuers of workloads, by their URLs.
+    issuer_keys: client::key_sets::KeySets,
     refusals: limits::refusals::Refusals,
     arrivals: token::awaited::Arrivals,
     /// Held while token uses are reported to the store.
@@ -106,6 +108,7 @@ impl Issuer {
             login_limits,
             documents: client::documents::Documents::default(),
             key_sets: client::key_sets::KeySets::default(),
+            issuer_keys: client::key_sets::KeySets::default(),
             refusals,
             arrivals: token::awaited::Arrivals::default(),
             reporting: tokio::sync::Mutex::default(),

@@ -3,6 +3,7 @@
 
 use super::{
     AddressRanges, ClientId, Exclusions, ResourceIndicator, ScopeSet, SignInOrigin, Subject, TenantId, Timestamp,
+    WorkloadIdentity,
 };
 
 /// 128 random bits naming a grant, which is also the family of its refresh tokens.
@@ -108,6 +109,8 @@ pub struct Grant {
     pub signed_in_from: Option<Box<SignInOrigin>>,
     /// Its API key; `None` for what an application was granted.
     pub key: Option<Box<KeyDetails>>,
+    /// The workload that it is of; each has a grant of its own.
+    pub workload: Option<Box<WorkloadIdentity>>,
 }
 
 /// What a grant without a refresh token is for: a token of an operator, of a program for itself or for an absent
@@ -161,6 +164,7 @@ impl SingleGrant {
             last_used_at: None,
             signed_in_from: None,
             key: None,
+            workload: None,
         }
     }
 }

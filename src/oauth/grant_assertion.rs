@@ -6,6 +6,13 @@ use super::{ClientId, Form, Lifetime, LoginName, OAuthError, Rule, Timestamp};
 /// How far clocks may differ, and how long before its end an assertion of a client is accepted at most.
 const TIMES: TimeBounds = TimeBounds { skew: Lifetime::from_secs(60), life: Lifetime::from_secs(300) };
 
+/// How long before its end the token of a workload is accepted at most: Kubernetes renews those of a pod each day at
+/// the latest.
+const WORKLOAD_TIMES: TimeBounds = TimeBounds { skew: Lifetime::from_secs(60), life: Lifetime::from_secs(24 * 3600) };
+
+/// The longest subject of a workload in bytes.
+const MAX_SUBJECT: usize = 1024;
+
 /// Claims by which a token is bound to a key (RFC 7800) or to details (RFC 9396). What they demand is not checked here,
 /// so a token with one is refused rather than accepted without it.
 const UNSUPPORTED: [&str; 2] = ["cnf", "authorization_details"];
@@ -25,6 +32,49 @@ pub struct ActingFor {
     pub name: String,
     /// From when on it is refused as expired, so that its name may be forgotten.
     pub expires_at: Timestamp,
+}
+
+/// Whose token a workload presents: its issuer, and its subject there. Its text is both, separated by a space, which no
+/// issuer contains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkloadIdentity {
+    issuer: Box<str>,
+    subject: Box<str>,
+}
+
+impl WorkloadIdentity {
+    /// Makes it from both; `None` for an issuer with a space, a subject that is empty, too long or has control
+    /// characters.
+    #[must_use]
+    pub fn new(issuer: &str, subject: &str) -> Option<Self> {
+        let is_sound = (1..=MAX_SUBJECT).contains(&subject.len()) && !subject.chars().any(char::is_control);
+        (is_sound && !issuer.is_empty() && !issuer.contains(' '))
+            .then(|| Self { issuer: issuer.into(), subject: subject.into() })
+    }
+
+    /// Parses its text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.split_once(' ').and_then(|(issuer, subject)| Self::new(issuer, subject))
+    }
+
+    /// Returns the issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Returns the subject.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
+impl std::fmt::Display for WorkloadIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.issuer, self.subject)
+    }
 }
 
 impl std::fmt::Debug for GrantAssertion {
@@ -80,6 +130,35 @@ impl GrantAssertion {
                     now.as_secs()
                 ))
             })
+    }
+
+    /// Checks everything but issuer, signature and patterns of a workload's token: whom it is for, and when. It may be
+    /// presented again, so a `jti` says nothing.
+    ///
+    /// # Errors
+    /// `invalid_grant`.
+    pub fn check_workload(&self, audience: &str, now: Timestamp) -> Result<WorkloadIdentity, OAuthError> {
+        let claims = self.jws.unproved();
+        let kind = self.jws.kind().is_none_or(|kind| kind.eq_ignore_ascii_case("JWT"));
+        let identity = claims.issuer().zip(claims.subject());
+        let identity = identity.and_then(|(issuer, subject)| WorkloadIdentity::new(issuer, subject));
+        let fault = if !kind {
+            Some(JoseFault::new("typ is not JWT"))
+        } else if !claims.is_only_for(audience) {
+            Some(JoseFault::new("aud must be exactly the audience of the workload"))
+        } else if UNSUPPORTED.iter().any(|name| claims.has(name)) {
+            Some(JoseFault::new("it has cnf or authorization_details, which are not supported"))
+        } else {
+            claims.check_times(now, WORKLOAD_TIMES).err()
+        };
+        let refuse = |fault: JoseFault| {
+            let error = OAuthError::new(Rule::WorkloadRefused, format!("the token is refused: {}", fault.words()));
+            error.came("aud", claims.text("aud").unwrap_or_default()).expected(format!("aud {audience}, alone"))
+        };
+        match fault {
+            Some(fault) => Err(refuse(fault)),
+            None => identity.ok_or_else(|| refuse(JoseFault::new("sub is missing or too long"))),
+        }
     }
 
     /// Checks that the client signed it; returns for whom it wants to act.

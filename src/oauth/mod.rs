@@ -108,7 +108,7 @@ pub use error_code::{Blamed, ErrorCode};
 pub use exclusions::{Exclusions, ToolGroup, ToolKind};
 pub use form::{Form, FormError};
 pub use grant::{FirstUse, Grant, GrantId, KeyDetails, SingleGrant};
-pub use grant_assertion::{ActingFor, GrantAssertion};
+pub use grant_assertion::{ActingFor, GrantAssertion, WorkloadIdentity};
 pub use grant_type::GrantType;
 pub use group::{GroupName, GroupSet};
 pub use introspection::{ActiveToken, Actor, Introspection};

@@ -177,6 +177,14 @@ rules! {
                                                           --may-act-for who may hold a token for the upstream";
     ActingEnded = "acting_ended", InvalidGrant, "a person for whom nobody ended that the client acts; they or an \
                                                  operator can lift that";
+    WorkloadRefused = "workload_token_refused", InvalidGrant, "aud exactly the audience of the [[workload]], exp at most 24 \
+                                                               hours ahead, nbf and iat not ahead, a sub, typ JWT or none";
+    WorkloadSignature = "workload_token_signature", InvalidGrant, "a signature by one of the keys of the [[workload]]";
+    WorkloadUnknown = "workload_unknown", InvalidGrant, "a token of the issuer of a [[workload]] that says what all patterns \
+                                                         of its claims ask for";
+    WorkloadSwitchedOff = "workload_switched_off", InvalidGrant, "an enabled service account with a name that nobody else has, \
+                                                                  and the client of workloads enabled";
+    IssuerKeysUnreachable = "issuer_keys_unreachable", TemporarilyUnavailable, "a set of public keys at jwks_uri of the [[workload]]";
     CodeMissing = "code_missing", InvalidRequest, "code";
     CodeUnknown = "code_unknown", InvalidGrant, "a code that this gateway issued and still knows";
     CodeDead = "code_dead", InvalidGrant, "a code that has not expired and was not invalidated by three wrong \

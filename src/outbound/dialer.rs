@@ -1,5 +1,6 @@
 //! `Dialer`: fetches documents, each over a new connection, through the operator's proxy if there is one.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use super::lookup::BoundedResolver;
 use super::target::Target;
 use super::transport::Transport;
 use super::{exchange, tunnel};
-use crate::config::{MinimumKeyBits, OutboundConfig, Rates};
+use crate::config::{Config, MinimumKeyBits, OutboundConfig, Rates};
 use crate::network;
 use crate::trust;
 
@@ -51,6 +52,8 @@ pub struct Dialer {
     known: FetchBudget,
     transport: Box<dyn Transport>,
     tls: TlsConnector,
+    /// Dialers for single URLs that the operator names, each with what is allowed for it.
+    own: HashMap<String, Dialer>,
 }
 
 impl std::fmt::Debug for Dialer {
@@ -75,7 +78,28 @@ impl Dialer {
             known: FetchBudget::new(per_minute, 1, KNOWN_IN_FLIGHT),
             transport: Box::new(BoundedResolver::new()),
             tls: TlsConnector::from(client_config(config.extra_ca_file.as_deref(), minimum)?),
+            own: HashMap::new(),
         })
+    }
+
+    /// Makes the dialer of a configuration. Each place where a workload's issuer publishes its keys is reached with
+    /// what is allowed for it, and for nothing else (CI-17).
+    ///
+    /// # Errors
+    /// A CA file could not be read.
+    pub fn of(config: &Config) -> Result<Self, String> {
+        let (outbound, minimum) = (&config.outbound, config.minimum_key_bits);
+        let mut dialer = Self::new(outbound, &config.rates, minimum)?;
+        for place in config.workloads.iter().filter_map(|workload| workload.keys.place()) {
+            let of_place = OutboundConfig {
+                allow_addresses: place.allow_addresses.clone(),
+                extra_ca_file: place.ca_file.clone().or_else(|| outbound.extra_ca_file.clone()),
+                // What is in the operator's own network is not behind the proxy to the outside.
+                proxy: outbound.proxy.clone().filter(|_| place.allow_addresses.is_empty()),
+            };
+            dialer.own.insert(place.url.to_string(), Self::new(&of_place, &config.rates, minimum)?);
+        }
+        Ok(dialer)
     }
 
     /// Resolves once, checks every address, and connects to exactly one of the checked ones: the name is not resolved a
@@ -185,6 +209,10 @@ impl Fetch for Dialer {
         let _leave = turn(&self.known, url).await?;
         timeout(TOTAL_TIME, self.fetch(&target, None, max_bytes)).await.unwrap_or(Err(FetchError::Slow))
     }
+
+    async fn fetch_own(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        self.own.get(url).unwrap_or(self).refetch_json(url, max_bytes).await
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +222,9 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::config::{IssuerKeys, KeyPlace, Overrides, WorkloadConfig};
+    use crate::oauth::{LoginName, ResourceIndicator, ScopeSet, TenantId};
+    use crate::policy::ClaimPatterns;
 
     /// Answers each look-up with the next of these lists, and never connects.
     struct Hostile {
@@ -226,6 +257,7 @@ mod tests {
             known: FetchBudget::new(10, 1, 1),
             transport: Box::new(Arc::clone(&hostile)),
             tls: client_config(None, MinimumKeyBits::Bits128).unwrap().into(),
+            own: HashMap::new(),
         };
         let url = "https://c.example/client.json";
         let fetched = if is_known { dialer.refetch_json(url, 9).await } else { dialer.fetch_json(url, 9).await };
@@ -266,6 +298,41 @@ mod tests {
         }
         let outside = (FetchError::Connect, vec!["1.1.1.1".to_owned()]);
         assert_eq!(dial(&[&["1.1.1.1"]], false).await, outside, "an attempt would have been seen");
+    }
+
+    #[tokio::test]
+    async fn ci_17_what_is_allowed_for_one_url_is_allowed_for_no_other() {
+        let place = |url: &str, allowed: &str| KeyPlace {
+            url: url.parse().unwrap(),
+            ca_file: None,
+            allow_addresses: vec![allowed.parse().unwrap()],
+        };
+        let workload = |place: KeyPlace| WorkloadConfig {
+            issuer: "https://issuer.example".to_owned(),
+            keys: IssuerKeys::At(place),
+            audience: "https://gw.example".to_owned(),
+            claims: ClaimPatterns::default(),
+            account: LoginName::parse("deploy").unwrap(),
+            tenant: TenantId::default(),
+            resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
+            scopes: ScopeSet::default(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let upstream = Some("http://127.0.0.1:1/mcp".to_owned());
+        let overrides =
+            Overrides { data_dir: Some(folder.path().to_owned()), upstream, up: true, ..Overrides::default() };
+        // Nothing listens there, so an address that is allowed cannot be reached, and another is refused.
+        let (own, inside) = ("https://127.0.0.2:9/jwks", "https://127.0.0.3:9/jwks");
+        let mut config = Config::load(None, &overrides).unwrap();
+        config.workloads = vec![workload(place(own, "127.0.0.2/32")), workload(place(inside, "127.0.0.2/32"))];
+        let dialer = Dialer::of(&config).unwrap();
+        assert_eq!(dialer.fetch_own(own, 9).await.unwrap_err(), FetchError::Connect);
+        for refused in [inside, "https://127.0.0.2:9/other"] {
+            assert_eq!(dialer.fetch_own(refused, 9).await.unwrap_err(), FetchError::Refused, "{refused}");
+        }
+        // The documents and key sets of strangers have none of it.
+        assert_eq!(dialer.fetch_json(own, 9).await.unwrap_err(), FetchError::Refused);
+        assert_eq!(dialer.refetch_json(own, 9).await.unwrap_err(), FetchError::Refused);
     }
 
     #[tokio::test]

@@ -81,4 +81,9 @@ pub trait Fetch: Send + Sync + 'static {
 
     /// Refetches a known document, counted separately from those that strangers name, so that they cannot block it.
     async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError>;
+
+    /// Fetches one document that the operator names, with what the operator allows for this URL alone.
+    async fn fetch_own(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        self.refetch_json(url, max_bytes).await
+    }
 }

@@ -70,6 +70,24 @@ impl TextPattern {
     pub fn new(text: &str) -> Self {
         Self(NameGlob::new(text))
     }
+
+    /// Returns whether it matches all of a text.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.matches(text)
+    }
+
+    /// Returns whether it matches one text only.
+    #[must_use]
+    pub fn is_literal(&self) -> bool {
+        self.0.literal().is_some()
+    }
+
+    /// Returns the text before its first `*`.
+    #[must_use]
+    pub fn beginning(&self) -> String {
+        self.0.shape().beginning
+    }
 }
 
 impl ArgumentNumber {

@@ -11,6 +11,7 @@ mod anonymous;
 mod arguments;
 mod calling;
 mod capability;
+mod claim_patterns;
 mod decision;
 mod excluded_tools;
 mod glob;
@@ -37,6 +38,7 @@ mod ui_access;
 
 pub use annotations::{Annotation, Annotations};
 pub use arguments::{ArgumentNumber, Condition, Scalar, Test, TextPattern};
+pub use claim_patterns::ClaimPatterns;
 pub use decision::{Denial, Item, JudgedMessage, Ruling};
 pub use holders::{AccountList, ConfiguredGroups, Holders};
 pub use known::{KnownItems, NamedKind};

@@ -52,7 +52,7 @@ impl Builder {
         let table = before.map_or_else(build, |before| before.rebuild(&config));
         let table = Arc::new(table.map_err(RunError::Roots)?);
         let hosts = Arc::new(HostsOfListeners::new(&config));
-        let dialer = Dialer::new(&config.outbound, &config.rates, config.minimum_key_bits).map_err(RunError::Roots)?;
+        let dialer = Dialer::of(&config).map_err(RunError::Roots)?;
         let (chain, key, development) = match &config.public.tls {
             TlsConfig::Off => {
                 let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls: None };

@@ -32,4 +32,8 @@ impl Fetch for ExchangeableDialer {
     async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
         self.0.load_full().refetch_json(url, max_bytes).await
     }
+
+    async fn fetch_own(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        self.0.load_full().fetch_own(url, max_bytes).await
+    }
 }

@@ -113,6 +113,7 @@ impl Reloader {
         files.extend(keys::files(&config.data_dir));
         files.extend(config.referenced_files.iter().cloned());
         files.extend(config.outbound.extra_ca_file.iter().cloned());
+        files.extend(config.workloads.iter().flat_map(|workload| workload.keys.files()));
         files.extend(config.login.logo.iter().map(|logo| logo.file.clone()));
         files.extend(config.upstreams.iter().filter_map(|u| u.ca_file.clone()));
         files.extend(config.well_known.iter().filter_map(|answer| answer.file.clone()));

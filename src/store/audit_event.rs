@@ -263,6 +263,9 @@ events! {
     ActingTokenIssued = "token.issued_for_person", Routine, [Subject Client Resource Scopes Target] [] [];
     /// A client got an access token for itself. Its first one at a resource always has a row.
     ClientTokenIssued = "token.issued_to_client", Routine, [Subject Client Resource Scopes Target] [] [];
+    /// A workload exchanged a token of its issuer for an access token. The first one of each always has a row.
+    WorkloadTokenIssued = "token.issued_to_workload", Routine, [Subject Client Resource Scopes Target] [] [],
+        "issuer and subject of the exchanged token";
     /// A grant was refreshed: a new access token was issued, and a new refresh token unless this repeated the last
     /// refresh.
     TokenRefreshed = "token.refreshed", Routine, [Subject Client Resource Scopes Target] [] ["retried" "lost_answer"];

@@ -55,7 +55,7 @@ impl IssueToClient {
     /// same scopes and leaves out the same, so that no token issued under it earlier gains or loses any, and the client
     /// proved itself alike.
     pub(super) fn fits(&self, grant: &Grant) -> bool {
-        let of = |grant: &Grant| (grant.acting, grant.by_assertion, grant.exclusions.clone());
+        let of = |grant: &Grant| (grant.acting, grant.by_assertion, grant.exclusions.clone(), grant.workload.clone());
         let is_alike = grant.scopes == self.grant.scopes && of(grant) == of(&self.grant);
         grant.is_active(self.now) && !grant.may_refresh && is_alike
     }

@@ -53,6 +53,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 31, name: "client_sessions", sql: include_str!("migrations/0031_client_sessions.sql") },
     Migration { number: 32, name: "client_decision", sql: include_str!("migrations/0032_client_decision.sql") },
     Migration { number: 33, name: "succession", sql: include_str!("migrations/0033_succession.sql") },
+    Migration { number: 34, name: "workload", sql: include_str!("migrations/0034_workload.sql") },
 ];
 
 /// A step that was applied to a store.

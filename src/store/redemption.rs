@@ -121,6 +121,7 @@ impl RedeemCode {
             last_used_at: None,
             signed_in_from: code.signed_in_from.clone(),
             key: None,
+            workload: None,
         });
         let used = CodeRecord { used_at: Some(self.now), ..code.clone() };
         CodeEffect::Issue(Box::new(used), self.access.issue(grant, self.now, Some(&self.audit)))

@@ -28,6 +28,7 @@ mod sources;
 mod static_answers;
 mod tables;
 mod upstreams;
+mod workloads;
 
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

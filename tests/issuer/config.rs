@@ -57,6 +57,7 @@ pub(crate) fn config() -> Config {
         },
         metadata_documents: metadata_documents(),
         outbound: OutboundConfig::default(),
+        workloads: Vec::new(),
         allowed_origins: Vec::new(),
         limits: limits(),
         rates: rates(),

@@ -59,3 +59,4 @@ mod signing_key;
 mod step_up;
 mod stories;
 mod tokens;
+mod workloads;

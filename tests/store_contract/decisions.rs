@@ -109,6 +109,7 @@ proptest! {
             last_used_at: retried.then_some(START),
             signed_in_from: None,
             key: None,
+            workload: None,
         };
         let mut request = RotateRefresh { record_success, ..rotate("g", presented, "t", now) };
         request.presented.clock_in_doubt = doubt;

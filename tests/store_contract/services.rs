@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{AccessTokenRecord, AccountId, ClientOrigin, Grant, Lifetime, Subject, Timestamp};
+use mcpgate::oauth::{
+    AccessTokenRecord, AccountId, ClientOrigin, Grant, Lifetime, Subject, Timestamp, WorkloadIdentity,
+};
 use mcpgate::store::{
     Account, AuditEvent, AuditFilter, AuditRow, Change, Insertion, IssueFor, IssueToClient, Issued, LoginPlace,
     NewAccessToken, Renaming, SetupLink, Store, StoreError, Update,
@@ -19,6 +21,7 @@ crate::on_every_store! {
     a_grant_of_a_client_is_prolonged_before_its_tokens_would_be_cut_short,
     a_client_that_is_disabled_or_gone_gets_no_token_and_its_account_goes_with_it,
     a_client_keeps_only_its_newest_tokens,
+    each_workload_has_a_grant_of_its_own,
     several_requests_of_a_new_client_make_one_account_and_one_grant,
 }
 
@@ -266,4 +269,26 @@ async fn several_requests_of_a_new_client_make_one_account_and_one_grant(store: 
     assert!(grants.iter().all(|id| *id == grants[0]), "{grants:?}");
     assert_eq!(store.list_accounts(&tenant()).await.unwrap().iter().filter(|a| !a.subject.is_person()).count(), 1);
     assert_eq!(store.list_grants(&grants_of(None, Some(&client_id("app"))), START).await.unwrap().len(), 1);
+}
+
+async fn each_workload_has_a_grant_of_its_own(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let of = |name: &str, issuer: &str, subject: &str| {
+        let request = to_client(name, "a", START);
+        let workload = WorkloadIdentity::new(issuer, subject).map(Box::new);
+        IssueToClient { grant: Grant { workload, ..request.grant.clone() }, ..request }
+    };
+    let (one, other) = ("https://one.example", "https://other.example");
+    for (name, issuer, subject, grant) in [
+        ("a", one, "job 1", "a"),
+        ("b", one, "job 1", "a"),
+        ("c", one, "job 2", "c"),
+        ("d", other, "job 1", "d"),
+        ("e", other, "job 1", "d"),
+    ] {
+        assert_eq!(issued(&store, of(name, issuer, subject)).await.grant.id, grant_id(grant), "{name}");
+    }
+    assert_eq!(issued(&store, to_client("f", "a", START)).await.grant.id, grant_id("f"), "that of no workload");
+    let kept = store.find_grant(&tenant(), grant_id("c")).await.unwrap().unwrap();
+    assert_eq!(kept.workload.map(|workload| workload.to_string()), Some(format!("{one} job 2")));
 }

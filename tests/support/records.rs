@@ -343,6 +343,7 @@ pub(crate) fn grant_of(name: &str, at: Timestamp) -> Grant {
         last_used_at: None,
         signed_in_from: None,
         key: None,
+        workload: None,
     }
 }
 

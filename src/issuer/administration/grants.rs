@@ -222,11 +222,11 @@ impl Administration {
         Ok(GrantFilter { tenant: self.tenant.clone(), subject, client, resource })
     }
 
-    /// Returns the ids of the clients that belong to the program: of operators' tokens, and of API keys.
+    /// Returns the ids of the clients that belong to the program: of operators' tokens, of API keys, and of workloads.
     #[must_use]
-    pub fn built_in_client_ids(&self) -> [String; 2] {
+    pub fn built_in_client_ids(&self) -> [String; 3] {
         let keys = self.services.keys.load();
-        [BuiltIn::Operator, BuiltIn::Keys].map(|client| client.id(&keys).as_str().to_owned())
+        [BuiltIn::Operator, BuiltIn::Keys, BuiltIn::Workloads].map(|client| client.id(&keys).as_str().to_owned())
     }
 
     /// Returns the id of a client that belongs to the program, and adds it when first needed.

@@ -14,3 +14,4 @@ pub(super) mod refresh_token;
 pub(super) mod request;
 pub(super) mod revoke;
 pub(super) mod uses;
+pub(super) mod workload;

@@ -31,6 +31,10 @@ impl IssuerRequest<'_> {
     }
 
     async fn answer_token(&self, authorization: Option<&[u8]>, form: &Form) -> Result<TokenResponse, TokenRejection> {
+        // RFC 7521 4.1: for this grant, authentication of a client is optional; a workload has none.
+        if self.is_of_workload(authorization, form) {
+            return Box::pin(self.issue_to_workload(form)).await;
+        }
         let client = self.authenticate(authorization, form).await?;
         let request = match TokenRequest::read(form, &self.services.keys.load()) {
             Ok(request) => request,

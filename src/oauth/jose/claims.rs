@@ -72,6 +72,16 @@ impl Claims {
         audience == Some(issuer) || audience.and_then(|audience| audience.strip_suffix('/')) == Some(issuer)
     }
 
+    /// Returns whether the token is for exactly this audience (`aud`): one string, or a list of it alone (RFC 7519
+    /// 4.1.3).
+    #[must_use]
+    pub fn is_only_for(&self, audience: &str) -> bool {
+        match self.members.get("aud") {
+            Some(Value::Array(list)) => matches!(&list[..], [only] if only.as_str() == Some(audience)),
+            one => one.and_then(Value::as_str) == Some(audience),
+        }
+    }
+
     /// Returns when the token expires (`exp`).
     #[must_use]
     pub const fn expires_at(&self) -> Option<Timestamp> {

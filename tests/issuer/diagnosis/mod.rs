@@ -19,11 +19,13 @@ mod acting;
 mod assertions;
 mod documents;
 mod walk;
+mod workloads;
 
 use acting::acting;
 use assertions::assertions;
 use documents::documents;
 use walk::{NOT_WALKED, OF_FACES, Walk};
+use workloads::workloads;
 
 fn pairs<'a>(client: &'a Client, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     [&[("client_id", client.id.as_str())], more].concat()
@@ -40,6 +42,7 @@ async fn every_rule_has_a_line_that_says_what_came_and_what_was_expected() {
     authentication(&world, &mut walk).await;
     assertions(&world, &mut walk).await;
     acting(&mut walk).await;
+    workloads(&mut walk).await;
     services(&world, &mut walk).await;
     codes(&world, &mut walk).await;
     refreshes(&world, &mut walk).await;

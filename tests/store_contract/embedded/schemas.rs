@@ -14,6 +14,7 @@ use std::sync::Arc;
 use mcpgate::oauth::{
     AccessTokenRecord, AddressRanges, AuthMethod, Client, ClientDecision, ClientId, ClientLifetimes, ClientMetadata,
     ClientOrigin, ClientSecretHash, CodeRecord, DocumentAge, DocumentSource, Grant, KeyDetails, SeenClient, Subject,
+    WorkloadIdentity,
 };
 use mcpgate::policy::Annotations;
 use mcpgate::store::{
@@ -212,9 +213,10 @@ async fn fill_accounts(store: &Arc<dyn Store>) {
     assert!(matches!(renamed.unwrap(), Renaming::Done), "bob is renamed");
     store.insert_account(service("robot"), audit(AuditEvent::AccountAdded)).await.unwrap();
     let (of_robot, token) = operators("robot token");
+    let workload = WorkloadIdentity::new("https://issuer.example", "job 1").map(Box::new);
     let robot = Subject::Service(subject("robot"));
     let (of_robot, token) =
-        (Grant { subject: robot.clone(), ..of_robot }, AccessTokenRecord { subject: robot, ..token });
+        (Grant { subject: robot.clone(), workload, ..of_robot }, AccessTokenRecord { subject: robot, ..token });
     store.insert_operator_token(of_robot, token, audit(AuditEvent::OperatorTokenIssued)).await.unwrap();
 }
 

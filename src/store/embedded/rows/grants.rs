@@ -13,7 +13,7 @@ use crate::store::{Change, Ending, GrantFilter, Result, StoreError, limits};
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.exclusions, g.authenticated_at, g.consented_at,
         g.created_at, g.expires_at, g.idle_until, g.may_refresh, g.by_assertion, g.acting, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at,
-        g.last_used_at, g.signed_in_address, g.signed_in_agent, g.key_name, g.key_hint, g.key_addresses, g.seal
+        g.last_used_at, g.signed_in_address, g.signed_in_agent, g.key_name, g.key_hint, g.key_addresses, g.workload, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
 /// A grant and its row number.
@@ -55,6 +55,7 @@ fn read(c: &mut Columns<'_>) -> Result<GrantRow> {
         last_used_at: c.optional_moment()?,
         signed_in_from: sign_in_columns::read(c)?,
         key: key_columns::details(c)?,
+        workload: key_columns::workload(c)?,
     };
     Ok(GrantRow { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
 }
@@ -127,9 +128,9 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
         db,
         "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, exclusions, authenticated_at, consented_at,
              created_at, expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at,
-             key_name, key_hint, key_addresses, seal, by_assertion, acting, signed_in_address, signed_in_agent)
+             key_name, key_hint, key_addresses, seal, by_assertion, acting, signed_in_address, signed_in_agent, workload)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
-             ?24, ?25, ?26)",
+             ?24, ?25, ?26, ?27)",
         params![
             grant.tenant,
             grant.id,
@@ -156,7 +157,8 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
             grant.by_assertion,
             grant.acting,
             sign_in_columns::address(grant.signed_in_from.as_deref()),
-            sign_in_columns::user_agent(grant.signed_in_from.as_deref())
+            sign_in_columns::user_agent(grant.signed_in_from.as_deref()),
+            grant.workload.as_ref().map(ToString::to_string)
         ],
     )?;
     Ok(db.last_insert_rowid())

@@ -177,6 +177,7 @@ impl Sealed for Grant {
             .by_assertion(self.by_assertion)
             .acting(self.acting)
             .signed_in_from(self.signed_in_from.as_deref())
+            .workload(self.workload.as_deref())
             .finish()
     }
 }

@@ -3,7 +3,7 @@
 use super::row::storable;
 use crate::oauth::{
     AddressRanges, ClientDecision, ClientLifetimes, DocumentSource, Exclusions, FirstUse, KeyDetails, SignInOrigin,
-    Subject, Timestamp,
+    Subject, Timestamp, WorkloadIdentity,
 };
 
 /// A hasher fed field by field, each with its length, so that moving a boundary between two fields changes the seal.
@@ -109,6 +109,13 @@ impl Fields {
     /// their seal.
     pub(super) fn acting(self, acting: bool) -> Self {
         if acting { self.text("acting") } else { self }
+    }
+    /// Adds the workload of a grant. None adds nothing, so that rows sealed before there were any keep their seal.
+    pub(super) fn workload(self, workload: Option<&WorkloadIdentity>) -> Self {
+        match workload {
+            Some(workload) => self.text("workload").text(&workload.to_string()),
+            None => self,
+        }
     }
     /// Adds address ranges. None add nothing, so that rows sealed before they were stored keep their seal.
     pub(super) fn addresses(self, addresses: &AddressRanges) -> Self {
