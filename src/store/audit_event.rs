@@ -266,11 +266,9 @@ events! {
     /// A workload exchanged a token of its issuer for an access token. The first one of each always has a row.
     WorkloadTokenIssued = "token.issued_to_workload", Routine, [Subject Client Resource Scopes Target] [] [],
         "issuer and subject of the exchanged token";
-    /// A grant was refreshed: a new access token was issued, and a new refresh token unless this repeated the last
-    /// refresh.
+    /// A grant was refreshed: a new access token, and a new refresh token unless this repeated the last refresh.
     TokenRefreshed = "token.refreshed", Routine, [Subject Client Resource Scopes Target] [] ["retried" "lost_answer"];
-    /// A token, revocation or introspection request was refused, or a client asked about a token that is none of its
-    /// business.
+    /// A token, revocation or introspection request was refused, or was about a token that is not the client's.
     TokenRefused = "token.refused", Open, [] [Subject Client Target]
         ["rate_limited" "token_of_another_client" "token_of_another_resource" "not_a_resource_server" "content_type"
          "content_encoding" "body_too_large" "body_too_slow" "body_broken_off" "too_many_fields" "malformed_form"
@@ -280,8 +278,7 @@ events! {
     TokenRevoked = "token.revoked", Deed, [Subject Client Resource Target] [] ["access_token" "refresh_token"];
     /// An operator approved a tool of an upstream: it is pinned as it is listed now.
     ToolApproved = "tool.approved", Deed, [Actor Resource] [] [], "the tool";
-    /// An upstream with `pin` listed a tool that is neither pinned nor as it was listed before. At most 100 rows an
-    /// hour are written for each upstream.
+    /// An upstream with `pin` listed a tool that is neither pinned nor as before. At most 100 rows an hour for each.
     ToolChanged = "tool.changed", Deed, [Resource] [] [],
         "the tool, the signs of text aimed at a model in brackets, and how it differs from what is pinned; up to 4096 \
          characters";
