@@ -79,6 +79,7 @@ struct RowNames<'a> {
 const WORDS: &[(AuditEvent, &str)] = &[
     (AuditEvent::ActingResumed, "{who} allowed {client} to act for you again"),
     (AuditEvent::AccountAdded, "An operator added your account"),
+    (AuditEvent::AccountAdopted, "An operator now describes your account in a file"),
     (AuditEvent::AccountDisabled, "An operator disabled your account"),
     (AuditEvent::AccountEnabled, "An operator enabled your account again"),
     (AuditEvent::AccountRenamed, "An operator changed your user name"),
