@@ -142,7 +142,7 @@ async fn the_budget_of_an_address_is_asked_before_a_body_is_read() {
     const REFUSED: usize = 5;
     let gateway = strict(1).await;
     let all: Vec<_> = ROUTES.iter().filter(|route| route.methods.contains("POST")).map(|route| route.path).collect();
-    assert_eq!(all.len(), 13, "/token, /revoke, /introspect, /register, /authorize, and the forms of our pages");
+    assert_eq!(all.len(), 14, "/token, /revoke, /introspect, /register, /authorize, and the forms of our pages");
     for (site, path) in (30..).zip(all) {
         let from = Client::from(&gateway.home, [127, 0, site, 1].into());
         let streams = futures_util::future::join_all((0..AT_ONCE).map(|_| from.raw())).await;
